@@ -1,0 +1,62 @@
+# Everything runs in .venv, which `make setup` fills from the hashed locks. `make` alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+TESTS  ?= tests
+
+export UV_NO_PROGRESS = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-unit test-long servers stack check fix bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## make .venv with uv, postlog and everything it needs
+
+$(VENV)/.installed: requirements-dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+run: setup ## start the whole system in one process on SQLite (PORT and POSTLOG_DATA are honoured)
+	@exec $(BIN)/postlog run
+
+test: setup servers ## run every test but the long ones, on real servers
+	$(BIN)/pytest $(TESTS) -m "not long"
+
+test-unit: setup ## run the tests that need no server: seconds
+	$(BIN)/pytest tests/unit -m "not long"
+
+test-long: setup servers ## run the tests that take minutes
+	$(BIN)/pytest $(TESTS) -m long --timeout 1800
+
+servers: setup ## make the servers of the tests available: MongoDB, Kafka, PostgreSQL
+	PYTHONPATH=deploy $(BIN)/python -m local.setup
+
+stack: setup servers ## start the distributed system on this machine with real servers, and print the addresses
+	PYTHONPATH=deploy $(BIN)/python -m local.stack
+
+check: setup ## check format, lint, types and import contracts; edits nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy deploy/local
+	$(BIN)/lint-imports --no-cache
+
+fix: setup ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/
+	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks
+
+lock: setup ## bring both locks up to date with pyproject.toml
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --output-file requirements.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev --output-file requirements-dev.txt
+
+clean: ## remove what the targets made, but not your data under var/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results dist
