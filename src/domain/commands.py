@@ -1,0 +1,71 @@
+"""What people ask for. A command carries all that its decision needs: ids and the time come in with it.
+
+Times are aware, UTC, cut to milliseconds. `username=None` in `LikePost` is an anonymous like.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.ids import CommentId, PostId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePost:
+    post_id: PostId
+    author: str
+    message: str
+    date_posted: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditMessage:
+    post_id: PostId
+    message: str
+    username: str
+    edited_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LikePost:
+    post_id: PostId
+    username: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlikePost:
+    post_id: PostId
+    username: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddComment:
+    post_id: PostId
+    comment_id: CommentId
+    comment: str
+    username: str
+    comment_date: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditComment:
+    post_id: PostId
+    comment_id: CommentId
+    comment: str
+    username: str
+    edit_date: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveComment:
+    post_id: PostId
+    comment_id: CommentId
+    username: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovePost:
+    post_id: PostId
+    username: str
+
+
+PostCommand = CreatePost | EditMessage | LikePost | UnlikePost | AddComment | EditComment | RemoveComment | RemovePost

@@ -1,0 +1,6 @@
+"""Ids as they are stored and spoken: a UUID as lower-case text with hyphens, 36 characters."""
+
+from typing import NewType
+
+PostId = NewType("PostId", str)
+CommentId = NewType("CommentId", str)

@@ -1,0 +1,225 @@
+"""THE AGGREGATE. Reading order: the state that the next decision needs, `evolve`, `decide`.
+
+`decide(command, state, limits)` answers the events that the command leads to: none when it is already in effect, and
+an error of `domain.errors` when a rule refuses it. Deciding the same command on the evolved state yields nothing.
+Names compare with `casefold`, so that no database's collation has a say in who may do what.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import assert_never
+
+from domain import rules
+from domain.commands import (
+    AddComment,
+    CreatePost,
+    EditComment,
+    EditMessage,
+    LikePost,
+    PostCommand,
+    RemoveComment,
+    RemovePost,
+    UnlikePost,
+)
+from domain.errors import (
+    CommentExists,
+    CommentNotFound,
+    NotTheAuthor,
+    NotTheWriter,
+    PostExists,
+    PostNotFound,
+    PostRemovedAlready,
+)
+from domain.events import (
+    CommentAdded,
+    CommentRemoved,
+    CommentUpdated,
+    MessageUpdated,
+    PostCreated,
+    PostEvent,
+    PostLiked,
+    PostRemoved,
+    PostUnliked,
+)
+from domain.ids import CommentId
+from domain.limits import Limits
+from domain.persistent_map import PersistentMap
+
+
+@dataclass(frozen=True, slots=True)
+class NoPost:
+    """Nothing has happened in this stream yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    text: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePost:
+    """`likers` holds casefolded names; anonymous likes decide nothing and are not kept."""
+
+    author: str
+    message: str
+    likers: PersistentMap[str, bool] = field(default_factory=PersistentMap)
+    comments: PersistentMap[CommentId, Comment] = field(default_factory=PersistentMap)
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedPost:
+    """Refuses every command; its history stays readable."""
+
+
+PostState = NoPost | LivePost | RemovedPost
+
+INITIAL: PostState = NoPost()
+
+
+def fold(events: Iterable[PostEvent], state: PostState = INITIAL) -> PostState:
+    return reduce(evolve, events, state)
+
+
+def evolve(state: PostState, event: PostEvent) -> PostState:
+    match event:
+        case PostCreated():
+            return LivePost(author=event.author, message=event.message) if isinstance(state, NoPost) else state
+        case PostRemoved():
+            return RemovedPost()
+        case _:
+            return _evolve_live(state, event) if isinstance(state, LivePost) else state
+
+
+def _evolve_live(
+    post: LivePost,
+    event: MessageUpdated | PostLiked | PostUnliked | CommentAdded | CommentUpdated | CommentRemoved,
+) -> LivePost:
+    match event:
+        case MessageUpdated():
+            return replace(post, message=event.message)
+        case PostLiked():
+            name = event.username
+            return post if name is None else replace(post, likers=post.likers.put(name.casefold(), True))
+        case PostUnliked():
+            return replace(post, likers=post.likers.remove(event.username.casefold()))
+        case CommentAdded() | CommentUpdated():
+            comment = Comment(text=event.comment, username=event.username)
+            return replace(post, comments=post.comments.put(event.comment_id, comment))
+        case CommentRemoved():
+            return replace(post, comments=post.comments.remove(event.comment_id))
+        case _:
+            assert_never(event)
+
+
+def decide(command: PostCommand, state: PostState, limits: Limits) -> list[PostEvent]:
+    rules.check_texts(command, limits)
+    if isinstance(command, CreatePost):
+        return _create(command, state)
+    match state:
+        case NoPost():
+            raise PostNotFound(f"There is no post {command.post_id}.", path="id")
+        case RemovedPost():
+            raise PostRemovedAlready(f"Post {command.post_id} was removed; it takes no more changes.", path="id")
+        case LivePost():
+            return _decide_live(command, state)
+        case _:
+            assert_never(state)
+
+
+def _decide_live(
+    command: EditMessage | LikePost | UnlikePost | AddComment | EditComment | RemoveComment | RemovePost,
+    post: LivePost,
+) -> list[PostEvent]:
+    match command:
+        case EditMessage():
+            return _edit_message(command, post)
+        case LikePost():
+            return _like(command, post)
+        case UnlikePost():
+            likes = command.username.casefold() in post.likers
+            return [PostUnliked(username=command.username)] if likes else []
+        case AddComment():
+            return _add_comment(command, post)
+        case EditComment():
+            return _edit_comment(command, post)
+        case RemoveComment():
+            _own_comment(command, post)
+            return [CommentRemoved(comment_id=command.comment_id, username=command.username)]
+        case RemovePost():
+            _require_author(command, post)
+            return [PostRemoved(username=command.username)]
+        case _:
+            assert_never(command)
+
+
+def _create(command: CreatePost, state: PostState) -> list[PostEvent]:
+    match state:
+        case NoPost():
+            return [PostCreated(author=command.author, message=command.message, date_posted=command.date_posted)]
+        case RemovedPost():
+            raise PostRemovedAlready(f"Post {command.post_id} was removed; its id is not used again.", path="id")
+        case LivePost(author=command.author, message=command.message):
+            return []
+        case LivePost():
+            raise PostExists(f"There is a post {command.post_id} already, with another content.", path="id")
+        case _:
+            assert_never(state)
+
+
+def _edit_message(command: EditMessage, post: LivePost) -> list[PostEvent]:
+    _require_author(command, post)
+    if command.message == post.message:
+        return []
+    return [MessageUpdated(message=command.message, username=command.username, edited_at=command.edited_at)]
+
+
+def _like(command: LikePost, post: LivePost) -> list[PostEvent]:
+    if command.username is not None and command.username.casefold() in post.likers:
+        return []
+    return [PostLiked(username=command.username)]
+
+
+def _add_comment(command: AddComment, post: LivePost) -> list[PostEvent]:
+    match post.comments.get(command.comment_id):
+        case None:
+            return [
+                CommentAdded(
+                    comment_id=command.comment_id,
+                    comment=command.comment,
+                    username=command.username,
+                    comment_date=command.comment_date,
+                )
+            ]
+        case Comment(text=command.comment, username=command.username):
+            return []
+        case _:
+            raise CommentExists(f"There is a comment {command.comment_id} already.", path="commentId")
+
+
+def _edit_comment(command: EditComment, post: LivePost) -> list[PostEvent]:
+    if _own_comment(command, post).text == command.comment:
+        return []
+    return [
+        CommentUpdated(
+            comment_id=command.comment_id,
+            comment=command.comment,
+            username=command.username,
+            edit_date=command.edit_date,
+        )
+    ]
+
+
+def _own_comment(command: EditComment | RemoveComment, post: LivePost) -> Comment:
+    comment = post.comments.get(command.comment_id)
+    if comment is None:
+        raise CommentNotFound(f"Post {command.post_id} has no comment {command.comment_id}.", path="commentId")
+    if comment.username.casefold() != command.username.casefold():
+        raise NotTheWriter("Only its writer edits or removes a comment.", path="username")
+    return comment
+
+
+def _require_author(command: EditMessage | RemovePost, post: LivePost) -> None:
+    if post.author.casefold() != command.username.casefold():
+        raise NotTheAuthor("Only its author edits or removes a post.", path="username")

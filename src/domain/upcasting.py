@@ -1,0 +1,142 @@
+"""Old events read as today's: pure steps on plain data, chained at read time.
+
+A step maps the events of one commit, list to list, and touches only those of its stored name and schema version. The
+chain is a tuple of steps, each run once, in order; so a chain ends, and a later step sees what an earlier one made.
+Kinds of steps: `add_field`, `rename_field`, `remove_field`, `retype_field`; `rename_event`, `split_event`,
+`merge_events`, `drop_event`.
+
+Versions count *stored* events: what comes out of a split shares its version, a merge carries the last one's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+EventKey = tuple[str, int]
+"""Event name and schema version."""
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainEvent:
+    """An event as plain data on its way through the chain. `version` is its number in the stream, as stored."""
+
+    type: str
+    schema_version: int
+    data: Data
+    version: int
+    stored_type: str
+    stored_schema_version: int
+
+    @property
+    def key(self) -> EventKey:
+        return (self.type, self.schema_version)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`consumes` are the keys that the step takes away; `produces` those that it may put in their place."""
+
+    consumes: tuple[EventKey, ...]
+    produces: tuple[EventKey, ...]
+    apply: Callable[[Sequence[PlainEvent]], list[PlainEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the events that a split makes: its key, and its data from the whole's data."""
+
+    key: EventKey
+    data: Callable[[Data], Data]
+
+
+class UpcasterChain:
+    """Brings the events of one commit to their current shape. What no step knows comes out as it went in."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = tuple(steps)
+        self._old_keys = frozenset(key for step in steps for key in step.consumes)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self._steps
+
+    def is_old(self, key: EventKey) -> bool:
+        """Whether an event stored under `key` needs the chain at all."""
+        return key in self._old_keys
+
+    def upcast(self, events: Sequence[PlainEvent]) -> Sequence[PlainEvent]:
+        if not any(event.key in self._old_keys for event in events):
+            return events
+        for step in self._steps:
+            events = step.apply(events)
+        return events
+
+
+def add_field(name: str, from_version: int, field: str, value: Any) -> Step:
+    """`value` is what the field means for events that were stored without it."""
+    return _reshape(name, from_version, lambda data: {**data, field: value})
+
+
+def rename_field(name: str, from_version: int, old: str, new: str) -> Step:
+    return _reshape(name, from_version, lambda data: {(new if key == old else key): v for key, v in data.items()})
+
+
+def remove_field(name: str, from_version: int, field: str) -> Step:
+    return _reshape(name, from_version, lambda data: {key: v for key, v in data.items() if key != field})
+
+
+def retype_field(name: str, from_version: int, field: str, convert: Callable[[Any], Any]) -> Step:
+    return _reshape(
+        name, from_version, lambda data: {key: convert(v) if key == field else v for key, v in data.items()}
+    )
+
+
+def rename_event(old: EventKey, new: EventKey) -> Step:
+    return split_event(old, Part(new, lambda data: data))
+
+
+def split_event(whole: EventKey, *parts: Part) -> Step:
+    """Each stored `whole` becomes one event a part, in the order given; all of them carry the whole's version."""
+
+    def apply(events: Sequence[PlainEvent]) -> list[PlainEvent]:
+        result: list[PlainEvent] = []
+        for event in events:
+            if event.key == whole:
+                result += [_reborn(event, part.key, part.data(event.data)) for part in parts]
+            else:
+                result.append(event)
+        return result
+
+    return Step((whole,), tuple(part.key for part in parts), apply)
+
+
+def drop_event(key: EventKey) -> Step:
+    return split_event(key)
+
+
+def merge_events(first: EventKey, second: EventKey, into: EventKey, merge: Callable[[Data, Data], Data]) -> Step:
+    """Neighbours `first`, `second` of one commit become one event, with the version of `second`.
+
+    One without the other is left as it is, so the chain needs a step for it if it can have been stored alone.
+    """
+
+    def apply(events: Sequence[PlainEvent]) -> list[PlainEvent]:
+        result: list[PlainEvent] = []
+        for event in events:
+            if event.key == second and result and result[-1].key == first:
+                result[-1] = _reborn(event, into, merge(result[-1].data, event.data))
+            else:
+                result.append(event)
+        return result
+
+    return Step((first, second), (into,), apply)
+
+
+def _reshape(name: str, from_version: int, change: Callable[[Data], Data]) -> Step:
+    return split_event((name, from_version), Part((name, from_version + 1), change))
+
+
+def _reborn(event: PlainEvent, key: EventKey, data: Data) -> PlainEvent:
+    return replace(event, type=key[0], schema_version=key[1], data=data)
