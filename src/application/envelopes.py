@@ -1,0 +1,92 @@
+"""What surrounds an event: how it is stored, in which commit, at which position. Shared by the log, the bus and
+readers.
+
+A position is a commit's number in the whole log, a version an event's number within its stream; both count 1, 2, 3 …
+without gap, and 0 stands for "before the first". Times are aware, UTC, whole milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.events import PostEvent
+from domain.ids import PostId
+
+MAX_EVENTS_PER_COMMIT = 1_000
+MAX_BYTES_PER_COMMIT = 1_000_000
+"""Of the events' JSON; a MongoDB document may have 16 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """As it stands in the log for ever: `data` is plain JSON data, camelCase, in the shape of its schema version."""
+
+    type: str
+    schema_version: int
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedCommit:
+    """What one command wants to append: 1 to 1,000 events of one stream. `version` is that of the first event.
+
+    `commit_id` is a UUID as lower-case text. `metadata` holds `actor`, `correlationId`, `causationId`, `traceparent`
+    and `requestDigest` as far as they are known.
+    """
+
+    stream_id: PostId
+    version: int
+    commit_id: str
+    recorded_at: datetime
+    metadata: Mapping[str, str]
+    events: tuple[StoredEvent, ...]
+
+    @property
+    def last_version(self) -> int:
+        return self.version + len(self.events) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit as the log holds it."""
+
+    position: int
+    stream_id: PostId
+    version: int
+    commit_id: str
+    recorded_at: datetime
+    metadata: Mapping[str, str]
+    events: tuple[StoredEvent, ...]
+
+    @property
+    def last_version(self) -> int:
+        return self.version + len(self.events) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTail:
+    """Where a stream ends: its last version, and the position of the commit that holds it."""
+
+    version: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionedEvent:
+    """A decoded event and its stored version. Several share one after a split."""
+
+    version: int
+    event: PostEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedEvent:
+    """A decoded event for people: in its current shape as plain data, and what it was stored as."""
+
+    version: int
+    type: str
+    schema_version: int
+    stored_type: str
+    stored_schema_version: int
+    data: Mapping[str, Any]

@@ -1,0 +1,113 @@
+"""Leaves of the error tree (`domain.errors`) that concern the log, the read database, and many writers at once.
+
+PostlogError
+├── InvalidInput
+│   └── MalformedRequest       malformed-request
+├── RuleBroken
+│   └── IdempotencyKeyReused   idempotency-key-reused
+├── CommitTooLarge             commit-too-large
+├── VersionMismatch            version-mismatch        If-Match names another version
+├── WriteConflict              write-conflict          others were faster until the attempts were used up
+└── Unavailable                try again later
+    ├── StoreUnavailable       store-unavailable
+    ├── ReadDbUnavailable      read-db-unavailable
+    ├── ReadDbNotReady         read-db-not-ready       it is being filled for the first time
+    ├── BusUnavailable         bus-unavailable
+    ├── NotYetVisible          not-yet-visible         the rows are older than the position asked for
+    ├── PostParked             post-parked
+    └── Stopping               stopping
+Fatal to a process, never an answer:
+├── CannotOpen                 cannot-open             a local file or folder is not what it must be
+├── WrongLog                   wrong-log               the read database belongs to another log
+└── SchemaOutdated             schema-outdated         the database's revision is not this version's
+"""
+
+from domain.errors import InvalidInput, PostlogError, RuleBroken
+
+
+class MalformedRequest(InvalidInput):
+    """The input has the wrong form: a bad id, a bad cursor, an unknown field, a wrong type."""
+
+    code = "malformed-request"
+
+
+class IdempotencyKeyReused(RuleBroken):
+    """The key was spent by another request."""
+
+    code = "idempotency-key-reused"
+
+
+class CommitTooLarge(PostlogError):
+    code = "commit-too-large"
+
+
+class EventNotApplicable(PostlogError):
+    """The event can be read but makes no sense on the rows before it; its stream is parked."""
+
+    code = "event-not-applicable"
+
+
+class VersionMismatch(PostlogError):
+    """`current_version` is the version at which the stream stands."""
+
+    code = "version-mismatch"
+
+    def __init__(self, message: str, *, current_version: int) -> None:
+        super().__init__(message, path="If-Match")
+        self.current_version = current_version
+
+
+class WriteConflict(PostlogError):
+    code = "write-conflict"
+
+
+class Unavailable(PostlogError):
+    """Nothing is wrong with the request; the same request may succeed later. `retry_after` is in seconds."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, path: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, path=path)
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(Unavailable):
+    code = "store-unavailable"
+
+
+class ReadDbUnavailable(Unavailable):
+    code = "read-db-unavailable"
+
+
+class ReadDbNotReady(Unavailable):
+    code = "read-db-not-ready"
+
+
+class BusUnavailable(Unavailable):
+    code = "bus-unavailable"
+
+
+class NotYetVisible(Unavailable):
+    code = "not-yet-visible"
+
+
+class PostParked(Unavailable):
+    code = "post-parked"
+
+
+class Stopping(Unavailable):
+    code = "stopping"
+
+
+class WrongLog(PostlogError):
+    code = "wrong-log"
+
+
+class SchemaOutdated(PostlogError):
+    code = "schema-outdated"
+
+
+class CannotOpen(PostlogError):
+    """A local file can't be opened, and trying again won't help. `path` is that of the setting that names it."""
+
+    code = "cannot-open"

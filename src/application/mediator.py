@@ -1,0 +1,88 @@
+"""Two dictionaries: command type to handler, query type to handler; filled at the composition root, nowhere else."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from domain.commands import PostCommand
+from domain.ids import CommentId, PostId
+
+Result = TypeVar("Result")
+Handler = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The caller's key (1 to 255 visible ASCII characters) and the digest of what the caller asked for with it."""
+
+    key: str
+    request_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandContext:
+    """What comes with a command beside its content. `expected_version` is what `If-Match` names."""
+
+    actor: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+    idempotency_key: IdempotencyKey | None = None
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """`version` is the stream's and `position` that of the commit that holds it. A command already in effect has no
+    commit of its own: they are then those of the stream's last commit.
+    """
+
+    post_id: PostId
+    version: int
+    position: int
+    comment_id: CommentId | None = None
+    replayed: bool = False
+
+
+class UnknownRequest(LookupError):
+    """No handler is registered for this type: a fault in the wiring, never of a caller."""
+
+
+class AlreadyRegistered(ValueError):
+    """A second handler for one type."""
+
+
+class Query(Generic[Result]):
+    """Marks a query and names what its handler answers with."""
+
+    __slots__ = ()
+
+
+class _Registry:
+    def __init__(self) -> None:
+        self._handlers: dict[type, Handler] = {}
+
+    def register(self, request_type: type, handler: Handler) -> None:
+        if request_type in self._handlers:
+            raise AlreadyRegistered(f"{request_type.__name__} has a handler already.")
+        self._handlers[request_type] = handler
+
+    def _handler_of(self, request: object) -> Handler:
+        try:
+            return self._handlers[type(request)]
+        except KeyError:
+            raise UnknownRequest(f"No handler is registered for {type(request).__name__}.") from None
+
+
+class CommandDispatcher(_Registry):
+    async def dispatch(self, command: PostCommand, context: CommandContext) -> CommandResult:
+        """Carry the command to its handler. Answers when what it decided is durable."""
+        result: CommandResult = await self._handler_of(command)(command, context)
+        return result
+
+
+class QueryDispatcher(_Registry):
+    async def ask(self, query: Query[Result]) -> Result:
+        """Carry the query to its handler."""
+        answer: Result = await self._handler_of(query)(query)
+        return answer

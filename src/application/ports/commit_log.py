@@ -1,0 +1,27 @@
+"""The event store seen as one sequence of commits by position."""
+
+from typing import Protocol
+
+from application.envelopes import Commit
+
+
+class CommitLog(Protocol):
+    async def log_id(self) -> str:
+        """The log's own id (UUID text), made with the log and never changed. Raises `StoreUnavailable`."""
+        ...
+
+    async def tip(self) -> int:
+        """The highest majority-committed position; 0 for an empty log. Raises `StoreUnavailable`."""
+        ...
+
+    async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
+        """The commits at `after + 1`, `after + 2`, … in order and without gap: at most `limit` of them and about 16
+        MB, at least one if there is any, [] at the end. Only majority-committed ones, so what was read never goes
+        away. Raises `StoreUnavailable`.
+        """
+        ...
+
+    async def wait(self, after: int, timeout: float) -> None:
+        """Return when a commit beyond `after` may be there, at the latest after `timeout` seconds. An append in this
+        process wakes it at once, another process's within 200 ms. May wake early; the caller reads to know."""
+        ...

@@ -1,0 +1,73 @@
+"""Append to the log, and read one stream. Three unique keys carry every promise: position, (stream, version), commit
+id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from application.envelopes import Commit, ProposedCommit, StreamTail
+from domain.ids import PostId
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Durable, majority-committed, at this position."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyStored:
+    """A commit with this commit id was in the log before; here it is. Nothing was added."""
+
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True)
+class VersionTaken:
+    """Another commit holds one of this commit's versions. Nothing was added."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotTried:
+    """An earlier commit of the same stream in the same call failed, so this one was left out. Nothing was added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """The store could not be asked what became of it before the time was up: it may be in the log or not."""
+
+    reason: str
+
+
+AppendOutcome = Appended | AlreadyStored | VersionTaken | NotTried | Unsettled
+
+
+class EventStore(Protocol):
+    async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
+        """Append in order as one group write; one outcome a commit, in the same order.
+
+        Commits of one stream must be given in version order. Each commit is stored whole or not at all; one that fails
+        takes with it the later ones of its stream (`NotTried`) and no other. Positions are dense and given in the order
+        of the call; a position lost to another writer is retried inside, never reported. When an outcome is `Appended`
+        the commit survives the loss of any minority of servers, and every position below it is visible to readers.
+        A repeated commit id wins over a taken version. Never raises for a server that is away: that is `Unsettled`,
+        given when the store's own time limit is up and only for commits whose fate is unknown or untried.
+        """
+        ...
+
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        """Commits of the stream whose last version is above `after_version`, oldest first, at most `limit`, at most
+        about 16 MB (but at least one if there is any). Majority-committed. Raises `StoreUnavailable`.
+        """
+        ...
+
+    async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
+        """Where the stream ends now: no append acknowledged before the call is missed. None when it has no commit.
+        Raises `StoreUnavailable`."""
+        ...
+
+    async def find_commit(self, commit_id: str) -> Commit | None:
+        """The majority-committed commit with this id, or None. Raises `StoreUnavailable`."""
+        ...

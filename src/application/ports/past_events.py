@@ -1,0 +1,12 @@
+"""Read one stream, for history, gap healing and parked streams: readers that never append."""
+
+from typing import Protocol
+
+from application.envelopes import Commit
+from domain.ids import PostId
+
+
+class PastEvents(Protocol):
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        """As `EventStore.read_stream`."""
+        ...

@@ -1,0 +1,85 @@
+"""Rows for queries, each answer from one snapshot of the live slot, and stamped with how new it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from application.rows import CommentRow, PostRow
+from domain.ids import CommentId, PostId
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """How new the rows are. `position` is the lowest over all partitions; `parked` counts the parked streams of the
+    live generation; `post_parked_at` is the position from which on the post asked for is parked (None: it is not).
+    """
+
+    generation: int
+    ready: bool
+    position: int
+    parked: int
+    post_parked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped(Generic[T]):
+    stamp: Stamp
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class PostWithComments:
+    """A live post and the newest 100 of its comments, newest first; both of one version."""
+
+    post: PostRow
+    comments: Sequence[CommentRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostFilter:
+    """None: any. `author` compares casefolded. `min_likes` and `has_comments` see anonymous likes and unremoved
+    comments.
+    """
+
+    author: str | None = None
+    has_comments: bool | None = None
+    min_likes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostKey:
+    """Where a page of posts ends: newest first by date, then by id, both descending."""
+
+    date_posted: datetime
+    post_id: PostId
+
+
+@dataclass(frozen=True, slots=True)
+class CommentKeyset:
+    """Where a page of comments ends: newest first by date, then by id, both descending."""
+
+    comment_date: datetime
+    comment_id: CommentId
+
+
+class PostViews(Protocol):
+    """Only posts of status LIVE are seen. Every method raises `ReadDbUnavailable`."""
+
+    async def post(self, post_id: PostId) -> Stamped[PostWithComments | None]: ...
+
+    async def posts(self, wanted: PostFilter, limit: int, after: PostKey | None) -> Stamped[list[PostRow]]:
+        """At most `limit` posts behind `after`."""
+        ...
+
+    async def comments(
+        self, post_id: PostId, limit: int, after: CommentKeyset | None
+    ) -> Stamped[list[CommentRow] | None]:
+        """At most `limit` comments of a live post behind `after`; None when there is no such live post."""
+        ...
+
+    async def stamp(self) -> Stamp:
+        """Only how new the rows are."""
+        ...

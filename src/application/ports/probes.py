@@ -1,0 +1,19 @@
+"""Is a server that we need there? Asked by readiness and by `postlog doctor`."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """`detail` is one sentence: what answers, or what is wrong, with the setting's path, and what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Probe(Protocol):
+    async def probe(self) -> ProbeResult:
+        """Answers within about two seconds and never raises for a server that is away."""
+        ...
