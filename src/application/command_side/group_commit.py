@@ -1,0 +1,87 @@
+"""Group commit: appends that wait while one is under way go together in the next write. Written once, for every store.
+
+One fsync then pays for many commits, and a lone append never waits. The write is a task of its own, so that a caller
+who is cancelled takes nobody's commit along.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from application.envelopes import ProposedCommit
+from application.ports.clock import Clock
+from application.ports.event_store import AppendOutcome, EventStore
+from application.ports.metrics import Metrics
+
+
+@dataclass(slots=True)
+class _Waiting:
+    commits: Sequence[ProposedCommit]
+    outcomes: asyncio.Future[list[AppendOutcome]]
+
+
+class GroupCommitter:
+    """`max_commits` bounds one write; what is beyond waits for the next."""
+
+    def __init__(self, store: EventStore, clock: Clock, metrics: Metrics, max_commits: int = 1_000) -> None:
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._max_commits = max_commits
+        self._waiting: deque[_Waiting] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
+        """Append commits of one stream, in version order; outcomes as `EventStore.append` gives them."""
+        waiting = _Waiting(commits, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_until_idle(), name="group-commit")
+        return await waiting.outcomes
+
+    async def drain(self) -> None:
+        """Return when nothing is waiting or under way."""
+        while self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def _write_until_idle(self) -> None:
+        try:
+            while self._waiting:
+                await self._write(self._next_group())
+        finally:
+            self._writer = None
+
+    def _next_group(self) -> list[_Waiting]:
+        group = [self._waiting.popleft()]
+        size = len(group[0].commits)
+        while self._waiting and size + len(self._waiting[0].commits) <= self._max_commits:
+            size += len(self._waiting[0].commits)
+            group.append(self._waiting.popleft())
+        return group
+
+    async def _write(self, group: list[_Waiting]) -> None:
+        commits = [commit for waiting in group for commit in waiting.commits]
+        started = self._clock.monotonic()
+        try:
+            outcomes = await self._store.append(commits)
+        except BaseException as error:
+            for waiting in group:
+                if not waiting.outcomes.done():
+                    waiting.outcomes.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        self._metrics.observe("group_commit_seconds", self._clock.monotonic() - started)
+        self._metrics.count("commits_written", len(commits))
+        self._metrics.count("group_commits")
+        _hand_out(group, outcomes)
+
+
+def _hand_out(group: list[_Waiting], outcomes: list[AppendOutcome]) -> None:
+    start = 0
+    for waiting in group:
+        end = start + len(waiting.commits)
+        if not waiting.outcomes.done():
+            waiting.outcomes.set_result(outcomes[start:end])
+        start = end

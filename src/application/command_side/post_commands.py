@@ -1,0 +1,63 @@
+"""The handler of all eight commands. Each is read, fold, decide, append: `streams` does it for those who wait
+together.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from application.command_side.idempotency import commit_id_of
+from application.command_side.requests import Request
+from application.command_side.streams import PostStreams
+from application.errors import Stopping, StoreUnavailable
+from application.mediator import CommandContext, CommandDispatcher, CommandResult
+from application.ports.ids import Ids
+from domain.commands import PostCommand
+from domain.ids import PostId
+
+COMMANDS: tuple[type[PostCommand], ...] = PostCommand.__args__
+
+
+class PostCommands:
+    """`timeout` is how long a caller waits for an answer, in seconds. What he has sent may still be stored after that:
+    he learns it by sending it again with the same idempotency key.
+    """
+
+    def __init__(self, streams: PostStreams, ids: Ids, timeout: float) -> None:
+        self._streams = streams
+        self._ids = ids
+        self._timeout = timeout
+        self._stopping = False
+
+    def register_with(self, dispatcher: CommandDispatcher) -> None:
+        for command_type in COMMANDS:
+            dispatcher.register(command_type, self.handle)
+
+    async def handle(self, command: PostCommand, context: CommandContext) -> CommandResult:
+        key = context.idempotency_key
+        commit_id = commit_id_of(key.key) if key else self._ids.new()
+        return await self.commit(command.post_id, (command,), context, commit_id)
+
+    async def commit(
+        self, post_id: PostId, commands: Sequence[PostCommand], context: CommandContext, commit_id: str
+    ) -> CommandResult:
+        """Make one commit, all or nothing, of commands on one post."""
+        if self._stopping:
+            raise Stopping(
+                "This process is stopping and takes no more commands; send it to another, or a little later."
+            )
+        request = Request(post_id, tuple(commands), context, commit_id, asyncio.get_running_loop().create_future())
+        self._streams.submit(request)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await request.answer
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"The event store did not settle this within {self._timeout:g} s, so it may be stored or not. "
+                "Send it again with the same Idempotency-Key.",
+                path="commands.timeout_seconds",
+            ) from None
+
+    async def stop(self) -> None:
+        """Take no more commands, and return when those under way are answered."""
+        self._stopping = True
+        await self._streams.drain()

@@ -1,0 +1,204 @@
+"""Two processes on one log: what one of them remembers is never believed over the log."""
+
+import asyncio
+
+import pytest
+
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.log import MemoryLog
+from adapters.memory.snapshots import MemorySnapshots
+from application.errors import IdempotencyKeyReused, VersionMismatch, WriteConflict
+from application.ports.event_store import AppendOutcome, VersionTaken
+from command_process import ANYBODY, CommandProcess, expecting, keyed, stored_types
+from domain.commands import AddComment, CreatePost, EditComment, EditMessage, LikePost, RemovePost, UnlikePost
+from domain.errors import NotTheAuthor, PostRemovedAlready
+from domain.ids import PostId
+from given import COMMENT, LATER, NOON, POST
+
+CREATE = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NOON)
+LIKE = LikePost(post_id=POST, username="Ann")
+UNLIKE = UnlikePost(post_id=POST, username="Ann")
+OTHER_POST = PostId("0198c0de-0000-7000-8000-000000000002")
+
+
+def edit(message: str) -> EditMessage:
+    return EditMessage(post_id=POST, message=message, username="Ann", edited_at=LATER)
+
+
+@pytest.fixture
+def store():
+    return MemoryEventStore(MemoryLog())
+
+
+@pytest.fixture
+def snapshots(store):
+    return MemorySnapshots(store._log)
+
+
+@pytest.fixture
+def one(store, snapshots):
+    return CommandProcess(store, snapshots, series=1)
+
+
+@pytest.fixture
+def other(store, snapshots):
+    return CommandProcess(store, snapshots, series=2)
+
+
+async def test_a_like_is_stored_although_the_cache_still_says_that_she_likes(one, other, store):
+    await one.commands.handle(CREATE, ANYBODY)
+    await other.commands.handle(LIKE, ANYBODY)
+    await one.commands.handle(UNLIKE, ANYBODY)
+
+    result = await other.commands.handle(LIKE, ANYBODY)
+
+    assert (result.version, result.position) == (4, 4)
+    commits = await store.read_stream(POST)
+    assert stored_types(commits) == ["PostCreated", "PostLiked", "PostUnliked", "PostLiked"]
+
+
+async def test_a_refusal_is_not_given_on_a_stale_cache(one, other, store):
+    await one.commands.handle(CREATE, ANYBODY)
+    await other.commands.handle(LIKE, ANYBODY)
+    await one.commands.handle(
+        AddComment(post_id=POST, comment_id=COMMENT, comment="Nice", username="Bob", comment_date=NOON), ANYBODY
+    )
+
+    edited = EditComment(post_id=POST, comment_id=COMMENT, comment="Very nice", username="Bob", edit_date=LATER)
+    result = await other.commands.handle(edited, ANYBODY)
+
+    assert result.version == 4
+
+
+async def test_a_removal_by_another_process_refuses(one, other):
+    await one.commands.handle(CREATE, ANYBODY)
+    await other.commands.handle(LIKE, ANYBODY)
+    await one.commands.handle(RemovePost(post_id=POST, username="Ann"), ANYBODY)
+
+    with pytest.raises(PostRemovedAlready):
+        await other.commands.handle(UNLIKE, ANYBODY)
+
+
+async def test_a_version_that_the_cache_does_not_know_yet_is_accepted_by_if_match(one, other):
+    await one.commands.handle(CREATE, ANYBODY)
+    await other.commands.handle(LIKE, ANYBODY)
+    await one.commands.handle(edit("Second"), ANYBODY)
+
+    result = await other.commands.handle(edit("Third"), expecting(3))
+
+    assert result.version == 4
+
+
+async def test_of_two_that_expect_the_same_version_one_wins(one, other):
+    await one.commands.handle(CREATE, ANYBODY)
+    await other.commands.handle(LIKE, ANYBODY)
+
+    results = await asyncio.gather(
+        one.commands.handle(edit("Mine"), expecting(2)),
+        other.commands.handle(edit("No, mine"), expecting(2)),
+        return_exceptions=True,
+    )
+
+    refused = [each for each in results if isinstance(each, VersionMismatch)]
+    assert len(refused) == 1
+    assert refused[0].current_version == 3
+
+
+async def test_the_same_key_at_once_in_two_processes_has_one_effect_and_one_answer(one, other, store):
+    first, second = (
+        CreatePost(post_id=post_id, author="Ann", message="Hello", date_posted=NOON) for post_id in (POST, OTHER_POST)
+    )
+
+    answers = await asyncio.gather(
+        one.commands.handle(first, keyed("key-1")), other.commands.handle(second, keyed("key-1"))
+    )
+
+    assert {(each.post_id, each.version, each.position) for each in answers} == {(answers[0].post_id, 1, 1)}
+    assert sorted(each.replayed for each in answers) == [False, True]
+    assert len(await store.read_stream(POST)) + len(await store.read_stream(OTHER_POST)) == 1
+
+
+async def test_a_spent_key_is_answered_from_the_log_after_a_restart(one, other):
+    comment = AddComment(post_id=POST, comment_id=COMMENT, comment="Nice", username="Bob", comment_date=NOON)
+    await one.commands.handle(CREATE, ANYBODY)
+    first = await one.commands.handle(comment, keyed("key-2"))
+    await one.commands.handle(LIKE, ANYBODY)
+
+    again = await other.commands.handle(comment, keyed("key-2"))
+
+    assert (
+        (again.version, again.position, again.comment_id) == (first.version, first.position, COMMENT) == (2, 2, COMMENT)
+    )
+
+
+async def test_a_spent_key_is_looked_up_before_if_match(one, other):
+    await one.commands.handle(CREATE, ANYBODY)
+    await one.commands.handle(edit("Second"), keyed("key-3", expected_version=1))
+
+    again = await other.commands.handle(edit("Second"), keyed("key-3", expected_version=1))
+
+    assert again.version == 2
+
+
+async def test_a_key_spent_by_another_request_is_refused(one):
+    await one.commands.handle(CREATE, keyed("key-4", "digest of the creation"))
+
+    with pytest.raises(IdempotencyKeyReused):
+        await one.commands.handle(LIKE, keyed("key-4", "digest of the like"))
+
+
+async def test_a_refused_command_spends_no_key(one, store):
+    await one.commands.handle(CREATE, ANYBODY)
+    with pytest.raises(NotTheAuthor):
+        await one.commands.handle(
+            EditMessage(post_id=POST, message="Mine", username="Bob", edited_at=LATER), keyed("key-5", "Bob's")
+        )
+
+    result = await one.commands.handle(edit("Mine"), keyed("key-5", "Ann's"))
+
+    assert result.version == 2
+
+
+async def test_a_command_already_in_effect_spends_no_key_and_is_decided_anew(one):
+    await one.commands.handle(CREATE, ANYBODY)
+    await one.commands.handle(LIKE, ANYBODY)
+    in_effect = await one.commands.handle(LIKE, keyed("key-6"))
+    await one.commands.handle(UNLIKE, ANYBODY)
+
+    again = await one.commands.handle(LIKE, keyed("key-6"))
+
+    assert (in_effect.version, in_effect.position, again.version) == (2, 2, 4)
+
+
+async def test_a_key_spent_in_the_meantime_wins_over_a_refusal(one, other, store):
+    """The twin is stored between this one's first look-up and its decision; the second look-up finds it."""
+    await one.commands.handle(CREATE, ANYBODY)
+    remove = RemovePost(post_id=POST, username="Ann")
+    find_commit, looked_up = store.find_commit, 0
+
+    async def find_after_the_twin(commit_id: str):
+        nonlocal looked_up
+        looked_up += 1
+        found = await find_commit(commit_id)
+        if looked_up == 1:
+            await other.commands.handle(remove, keyed("key-7"))
+        return found
+
+    store.find_commit = find_after_the_twin
+    one.streams._cache.drop(POST)
+    result = await one.commands.handle(remove, keyed("key-7"))
+
+    assert (result.version, result.replayed) == (2, True)
+
+
+async def test_who_keeps_losing_his_version_is_told_so(store, snapshots):
+    async def always_too_late(commits) -> list[AppendOutcome]:
+        return [VersionTaken() for _ in commits]
+
+    one = CommandProcess(store, snapshots, attempts=3)
+    await one.commands.handle(CREATE, ANYBODY)
+    store.append = always_too_late
+
+    with pytest.raises(WriteConflict):
+        await one.commands.handle(LIKE, ANYBODY)
+    assert one.metrics.counts["version_conflicts"] == 3
