@@ -1,0 +1,102 @@
+"""Try parked streams again: at every start, after a rebuild, and on request.
+
+A parked stream is freed when its rows have caught up with all that projectors have left out of it. The transaction
+locks every checkpoint, so no projector leaves out more in the meantime; it may run beside live projectors, in any
+process.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from application.envelopes import Commit
+from application.ports.clock import Clock
+from application.ports.event_codec import EventCodec
+from application.ports.metrics import Metrics
+from application.ports.parked_streams import ParkedStreams
+from application.ports.past_events import PastEvents
+from application.ports.projection_store import ParkedStream, ProjectionBatch, ProjectionStore, RowChanges, Rows, Touched
+from application.ports.rows_moved import RowsMoved
+from application.projections.batch import MissingCommits, decode_all, fold_batch, touched_by
+from domain.ids import PostId
+
+logger = logging.getLogger(__name__)
+
+_STREAMS_A_PAGE = 100
+_COMMITS_A_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """`still` is None when the stream was freed, else how it is parked now."""
+
+    post_id: PostId
+    still: ParkedStream | None
+
+
+class ParkedRetry:
+    def __init__(
+        self,
+        *,
+        store: ProjectionStore,
+        parked_streams: ParkedStreams,
+        past_events: PastEvents,
+        codec: EventCodec,
+        clock: Clock,
+        metrics: Metrics,
+        rows_moved: RowsMoved,
+    ) -> None:
+        self._store = store
+        self._parked_streams = parked_streams
+        self._past_events = past_events
+        self._codec = codec
+        self._clock = clock
+        self._metrics = metrics
+        self._rows_moved = rows_moved
+
+    async def retry_all(self) -> list[Retried]:
+        """Every parked stream of the live generation, once."""
+        results: list[Retried] = []
+        after: PostId | None = None
+        while page := await self._parked_streams.parked(_STREAMS_A_PAGE, after):
+            results += [await self.retry(parked.post_id) for parked in page]
+            after = page[-1].post_id
+        return results
+
+    async def retry(self, post_id: PostId) -> Retried:
+        """Go on with the stream where its rows stand, until it is freed or something can't be projected again."""
+        version = 0
+        while await self._parked_streams.parked_stream(post_id) is not None:
+            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_PAGE)
+            reached = await self._apply(post_id, commits)
+            if reached == version:
+                break
+            version = reached
+        return self._result(post_id, await self._parked_streams.parked_stream(post_id))
+
+    async def _apply(self, post_id: PostId, commits: Sequence[Commit]) -> int:
+        """Apply a page of commits, and answer the version that the rows have then."""
+        generation = (await self._store.live()).generation
+        decoded = decode_all(commits, self._codec)
+        touched = touched_by(decoded)
+        reached = 0
+
+        def fold(rows: Rows) -> RowChanges:
+            nonlocal reached
+            reached = rows.posts[post_id].version if post_id in rows.posts else 0
+            try:
+                changes = fold_batch(decoded, rows, self._clock.now(), unpark=True)
+            except MissingCommits:
+                return RowChanges()
+            reached = max((post.version for post in changes.posts), default=reached)
+            return changes
+
+        await self._store.project(ProjectionBatch(generation, (), Touched([post_id], touched.comments)), fold)
+        self._rows_moved.notify()
+        return reached
+
+    def _result(self, post_id: PostId, parked: ParkedStream | None) -> Retried:
+        if parked is None:
+            logger.info("post %s is not parked any more", post_id)
+            self._metrics.count("parked_streams_freed")
+        return Retried(post_id, parked)

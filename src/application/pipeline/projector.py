@@ -1,0 +1,134 @@
+"""Applies commits to the live rows, batch by batch, each with its checkpoints in one transaction.
+
+Where the commits come from, the log itself or the bus, is its callers' business: `follow_log`, `follow_bus`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from application.envelopes import Commit
+from application.errors import WrongLog
+from application.ports.clock import Clock
+from application.ports.commit_log import CommitLog
+from application.ports.event_codec import EventCodec
+from application.ports.metrics import Metrics
+from application.ports.past_events import PastEvents
+from application.ports.projection_store import (
+    Checkpoint,
+    CheckpointMove,
+    LiveGeneration,
+    ProjectionBatch,
+    ProjectionStore,
+    RowChanges,
+    Rows,
+)
+from application.ports.rows_moved import RowsMoved
+from application.projections.batch import DecodedCommit, MissingCommits, decode_all, fold_batch, touched_by
+
+logger = logging.getLogger(__name__)
+
+_COMMITS_A_HEALING = 200
+_EVENTS_AT_ONCE = 500
+
+
+class Projector:
+    def __init__(
+        self,
+        *,
+        store: ProjectionStore,
+        log: CommitLog,
+        past_events: PastEvents,
+        codec: EventCodec,
+        clock: Clock,
+        metrics: Metrics,
+        rows_moved: RowsMoved,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._past_events = past_events
+        self._codec = codec
+        self._clock = clock
+        self._metrics = metrics
+        self._rows_moved = rows_moved
+
+    async def open(self, partitions: int) -> tuple[LiveGeneration, dict[int, Checkpoint]]:
+        """The live generation and its checkpoints, claimed for this log. Raises `WrongLog` when the database belongs to
+        another log, or to this one before it was restored to an older state."""
+        log_id = await self._log.log_id()
+        live = await self._store.live()
+        if live.log_id is None or live.partitions != partitions:
+            live = await self._store.claim(live.generation, log_id, partitions)
+        checkpoints = await self._store.checkpoints(live.generation)
+        await self._verify(live, checkpoints, log_id)
+        return live, checkpoints
+
+    async def apply(self, generation: int, moves: Sequence[CheckpointMove], commits: Sequence[Commit]) -> None:
+        """One transaction. Commits that the rows lack before these are read from the log first. Raises
+        `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
+        """
+        decoded = decode_all(commits, self._codec)
+        batch = ProjectionBatch(generation, moves, touched_by(decoded))
+        started = self._clock.monotonic()
+
+        def fold(rows: Rows) -> RowChanges:
+            return fold_batch(decoded, rows, self._clock.now())
+
+        while True:
+            try:
+                await self._store.project(batch, fold)
+                break
+            except MissingCommits as missing:
+                await self._heal(generation, moves, missing)
+        self._note(commits, started)
+
+    async def mark_ready(self, generation: int) -> None:
+        await self._store.mark_ready(generation)
+        self._rows_moved.notify()
+
+    async def _heal(self, generation: int, moves: Sequence[CheckpointMove], missing: MissingCommits) -> None:
+        """Apply a page of what the rows of these posts lack. The checkpoints stay: they are only locked and checked."""
+        stay = [CheckpointMove(move.before, move.before) for move in moves if move.before is not None]
+        for post_id, version in missing.after.items():
+            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
+            if not commits or commits[0].version != version + 1:
+                raise WrongLog(
+                    f"The read database has post {post_id} at version {version}, and the log has nothing that follows "
+                    "it, though later events came: the log was restored to an older state, or is another one."
+                )
+            logger.warning("read %d missing commits of post %s from the log", len(commits), post_id)
+            self._metrics.count("projector_healed_commits", len(commits))
+            await self.apply(generation, stay, commits)
+
+    async def _decode(self, commits: Sequence[Commit]) -> list[DecodedCommit]:
+        """Many events are decoded in a thread, so that requests in this process are answered meanwhile."""
+        if sum(len(commit.events) for commit in commits) < _EVENTS_AT_ONCE:
+            return decode_all(commits, self._codec)
+        return await asyncio.to_thread(decode_all, commits, self._codec)
+
+    def _note(self, commits: Sequence[Commit], started: float) -> None:
+        self._rows_moved.notify()
+        self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
+        self._metrics.count("projector_commits", len(commits))
+        self._metrics.count("projector_events", sum(len(commit.events) for commit in commits))
+
+    async def _verify(self, live: LiveGeneration, checkpoints: dict[int, Checkpoint], log_id: str) -> None:
+        if live.log_id != log_id:
+            raise WrongLog(
+                f"The read database was filled from log {live.log_id}, but the event store holds log {log_id}. "
+                "Point read_db at its own database, or fill this one anew with `postlog rebuild`."
+            )
+        for checkpoint in checkpoints.values():
+            await asyncio.sleep(0)
+            await self._verify_checkpoint(checkpoint)
+
+    async def _verify_checkpoint(self, checkpoint: Checkpoint) -> None:
+        if not checkpoint.commit_position:
+            return
+        found = await self._log.read(checkpoint.commit_position - 1, 1)
+        if not found or found[0].commit_id != checkpoint.commit_id:
+            raise WrongLog(
+                f"The read database has seen commit {checkpoint.commit_id} at position {checkpoint.commit_position}, "
+                "which the log does not have there: the log was restored to an older state. Fill the database anew "
+                "with `postlog rebuild`."
+            )

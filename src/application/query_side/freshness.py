@@ -1,0 +1,55 @@
+"""Read your own writes: the bounded wait for rows at least as new as a position."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from application.errors import NotYetVisible, PostParked, ReadDbNotReady
+from application.ports.clock import Clock
+from application.ports.post_views import Stamp, Stamped
+from application.ports.rows_moved import RowsMoved
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.02
+"""Projectors in other processes can't wake us; this is how late we notice them."""
+
+
+class Freshness:
+    """`patience` is how long a query waits for the rows to get as new as it asks for, in seconds."""
+
+    def __init__(self, clock: Clock, rows_moved: RowsMoved, patience: float) -> None:
+        self._clock = clock
+        self._rows_moved = rows_moved
+        self._patience = patience
+
+    async def read(self, read: Callable[[], Awaitable[Stamped[T]]], min_position: int | None) -> Stamped[T]:
+        """What `read` answers once its stamp is new enough. The stamp comes from the same snapshot as the rows, so a
+        swap in between can't make them older. Raises `ReadDbNotReady`, `PostParked`, `NotYetVisible`.
+        """
+        until = self._clock.monotonic() + self._patience
+        while True:
+            answer = await read()
+            if _is_new_enough(answer.stamp, min_position):
+                return answer
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                raise NotYetVisible(
+                    f"The read database stands at position {answer.stamp.position} and did not reach {min_position} "
+                    f"within {self._patience:g} s. Ask again a little later.",
+                    path="Postlog-Min-Position",
+                )
+            await self._rows_moved.wait(min(left, _POLL_SECONDS))
+
+
+def _is_new_enough(stamp: Stamp, min_position: int | None) -> bool:
+    if not stamp.ready:
+        raise ReadDbNotReady("The read database is being filled from the log for the first time. Ask again later.")
+    if min_position is None:
+        return True
+    if stamp.post_parked_at is not None and min_position >= stamp.post_parked_at:
+        raise PostParked(
+            f"This post has been waiting since position {stamp.post_parked_at}, because an event of it could not be "
+            "projected; `postlog parked show` gives the reason.",
+            retry_after=60,
+        )
+    return stamp.position >= min_position

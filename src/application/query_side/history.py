@@ -1,0 +1,98 @@
+"""Handlers of the queries that are answered from the log: a post's events, and the post as it was."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from application.envelopes import Commit
+from application.mediator import QueryDispatcher
+from application.ports.event_codec import EventCodec
+from application.ports.past_events import PastEvents
+from application.projections.post import evolve, seal, touched_comment
+from application.query_side.posts import no_such_post
+from application.query_side.queries import GetPostAsOf, HistoryPage, ListEvents, PastEvent, PostAnswer
+from application.rows import CommentRow, PostRow, PostStatus
+from domain.ids import CommentId, PostId
+
+_COMMITS_A_READ = 100
+_COMMENTS_SHOWN = 100
+
+
+class HistoryQueries:
+    def __init__(self, past_events: PastEvents, codec: EventCodec) -> None:
+        self._past_events = past_events
+        self._codec = codec
+
+    def register_with(self, dispatcher: QueryDispatcher) -> None:
+        dispatcher.register(ListEvents, self.list_events)
+        dispatcher.register(GetPostAsOf, self.get_post_as_of)
+
+    async def list_events(self, query: ListEvents) -> HistoryPage:
+        """A page may hold more than `limit` events when several share the version that ends it (after a split)."""
+        events: list[PastEvent] = []
+        async for commit in self._commits(query.post_id, query.after):
+            for event in self._past_events_of(commit, query.after):
+                if len(events) >= query.limit and event.version != events[-1].version:
+                    return HistoryPage(events=events, next_after=events[-1].version)
+                events.append(event)
+        if not events and not query.after:
+            raise no_such_post(query.post_id)
+        return HistoryPage(events=events, next_after=None)
+
+    async def get_post_as_of(self, query: GetPostAsOf) -> PostAnswer:
+        post, comments = await self._fold(query.post_id, query.version, query.at)
+        if post is None or post.status is not PostStatus.LIVE:
+            raise no_such_post(query.post_id)
+        newest = sorted(comments.values(), key=lambda c: (c.comment_date, c.comment_id), reverse=True)
+        return PostAnswer(post=post, comments=newest[:_COMMENTS_SHOWN])
+
+    async def _fold(
+        self, post_id: PostId, until_version: int | None, until: datetime | None
+    ) -> tuple[PostRow | None, dict[CommentId, CommentRow]]:
+        post: PostRow | None = None
+        comments: dict[CommentId, CommentRow] = {}
+        async for commit in self._commits(post_id, 0):
+            if _is_behind(commit, until_version, until):
+                break
+            version = commit.last_version if until_version is None else min(commit.last_version, until_version)
+            for versioned in self._codec.decode(commit):
+                if versioned.version > version:
+                    break
+                comment_id = touched_comment(versioned.event)
+                before = comments.pop(comment_id, None) if comment_id is not None else None
+                post, comment = evolve(post_id, post, before, versioned.event)
+                if comment is not None:
+                    comments[comment.comment_id] = comment
+            post = seal(post_id, post, version)
+        return post, comments
+
+    async def _commits(self, post_id: PostId, after: int) -> AsyncIterator[Commit]:
+        while commits := await self._past_events.read_stream(post_id, after, _COMMITS_A_READ):
+            for commit in commits:
+                yield commit
+                await asyncio.sleep(0)
+            after = commits[-1].last_version
+
+    def _past_events_of(self, commit: Commit, after: int) -> list[PastEvent]:
+        return [
+            PastEvent(
+                type=event.type,
+                schema_version=event.schema_version,
+                stored_type=event.stored_type,
+                stored_schema_version=event.stored_schema_version,
+                version=event.version,
+                position=commit.position,
+                recorded_at=commit.recorded_at,
+                actor=commit.metadata.get("actor"),
+                correlation_id=commit.metadata.get("correlationId"),
+                data=event.data,
+            )
+            for event in self._codec.describe(commit)
+            if event.version > after
+        ]
+
+
+def _is_behind(commit: Commit, until_version: int | None, until: datetime | None) -> bool:
+    if until_version is not None:
+        return commit.version > until_version
+    return until is not None and commit.recorded_at > until

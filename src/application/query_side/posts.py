@@ -1,0 +1,47 @@
+"""Handlers of the queries that are answered from rows."""
+
+from application.mediator import QueryDispatcher
+from application.ports.post_views import CommentKeyset, PostKey, PostViews
+from application.query_side.freshness import Freshness
+from application.query_side.queries import CommentsPage, GetPost, ListComments, ListPosts, PostAnswer, PostsPage
+from domain.errors import PostNotFound
+from domain.ids import PostId
+
+
+class PostQueries:
+    def __init__(self, views: PostViews, freshness: Freshness) -> None:
+        self._views = views
+        self._freshness = freshness
+
+    def register_with(self, dispatcher: QueryDispatcher) -> None:
+        dispatcher.register(GetPost, self.get_post)
+        dispatcher.register(ListPosts, self.list_posts)
+        dispatcher.register(ListComments, self.list_comments)
+
+    async def get_post(self, query: GetPost) -> PostAnswer:
+        found = await self._freshness.read(lambda: self._views.post(query.post_id), query.min_position)
+        if found.value is None:
+            raise no_such_post(query.post_id)
+        return PostAnswer(post=found.value.post, comments=found.value.comments)
+
+    async def list_posts(self, query: ListPosts) -> PostsPage:
+        found = await self._freshness.read(
+            lambda: self._views.posts(query.wanted, query.limit + 1, query.after), query.min_position
+        )
+        posts, more = found.value[: query.limit], len(found.value) > query.limit
+        end = PostKey(posts[-1].date_posted, posts[-1].post_id) if more else None
+        return PostsPage(posts=posts, next=end, parked=found.stamp.parked)
+
+    async def list_comments(self, query: ListComments) -> CommentsPage:
+        found = await self._freshness.read(
+            lambda: self._views.comments(query.post_id, query.limit + 1, query.after), query.min_position
+        )
+        if found.value is None:
+            raise no_such_post(query.post_id)
+        comments, more = found.value[: query.limit], len(found.value) > query.limit
+        end = CommentKeyset(comments[-1].comment_date, comments[-1].comment_id) if more else None
+        return CommentsPage(comments=comments, next=end)
+
+
+def no_such_post(post_id: PostId) -> PostNotFound:
+    return PostNotFound(f"There is no post {post_id}, or it was removed.", path="id")

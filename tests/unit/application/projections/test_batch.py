@@ -1,0 +1,198 @@
+"""The fold of a batch: guard, gaps, parking, and only what changed."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from application.envelopes import Commit, StoredEvent
+from application.ports.projection_store import ParkedStream, RowChanges, Rows
+from application.projections.batch import MissingCommits, decode_all, fold_batch, touched_by
+from application.rows import CommentRow, PostRow, PostStatus
+from command_process import CODEC
+from domain.events import (
+    CommentAdded,
+    CommentRemoved,
+    CommentUpdated,
+    MessageUpdated,
+    PostEvent,
+    PostLiked,
+    PostRemoved,
+    PostUnliked,
+)
+from domain.ids import PostId
+from given import COMMENT, COMMENTED, CREATED, LATER, NOON, OTHER_COMMENT, POST
+
+OTHER = PostId("0198c0de-0000-7000-8000-000000000002")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOTHING = Rows({}, {}, {})
+UNKNOWN = StoredEvent("PostPinned", 1, {})
+
+
+def commit(version: int, *events: PostEvent | StoredEvent, post: PostId = POST, position: int = 0) -> Commit:
+    stored = tuple(e if isinstance(e, StoredEvent) else CODEC.encode([e])[0] for e in events)
+    return Commit(
+        position=position or version,
+        stream_id=post,
+        version=version,
+        commit_id=f"commit {post} {version}",
+        recorded_at=NOON,
+        metadata={},
+        events=stored,
+    )
+
+
+def fold(*commits: Commit, rows: Rows = NOTHING, unpark: bool = False) -> RowChanges:
+    return fold_batch(decode_all(commits, CODEC), rows, LATER, unpark)
+
+
+def row(version: int, likes: int = 0, message: str = "Hello", comments: int = 0, post: PostId = POST) -> PostRow:
+    return PostRow(post, PostStatus.LIVE, "Ann", NOON, message, likes, comments, version)
+
+
+def parked(version: int, waiting: int, position: int = 2) -> ParkedStream:
+    return ParkedStream(
+        post_id=POST, version=version, position=position, waiting_version=waiting, code="c", reason="r", parked_at=NOON
+    )
+
+
+COMMENT_ROW = CommentRow(POST, COMMENT, "Bob", "Nice", NOON, False)
+
+
+def test_a_history_becomes_one_row_with_its_last_version():
+    changes = fold(
+        commit(1, CREATED),
+        commit(2, PostLiked(username="Bob"), PostLiked(username=None)),
+        commit(4, PostUnliked(username="Bob")),
+        commit(5, MessageUpdated(message="New", username="Ann", edited_at=LATER)),
+        commit(6, COMMENTED),
+    )
+
+    assert changes.posts == [row(6, likes=1, message="New", comments=1)]
+    assert changes.comments == [COMMENT_ROW]
+    assert (changes.comments_removed, changes.cleared, changes.parked, changes.unparked) == ([], [], [], [])
+
+
+def test_a_comment_is_edited_and_keeps_its_date():
+    edited = CommentUpdated(comment_id=COMMENT, comment="Better", username="Bob", edit_date=LATER)
+    rows = Rows({POST: row(2, comments=1)}, {(POST, COMMENT): COMMENT_ROW}, {})
+
+    changes = fold(commit(3, edited), rows=rows)
+
+    assert changes.comments == [CommentRow(POST, COMMENT, "Bob", "Better", NOON, True)]
+
+
+def test_a_comment_added_and_removed_in_one_batch_leaves_nothing_to_write():
+    changes = fold(
+        commit(1, CREATED), commit(2, COMMENTED), commit(3, CommentRemoved(comment_id=COMMENT, username="Bob"))
+    )
+
+    assert (changes.comments, changes.comments_removed) == ([], [])
+    assert changes.posts == [row(3)]
+
+
+def test_a_removed_comment_of_the_database_is_removed():
+    rows = Rows({POST: row(2, comments=1)}, {(POST, COMMENT): COMMENT_ROW}, {})
+
+    changes = fold(commit(3, CommentRemoved(comment_id=COMMENT, username="Bob")), rows=rows)
+
+    assert changes.comments_removed == [(POST, COMMENT)]
+
+
+def test_a_removed_post_stays_as_a_tombstone_without_text_and_its_comments_go():
+    rows = Rows({POST: row(2, likes=4, comments=1)}, {(POST, COMMENT): COMMENT_ROW}, {})
+    more = CommentAdded(comment_id=OTHER_COMMENT, comment="More", username="Bob", comment_date=NOON)
+
+    changes = fold(commit(3, more), commit(4, PostRemoved(username="Ann")), rows=rows)
+
+    assert changes.posts == [PostRow(POST, PostStatus.REMOVED, "Ann", NOON, "", 4, 0, 4)]
+    assert (changes.cleared, changes.comments) == ([POST], [])
+
+
+def test_what_was_seen_before_is_skipped():
+    rows = Rows({POST: row(3)}, {}, {})
+
+    changes = fold(commit(2, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=rows)
+
+    assert (changes.posts, changes.comments, changes.parked) == ([], [], [])
+
+
+def test_a_redelivered_creation_does_not_bring_a_removed_post_back():
+    tombstone = PostRow(POST, PostStatus.REMOVED, "Ann", NOON, "", 0, 0, 2)
+
+    assert fold(commit(1, CREATED), rows=Rows({POST: tombstone}, {}, {})).posts == []
+
+
+def test_a_missing_commit_is_asked_for():
+    rows = Rows({POST: row(3)}, {}, {})
+
+    with pytest.raises(MissingCommits) as missing:
+        fold(commit(5, PostLiked(username="Bob")), commit(2, PostLiked(username="Bob"), post=OTHER), rows=rows)
+
+    assert missing.value.after == {POST: 3, OTHER: 0}
+
+
+def test_an_unreadable_event_parks_its_stream_and_the_others_flow():
+    other_created = commit(1, CREATED, post=OTHER, position=3)
+
+    changes = fold(
+        commit(1, CREATED), commit(2, UNKNOWN, position=2), other_created, commit(3, PostLiked(username="Bob"))
+    )
+
+    assert changes.posts == [row(1), row(1, post=OTHER)]
+    (waiting,) = changes.parked
+    assert (waiting.post_id, waiting.version, waiting.position, waiting.waiting_version) == (POST, 2, 2, 3)
+    assert waiting.code == "event-not-readable"
+    assert "PostPinned" in waiting.reason
+    assert waiting.parked_at == LATER
+
+
+def test_an_event_that_makes_no_sense_parks_its_stream_and_leaves_nothing_of_its_commit():
+    changes = fold(
+        commit(1, CREATED), commit(2, PostLiked(username="Bob"), PostUnliked(username="Bob"), COMMENTED, COMMENTED)
+    )
+
+    assert changes.posts == [row(1)]
+    assert changes.comments == []
+    assert [each.code for each in changes.parked] == ["event-not-applicable"]
+
+
+def test_later_events_of_a_parked_stream_wait_and_are_noted():
+    rows = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=2)})
+
+    changes = fold(commit(3, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=rows)
+
+    assert changes.posts == []
+    assert changes.parked == [parked(2, waiting=4)]
+
+
+def test_a_parked_stream_is_freed_when_it_has_caught_up_with_all_that_waits():
+    rows = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=3)})
+    second, third = commit(2, PostLiked(username="Bob")), commit(3, PostLiked(username="Cid"))
+
+    halfway = fold(second, rows=rows, unpark=True)
+    done = fold(second, third, rows=rows, unpark=True)
+
+    assert (halfway.posts, halfway.unparked) == ([row(2, likes=1)], [])
+    assert (done.posts, done.unparked) == ([row(3, likes=2)], [POST])
+
+
+def test_a_parked_stream_that_fails_again_is_parked_where_it_fails_now():
+    rows = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=5)})
+
+    changes = fold(commit(2, PostLiked(username="Bob")), commit(3, UNKNOWN, position=9), rows=rows, unpark=True)
+
+    assert (changes.posts, changes.unparked) == ([row(2, likes=1)], [])
+    (waiting,) = changes.parked
+    assert (waiting.version, waiting.position, waiting.waiting_version, waiting.parked_at) == (3, 9, 5, NOON)
+
+
+def test_a_commit_that_overlaps_the_row_is_parked_not_guessed_at():
+    changes = fold(commit(2, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=Rows({POST: row(2)}, {}, {}))
+
+    assert [each.code for each in changes.parked] == ["event-not-applicable"]
+
+
+def test_what_a_batch_touches_is_named_once():
+    touched = touched_by(decode_all([commit(1, CREATED), commit(2, COMMENTED), commit(3, COMMENTED)], CODEC))
+
+    assert (touched.posts, touched.comments) == ([POST], [(POST, COMMENT)])
