@@ -1,0 +1,142 @@
+"""Stored form <-> domain events, by the domain's table of event types and its chain of upcasters."""
+
+from collections.abc import Sequence
+
+from adapters.wire.commit_json import events_to_json
+from adapters.wire.event_shape import EventShape, WrongShape, shape_of
+from application.envelopes import (
+    MAX_BYTES_PER_COMMIT,
+    MAX_EVENTS_PER_COMMIT,
+    Commit,
+    DescribedEvent,
+    StoredEvent,
+    VersionedEvent,
+)
+from application.errors import CommitTooLarge
+from domain.errors import EventNotReadable
+from domain.event_types import BY_NAME_AND_VERSION
+from domain.events import PostEvent
+from domain.upcasters import CHAIN
+from domain.upcasting import EventKey, PlainEvent, UpcasterChain
+
+
+class MsgspecEventCodec:
+    """A commit in today's shapes is decoded without the chain: that is the path of a rebuild."""
+
+    def __init__(self, chain: UpcasterChain = CHAIN) -> None:
+        self._chain = chain
+        self._shapes: dict[EventKey, EventShape] = {
+            key: shape_of(event_type) for key, event_type in BY_NAME_AND_VERSION.items()
+        }
+        self._shape_of_class = {shape.type.event_class: shape for shape in self._shapes.values()}
+        self._current = {key: shape.decode for key, shape in self._shapes.items() if not chain.is_old(key)}
+
+    def encode(self, events: Sequence[PostEvent]) -> tuple[StoredEvent, ...]:
+        if len(events) > MAX_EVENTS_PER_COMMIT:
+            raise CommitTooLarge(
+                f"One command led to {len(events):,} events; a commit holds at most {MAX_EVENTS_PER_COMMIT:,}."
+            )
+        stored = tuple([self._encode(event) for event in events])
+        size = len(events_to_json(stored))
+        if size > MAX_BYTES_PER_COMMIT:
+            raise CommitTooLarge(
+                f"The events of one command take {size:,} bytes; a commit holds at most {MAX_BYTES_PER_COMMIT:,}."
+            )
+        return stored
+
+    def decode(self, commit: Commit) -> list[VersionedEvent]:
+        decoders = self._current
+        try:
+            return [
+                VersionedEvent(version, decoders[event.type, event.schema_version](event.data))
+                for version, event in enumerate(commit.events, commit.version)
+            ]
+        except (KeyError, WrongShape):
+            return self._decode_through_the_chain(commit)
+
+    def describe(self, commit: Commit) -> list[DescribedEvent]:
+        plain = _plain_events(commit)
+        whole = self._in_current_shape(plain)
+        if whole is not None:
+            return [_described(event) for event in whole]
+        return [_described(shown) for event in plain for shown in self._alone(event)]
+
+    def _encode(self, event: PostEvent) -> StoredEvent:
+        shape = self._shape_of_class[type(event)]
+        return StoredEvent(shape.type.name, shape.type.schema_version, shape.encode(event))
+
+    def _decode_through_the_chain(self, commit: Commit) -> list[VersionedEvent]:
+        try:
+            upcast = self._chain.upcast(_plain_events(commit))
+        except Exception as error:  # a step is free code that met data which its author did not foresee
+            raise EventNotReadable(
+                f"The events from version {commit.version} to {commit.last_version} of post {commit.stream_id} "
+                f"({_stored_types(commit)}) can't be brought to today's shape: {error!r}."
+            ) from error
+        return [VersionedEvent(event.version, self._decode_plain(commit, event)) for event in upcast]
+
+    def _decode_plain(self, commit: Commit, event: PlainEvent) -> PostEvent:
+        shape = self._shapes.get(event.key)
+        if shape is None:
+            raise EventNotReadable(f"{_name(commit, event)}: {self._why_unknown(event)}")
+        try:
+            return shape.decode(event.data)
+        except WrongShape as error:
+            raise EventNotReadable(f"{_name(commit, event)}: {error}.") from error
+
+    def _why_unknown(self, event: PlainEvent) -> str:
+        known = [version for name, version in self._shapes if name == event.type]
+        if not known:
+            return "this version of Postlog does not know the type; run one that does."
+        if event.schema_version > max(known):
+            return f"this version of Postlog reads up to schema version {max(known)}; run a newer one."
+        return f"no upcaster leads from this schema version to {max(known)}."
+
+    def _alone(self, event: PlainEvent) -> Sequence[PlainEvent]:
+        """In its current shape where that can be had without its neighbours, otherwise as it was stored."""
+        shown = self._in_current_shape([event])
+        return [event] if shown is None else shown
+
+    def _in_current_shape(self, events: Sequence[PlainEvent]) -> Sequence[PlainEvent] | None:
+        """None when any of them can't be read."""
+        try:
+            upcast = self._chain.upcast(events)
+            for event in upcast:
+                self._shapes[event.key].decode(event.data)
+        except Exception:  # as above: a step is free code; people are then shown what is stored
+            return None
+        return upcast
+
+
+def _plain_events(commit: Commit) -> list[PlainEvent]:
+    return [
+        PlainEvent(
+            type=event.type,
+            schema_version=event.schema_version,
+            data=event.data,
+            version=version,
+            stored_type=event.type,
+            stored_schema_version=event.schema_version,
+        )
+        for version, event in enumerate(commit.events, commit.version)
+    ]
+
+
+def _described(event: PlainEvent) -> DescribedEvent:
+    return DescribedEvent(
+        version=event.version,
+        type=event.type,
+        schema_version=event.schema_version,
+        stored_type=event.stored_type,
+        stored_schema_version=event.stored_schema_version,
+        data=event.data,
+    )
+
+
+def _name(commit: Commit, event: PlainEvent) -> str:
+    stored = f"{event.stored_type}, schema version {event.stored_schema_version}"
+    return f"Event {event.version} of post {commit.stream_id} ({stored})"
+
+
+def _stored_types(commit: Commit) -> str:
+    return ", ".join(sorted({f"{event.type} {event.schema_version}" for event in commit.events}))

@@ -1,0 +1,154 @@
+"""How one class of events looks as plain data: its fields in camelCase, times as text. Made from the class itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, NamedTuple, get_type_hints
+
+from adapters.wire.times import time_from_text, time_to_text
+from domain.event_types import EventType
+from domain.events import PostEvent
+from domain.ids import CommentId
+
+Data = Mapping[str, Any]
+
+
+class WrongShape(ValueError):
+    """The data is not of this shape. The message is a clause that says what is wrong."""
+
+
+class _Kind(NamedTuple):
+    """How a field's value is read from plain data and written to it. `read` raises `ValueError` with a clause."""
+
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+
+
+class _Field(NamedTuple):
+    attribute: str
+    name: str
+    kind: _Kind
+
+
+@dataclass(frozen=True, slots=True)
+class EventShape:
+    """Reads and writes the events of one class. `decode` raises `WrongShape`: a field is missing, unknown or of another
+    type."""
+
+    type: EventType
+    decode: Callable[[Data], PostEvent]
+    encode: Callable[[PostEvent], dict[str, Any]]
+
+
+def shape_of(event_type: EventType) -> EventShape:
+    """Raises `TypeError` when the class has a field of a type that has no stored form yet."""
+    hints = get_type_hints(event_type.event_class)
+    shape = tuple(
+        _Field(field.name, _camel_case(field.name), _kind_of(event_type, field.name, hints[field.name]))
+        for field in fields(event_type.event_class)
+    )
+    return EventShape(event_type, _decoder(event_type.event_class, shape), _encoder(shape))
+
+
+def _decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Callable[[Data], PostEvent]:
+    readers = tuple((field.attribute, field.name, field.kind.read) for field in shape)
+    count = len(readers)
+
+    def decode(data: Data) -> PostEvent:
+        try:
+            if len(data) == count:
+                return event_class(**{attribute: read(data[name]) for attribute, name, read in readers})
+        except (LookupError, TypeError, ValueError) as error:
+            raise WrongShape(_what_is_wrong(data, shape)) from error
+        raise WrongShape(_what_is_wrong(data, shape))
+
+    return decode
+
+
+def _encoder(shape: tuple[_Field, ...]) -> Callable[[PostEvent], dict[str, Any]]:
+    def encode(event: PostEvent) -> dict[str, Any]:
+        return {name: kind.write(getattr(event, attribute)) for attribute, name, kind in shape}
+
+    return encode
+
+
+def _what_is_wrong(data: Any, shape: tuple[_Field, ...]) -> str:
+    if not isinstance(data, Mapping):
+        return f"its data is {_kind_name(data)}, not an object"
+    known = [field.name for field in shape]
+    problems = [f"field {name} is missing" for name in known if name not in data]
+    problems += [f"field {name} is unknown" for name in data if name not in known]
+    for field in shape:
+        if field.name in data:
+            try:
+                field.kind.read(data[field.name])
+            except ValueError as error:
+                problems.append(f"field {field.name}: {error}")
+    return "; ".join(problems)
+
+
+def _read_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"it is {_kind_name(value)}, not text")
+
+
+def _read_text_or_null(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"it is {_kind_name(value)}, neither text nor null")
+
+
+def _read_time(value: Any) -> datetime:
+    return time_from_text(_read_text(value))
+
+
+def _read_time_or_null(value: Any) -> datetime | None:
+    return None if value is None else time_from_text(_read_text(value))
+
+
+def _write_as_it_is(value: Any) -> Any:
+    return value
+
+
+def _write_time_or_null(value: datetime | None) -> str | None:
+    return None if value is None else time_to_text(value)
+
+
+_KINDS: dict[Any, _Kind] = {
+    str: _Kind(_read_text, _write_as_it_is),
+    CommentId: _Kind(_read_text, _write_as_it_is),
+    str | None: _Kind(_read_text_or_null, _write_as_it_is),
+    datetime: _Kind(_read_time, time_to_text),
+    datetime | None: _Kind(_read_time_or_null, _write_time_or_null),
+}
+
+
+def _kind_of(event_type: EventType, attribute: str, hint: Any) -> _Kind:
+    try:
+        return _KINDS[hint]
+    except KeyError:
+        raise TypeError(f"{event_type.event_class.__name__}.{attribute}: {hint} has no stored form.") from None
+
+
+def _camel_case(attribute: str) -> str:
+    first, *others = attribute.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _kind_name(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "an object"
+        case _:
+            return type(value).__name__

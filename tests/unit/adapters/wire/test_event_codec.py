@@ -1,0 +1,416 @@
+"""Stored form <-> domain events."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.wire.event_codec import MsgspecEventCodec
+from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
+from application.errors import CommitTooLarge
+from domain.errors import EventNotReadable
+from domain.events import (
+    CommentAdded,
+    CommentRemoved,
+    CommentUpdated,
+    MessageUpdated,
+    PostCreated,
+    PostEvent,
+    PostLiked,
+    PostRemoved,
+    PostUnliked,
+)
+from domain.ids import CommentId, PostId
+from domain.upcasting import Part, PlainEvent, Step, UpcasterChain, drop_event, merge_events, split_event
+
+POST = PostId("019b0000-0000-7000-8000-00000000000a")
+COMMENT = CommentId("019b0000-0000-7000-8000-0000000000c1")
+TIME = datetime(2026, 11, 23, 15, 46, 58, 123_000, tzinfo=UTC)
+TIME_TEXT = "2026-11-23T15:46:58.123Z"
+
+CODEC = MsgspecEventCodec()
+
+
+def commit_of(*events: StoredEvent, version: int = 1) -> Commit:
+    return Commit(
+        position=9,
+        stream_id=POST,
+        version=version,
+        commit_id="019b0000-0000-7000-8000-0000000000ff",
+        recorded_at=TIME,
+        metadata={},
+        events=events,
+    )
+
+
+def refusal_of(*events: StoredEvent, version: int = 1, codec: MsgspecEventCodec = CODEC) -> str:
+    """The sentence with which decoding is refused."""
+    with pytest.raises(EventNotReadable) as caught:
+        codec.decode(commit_of(*events, version=version))
+    return caught.value.message
+
+
+EVENTS_AND_DATA: list[tuple[PostEvent, str, int, dict[str, Any]]] = [
+    (
+        PostCreated(author="Ann", message="Hi 👋", date_posted=TIME),
+        "PostCreated",
+        1,
+        {"author": "Ann", "message": "Hi 👋", "datePosted": TIME_TEXT},
+    ),
+    (
+        MessageUpdated(message="Hi", username="Ann", edited_at=TIME),
+        "MessageUpdated",
+        2,
+        {"message": "Hi", "username": "Ann", "editedAt": TIME_TEXT},
+    ),
+    (
+        MessageUpdated(message="Hi", username=None, edited_at=None),
+        "MessageUpdated",
+        2,
+        {"message": "Hi", "username": None, "editedAt": None},
+    ),
+    (PostLiked(username="Bob"), "PostLiked", 2, {"username": "Bob"}),
+    (PostLiked(username=None), "PostLiked", 2, {"username": None}),
+    (PostUnliked(username="Bob"), "PostUnliked", 1, {"username": "Bob"}),
+    (
+        CommentAdded(comment_id=COMMENT, comment="Yes", username="Bob", comment_date=TIME),
+        "CommentAdded",
+        1,
+        {"commentId": COMMENT, "comment": "Yes", "username": "Bob", "commentDate": TIME_TEXT},
+    ),
+    (
+        CommentUpdated(comment_id=COMMENT, comment="No", username="Bob", edit_date=TIME),
+        "CommentUpdated",
+        1,
+        {"commentId": COMMENT, "comment": "No", "username": "Bob", "editDate": TIME_TEXT},
+    ),
+    (
+        CommentRemoved(comment_id=COMMENT, username="Bob"),
+        "CommentRemoved",
+        2,
+        {"commentId": COMMENT, "username": "Bob"},
+    ),
+    (PostRemoved(username="Ann"), "PostRemoved", 2, {"username": "Ann"}),
+]
+
+
+# Encoding
+
+
+@pytest.mark.parametrize(("event", "name", "schema_version", "data"), EVENTS_AND_DATA)
+def test_an_event_and_its_stored_form(event: PostEvent, name: str, schema_version: int, data: dict[str, Any]) -> None:
+    stored = StoredEvent(name, schema_version, data)
+    assert CODEC.encode([event]) == (stored,)
+    assert list(CODEC.encode([event])[0].data) == list(data)
+    assert CODEC.decode(commit_of(stored)) == [VersionedEvent(1, event)]
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (datetime(2026, 11, 23, 15, 46, 58, tzinfo=UTC), "2026-11-23T15:46:58.000Z"),
+        (datetime(2026, 11, 23, 15, 46, 58, 123_999, tzinfo=UTC), "2026-11-23T15:46:58.123Z"),
+        (datetime(2026, 11, 23, 16, 46, 58, tzinfo=timezone(timedelta(hours=1))), "2026-11-23T15:46:58.000Z"),
+        (datetime(9, 1, 2, tzinfo=UTC), "0009-01-02T00:00:00.000Z"),
+    ],
+)
+def test_times_are_stored_in_utc_with_milliseconds(time: datetime, text: str) -> None:
+    [stored] = CODEC.encode([PostCreated(author="Ann", message="Hi", date_posted=time)])
+    assert stored.data["datePosted"] == text
+
+
+def test_a_time_without_an_offset_is_never_stored() -> None:
+    with pytest.raises(ValueError, match="has no offset from UTC"):
+        CODEC.encode([PostCreated(author="Ann", message="Hi", date_posted=TIME.replace(tzinfo=None))])
+
+
+def test_a_commit_holds_at_most_a_thousand_events() -> None:
+    assert len(CODEC.encode([PostLiked(username=None)] * 1_000)) == 1_000
+    with pytest.raises(CommitTooLarge) as caught:
+        CODEC.encode([PostLiked(username=None)] * 1_001)
+    assert caught.value.message == "One command led to 1,001 events; a commit holds at most 1,000."
+
+
+def test_a_commit_holds_at_most_a_megabyte_of_json() -> None:
+    around = len(f'[{{"type":"PostCreated","schemaVersion":1,"data":{_created_json("")}}}]')
+    CODEC.encode([PostCreated(author="Ann", message="é" * ((1_000_000 - around) // 2), date_posted=TIME)])
+    with pytest.raises(CommitTooLarge, match="a commit holds at most 1,000,000"):
+        CODEC.encode([PostCreated(author="Ann", message="é" * ((1_000_000 - around) // 2 + 1), date_posted=TIME)])
+
+
+def _created_json(message: str) -> str:
+    return f'{{"author":"Ann","message":"{message}","datePosted":"{TIME_TEXT}"}}'
+
+
+# Decoding
+
+
+def test_the_events_of_a_commit_carry_their_versions() -> None:
+    liked = StoredEvent("PostLiked", 2, {"username": None})
+    assert CODEC.decode(commit_of(liked, liked, liked, version=7)) == [
+        VersionedEvent(version, PostLiked(username=None)) for version in (7, 8, 9)
+    ]
+
+
+def test_old_and_current_shapes_stand_side_by_side() -> None:
+    old, new = StoredEvent("PostLiked", 1, {}), StoredEvent("PostLiked", 2, {"username": "Bob"})
+    assert CODEC.decode(commit_of(new, old, new)) == [
+        VersionedEvent(1, PostLiked(username="Bob")),
+        VersionedEvent(2, PostLiked(username=None)),
+        VersionedEvent(3, PostLiked(username="Bob")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-11-23T15:46:58Z", datetime(2026, 11, 23, 15, 46, 58, tzinfo=UTC)),
+        ("2026-11-23T15:46:58.123456Z", TIME),
+        ("2026-11-23T15:46:58.1234567Z", TIME),
+    ],
+)
+def test_times_with_other_digits_are_read_to_the_millisecond(text: str, time: datetime) -> None:
+    stored = StoredEvent("PostCreated", 1, {"author": "Ann", "message": "Hi", "datePosted": text})
+    assert CODEC.decode(commit_of(stored)) == [
+        VersionedEvent(1, PostCreated(author="Ann", message="Hi", date_posted=time))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "what"),
+    [
+        (StoredEvent("PostPinned", 1, {}), "this version of Postlog does not know the type; run one that does."),
+        (StoredEvent("PostLiked", 3, {}), "this version of Postlog reads up to schema version 2; run a newer one."),
+        (StoredEvent("PostLiked", 0, {}), "no upcaster leads from this schema version to 2."),
+        (StoredEvent("PostLiked", 2, {"username": 7}), "field username: it is a number, neither text nor null."),
+        (StoredEvent("PostUnliked", 1, {"username": None}), "field username: it is null, not text."),
+        (StoredEvent("CommentRemoved", 2, {"commentId": COMMENT}), "field username is missing."),
+        (StoredEvent("PostLiked", 2, {"username": None, "mood": "good"}), "field mood is unknown."),
+        (StoredEvent("PostUnliked", 1, {"userName": ""}), "field username is missing; field userName is unknown."),
+    ],
+    ids=["type", "newer", "no-upcaster", "neither-nor", "wrong-type", "missing", "unknown", "renamed"],
+)
+def test_an_event_that_can_not_be_read_is_named_with_what_is_wrong(event: StoredEvent, what: str) -> None:
+    liked = StoredEvent("PostLiked", 2, {"username": None})
+    assert refusal_of(liked, event, liked, version=3) == (
+        f"Event 4 of post {POST} ({event.type}, schema version {event.schema_version}): {what}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "clause"),
+    [
+        (None, "it is null, not text"),
+        (True, "it is true or false, not text"),
+        (1.5, "it is a number, not text"),
+        ([], "it is a list, not text"),
+        ({}, "it is an object, not text"),
+    ],
+)
+def test_a_text_must_be_text(value: Any, clause: str) -> None:
+    assert refusal_of(StoredEvent("PostUnliked", 1, {"username": value})).endswith(f"field username: {clause}.")
+
+
+@pytest.mark.parametrize(
+    "value", ["", "yesterday", "2026-11-23", "2026-11-23T15:46:58", "2026-11-23 15:46:58Z", "2026-13-23T15:46:58.123Z"]
+)
+def test_a_time_must_be_a_time_in_utc(value: str) -> None:
+    event = StoredEvent("PostCreated", 1, {"author": "Ann", "message": "Hi", "datePosted": value})
+    assert ": field datePosted: " in refusal_of(event)
+
+
+@pytest.mark.parametrize("data", [None, [], ["username"], "username", 1])
+def test_data_must_be_an_object(data: Any) -> None:
+    assert "its data is" in refusal_of(StoredEvent("PostLiked", 2, data))
+
+
+def test_the_error_names_no_text_of_users() -> None:
+    data = {"author": "a secret", "message": "another", "datePosted": "2026-in-myTsecretZ"}
+    message = refusal_of(StoredEvent("PostCreated", 1, data))
+    assert "secret" not in message
+    assert "another" not in message
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.sampled_from(
+        [(name, schema_version, data) for _, name, schema_version, data in EVENTS_AND_DATA]
+        + [("PostLiked", 1, {}), ("PostRemoved", 1, {}), ("MessageUpdated", 1, {"message": "Hi"}), ("Unknown", 1, {})]
+    ),
+    st.data(),
+)
+def test_whatever_stands_in_the_log_is_read_or_refused_and_always_shown(
+    shape: tuple[str, int, dict[str, Any]], draw: st.DataObject
+) -> None:
+    name, schema_version, data = shape
+    field = draw.draw(st.sampled_from([*data, "other"]))
+    commit = commit_of(StoredEvent(name, schema_version, {**data, field: draw.draw(any_json)}))
+    try:
+        decoded = CODEC.decode(commit)
+    except EventNotReadable:
+        assert CODEC.describe(commit) == [as_it_was_stored(commit, 1)]
+    else:
+        assert [event.version for event in decoded] == [1]
+        assert CODEC.decode(commit_of(*CODEC.encode([event.event for event in decoded]))) == decoded
+
+
+# Upcasters that split, merge and drop
+
+
+def created_data(author: str, message: str) -> dict[str, Any]:
+    return {"author": author, "message": message, "datePosted": TIME_TEXT}
+
+
+CHAIN = UpcasterChain(
+    [
+        split_event(
+            ("PostCreatedAndLiked", 1),
+            Part(("PostCreated", 1), lambda data: created_data(data["author"], data["message"])),
+            Part(("PostLiked", 2), lambda data: {"username": data["author"]}),
+        ),
+        merge_events(
+            ("PostDrafted", 1),
+            ("PostPublished", 1),
+            ("PostCreated", 1),
+            lambda drafted, published: created_data(drafted["author"], published["message"]),
+        ),
+        drop_event(("PostViewed", 1)),
+    ]
+)
+
+OTHER_CODEC = MsgspecEventCodec(CHAIN)
+
+created_and_liked = StoredEvent("PostCreatedAndLiked", 1, {"author": "Ann", "message": "Hi"})
+drafted = StoredEvent("PostDrafted", 1, {"author": "Ann"})
+published = StoredEvent("PostPublished", 1, {"message": "Hi"})
+viewed = StoredEvent("PostViewed", 1, {})
+liked = StoredEvent("PostLiked", 2, {"username": "Bob"})
+CREATED = PostCreated(author="Ann", message="Hi", date_posted=TIME)
+
+
+@pytest.mark.parametrize(
+    ("stored", "decoded"),
+    [
+        ([created_and_liked], [VersionedEvent(5, CREATED), VersionedEvent(5, PostLiked(username="Ann"))]),
+        ([drafted, published, liked], [VersionedEvent(6, CREATED), VersionedEvent(7, PostLiked(username="Bob"))]),
+        ([viewed, liked, viewed], [VersionedEvent(6, PostLiked(username="Bob"))]),
+        ([viewed, viewed], []),
+    ],
+    ids=["split", "merge", "drop", "drop-all"],
+)
+def test_versions_stay_those_of_the_stored_events(stored: list[StoredEvent], decoded: list[VersionedEvent]) -> None:
+    assert OTHER_CODEC.decode(commit_of(*stored, version=5)) == decoded
+
+
+def test_half_of_what_is_merged_can_not_be_read_alone() -> None:
+    assert "(PostDrafted, schema version 1)" in refusal_of(drafted, liked, codec=OTHER_CODEC)
+
+
+def test_a_step_that_fails_on_its_data_is_named_by_the_events_of_its_commit() -> None:
+    broken = StoredEvent("PostCreatedAndLiked", 1, {"message": "Hi"})
+    assert refusal_of(liked, broken, version=5, codec=OTHER_CODEC) == (
+        f"The events from version 5 to 6 of post {POST} (PostCreatedAndLiked 1, PostLiked 2) "
+        "can't be brought to today's shape: KeyError('author')."
+    )
+
+
+def test_a_chain_may_lead_away_from_a_shape_that_is_current_elsewhere() -> None:
+    """A step's key wins over the table: such an event never takes the path without the chain."""
+    codec = MsgspecEventCodec(UpcasterChain([drop_event(("PostLiked", 2))]))
+    assert codec.decode(commit_of(liked)) == []
+
+
+# Descriptions for people
+
+
+def described(
+    version: int, stored: StoredEvent, type_: str, schema_version: int, data: dict[str, Any]
+) -> DescribedEvent:
+    return DescribedEvent(
+        version=version,
+        type=type_,
+        schema_version=schema_version,
+        stored_type=stored.type,
+        stored_schema_version=stored.schema_version,
+        data=data,
+    )
+
+
+def as_it_was_stored(commit: Commit, version: int) -> DescribedEvent:
+    stored = commit.events[version - commit.version]
+    return DescribedEvent(
+        version=version,
+        type=stored.type,
+        schema_version=stored.schema_version,
+        stored_type=stored.type,
+        stored_schema_version=stored.schema_version,
+        data=stored.data,
+    )
+
+
+def test_an_old_event_is_described_in_today_s_shape_with_what_it_was() -> None:
+    old = StoredEvent("MessageUpdated", 1, {"message": "Hi"})
+    assert CODEC.describe(commit_of(old, version=4)) == [
+        described(4, old, "MessageUpdated", 2, {"message": "Hi", "username": None, "editedAt": None})
+    ]
+
+
+def test_split_merged_and_dropped_events_are_described_with_their_versions() -> None:
+    commit = commit_of(created_and_liked, viewed, drafted, published)
+    assert OTHER_CODEC.describe(commit) == [
+        described(1, created_and_liked, "PostCreated", 1, created_data("Ann", "Hi")),
+        described(1, created_and_liked, "PostLiked", 2, {"username": "Ann"}),
+        described(4, published, "PostCreated", 1, created_data("Ann", "Hi")),
+    ]
+
+
+UNREADABLE: Sequence[StoredEvent] = [
+    StoredEvent("PostPinned", 1, {"by": "Ann"}),
+    StoredEvent("PostLiked", 3, {"username": None}),
+    StoredEvent("PostLiked", 2, {"username": 7}),
+    StoredEvent("PostCreatedAndLiked", 1, {}),
+]
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE, ids=["type", "newer", "wrong-type", "step-fails"])
+def test_an_event_that_can_not_be_read_is_shown_as_it_was_stored(unreadable: StoredEvent) -> None:
+    commit = commit_of(viewed, created_and_liked, unreadable, liked)
+    assert OTHER_CODEC.describe(commit) == [
+        described(2, created_and_liked, "PostCreated", 1, created_data("Ann", "Hi")),
+        described(2, created_and_liked, "PostLiked", 2, {"username": "Ann"}),
+        as_it_was_stored(commit, 3),
+        described(4, liked, "PostLiked", 2, {"username": "Bob"}),
+    ]
+
+
+def test_a_part_that_can_not_be_read_shows_the_whole_as_it_was_stored() -> None:
+    step: Step = split_event(
+        ("PostLikedTwice", 1),
+        Part(("PostLiked", 2), lambda data: {"username": data["first"]}),
+        Part(("PostLiked", 2), lambda data: {"username": data["second"]}),
+    )
+    codec = MsgspecEventCodec(UpcasterChain([step]))
+    commit = commit_of(StoredEvent("PostLikedTwice", 1, {"first": "Ann", "second": 2}))
+    assert codec.describe(commit) == [as_it_was_stored(commit, 1)]
+
+
+# The path without the chain
+
+
+def test_a_commit_in_today_s_shapes_does_not_pass_the_chain() -> None:
+    class Untouchable(UpcasterChain):
+        def upcast(self, events: Sequence[PlainEvent]) -> Sequence[PlainEvent]:
+            raise AssertionError(f"{events} went through the chain")
+
+    codec = MsgspecEventCodec(Untouchable([drop_event(("PostViewed", 1))]))
+    commit = commit_of(*codec.encode([event for event, *_ in EVENTS_AND_DATA]))
+    assert [decoded.event for decoded in codec.decode(commit)] == [event for event, *_ in EVENTS_AND_DATA]
