@@ -1,0 +1,44 @@
+"""The commit log on SQLite."""
+
+import time
+
+from adapters.sqlite.commit_rows import SELECT_COMMITS, page_of
+from adapters.sqlite.log_database import SqliteLog
+from application.envelopes import Commit
+from application.errors import StoreUnavailable
+
+_READ = SELECT_COMMITS + "WHERE position > :after ORDER BY position LIMIT :limit"
+
+_POLL_SECONDS = 0.1
+"""How often a wait looks for another process's append: half of what the port allows."""
+
+
+class SqliteCommitLog:
+    def __init__(self, log: SqliteLog) -> None:
+        self._log = log
+
+    async def log_id(self) -> str:
+        log_id: str = await self._log.read(lambda connection: connection.execute("SELECT id FROM log").fetchone()[0])
+        return log_id
+
+    async def tip(self) -> int:
+        tip: int = await self._log.read(
+            lambda connection: connection.execute("SELECT coalesce(max(position), 0) FROM commits").fetchone()[0]
+        )
+        return tip
+
+    async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
+        wanted = {"after": after, "limit": limit}
+        return await self._log.read(lambda connection: page_of(connection, _READ, wanted))
+
+    async def wait(self, after: int, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            if await self._log.appended_here(after, min(left, _POLL_SECONDS)) or left <= 0:
+                return
+            try:
+                if await self.tip() > after:
+                    return
+            except StoreUnavailable:
+                return  # the caller's next read says what is wrong

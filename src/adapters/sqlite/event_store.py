@@ -1,0 +1,55 @@
+"""The event store on SQLite."""
+
+import asyncio
+from collections.abc import Sequence
+
+from adapters.sqlite.append_group import append_group, is_there, row_of, stored_commits
+from adapters.sqlite.commit_rows import SELECT_COMMITS, page_of
+from adapters.sqlite.log_database import SqliteLog
+from application.envelopes import Commit, ProposedCommit, StreamTail
+from application.errors import StoreUnavailable
+from application.ports.event_store import Appended, AppendOutcome, Unsettled
+from domain.ids import PostId
+
+_TAIL = "SELECT last_version, position FROM commits WHERE stream_id = ? ORDER BY version DESC LIMIT 1"
+
+# The commit that holds version `after + 1` is the last that begins at or below it.
+_FIRST_WANTED = "SELECT max(version) FROM commits WHERE stream_id = :stream AND version <= :after + 1"
+_STREAM = SELECT_COMMITS + (
+    f"WHERE stream_id = :stream AND last_version > :after AND version >= coalesce(({_FIRST_WANTED}), 0) "
+    "ORDER BY version LIMIT :limit"
+)
+
+
+class SqliteEventStore:
+    def __init__(self, log: SqliteLog) -> None:
+        self._log = log
+
+    async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
+        """A version behind a gap is `VersionTaken` too: the log does not stand where the commit believes. A full or
+        broken disk is `Unsettled` at once, since waiting does not mend it."""
+        rows = [row_of(commit) for commit in commits]
+        try:
+            writing = self._log.write(lambda connection: append_group(connection, commits, rows), is_there(commits))
+            writing.add_done_callback(self._tell)
+            return await asyncio.shield(writing)
+        except StoreUnavailable as error:
+            return [Unsettled(str(error)) for _ in commits]
+
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        wanted = {"stream": stream_id, "after": after_version, "limit": limit}
+        return await self._log.read(lambda connection: page_of(connection, _STREAM, wanted))
+
+    async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
+        row = await self._log.read(lambda connection: connection.execute(_TAIL, (stream_id,)).fetchone())
+        return StreamTail(*row) if row else None
+
+    async def find_commit(self, commit_id: str) -> Commit | None:
+        return (await self._log.read(lambda connection: stored_commits(connection, [commit_id]))).get(commit_id)
+
+    def _tell(self, writing: "asyncio.Future[list[AppendOutcome]]") -> None:
+        if writing.cancelled() or writing.exception() is not None:
+            return
+        appended = [outcome.position for outcome in writing.result() if isinstance(outcome, Appended)]
+        if appended:
+            self._log.tell_appended(appended[-1])

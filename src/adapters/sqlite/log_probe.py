@@ -1,0 +1,27 @@
+"""Does the event log's file answer?"""
+
+import asyncio
+
+from adapters.sqlite.commit_log import SqliteCommitLog
+from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_schema import SETTING
+from application.errors import StoreUnavailable
+from application.ports.probes import ProbeResult
+
+_SECONDS = 2.0
+
+
+class SqliteLogProbe:
+    def __init__(self, log: SqliteLog) -> None:
+        self._log = log
+
+    async def probe(self) -> ProbeResult:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                tip = await SqliteCommitLog(self._log).tip()
+        except StoreUnavailable as error:
+            return ProbeResult("event_store", ok=False, detail=error.message)
+        except TimeoutError:
+            detail = f"The event log {self._log.path} ({SETTING}) did not answer within {_SECONDS:g} seconds."
+            return ProbeResult("event_store", ok=False, detail=f"{detail} Is its disk busy or gone?")
+        return ProbeResult("event_store", ok=True, detail=f"The event log {self._log.path} stands at position {tip:,}.")

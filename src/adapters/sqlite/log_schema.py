@@ -1,0 +1,100 @@
+"""The log's file: its tables, and what makes a file one of ours.
+
+`commits` has one row a commit, readable with any SQLite shell; triggers refuse to change or delete one. The file's
+`application_id` says that it is a log of Postlog, its `user_version` which format it has.
+"""
+
+import sqlite3
+from pathlib import Path
+from uuid import uuid4
+
+from application.errors import CannotOpen
+
+SETTING = "event_store.sqlite.path"
+
+APPLICATION_ID = 0x504C4F47  # "PLOG"
+FORMAT = 1
+
+_TABLES = (
+    """CREATE TABLE commits (
+        position     INTEGER PRIMARY KEY CHECK (position > 0),
+        stream_id    TEXT NOT NULL,
+        version      INTEGER NOT NULL CHECK (version > 0),
+        last_version INTEGER NOT NULL CHECK (last_version >= version),
+        commit_id    TEXT NOT NULL UNIQUE,
+        recorded_at  TEXT NOT NULL,
+        metadata     TEXT NOT NULL,
+        events       TEXT NOT NULL,
+        UNIQUE (stream_id, version)
+    ) STRICT""",
+    """CREATE TRIGGER commits_are_never_changed BEFORE UPDATE ON commits
+        BEGIN SELECT RAISE(ABORT, 'commits are never changed'); END""",
+    """CREATE TRIGGER commits_are_never_deleted BEFORE DELETE ON commits
+        BEGIN SELECT RAISE(ABORT, 'commits are never deleted'); END""",
+    "CREATE TABLE log (id TEXT NOT NULL) STRICT",
+    """CREATE TABLE snapshots (
+        stream_id TEXT PRIMARY KEY,
+        version   INTEGER NOT NULL,
+        position  INTEGER NOT NULL,
+        format    TEXT NOT NULL,
+        state     BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE relay (
+        id       INTEGER PRIMARY KEY CHECK (id = 1),
+        owner    TEXT,
+        token    INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        ends_at  REAL NOT NULL
+    ) STRICT""",
+)
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make a new file a log, and refuse what is none. Several processes may do so at once: one that gets in another's
+    way raises `sqlite3.OperationalError` (busy) and tries again. Raises `CannotOpen` for a file that is no log of ours.
+    """
+    if _is_new(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        if _is_new(connection):
+            _create(connection)
+        connection.execute("COMMIT")
+    _check(connection, path)
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise CannotOpen(
+            f"The folder of the event log {path} can't hold a write-ahead log (SQLite stays in mode {mode}); "
+            f"name a file on a local disk in {SETTING}.",
+            path=SETTING,
+        )
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return tables == 0 and _pragma(connection, "application_id") == 0
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in _TABLES:
+        connection.execute(statement)
+    connection.execute("INSERT INTO log (id) VALUES (?)", (str(uuid4()),))
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise CannotOpen(
+            f"{path} is a SQLite database, but no event log of Postlog; name another file in {SETTING}.", path=SETTING
+        )
+    found = _pragma(connection, "user_version")
+    if found != FORMAT:
+        raise CannotOpen(
+            f"The event log {path} has format {found}, and this version of Postlog knows format {FORMAT} only; "
+            f"run a newer Postlog, or name another file in {SETTING}.",
+            path=SETTING,
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

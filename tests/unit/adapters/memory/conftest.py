@@ -1,0 +1,21 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from adapters.memory.commit_log import MemoryCommitLog
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.log import MemoryLog
+from contracts.log_handle import LogHandle, OpenLog
+
+
+@pytest.fixture
+def open_log() -> OpenLog:
+    """Another process can't share this log; a further handle is the nearest there is."""
+    log = MemoryLog()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[LogHandle]:
+        yield LogHandle(MemoryEventStore(log), MemoryCommitLog(log))
+
+    return opened
