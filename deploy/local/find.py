@@ -1,0 +1,117 @@
+"""Where a server comes from: an address in the environment, else Docker, else programs on this machine.
+
+Servers that a test kills and restarts are always programs on this machine, of the caller's own.
+"""
+
+import functools
+import os
+import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from local.folders import server_folder
+from local.kafka import Kafka
+from local.mongod import ReplicaSet
+from local.postgres import Postgres
+from local.programs import find_kafka, find_mongod, find_postgres
+
+MONGO, KAFKA, POSTGRES, SQLSERVER = (
+    "POSTLOG_TEST_MONGO_URL",
+    "POSTLOG_TEST_KAFKA",
+    "POSTLOG_TEST_POSTGRES_URL",
+    "POSTLOG_TEST_SQLSERVER_URL",
+)
+
+
+class ServerUnavailableError(Exception):
+    """This machine has no way to such a server; the message says how to get one."""
+
+
+class _Server(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Server)
+
+
+class Servers:
+    """Starts a server when it is asked for and stops all of them at the end of the `with` block."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def mongo_url(self) -> str:
+        """A replica set that takes writes."""
+        return self._shared(MONGO, "mongo_container", lambda: self.own_replica_set().url)
+
+    def kafka_bootstrap(self) -> str:
+        """`host:port` of a broker that creates no topics by itself."""
+        return self._shared(KAFKA, "kafka_container", lambda: self.own_kafka().bootstrap)
+
+    def postgres_url(self) -> str:
+        """SQLAlchemy's URL of a superuser."""
+        return self._shared(POSTGRES, "postgres_container", lambda: self.own_postgres().url)
+
+    def sqlserver_url(self) -> str:
+        """SQLAlchemy's URL of a login that may create databases."""
+        if address := os.environ.get(SQLSERVER):
+            return address
+        raise ServerUnavailableError(f"no SQL Server: set {SQLSERVER} to its SQLAlchemy URL")
+
+    def own_replica_set(self, nodes: int = 1, *, logins: bool = False) -> ReplicaSet:
+        mongod = _found(find_mongod(), "mongod", "put MongoDB's 'mongod' on the PATH", MONGO)
+        return self._started(ReplicaSet(mongod, self._folder, nodes, logins=logins))
+
+    def own_kafka(self) -> Kafka:
+        jars = _found(find_kafka(), "Kafka", "install Java and Maven (Debian: 'maven')", KAFKA)
+        return self._started(Kafka(jars, self._folder))
+
+    def own_postgres(self) -> Postgres:
+        programs = _found(find_postgres(), "PostgreSQL", "install it (Debian: 'postgresql')", POSTGRES)
+        return self._started(Postgres(programs, self._folder))
+
+    @functools.cached_property
+    def _folder(self) -> Path:
+        return self._open.enter_context(server_folder())
+
+    def _started(self, server: S) -> S:
+        self._open.callback(server.stop)
+        server.start()
+        return server
+
+    def _shared(self, variable: str, container: str, own: Callable[[], str]) -> str:
+        if address := os.environ.get(variable):
+            return address
+        if _docker_answers():
+            from local import containers  # half a second, for those who have Docker
+
+            start: Callable[[], AbstractContextManager[str]] = getattr(containers, container)
+            return self._open.enter_context(start())
+        return own()
+
+
+@functools.cache
+def _docker_answers() -> bool:
+    from local.containers import docker_answers
+
+    return docker_answers()
+
+
+def _found(place: Path | None, name: str, remedy: str, variable: str) -> Path:
+    if place is None:
+        machine = f"{platform.system()} {platform.machine()}"
+        raise ServerUnavailableError(f"no {name} on this machine ({machine}): {remedy}, or set {variable}")
+    return place

@@ -1,0 +1,134 @@
+"""A MongoDB replica set of real `mongod` processes on 127.0.0.1."""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pymongo
+from bson import ObjectId
+from pymongo.errors import PyMongoError
+
+from local.ports import free_port
+from local.processes import ServerFailedError, ServerProcess
+from local.waiting import wait_until
+
+_NAME, _ADMIN = "rs0", "admin"
+_OPTIONS = [
+    *("--replSet", _NAME, "--bind_ip", "127.0.0.1", "--nounixsocket"),
+    *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
+    *("--setParameter", "enableTestCommands=1"),  # for the fail point of `hold_back`
+    *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+]
+
+
+class ReplicaSet:
+    """Nodes are named by their number, 0 and up. Each keeps its port and data through kill and restart.
+
+    With `logins` everybody must log in, and `url` is that of a user who may do everything; otherwise nobody must.
+    """
+
+    def __init__(self, mongod: Path, folder: Path, nodes: int = 1, *, logins: bool = False) -> None:
+        self._password = secrets.token_urlsafe(12) if logins else None
+        self._ports = [free_port() for _ in range(nodes)]
+        self._nodes: list[ServerProcess] = []
+        for port in self._ports:
+            data = folder / f"mongod-{port}"
+            data.mkdir(parents=True)
+            command = [mongod, "--dbpath", data, "--port", str(port), *_OPTIONS, *self._key_file(data)]
+            self._nodes.append(ServerProcess(f"mongod on port {port}", command, log=data / "mongod.log"))
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(self.addresses)
+        if self._password:
+            return f"mongodb://{_ADMIN}:{self._password}@{hosts}/?replicaSet={_NAME}"
+        return f"mongodb://{hosts}/?replicaSet={_NAME}"
+
+    @property
+    def addresses(self) -> list[str]:
+        return [f"127.0.0.1:{port}" for port in self._ports]
+
+    def start(self) -> None:
+        for node in range(len(self._nodes)):
+            self.restart(node)
+        members = [{"_id": node, "host": address} for node, address in enumerate(self.addresses)]
+        # Shorter than the defaults (10 s and 2 s), so that a failover takes about 2 s.
+        settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
+        config = {"_id": _NAME, "members": members, "settings": settings}
+        self._command(0, {"replSetInitiate": config}, login=False)
+        first = self.wait_for_primary()
+        if self._password:
+            # Allowed without a login as long as there is no user: MongoDB's "localhost exception".
+            user = {"createUser": _ADMIN, "pwd": self._password, "roles": ["root"]}
+            self._command(first, user, login=False)
+
+    def stop(self) -> None:
+        # A secondary that stops orderly costs seconds of elections, for data nobody will read again.
+        for node in self._nodes:
+            node.kill()
+
+    def kill(self, node: int) -> None:
+        """kill -9; returns when the process is gone."""
+        self._nodes[node].kill()
+
+    def restart(self, node: int) -> None:
+        """Start a node that is down and wait until it answers; whether it may take writes is another question."""
+        self._nodes[node].start()
+        self._nodes[node].wait_until(lambda: self._hello(node) is not None, seconds=60)
+
+    def freeze(self, node: int) -> None:
+        self._nodes[node].freeze()
+
+    def thaw(self, node: int) -> None:
+        self._nodes[node].thaw()
+
+    def hold_back(self, node: int) -> None:
+        """The node stops copying the primary's log but still answers heartbeats, as one that lags does."""
+        self._command(node, {"configureFailPoint": "stopReplProducer", "mode": "alwaysOn"})
+
+    def release(self, node: int) -> None:
+        self._command(node, {"configureFailPoint": "stopReplProducer", "mode": "off"})
+
+    def wait_for_primary(self, *, other_than: int | None = None, seconds: float = 60) -> int:
+        """The node that takes writes, once there is one (`other_than` the old one after a failover)."""
+        claims: list[tuple[ObjectId, int]] = []
+
+        def found() -> bool:
+            for node in range(len(self._nodes)):
+                answer = self._hello(node) or {}
+                if node != other_than and answer.get("isWritablePrimary"):
+                    claims.append((answer["electionId"], node))
+            return bool(claims)
+
+        nobody = ServerFailedError(f"no primary within {seconds:g} s\n{self._nodes[0].log_tail()}")
+        wait_until(found, seconds=seconds, failure=lambda: nobody)
+        return max(claims)[1]  # a thawed node may claim its old office for a moment
+
+    def heal(self) -> None:
+        """All nodes run, none is held back, one is primary."""
+        for node in range(len(self._nodes)):
+            self.thaw(node)
+            self.restart(node)
+            self.release(node)
+        self.wait_for_primary()
+
+    def _hello(self, node: int) -> dict[str, Any] | None:
+        try:
+            return self._command(node, {"hello": 1}, login=False)
+        except PyMongoError:
+            return None
+
+    def _command(self, node: int, command: dict[str, Any], *, login: bool = True) -> dict[str, Any]:
+        who: dict[str, Any] = {"username": _ADMIN, "password": self._password} if login and self._password else {}
+        with pymongo.MongoClient[dict[str, Any]](
+            self.addresses[node], directConnection=True, timeoutMS=2000, serverSelectionTimeoutMS=500, **who
+        ) as client:
+            return client.admin.command(command)
+
+    def _key_file(self, data: Path) -> list[str | Path]:
+        if self._password is None:
+            return []
+        key = data.with_suffix(".key")
+        key.write_text("one key for the nodes of one set")
+        key.chmod(0o600)
+        return ["--keyFile", key]

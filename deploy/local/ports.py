@@ -1,0 +1,30 @@
+"""Free TCP ports on the loopback interface."""
+
+import random
+import socket
+
+# Below the range from which the kernel takes the local ports of outgoing connections (32768 and up on Linux):
+# otherwise a client that keeps calling a killed server may be given the very port it calls, connect to itself,
+# and keep the server from coming back.
+_FIRST, _LAST = 20_000, 32_000
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now and that this process was not given before."""
+    for _ in range(200):
+        port = random.randint(_FIRST, _LAST)  # noqa: S311
+        if port not in _given and port_is_free(port):
+            _given.add(port)
+            return port
+    raise OSError(f"no free port found between {_FIRST} and {_LAST} on 127.0.0.1")
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,69 @@
+"""`python -m local.setup`: makes the test servers available on this machine; does nothing where they are."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+
+from local.kafka_jars import VERSION, fetch_jars, have_jars, jars_folder
+from local.processes import ServerFailedError
+from local.programs import find_mongod, find_postgres
+
+
+def main() -> int:
+    """0 also when something is missing at a desk: its tests skip, and say why. In CI 1."""
+    missing = install(missing_packages())
+    problems = [f"missing: run `apt-get install {' '.join(missing)}` as root"] if missing else []
+    try:
+        if shutil.which("mvn") and not have_jars():
+            print(f"fetching Kafka {VERSION} from Maven Central (43 MB)", flush=True)
+            fetch_jars()
+    except ServerFailedError as error:
+        problems.append(str(error))
+    for line in [*places(), *problems]:
+        print(line)
+    return 1 if problems and os.environ.get("CI") else 0
+
+
+def missing_packages() -> list[str]:
+    """Debian packages for what is not here: Java, Maven, the ODBC manager, the library that MongoDB loads."""
+    needed = {
+        "default-jre-headless": shutil.which("java") is None,
+        "maven": shutil.which("mvn") is None and not have_jars(),
+        "unixodbc": not _loads("libodbc.so.2"),
+        "libcurl4": find_mongod() is not None and not _loads("libcurl.so.4"),
+    }
+    return [package for package, is_missing in needed.items() if is_missing]
+
+
+def install(packages: list[str]) -> list[str]:
+    """Install them where this is allowed; answers those that are missing still."""
+    if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return packages
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-q"], env=quiet, check=False)
+    subprocess.run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages], env=quiet, check=False)
+    return missing_packages()
+
+
+def places() -> list[str]:
+    """One line a server: where it comes from."""
+    found = {
+        "mongod": find_mongod(),
+        "PostgreSQL": find_postgres(),
+        f"Kafka {VERSION}": jars_folder() if have_jars() else None,
+    }
+    return [f"{name}: {place or 'none on this machine'}" for name, place in found.items()]
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

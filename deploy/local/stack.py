@@ -1,0 +1,107 @@
+"""`python -m local.stack`: the three servers and Postlog's four processes, until Ctrl-C. Their data ends with them."""
+
+import argparse
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from local.find import Servers, ServerUnavailableError
+from local.folders import server_folder
+from local.ports import free_port, port_is_free
+from local.processes import ServerFailedError, ServerProcess, guarded
+
+# Each process and the port that is tried first; with the words of its command line.
+_PROCESSES = {"serve command": 8001, "serve query": 8002, "relay": 8003, "project": 8004}
+
+
+def main() -> int:
+    """0 when stopped by Ctrl-C or SIGTERM; 1 when a process ended by itself; 2 when something can't start."""
+    parser = argparse.ArgumentParser(prog="python -m local.stack", description=__doc__)
+    parser.add_argument("--servers-only", action="store_true", help="without Postlog's own processes")
+    servers_only: bool = parser.parse_args().servers_only
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        with Servers() as servers, server_folder() as folder:
+            settings = start_servers(servers)
+            if servers_only:
+                stopped.wait()
+                return 0
+            return run_postlog(settings, folder, stopped)
+    except (ServerFailedError, ServerUnavailableError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def start_servers(servers: Servers) -> dict[str, str]:
+    """Postlog's settings, as environment variables, that lead to the servers."""
+    settings = {
+        "POSTLOG__EVENT_STORE__ADAPTER": "mongo",
+        "POSTLOG__EVENT_STORE__MONGO__URL": servers.mongo_url(),
+        "POSTLOG__BUS__ADAPTER": "kafka",
+        "POSTLOG__BUS__KAFKA__BOOTSTRAP_SERVERS": servers.kafka_bootstrap(),
+        "POSTLOG__READ_DB__ADAPTER": "postgres",
+        "POSTLOG__READ_DB__POSTGRES__URL": servers.postgres_url(),
+    }
+    for name, value in settings.items():
+        print(f"{name}={value}", flush=True)
+    return settings
+
+
+def run_postlog(settings: dict[str, str], folder: Path, stopped: threading.Event) -> int:
+    postlog = Path(sys.executable).with_name("postlog")
+    environment = {**os.environ, **settings}
+    init = subprocess.run([*guarded(), str(postlog), "init"], env=environment, check=False)
+    if init.returncode != 0:
+        raise ServerFailedError(f"`postlog init` ended with status {init.returncode}")
+    processes: list[ServerProcess] = []
+    try:
+        for words, first_choice in _PROCESSES.items():
+            port = first_choice if port_is_free(first_choice) else free_port()
+            processes.append(_start(words, port, postlog, environment, folder))
+            print(f"postlog {words}: http://127.0.0.1:{port}", flush=True)
+        print(f"logs: {folder}; stop with Ctrl-C", flush=True)
+        while not stopped.wait(0.2):
+            for process in processes:
+                process.check_running()
+    except ServerFailedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        for process in reversed(processes):
+            process.stop()
+    return 0
+
+
+def _start(words: str, port: int, postlog: Path, environment: dict[str, str], folder: Path) -> ServerProcess:
+    listens = "HTTP" if words.startswith("serve") else "WORKER"
+    own = {f"POSTLOG__{listens}__HOST": "127.0.0.1", f"POSTLOG__{listens}__PORT": str(port)}
+    process = ServerProcess(
+        f"postlog {words}",
+        [postlog, *words.split()],
+        log=folder / f"{words.replace(' ', '-')}.log",
+        env={**environment, **own},
+    )
+    process.start()
+    process.wait_until(lambda: _is_ready(port), seconds=60)
+    return process
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
