@@ -8,6 +8,9 @@ PostlogError
 ├── CommitTooLarge             commit-too-large
 ├── VersionMismatch            version-mismatch        If-Match names another version
 ├── WriteConflict              write-conflict          others were faster until the attempts were used up
+├── EventNotApplicable         event-not-applicable    a stored event makes no sense on what stands before it
+├── RebuildRunning             rebuild-running         another process builds this read database
+├── RebuildCancelled           rebuild-cancelled
 └── Unavailable                try again later
     ├── StoreUnavailable       store-unavailable
     ├── ReadDbUnavailable      read-db-unavailable
@@ -45,6 +48,18 @@ class EventNotApplicable(PostlogError):
     """The event can be read but makes no sense on the rows before it; its stream is parked."""
 
     code = "event-not-applicable"
+
+
+class RebuildRunning(PostlogError):
+    """Another process is building in the idle slot of this read database."""
+
+    code = "rebuild-running"
+
+
+class RebuildCancelled(PostlogError):
+    """Somebody cancelled the rebuild; the live rows are untouched."""
+
+    code = "rebuild-cancelled"
 
 
 class VersionMismatch(PostlogError):

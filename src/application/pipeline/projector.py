@@ -25,6 +25,7 @@ from application.ports.projection_store import (
 )
 from application.ports.rows_moved import RowsMoved
 from application.projections.batch import DecodedCommit, MissingCommits, decode_all, fold_batch, touched_by
+from application.projections.log_match import require_match
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Projector:
         if live.log_id is None or live.partitions != partitions:
             live = await self._store.claim(live.generation, log_id, partitions)
         checkpoints = await self._store.checkpoints(live.generation)
-        await self._verify(live, checkpoints, log_id)
+        await require_match(live, checkpoints.values(), self._log)
         return live, checkpoints
 
     async def apply(self, generation: int, moves: Sequence[CheckpointMove], commits: Sequence[Commit]) -> None:
@@ -111,24 +112,3 @@ class Projector:
         self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
         self._metrics.count("projector_commits", len(commits))
         self._metrics.count("projector_events", sum(len(commit.events) for commit in commits))
-
-    async def _verify(self, live: LiveGeneration, checkpoints: dict[int, Checkpoint], log_id: str) -> None:
-        if live.log_id != log_id:
-            raise WrongLog(
-                f"The read database was filled from log {live.log_id}, but the event store holds log {log_id}. "
-                "Point read_db at its own database, or fill this one anew with `postlog rebuild`."
-            )
-        for checkpoint in checkpoints.values():
-            await asyncio.sleep(0)
-            await self._verify_checkpoint(checkpoint)
-
-    async def _verify_checkpoint(self, checkpoint: Checkpoint) -> None:
-        if not checkpoint.commit_position:
-            return
-        found = await self._log.read(checkpoint.commit_position - 1, 1)
-        if not found or found[0].commit_id != checkpoint.commit_id:
-            raise WrongLog(
-                f"The read database has seen commit {checkpoint.commit_id} at position {checkpoint.commit_position}, "
-                "which the log does not have there: the log was restored to an older state. Fill the database anew "
-                "with `postlog rebuild`."
-            )

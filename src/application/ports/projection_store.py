@@ -83,7 +83,8 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class RowChanges:
-    """What a fold wants written. `cleared` are posts all of whose comments go; written before `comments` are."""
+    """What a fold wants written. `cleared` are posts all of whose comments go; written before `comments` are. `deleted`
+    are rows of posts that the log does not know: only a repair has any."""
 
     posts: Sequence[PostRow] = ()
     comments: Sequence[CommentRow] = ()
@@ -91,6 +92,7 @@ class RowChanges:
     cleared: Sequence[PostId] = ()
     parked: Sequence[ParkedStream] = ()
     unparked: Sequence[PostId] = ()
+    deleted: Sequence[PostId] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from application.errors import NotYetVisible, PostParked, ReadDbNotReady
+from application.errors import NotYetVisible, PostParked, ReadDbNotReady, Unavailable
 from application.ports.clock import Clock
 from application.ports.post_views import Stamp, Stamped
 from application.ports.rows_moved import RowsMoved
@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.02
 
 
 class Freshness:
-    """`patience` is how long a query waits for the rows to get as new as it asks for, in seconds."""
+    """`patience` is how long a query waits for rows as new as it asks for, or for rows at all, in seconds."""
 
     def __init__(self, clock: Clock, rows_moved: RowsMoved, patience: float) -> None:
         self._clock = clock
@@ -33,17 +33,24 @@ class Freshness:
                 return answer
             left = until - self._clock.monotonic()
             if left <= 0:
-                raise NotYetVisible(
-                    f"The read database stands at position {answer.stamp.position} and did not reach {min_position} "
-                    f"within {self._patience:g} s. Ask again a little later.",
-                    path="Postlog-Min-Position",
-                )
+                raise self._too_old(answer.stamp, min_position)
             await self._rows_moved.wait(min(left, _POLL_SECONDS))
+
+    def _too_old(self, stamp: Stamp, min_position: int | None) -> Unavailable:
+        if not stamp.ready:
+            return ReadDbNotReady(
+                "The read database is being filled from the log for the first time. Ask again later.", retry_after=5
+            )
+        return NotYetVisible(
+            f"The read database stands at position {stamp.position} and did not reach {min_position} within "
+            f"{self._patience:g} s. Ask again a little later.",
+            path="Postlog-Min-Position",
+        )
 
 
 def _is_new_enough(stamp: Stamp, min_position: int | None) -> bool:
     if not stamp.ready:
-        raise ReadDbNotReady("The read database is being filled from the log for the first time. Ask again later.")
+        return False
     if min_position is None:
         return True
     if stamp.post_parked_at is not None and min_position >= stamp.post_parked_at:

@@ -8,11 +8,11 @@ from application.envelopes import Commit
 from application.mediator import QueryDispatcher
 from application.ports.event_codec import EventCodec
 from application.ports.past_events import PastEvents
-from application.projections.post import evolve, seal, touched_comment
+from application.projections.whole_post import WholePost
 from application.query_side.posts import no_such_post
 from application.query_side.queries import GetPostAsOf, HistoryPage, ListEvents, PastEvent, PostAnswer
-from application.rows import CommentRow, PostRow, PostStatus
-from domain.ids import CommentId, PostId
+from application.rows import PostStatus
+from domain.ids import PostId
 
 _COMMITS_A_READ = 100
 _COMMENTS_SHOWN = 100
@@ -40,31 +40,20 @@ class HistoryQueries:
         return HistoryPage(events=events, next_after=None)
 
     async def get_post_as_of(self, query: GetPostAsOf) -> PostAnswer:
-        post, comments = await self._fold(query.post_id, query.version, query.at)
-        if post is None or post.status is not PostStatus.LIVE:
+        whole = await self._fold(query.post_id, query.version, query.at)
+        if whole.post is None or whole.post.status is not PostStatus.LIVE:
             raise no_such_post(query.post_id)
-        newest = sorted(comments.values(), key=lambda c: (c.comment_date, c.comment_id), reverse=True)
-        return PostAnswer(post=post, comments=newest[:_COMMENTS_SHOWN])
+        newest = sorted(whole.comments.values(), key=lambda c: (c.comment_date, c.comment_id), reverse=True)
+        return PostAnswer(post=whole.post, comments=newest[:_COMMENTS_SHOWN])
 
-    async def _fold(
-        self, post_id: PostId, until_version: int | None, until: datetime | None
-    ) -> tuple[PostRow | None, dict[CommentId, CommentRow]]:
-        post: PostRow | None = None
-        comments: dict[CommentId, CommentRow] = {}
+    async def _fold(self, post_id: PostId, until_version: int | None, until: datetime | None) -> WholePost:
+        whole = WholePost(post_id)
         async for commit in self._commits(post_id, 0):
             if _is_behind(commit, until_version, until):
                 break
             version = commit.last_version if until_version is None else min(commit.last_version, until_version)
-            for versioned in self._codec.decode(commit):
-                if versioned.version > version:
-                    break
-                comment_id = touched_comment(versioned.event)
-                before = comments.pop(comment_id, None) if comment_id is not None else None
-                post, comment = evolve(post_id, post, before, versioned.event)
-                if comment is not None:
-                    comments[comment.comment_id] = comment
-            post = seal(post_id, post, version)
-        return post, comments
+            whole.apply([each for each in self._codec.decode(commit) if each.version <= version], version)
+        return whole
 
     async def _commits(self, post_id: PostId, after: int) -> AsyncIterator[Commit]:
         while commits := await self._past_events.read_stream(post_id, after, _COMMITS_A_READ):

@@ -1,0 +1,175 @@
+"""Audit: every row of a read database against the fold of its stream in the log, field by field, also while it changes.
+
+First the database's position P, then rows, then the log: so whatever a row shows is in the log by the time that the log
+is read. Each row is compared at its own version, which must end a commit and be no older than the stream at P. Streams
+that have something at or below P and no row are missing, rows without a stream extra. Parked posts are listed, not
+counted. No long transaction, and no SQL of the projector's.
+
+Memory is bounded: posts are taken in portions by the checksum of their id, and the log is read once for each portion.
+"""
+
+import asyncio
+import random
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from application.envelopes import Commit
+from application.maintenance.comparison import Difference, StreamFold
+from application.ports.audit_rows import AuditedPost, AuditRows, AuditStart, GenerationGone
+from application.ports.commit_log import CommitLog
+from application.ports.event_codec import EventCodec
+from application.ports.past_events import PastEvents
+from application.projections.batch import decode_all
+from domain.ids import PostId
+
+_POSTS_A_PAGE = 500
+_POSTS_A_PORTION = 50_000
+_COMMITS_A_READ = 1_000
+_SWAPS_ENDURED = 5
+_ORPHANS_SHOWN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """`posts` were compared, up to `position` at least; `parked` were not."""
+
+    generation: int
+    position: int
+    posts: int
+    differences: Sequence[Difference]
+    parked: Sequence[PostId]
+
+
+@dataclass(slots=True)
+class AuditProgress:
+    """`done` of `total` steps; a step is a post row or a commit of the log that was read."""
+
+    done: int = 0
+    total: int = 0
+    note: Callable[["AuditProgress"], None] = field(default=lambda _: None)
+
+    def advance(self, steps: int) -> None:
+        self.done += steps
+        self.note(self)
+
+
+class Audit:
+    """`seed` decides what a sample draws; None: something else each time."""
+
+    def __init__(
+        self, *, rows: AuditRows, log: CommitLog, past_events: PastEvents, codec: EventCodec, seed: int | None = None
+    ) -> None:
+        self._random = random.Random(seed)  # noqa: S311 (what a sample draws is no secret)
+        self._rows = rows
+        self._log = log
+        self._past_events = past_events
+        self._codec = codec
+
+    async def run(self, progress: AuditProgress | None = None) -> AuditReport:
+        """Every post. Begins again when the live generation is swapped meanwhile. Raises `Unavailable`."""
+        return await self._endure_swaps(lambda start: self._all(start, progress or AuditProgress()))
+
+    async def sample(self, posts: int) -> AuditReport:
+        """About `posts` posts: one half drawn from the rows, the other from the commits of the log."""
+        return await self._endure_swaps(lambda start: self._sample(start, posts))
+
+    async def _endure_swaps(self, audit: Callable[[AuditStart], Awaitable[AuditReport]]) -> AuditReport:
+        for _ in range(_SWAPS_ENDURED):
+            try:
+                return await audit(await self._rows.start())
+            except GenerationGone:
+                continue
+        return await audit(await self._rows.start())
+
+    async def _all(self, start: AuditStart, progress: AuditProgress) -> AuditReport:
+        portions = 1 + start.posts // _POSTS_A_PORTION
+        progress.total = portions * (start.posts + await self._log.tip())
+        differences: list[Difference] = []
+        posts = 0
+        for portion in range(portions):
+            folds = await self._folds_of_rows(start, portion, portions, progress)
+            posts += len(folds)
+            await self._feed_from_the_log(folds, start, portion, portions, progress)
+            differences += await self._differences(start, folds.values())
+        differences += await self._orphans(start)
+        return await self._report(start, posts, differences)
+
+    async def _folds_of_rows(
+        self, start: AuditStart, portion: int, portions: int, progress: AuditProgress
+    ) -> dict[PostId, StreamFold]:
+        folds: dict[PostId, StreamFold] = {}
+        after: PostId | None = None
+        while page := await self._rows.page(start.generation, after, _POSTS_A_PAGE):
+            folds |= _folds(start, [each for each in page if _portion_of(each.post.post_id, portions) == portion])
+            progress.advance(len(page))
+            after = page[-1].post.post_id
+        return folds
+
+    async def _feed_from_the_log(
+        self, folds: dict[PostId, StreamFold], start: AuditStart, portion: int, portions: int, progress: AuditProgress
+    ) -> None:
+        tip, position = await self._log.tip(), 0
+        while position < tip and (commits := await self._log.read(position, _COMMITS_A_READ)):
+            mine = [commit for commit in commits if _portion_of(commit.stream_id, portions) == portion]
+            for commit in mine:
+                if commit.stream_id not in folds:
+                    folds[commit.stream_id] = StreamFold.of(commit.stream_id, None, start.position)
+            await asyncio.to_thread(self._feed, folds, mine)
+            progress.advance(len(commits))
+            position = commits[-1].position
+
+    def _feed(self, folds: Mapping[PostId, StreamFold], commits: Iterable[Commit]) -> None:
+        for decoded in decode_all(commits, self._codec):
+            folds[decoded.commit.stream_id].feed(decoded)
+
+    async def _sample(self, start: AuditStart, posts: int) -> AuditReport:
+        post_ids = list(await self._drawn_from_the_log(start, posts // 2))
+        post_ids += await self._drawn_from_the_rows(start, posts - len(post_ids))
+        folds = {post_id: StreamFold.of(post_id, None, start.position) for post_id in post_ids}
+        folds |= _folds(start, await self._rows.some(start.generation, post_ids))
+        for post_id in folds:
+            version = 0
+            while commits := await self._past_events.read_stream(post_id, version, _COMMITS_A_READ):
+                await asyncio.to_thread(self._feed, folds, commits)
+                version = commits[-1].last_version
+        return await self._report(start, len(folds), await self._differences(start, folds.values()))
+
+    async def _drawn_from_the_log(self, start: AuditStart, posts: int) -> set[PostId]:
+        positions = self._random.sample(range(start.position), min(posts, start.position))
+        return {commit.stream_id for position in positions for commit in await self._log.read(position, 1)}
+
+    async def _drawn_from_the_rows(self, start: AuditStart, posts: int) -> list[PostId]:
+        drawn: list[PostId] = []
+        after: PostId | None = PostId(str(UUID(int=self._random.getrandbits(128))))
+        while len(drawn) < posts:
+            page = await self._rows.page(start.generation, after, min(_POSTS_A_PAGE, posts - len(drawn)))
+            drawn += [each.post.post_id for each in page]
+            if not page and after is None:
+                break
+            after = page[-1].post.post_id if page else None
+        return drawn
+
+    async def _differences(self, start: AuditStart, folds: Iterable[StreamFold]) -> list[Difference]:
+        parked = await self._rows.parked(start.generation)
+        return [each for fold in folds if fold.post_id not in parked for each in fold.differences()]
+
+    async def _orphans(self, start: AuditStart) -> list[Difference]:
+        orphans = await self._rows.orphans(start.generation, _ORPHANS_SHOWN)
+        return [
+            Difference(post_id, f"comments[{comment_id}]", "none: its post has no row", "a comment")
+            for post_id, comment_id in orphans
+        ]
+
+    async def _report(self, start: AuditStart, posts: int, differences: Sequence[Difference]) -> AuditReport:
+        parked = sorted(await self._rows.parked(start.generation))
+        return AuditReport(start.generation, start.position, posts, differences, parked)
+
+
+def _folds(start: AuditStart, audited: Iterable[AuditedPost]) -> dict[PostId, StreamFold]:
+    return {each.post.post_id: StreamFold.of(each.post.post_id, each, start.position) for each in audited}
+
+
+def _portion_of(post_id: PostId, portions: int) -> int:
+    return zlib.crc32(post_id.encode()) % portions

@@ -1,0 +1,178 @@
+"""Rebuild: fold the whole log into the idle slot of a read database, catch up, and swap, while everything runs.
+
+It reads the log itself, in position order and in batches of bounded size, so its memory does not grow with the log.
+Each batch is one transaction that notes how far it is: a rebuild that was killed goes on from there. The next batch is
+read and decoded while one is being written.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from application.envelopes import Commit
+from application.errors import RebuildCancelled, WrongLog
+from application.ports.clock import Clock
+from application.ports.commit_log import CommitLog
+from application.ports.event_codec import EventCodec
+from application.ports.generations import Build, BuildGone, BuildState, Generations
+from application.ports.metrics import Metrics
+from application.ports.projection_store import Checkpoint, Fold, ProjectionStore, RowChanges, Rows, Touched
+from application.projections.batch import DecodedCommit, decode_all, fold_batch, touched_by
+from application.projections.log_match import require_match
+
+logger = logging.getLogger(__name__)
+
+_COMMITS_A_READ = 1_000
+_LAST_STEP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    commits: Sequence[DecodedCommit]
+    position: int
+    commit_id: str
+    events: int
+
+
+class Rebuild:
+    """`batch_events` is about how many events one transaction takes."""
+
+    def __init__(
+        self,
+        *,
+        log: CommitLog,
+        store: ProjectionStore,
+        generations: Generations,
+        codec: EventCodec,
+        clock: Clock,
+        metrics: Metrics,
+        batch_events: int,
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._generations = generations
+        self._codec = codec
+        self._clock = clock
+        self._metrics = metrics
+        self._batch_events = batch_events
+
+    async def run(self, *, restart: bool = False, swap: bool = True) -> AsyncGenerator[Build]:
+        """Build and swap; the build as it stands after each batch, and at last as it is LIVE. Without `swap` it ends
+        when the build has caught up. Raises `RebuildRunning`, `RebuildCancelled`, `WrongLog`, `Unavailable`.
+        """
+        async with self._generations.lock():
+            build = await self._start(restart=restart)
+            try:
+                yield build
+                async with aclosing(self._load(build)) as loading:
+                    async for build in loading:
+                        yield build
+                if swap:
+                    yield await self._swap(build)
+            except BuildGone:
+                raise RebuildCancelled("The rebuild was cancelled; the live rows are as they were.") from None
+
+    async def _start(self, *, restart: bool) -> Build:
+        log_id, tip = await self._log.log_id(), await self._log.tip()
+        unfinished = await self._unfinished()
+        if unfinished is not None and not restart and await self._is_of_this_log(unfinished, log_id):
+            logger.info("going on with generation %d at position %d", unfinished.generation, unfinished.position)
+            return replace(unfinished, target=tip)
+        return await self._generations.begin(log_id, tip, self._clock.now())
+
+    async def _unfinished(self) -> Build | None:
+        builds = await self._generations.builds()
+        return next((build for build in builds if build.state is BuildState.BUILDING), None)
+
+    async def _is_of_this_log(self, build: Build, log_id: str) -> bool:
+        if build.log_id != log_id:
+            return False
+        if not build.position:
+            return True
+        found = await self._log.read(build.position - 1, 1)
+        return bool(found) and found[0].commit_id == build.commit_id
+
+    async def _load(self, build: Build) -> AsyncGenerator[Build]:
+        """Until the log has no more; then `position` is its tip of just now."""
+        reading = asyncio.create_task(self._read(build.position))
+        try:
+            while (batch := await reading) is not None:
+                reading = asyncio.create_task(self._read(batch.position))
+                after = self._after(build, batch)
+                await self._generations.load(build, after, touched_by(batch.commits), self._fold(batch.commits))
+                self._metrics.count("rebuild_events", batch.events)
+                build = after
+                yield build
+        finally:
+            reading.cancel()
+
+    async def _read(self, after: int) -> _Batch | None:
+        commits: list[Commit] = []
+        events = 0
+        while events < self._batch_events:
+            page = await self._log.read(commits[-1].position if commits else after, _COMMITS_A_READ)
+            commits += page
+            events += sum(len(commit.events) for commit in page)
+            if len(page) < _COMMITS_A_READ:
+                break
+        if not commits:
+            return None
+        decoded = await asyncio.to_thread(decode_all, commits, self._codec)
+        return _Batch(decoded, commits[-1].position, commits[-1].commit_id, events)
+
+    def _after(self, build: Build, batch: _Batch) -> Build:
+        return replace(
+            build,
+            position=batch.position,
+            commit_id=batch.commit_id,
+            target=max(build.target, batch.position),
+            events=build.events + batch.events,
+            updated_at=self._clock.now(),
+        )
+
+    def _fold(self, decoded: Sequence[DecodedCommit]) -> Fold:
+        def fold(rows: Rows) -> RowChanges:
+            return fold_batch(decoded, rows, self._clock.now())
+
+        return fold
+
+    async def _swap(self, build: Build) -> Build:
+        loop = asyncio.get_running_loop()
+        done = build
+
+        def last_step(checkpoints: Mapping[int, Checkpoint]) -> tuple[Build, Touched, Fold]:
+            nonlocal done
+            until = max((checkpoint.position for checkpoint in checkpoints.values()), default=0)
+            reading = asyncio.run_coroutine_threadsafe(self._read_until(build.position, until), loop)
+            commits = reading.result(_LAST_STEP_SECONDS)
+            decoded = decode_all(commits, self._codec)
+            done = build
+            if commits:
+                events = sum(len(commit.events) for commit in commits)
+                done = self._after(build, _Batch(decoded, commits[-1].position, commits[-1].commit_id, events))
+            return done, touched_by(decoded), self._fold(decoded)
+
+        keep = await self._live_rows_are_of_this_log()
+        live = await self._generations.swap(build, last_step, self._clock.now(), keep_checkpoints=keep)
+        return replace(done, state=BuildState.LIVE, generation=live.generation, slot=live.slot)
+
+    async def _live_rows_are_of_this_log(self) -> bool:
+        live = await self._store.live()
+        checkpoints = await self._store.checkpoints(live.generation)
+        try:
+            await require_match(live, checkpoints.values(), self._log)
+        except WrongLog:
+            return False
+        return True
+
+    async def _read_until(self, after: int, until: int) -> list[Commit]:
+        commits: list[Commit] = []
+        while after < until:
+            page = await self._log.read(after, min(_COMMITS_A_READ, until - after))
+            if not page:
+                raise WrongLog(f"The live rows have seen position {until}, but the log ends at {after}.")
+            commits += page
+            after = page[-1].position
+        return commits

@@ -1,0 +1,118 @@
+"""From the messages of one partition to the commits that the rows lack: pure, and never guessing.
+
+Messages may come twice, in another order, spoilt, or not at all. A commit is taken only when it follows what the rows
+have, and only whole. Whatever does not fit is answered with a `Gap`: read this much from the log, then go on.
+"""
+
+from dataclasses import dataclass, replace
+
+from application.envelopes import Commit
+from application.ports.bus import BusMessage, EventMessage, UnreadableMessage, WatermarkMessage
+from application.ports.projection_store import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The commits of the partition behind the reader's position and up to `until` must be read from the log, before
+    the same message is offered again."""
+
+    until: int
+    reason: str
+
+
+class PartitionReader:
+    """Where one partition stands. Every commit of it up to `position` was handed out; `offset` is the next to read,
+    never behind a commit that is not whole, and None while it is unknown. `repeated` and `foreign` count messages
+    that were passed over: seen before, or not of this log.
+    """
+
+    def __init__(
+        self, partition: int, partitions: int, log_id: str, topic_id: str, checkpoint: Checkpoint | None
+    ) -> None:
+        self.partition = partition
+        self.position = checkpoint.position if checkpoint else 0
+        self.offset = checkpoint.offset if checkpoint and checkpoint.topic_id == topic_id else None
+        self.repeated = 0
+        self.foreign = 0
+        self._partitions = partitions
+        self._log_id = log_id
+        self._topic_id = topic_id
+        self._commit_position = checkpoint.commit_position if checkpoint else 0
+        self._commit_id = checkpoint.commit_id if checkpoint else ""
+        self._parts: list[EventMessage] = []
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            partition=self.partition,
+            position=self.position,
+            commit_position=self._commit_position,
+            commit_id=self._commit_id,
+            topic_id=self._topic_id if self.offset is not None else None,
+            offset=self.offset,
+        )
+
+    def take(self, message: BusMessage) -> Commit | Gap | None:
+        """A commit that is next and whole, or None: nothing to do, or not yet. A message that met a `Gap` is not taken;
+        offer it again, or `skip` it."""
+        taken = self._take(message)
+        if not isinstance(taken, Gap):
+            self.offset = self._parts[0].offset if self._parts else message.offset + 1
+        return taken
+
+    def skip(self, message: BusMessage) -> None:
+        """Go on behind it; what it stood for is read from the log when the next message shows that it is missing."""
+        self._parts.clear()
+        self.offset = message.offset + 1
+
+    def read_from_log(self, position: int, last: Commit | None) -> None:
+        """Every commit of this partition up to `position` was handed out by another way. `last` is the last commit of
+        the log that was seen there, whichever partition it is for."""
+        self._parts.clear()
+        self.position = position
+        if last is not None:
+            self._note(last)
+
+    def _take(self, message: BusMessage) -> Commit | Gap | None:
+        if message.position is None:
+            return None
+        if message.log_id != self._log_id:
+            self.foreign += 1
+            return None
+        if message.position <= self.position:
+            self.repeated += 1
+            return None
+        if isinstance(message, UnreadableMessage):
+            return Gap(message.position, f"a message could not be read: {message.reason}")
+        return self._gap_before(message) or self._take_next(message)
+
+    def _gap_before(self, message: EventMessage | WatermarkMessage) -> Gap | None:
+        if message.partitions != self._partitions:
+            return Gap(message.position, f"it was published when the topic had {message.partitions} partitions")
+        if message.prev_position > self.position:
+            return Gap(message.prev_position, "messages did not arrive")
+        if self._parts and (isinstance(message, WatermarkMessage) or message.position != self._parts[0].position):
+            return Gap(message.position, "the rest of a commit did not arrive")
+        return None
+
+    def _take_next(self, message: EventMessage | WatermarkMessage) -> Commit | Gap | None:
+        if isinstance(message, WatermarkMessage):
+            self.position = message.position
+            return None
+        if message.commit_index == 0:
+            self._parts.clear()
+        if message.commit_index != len(self._parts):
+            return Gap(message.position, "the events of a commit did not arrive in order")
+        self._parts.append(message)
+        return self._whole(message) if len(self._parts) == message.commit_size else None
+
+    def _whole(self, message: EventMessage) -> Commit:
+        events = tuple([part.part.events[0] for part in self._parts])
+        commit = message.part if len(events) == 1 else replace(message.part, events=events)
+        self._parts.clear()
+        self.position = commit.position
+        self._note(commit)
+        return commit
+
+    def _note(self, commit: Commit) -> None:
+        self._commit_position = commit.position
+        self._commit_id = commit.commit_id

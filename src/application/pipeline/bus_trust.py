@@ -1,0 +1,57 @@
+"""Does the bus carry what the log holds? When a log is restored to an older state, the topic still has what came
+after, and commits that are new in the log take the same positions."""
+
+import asyncio
+from collections.abc import Sequence
+
+from application.envelopes import Commit
+from application.errors import StoreUnavailable, WrongLog
+from application.partitioning import partition_of
+from application.pipeline.projector import Projector
+from application.ports.commit_log import CommitLog
+
+_SECONDS_BETWEEN_CHECKS = 1.0
+
+
+class BusTrust:
+    def __init__(self, projector: Projector, log: CommitLog, partitions: int) -> None:
+        self._projector = projector
+        self._log = log
+        self._partitions = partitions
+        self._proven: set[int] = set()
+        self._checked_at = asyncio.get_running_loop().time()
+
+    def doubt(self, partition: int) -> None:
+        """Its messages begin anew, perhaps long ago."""
+        self._proven.discard(partition)
+
+    async def check_commits(self, commits: Sequence[Commit], *, catching_up: bool) -> None:
+        """Compare the last commit of each partition with the log before it goes into the rows: while old messages are
+        read, and once when a partition begins. Raises `WrongLog`, `StoreUnavailable`.
+        """
+        last = {partition_of(commit.stream_id, self._partitions): commit for commit in commits}
+        for partition, commit in last.items():
+            if catching_up or partition not in self._proven:
+                await self._compare(commit)
+                self._proven.add(partition)
+
+    async def check_rows(self) -> None:
+        """Messages came again: the relay began anew, and perhaps on an older log. Raises `WrongLog`."""
+        now = asyncio.get_running_loop().time()
+        if now - self._checked_at >= _SECONDS_BETWEEN_CHECKS:
+            await self._projector.open(self._partitions)
+            self._checked_at = now
+
+    async def _compare(self, commit: Commit) -> None:
+        found = await self._log.read(commit.position - 1, 1)
+        if not found:
+            raise StoreUnavailable(
+                f"The bus carries position {commit.position}, but the log does not show it yet. If this stays, the log "
+                "was restored to an older state: delete the topic and run `postlog init`."
+            )
+        if found[0].commit_id != commit.commit_id:
+            raise WrongLog(
+                f"The bus carries commit {commit.commit_id} at position {commit.position}, where the log holds another "
+                "one: the log was restored to an older state. Delete the topic and run `postlog init`; projectors read "
+                "from the log what the topic does not bring."
+            )

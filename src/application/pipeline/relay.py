@@ -1,0 +1,121 @@
+"""Publishes the log to the bus: the log itself is the outbox.
+
+One relay is active at a time, by a lease; others stand by. It reads the log by position from its checkpoint, and the
+checkpoint moves only over what the bus has acknowledged. When anything fails it gives the lease back, and the next
+term, its own or another relay's, begins at the checkpoint: messages may come twice, none is left out. Two relays at
+once, when one was paused beyond its lease, do no harm: what a message says of the log is true whoever sends it.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from application.errors import Unavailable
+from application.pipeline.backoff import Backoff
+from application.pipeline.relay_term import LeaseLost, PartitionsChanged, RelayTerm
+from application.ports.bus import Publisher
+from application.ports.clock import Clock
+from application.ports.commit_log import CommitLog
+from application.ports.ids import Ids
+from application.ports.metrics import Metrics
+from application.ports.relay_state import Lease, RelayState
+
+logger = logging.getLogger(__name__)
+
+_STANDBY_SECONDS = 1.0
+_FAREWELL_SECONDS = 0.5
+
+
+class Relay:
+    """`batch_size` is how many commits one publication has at most; every `watermark_seconds` each partition is told
+    how far the log is published, whether there was anything to publish or not.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: CommitLog,
+        relay_state: RelayState,
+        publisher: Publisher,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        batch_size: int,
+        lease_seconds: float,
+        watermark_seconds: float,
+    ) -> None:
+        self._log = log
+        self._relay_state = relay_state
+        self._publisher = publisher
+        self._clock = clock
+        self._owner = ids.new()
+        self._metrics = metrics
+        self._batch_size = batch_size
+        self._lease_seconds = lease_seconds
+        self._watermark_seconds = watermark_seconds
+
+    async def run(self) -> None:
+        """Until cancelled; then the lease is given back."""
+        backoff = Backoff()
+        while True:
+            failure: Exception | None = None
+            try:
+                await self._take_a_turn(backoff)
+            except* LeaseLost:
+                logger.warning("another relay has taken over; standing by")
+            except* PartitionsChanged:
+                logger.warning("the topic has another number of partitions now; beginning again with that")
+            except* Unavailable as failures:
+                failure = failures.exceptions[0]
+            _end_if_cancelled()
+            if failure is not None:  # outside `except*`, which would wrap a cancellation in a group
+                await self._pause(failure, backoff)
+
+    async def _take_a_turn(self, backoff: Backoff) -> None:
+        lease = await self._relay_state.acquire(self._owner, self._lease_seconds)
+        self._metrics.gauge("relay_active", 0 if lease is None else 1)
+        if lease is None:
+            await asyncio.sleep(min(_STANDBY_SECONDS, self._lease_seconds / 4))
+            return
+        logger.info("publishing from position %d on, with lease %d", lease.position, lease.token)
+        term = self._term(lease)
+        try:
+            await term.run()
+        finally:
+            if term.has_published:
+                backoff.reset()
+            await self._resign(lease, term)
+
+    def _term(self, lease: Lease) -> RelayTerm:
+        return RelayTerm(
+            lease=lease,
+            log=self._log,
+            relay_state=self._relay_state,
+            publisher=self._publisher,
+            clock=self._clock,
+            metrics=self._metrics,
+            batch_size=self._batch_size,
+            watermark_seconds=self._watermark_seconds,
+        )
+
+    async def _resign(self, lease: Lease, term: RelayTerm) -> None:
+        """What can't be told to the store in time is no loss: the lease ends by itself, and messages come twice."""
+        self._metrics.gauge("relay_active", 0)
+        with suppress(LeaseLost, Unavailable, TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await term.store_checkpoint()
+                await self._relay_state.release(lease)
+
+    async def _pause(self, failure: Exception, backoff: Backoff) -> None:
+        pause = backoff.next()
+        logger.warning("publishing stopped, again in %.1f s: %s", pause, failure)
+        self._metrics.count("relay_interruptions", code=getattr(failure, "code", "unavailable"))
+        await asyncio.sleep(pause)
+
+
+def _end_if_cancelled() -> None:
+    """A task group that fails in the moment of its task's cancellation raises the failure and keeps the cancellation
+    to itself (before Python 3.13)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

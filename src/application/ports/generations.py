@@ -1,0 +1,96 @@
+"""Builds of the read database: one lives in the slot that readers see, another may be built in the idle one.
+
+A build is one row for its whole life, so anybody can see how far it is and how it ended. It belongs to the one process
+that holds the lock.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Slot, Touched
+
+
+class BuildState(StrEnum):
+    """BUILDING also when its process was killed: it can be resumed. RETIRED: it was live and another took its place."""
+
+    BUILDING = "building"
+    LIVE = "live"
+    RETIRED = "retired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """`position` is up to where the log is in the slot's rows, `commit_id` names the commit there ("" before the
+    first), `target` the log's tip that it runs for, `events` how many it has read. `error` is a sentence if it
+    FAILED.
+    """
+
+    generation: int
+    slot: Slot
+    state: BuildState
+    log_id: str
+    position: int
+    commit_id: str
+    target: int
+    events: int
+    started_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+    error: str | None = None
+
+
+class BuildGone(Exception):
+    """The build is not BUILDING any more: somebody cancelled it. Nothing was written."""
+
+
+LastStep = Callable[[Mapping[int, Checkpoint]], tuple[Build, Touched, Fold]]
+"""Given the live checkpoints, locked: what is still to be applied so that the build is as new as they are, and the
+build as it is then. Called in a worker thread; it may block for as long as it takes to read a few commits.
+"""
+
+
+class Generations(Protocol):
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """Held by the one process that builds; it dies with its process, however that dies. Raises `RebuildRunning`
+        when another process holds it.
+        """
+        ...
+
+    async def is_locked(self) -> bool:
+        """Whether some process builds right now. Raises `ReadDbUnavailable`."""
+        ...
+
+    async def builds(self, limit: int = 20) -> Sequence[Build]:
+        """The newest first. Raises `ReadDbUnavailable`."""
+        ...
+
+    async def begin(self, log_id: str, target: int, now: datetime) -> Build:
+        """A new generation, BUILDING, in the idle slot, which is emptied first: no reader may still be able to see it.
+        An unfinished build is CANCELLED. Raises `ReadDbUnavailable`."""
+        ...
+
+    async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
+        """One transaction on the slot that is being built: read what is touched, fold, write, and make `after` of
+        `build`. Raises `BuildGone` when the build is not BUILDING at `build.position` any more,
+        `ReadDbUnavailable`.
+        """
+        ...
+
+    async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+        """One transaction: lock the live checkpoints, apply the last step, give the build its checkpoints and make it
+        the live generation, ready, of the build's log; the old one is RETIRED. The checkpoints are copies of the
+        live ones; without `keep_checkpoints`, or where there are none, one for each partition at the build's
+        position, without topic and offset, and `last_step` is handed none. Readers see the old rows or the new
+        rows. Raises `BuildGone`, `ReadDbUnavailable`.
+        """
+        ...
+
+    async def end(self, build: Build, state: BuildState, now: datetime, error: str | None = None) -> None:
+        """Make it CANCELLED or FAILED, if it is still BUILDING. The live generation is not touched."""
+        ...

@@ -1,0 +1,27 @@
+"""A read database belongs to one log, in one state of it: the log must have the commits that its checkpoints name."""
+
+from collections.abc import Iterable
+
+from application.errors import WrongLog
+from application.ports.commit_log import CommitLog
+from application.ports.projection_store import Checkpoint, LiveGeneration
+
+_REMEDY = "Point read_db at its own database, or fill this one anew with `postlog rebuild`."
+
+
+async def require_match(live: LiveGeneration, checkpoints: Iterable[Checkpoint], log: CommitLog) -> None:
+    """Raises `WrongLog` if the rows of these checkpoints can not have come from `log` as it is now."""
+    log_id = await log.log_id()
+    if live.log_id not in (None, log_id):
+        raise WrongLog(
+            f"The read database was filled from log {live.log_id}, but the event store holds log {log_id}. {_REMEDY}"
+        )
+    for checkpoint in checkpoints:
+        if not checkpoint.commit_position:
+            continue
+        found = await log.read(checkpoint.commit_position - 1, 1)
+        if not found or found[0].commit_id != checkpoint.commit_id:
+            raise WrongLog(
+                f"The read database has seen commit {checkpoint.commit_id} at position {checkpoint.commit_position}, "
+                f"which the log does not have there: the log was restored to an older state. {_REMEDY}"
+            )
