@@ -1,0 +1,94 @@
+"""Log, projector and queries in memory, wired as the composition root does: for tests of how they work together."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from adapters.memory.commit_log import MemoryCommitLog
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.log import MemoryLog
+from adapters.memory.parked_streams import MemoryParkedStreams
+from adapters.memory.post_views import MemoryPostViews
+from adapters.memory.projection_store import MemoryProjectionStore
+from adapters.memory.read_db import MemoryReadDb
+from adapters.memory.snapshots import MemorySnapshots
+from adapters.system.clock import SystemClock
+from adapters.system.rows_moved import LocalRowsMoved
+from application.mediator import QueryDispatcher
+from application.pipeline.follow_log import LogFollower
+from application.pipeline.parking import ParkedRetry
+from application.pipeline.projector import Projector
+from application.ports.event_codec import EventCodec
+from application.query_side.freshness import Freshness
+from application.query_side.history import HistoryQueries
+from application.query_side.posts import PostQueries
+from application.query_side.read_db_status import ReadDbStatusQuery
+from command_process import CODEC, CommandProcess, RecordedMetrics
+
+_SERIES = itertools.count(1)
+"""Several systems on one log make different ids, as several processes do."""
+
+
+class SmallSystem:
+    """`codec` is what the readers know; writers always know everything."""
+
+    def __init__(
+        self,
+        log: MemoryLog | None = None,
+        read_db: MemoryReadDb | None = None,
+        codec: EventCodec = CODEC,
+        patience: float = 2.0,
+    ) -> None:
+        self.log = log or MemoryLog()
+        self.read_db = read_db or MemoryReadDb()
+        self.event_store = MemoryEventStore(self.log)
+        self.commit_log = MemoryCommitLog(self.log)
+        self.store = MemoryProjectionStore(self.read_db)
+        self.views = MemoryPostViews(self.read_db)
+        self.parked_streams = MemoryParkedStreams(self.read_db)
+        self.metrics = RecordedMetrics()
+        self.rows_moved = LocalRowsMoved()
+        self.process = CommandProcess(self.event_store, MemorySnapshots(self.log), series=next(_SERIES))
+        clock = SystemClock()
+        shared = {
+            "store": self.store,
+            "past_events": self.event_store,
+            "codec": codec,
+            "clock": clock,
+            "metrics": self.metrics,
+            "rows_moved": self.rows_moved,
+        }
+        self.projector = Projector(log=self.commit_log, **shared)
+        self.retry = ParkedRetry(parked_streams=self.parked_streams, **shared)
+        self.follower = LogFollower(self.projector, self.retry, self.commit_log, self.metrics, batch_size=7)
+        self.queries = QueryDispatcher()
+        PostQueries(self.views, Freshness(clock, self.rows_moved, patience)).register_with(self.queries)
+        HistoryQueries(self.event_store, codec).register_with(self.queries)
+        ReadDbStatusQuery("memory", self.views, self.store, self.commit_log).register_with(self.queries)
+
+    async def caught_up(self, seconds: float = 5.0) -> None:
+        """Return when the rows stand at the log's tip and are ready."""
+        async with asyncio.timeout(seconds):
+            while True:
+                stamp = await self.views.stamp()
+                if stamp.ready and stamp.position >= await self.commit_log.tip():
+                    return
+                await asyncio.sleep(0)
+
+    async def counted(self, name: str, amount: float, seconds: float = 5.0) -> None:
+        """Return when this metric has reached `amount`."""
+        async with asyncio.timeout(seconds):
+            while self.metrics.counts.get(name, 0) < amount:
+                await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def projecting(self) -> AsyncIterator[None]:
+        """The follower runs beside the block; what ended it is raised at its end."""
+        task = asyncio.create_task(self.follower.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
