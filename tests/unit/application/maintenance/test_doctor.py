@@ -1,0 +1,168 @@
+"""What the doctor finds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from application.errors import ReadDbUnavailable, SchemaOutdated
+from application.maintenance import doctor as module
+from application.maintenance.doctor import Doctor, Finding
+from application.ports.post_views import Stamp
+from application.ports.probes import Probe, ProbeResult
+from application.ports.projection_store import Checkpoint, LiveGeneration
+from application.ports.provisioning import Provisioning
+from domain.errors import PostlogError
+
+LOG_ID = "0198c0de-0000-7000-8000-00000000000a"
+
+
+@dataclass
+class Answering:
+    result: ProbeResult
+
+    async def probe(self) -> ProbeResult:
+        return self.result
+
+
+@dataclass
+class Made:
+    error: PostlogError | None = None
+
+    async def provision(self) -> list[str]:
+        raise AssertionError("A doctor changes nothing.")
+
+    async def check(self) -> None:
+        if self.error:
+            raise self.error
+
+
+@dataclass
+class Installation:
+    """Stands for the log, the rows and the clock."""
+
+    tip: int = 7
+    position: int = 7
+    parked: int = 0
+    claimed_for: str | None = LOG_ID
+    unavailable: bool = False
+    checkpoint: Checkpoint | None = None
+    time: float = 0.0
+    probes: Sequence[Probe] = field(
+        default_factory=lambda: [Answering(ProbeResult("event_store", True, "It answers."))]
+    )
+    provisionings: Mapping[str, Provisioning] = field(default_factory=lambda: {"read_db schema": Made()})
+
+    async def log_id(self) -> str:
+        return LOG_ID
+
+    async def read(self, after: int, limit: int) -> list[Any]:
+        return []
+
+    async def live(self) -> LiveGeneration:
+        if self.unavailable:
+            raise ReadDbUnavailable("The read database is away.")
+        return LiveGeneration(generation=1, slot="a", log_id=self.claimed_for, partitions=1, ready=True)
+
+    async def checkpoints(self, generation: int) -> dict[int, Checkpoint]:
+        return {0: self.checkpoint} if self.checkpoint else {}
+
+    async def stamp(self) -> Stamp:
+        return Stamp(generation=1, ready=True, position=self.position, parked=self.parked)
+
+    def monotonic(self) -> float:
+        self.time += 1.0
+        return self.time
+
+    async def examined(self) -> list[Finding]:
+        parts = cast("Any", self)
+        log = cast("Any", Log(self))
+        doctor = Doctor(
+            probes=self.probes, provisionings=self.provisionings, log=log, store=parts, views=parts, clock=parts
+        )
+        return [finding async for finding in doctor.examine()]
+
+
+@dataclass
+class Log:
+    of: Installation
+
+    async def log_id(self) -> str:
+        return LOG_ID
+
+    async def tip(self) -> int:
+        return self.of.tip
+
+    async def read(self, after: int, limit: int) -> list[Any]:
+        return []
+
+
+async def problems_of(installation: Installation) -> list[Finding]:
+    return [finding for finding in await installation.examined() if not finding.ok]
+
+
+async def test_a_sound_installation_has_a_good_line_for_everything() -> None:
+    findings = await Installation().examined()
+    assert [finding.check for finding in findings] == [
+        "event_store",
+        "read_db schema",
+        "log match",
+        "lag",
+        "parked posts",
+    ]
+    assert all(finding.ok for finding in findings)
+
+
+async def test_a_server_that_is_away_ends_the_examination() -> None:
+    away = Answering(ProbeResult("read_db", ok=False, detail="It does not answer."))
+    there = Answering(ProbeResult("event_store", ok=True, detail="It answers."))
+    assert await Installation(probes=[there, away]).examined() == [
+        Finding("event_store", True, "It answers."),
+        Finding("read_db", False, "It does not answer."),
+    ]
+
+
+async def test_an_outdated_schema_ends_the_examination() -> None:
+    outdated = Made(SchemaOutdated("The tables are missing; run `postlog init`."))
+    findings = await Installation(provisionings={"read_db schema": outdated}).examined()
+    assert findings[-1] == Finding("read_db schema", False, "The tables are missing; run `postlog init`.")
+
+
+async def test_rows_of_another_log_are_found() -> None:
+    (found,) = await problems_of(Installation(claimed_for="0198c0de-0000-7000-8000-00000000000b"))
+    assert found.check == "log match"
+    assert "was filled from log 0198c0de-0000-7000-8000-00000000000b" in found.detail
+    assert not found.about_data
+
+
+async def test_a_log_that_was_restored_to_an_older_state_is_found() -> None:
+    seen = Checkpoint(partition=0, position=7, commit_position=7, commit_id="c-7")
+    (found,) = await problems_of(Installation(checkpoint=seen))
+    assert "the log was restored to an older state" in found.detail
+
+
+async def test_a_database_that_is_not_claimed_yet_is_sound() -> None:
+    assert await problems_of(Installation(claimed_for=None)) == []
+
+
+async def test_rows_that_stay_behind_are_a_matter_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+    (found,) = await problems_of(Installation(tip=1_207))
+    assert found == Finding(
+        "lag",
+        False,
+        "The rows are at position 7, 1,200 commits behind the log. Is a projector running (`postlog project`)?",
+        about_data=True,
+    )
+
+
+async def test_parked_posts_are_a_matter_of_data() -> None:
+    (found,) = await problems_of(Installation(parked=3))
+    assert (found.check, found.about_data) == ("parked posts", True)
+    assert "3 posts wait" in found.detail
+
+
+async def test_what_can_not_be_examined_is_a_finding_too() -> None:
+    (found,) = await problems_of(Installation(unavailable=True))
+    assert found == Finding("log match", False, "The read database is away.")
