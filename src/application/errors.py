@@ -22,6 +22,7 @@ PostlogError
 Fatal to a process, never an answer:
 ├── CannotOpen                 cannot-open             a local file or folder is not what it must be
 ├── WrongLog                   wrong-log               the read database belongs to another log
+├── TopicInUse                 topic-in-use            its number of partitions can't be changed any more
 └── SchemaOutdated             schema-outdated         the database's revision is not this version's
 """
 
@@ -116,6 +117,12 @@ class Stopping(Unavailable):
 
 class WrongLog(PostlogError):
     code = "wrong-log"
+
+
+class TopicInUse(PostlogError):
+    """The topic holds messages and has another number of partitions than it should."""
+
+    code = "topic-in-use"
 
 
 class SchemaOutdated(PostlogError):

@@ -27,14 +27,14 @@ class BuildState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """`position` is up to where the log is in the slot's rows, `commit_id` names the commit there ("" before the
-    first), `target` the log's tip that it runs for, `events` how many it has read. `error` is a sentence if it
-    FAILED.
+    first), `target` the log's tip that it runs for, `events` how many it has read. `log_id` is None only for the
+    first generation, which no rebuild made. `error` is a sentence if it FAILED.
     """
 
     generation: int
     slot: Slot
     state: BuildState
-    log_id: str
+    log_id: str | None
     position: int
     commit_id: str
     target: int

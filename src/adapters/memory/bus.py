@@ -1,0 +1,144 @@
+"""A bus in this process's memory: partitions, offsets, groups, and a retention that keeps it bounded. Messages are kept
+as they would stand in Kafka, so that what is received was written and parsed in the same way.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from itertools import count, islice
+from typing import Self
+
+from adapters.memory.topic import MemoryTopic
+from adapters.wire.cloudevents import WireMessage, from_message, to_messages
+from application.errors import BusUnavailable
+from application.ports.bus import BusMessage, Delivery, Publication, Topic
+
+_RETAINED_BYTES = 64_000_000
+
+
+class MemoryBus:
+    """A publisher, the topic that it publishes to, and its groups. Belongs to one event loop."""
+
+    def __init__(self, partitions: int, retained_bytes: int = _RETAINED_BYTES) -> None:
+        self.topic = MemoryTopic(partitions, retained_bytes)
+        self._retained_bytes = retained_bytes
+        self._groups: dict[str, list[MemorySubscription]] = {}
+        self._news = asyncio.Event()
+
+    def subscription(self, group_id: str) -> "MemorySubscription":
+        return MemorySubscription(self, group_id)
+
+    async def partitions(self) -> int:
+        return len(self.topic.partitions)
+
+    async def publish(self, publication: Publication) -> int:
+        return self.put(to_messages(publication))
+
+    def put(self, messages: Iterable[WireMessage]) -> int:
+        """Messages of any origin; how many there were. Raises `BusUnavailable` for a partition that is not there."""
+        put = 0
+        for message in messages:
+            if message.partition >= len(self.topic.partitions):
+                raise BusUnavailable(f"The topic has no partition {message.partition}.")
+            self.topic.partitions[message.partition].append(message)
+            put += 1
+        self._wake()
+        return put
+
+    def remake(self, partitions: int) -> None:
+        """The topic is deleted with all its messages and made anew."""
+        self.topic = MemoryTopic(partitions, self._retained_bytes)
+        for members in self._groups.values():
+            self._share_out(members)
+
+    def join(self, group_id: str, member: "MemorySubscription") -> None:
+        members = self._groups.setdefault(group_id, [])
+        members.append(member)
+        self._share_out(members)
+
+    def leave(self, group_id: str, member: "MemorySubscription") -> None:
+        self._groups[group_id].remove(member)
+        self._share_out(self._groups[group_id])
+
+    async def news(self) -> None:
+        """Return when there are more messages, or the partitions were shared out anew."""
+        await self._news.wait()
+
+    def _share_out(self, members: "list[MemorySubscription]") -> None:
+        for number, member in enumerate(members):
+            member.own(range(number, len(self.topic.partitions), len(members)))
+        self._wake()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+class MemorySubscription:
+    """Takes part in its group while it is open. `told` is what it was told of its progress."""
+
+    def __init__(self, bus: MemoryBus, group_id: str) -> None:
+        self.told: dict[int, int] = {}
+        self._bus = bus
+        self._group_id = group_id
+        self._assignments = count(1)
+        self._owned: dict[int, int] = {}
+        self._next: dict[int, int] = {}
+        self._shown: dict[int, int] = {}
+
+    async def __aenter__(self) -> Self:
+        self._bus.join(self._group_id, self)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._bus.leave(self._group_id, self)
+
+    def own(self, partitions: Collection[int]) -> None:
+        """Keep what was owned before, get what is new, and give up the rest."""
+        self._owned = {p: self._owned.get(p) or next(self._assignments) for p in partitions}
+        self._next = {partition: offset for partition, offset in self._next.items() if partition in self._owned}
+
+    async def topic(self) -> Topic:
+        return Topic(self._bus.topic.id, len(self._bus.topic.partitions))
+
+    async def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        return {partition: self._bus.topic.partitions[partition].end for partition in partitions}
+
+    async def receive(self, limit: int, timeout: float) -> Delivery:
+        await asyncio.sleep(0)  # there may always be more; others must get their turn
+        lost, messages = self._look(limit)
+        if not lost and not messages and self._owned == self._shown:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._bus.news()
+            lost, messages = self._look(limit)
+        self._shown = dict(self._owned)
+        return Delivery(self._shown, lost, messages)
+
+    async def start(self, offsets: Mapping[int, int]) -> None:
+        self._next |= {partition: offset for partition, offset in offsets.items() if partition in self._owned}
+
+    async def hold(self, partitions: Collection[int]) -> None:
+        for partition in partitions:
+            self._next.pop(partition, None)
+
+    def tell(self, offsets: Mapping[int, int]) -> None:
+        self.told |= offsets
+
+    def _look(self, limit: int) -> tuple[list[int], list[BusMessage]]:
+        partitions = self._bus.topic.partitions
+        lost = [p for p, offset in self._next.items() if not partitions[p].begin <= offset <= partitions[p].end]
+        for partition in lost:
+            del self._next[partition]
+        messages = list(islice(self._waiting(), limit))
+        for message in messages:
+            self._next.pop(message.partition)  # so that it stands last, and its turn comes after the others'
+            self._next[message.partition] = message.offset + 1
+        return lost, messages
+
+    def _waiting(self) -> Iterable[BusMessage]:
+        for number, first in self._next.items():
+            partition = self._bus.topic.partitions[number]
+            for offset in range(first, partition.end):
+                message = partition[offset]
+                yield from_message(number, offset, message.key, message.value, message.headers)

@@ -1,0 +1,106 @@
+"""Builds in this process's memory. The lock is the process's own: nobody else can see this read database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from adapters.memory.projection_store import read_rows, write_changes
+from adapters.memory.read_db import MemoryReadDb, SlotRows
+from application.errors import RebuildRunning
+from application.ports.generations import Build, BuildGone, BuildState, LastStep
+from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Touched
+
+
+class MemoryGenerations:
+    def __init__(self, read_db: MemoryReadDb) -> None:
+        self._read_db = read_db
+        self._locked = False
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        return self._holding_the_lock()
+
+    @asynccontextmanager
+    async def _holding_the_lock(self) -> AsyncIterator[None]:
+        if self._locked:
+            raise RebuildRunning("Another rebuild of this read database is running.")
+        self._locked = True
+        try:
+            yield
+        finally:
+            self._locked = False
+
+    async def is_locked(self) -> bool:
+        return self._locked
+
+    async def builds(self, limit: int = 20) -> Sequence[Build]:
+        return sorted(self._read_db.builds.values(), key=lambda build: build.generation, reverse=True)[:limit]
+
+    async def begin(self, log_id: str, target: int, now: datetime) -> Build:
+        read_db, live = self._read_db, self._read_db.live
+        for build in list(read_db.builds.values()):
+            await self.end(build, BuildState.CANCELLED, now)
+        build = Build(
+            generation=max([live.generation, *read_db.builds]) + 1,
+            slot="b" if live.slot == "a" else "a",
+            state=BuildState.BUILDING,
+            log_id=log_id,
+            position=0,
+            commit_id="",
+            target=target,
+            events=0,
+            started_at=now,
+            updated_at=now,
+        )
+        read_db.slots[build.slot] = SlotRows()
+        read_db.builds[build.generation] = build
+        return build
+
+    async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
+        self._require_building(build)
+        self._apply(build, touched, fold)
+        self._read_db.builds[build.generation] = after
+
+    async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+        async with self._read_db.writing:
+            return await self._swap(build, last_step, now, keep_checkpoints)
+
+    async def _swap(self, build: Build, last_step: LastStep, now: datetime, keep_checkpoints: bool) -> LiveGeneration:
+        self._require_building(build)
+        read_db, live = self._read_db, self._read_db.live
+        checkpoints = dict(read_db.checkpoints[live.generation]) if keep_checkpoints else {}
+        done, touched, fold = await asyncio.to_thread(last_step, checkpoints)
+        self._apply(build, touched, fold)
+        read_db.checkpoints[build.generation] = checkpoints or _fresh_checkpoints(done, live.partitions)
+        read_db.builds[build.generation] = replace(done, state=BuildState.LIVE, updated_at=now)
+        old = read_db.builds[live.generation]
+        read_db.builds[live.generation] = replace(old, state=BuildState.RETIRED, ended_at=now)
+        read_db.live = replace(live, generation=build.generation, slot=build.slot, log_id=build.log_id, ready=True)
+        return read_db.live
+
+    async def end(self, build: Build, state: BuildState, now: datetime, error: str | None = None) -> None:
+        stored = self._read_db.builds.get(build.generation)
+        if stored is not None and stored.state is BuildState.BUILDING:
+            self._read_db.builds[build.generation] = replace(stored, state=state, ended_at=now, error=error)
+
+    def _require_building(self, build: Build) -> None:
+        stored = self._read_db.builds.get(build.generation)
+        if stored is None or stored.state is not BuildState.BUILDING or stored.position != build.position:
+            raise BuildGone(f"Generation {build.generation} is not being built any more.")
+
+    def _apply(self, build: Build, touched: Touched, fold: Fold) -> None:
+        rows, parked = self._read_db.slots[build.slot], self._read_db.parked[build.generation]
+        write_changes(rows, parked, fold(read_rows(rows, parked, touched)))
+
+
+def _fresh_checkpoints(build: Build, partitions: int) -> dict[int, Checkpoint]:
+    return {
+        partition: Checkpoint(
+            partition=partition,
+            position=build.position,
+            commit_position=build.position,
+            commit_id=build.commit_id,
+        )
+        for partition in range(partitions)
+    }

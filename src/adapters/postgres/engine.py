@@ -1,0 +1,149 @@
+"""The engine for PostgreSQL, through psycopg, and what is particular to its SQL."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from psycopg.types.string import TextLoader
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    Column,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    create_engine,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from adapters.postgres.bulk_load import load
+from adapters.postgres.errors import trouble
+from adapters.postgres.upsert import upsert
+from adapters.sql.backend import Key, SqlBackend
+
+_CONNECT = {
+    "application_name": "postlog",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""So that a server that vanished is noticed; the address may say otherwise."""
+
+_SESSION = """SET TIME ZONE 'UTC';
+SET statement_timeout = '60s';
+SET idle_in_transaction_session_timeout = '60s'"""
+"""A process that was stopped in a transaction must not keep the others from the checkpoints for ever."""
+
+_SCHEMA_LOCK = 0x706F73746C6F67  # "postlog"
+_REBUILD_LOCK = _SCHEMA_LOCK + 1
+
+
+def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
+    engine = create_engine(
+        url,
+        connect_args={name: value for name, value in _CONNECT.items() if name not in url.query},
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        use_native_hstore=False,
+    )
+    event.listen(engine, "connect", _prepare)
+    return SqlBackend(
+        engine=engine,
+        writing=lambda: _writing(engine),
+        key_set=_key_set,
+        key_values=_key_values,
+        newest_per_post=_newest_per_post,
+        upsert=upsert,
+        load=load,
+        empty=lambda table: _empty(engine, table),
+        try_lock=lambda: _try_lock(engine),
+        lock_schema=_lock_schema,
+        trouble=trouble,
+    )
+
+
+def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:
+    connection.adapters.register_loader("uuid", TextLoader)  # ids are text to us
+    connection.execute(_SESSION)
+
+
+@contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
+        yield connection
+
+
+def _key_set(columns: Sequence[Column[Any]]) -> FromClause:
+    arrays = [
+        cast(
+            func.string_to_array(bindparam(f"wanted_{place}", type_=Text()), literal_column("','")), ARRAY(column.type)
+        )
+        for place, column in enumerate(columns)
+    ]
+    names = [Column(column.name, column.type) for column in columns]
+    return func.unnest(*arrays).table_valued(*names).render_derived(name="wanted")
+
+
+def _key_values(keys: Sequence[Key]) -> Mapping[str, str]:
+    """A text a column, since a driver takes long to make an array; ids have no comma in them."""
+    return {f"wanted_{place}": ",".join(ids) for place, ids in enumerate(zip(*keys, strict=True))}
+
+
+def _newest_per_post(wanted: FromClause, comments: Table, at_most: int) -> Select[*tuple[Any, ...]]:
+    newest = (
+        select(comments)
+        .where(comments.c.post_id == wanted.c.post_id)
+        .order_by(comments.c.comment_date.desc(), comments.c.comment_id.desc())
+        .limit(at_most)
+        .lateral("newest_of_post")
+    )
+    return select(newest).select_from(wanted.join(newest, true()))
+
+
+def _lock_schema(connection: Connection) -> None:
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
+
+
+def _empty(engine: Engine, table: Table) -> None:
+    """TRUNCATE gives the space back at once. It waits for statements that read the table, and lets none of them see it
+    half empty."""
+    with _writing(engine) as connection:
+        connection.execute(text(f"TRUNCATE {table.name}"))
+
+
+def _try_lock(engine: Engine) -> Callable[[], None] | None:
+    """An advisory lock of a session, on a connection that belongs to nothing else."""
+    connection = engine.connect()
+    try:
+        connection.detach()
+        taken = connection.execute(text(f"SELECT pg_try_advisory_lock({_REBUILD_LOCK})")).scalar_one()
+    except BaseException:
+        connection.close()
+        raise
+    if not taken:
+        connection.close()
+        return None
+    return lambda: _unlock(connection)
+
+
+def _unlock(connection: Connection) -> None:
+    """The end of the session would do, but the server takes notice of that a little later."""
+    with connection, suppress(DBAPIError):
+        connection.execute(text(f"SELECT pg_advisory_unlock({_REBUILD_LOCK})"))

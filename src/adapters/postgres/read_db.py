@@ -1,0 +1,55 @@
+"""A read database in PostgreSQL."""
+
+from urllib.parse import quote
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from adapters.sql.address import Address
+from adapters.sql.backend import SqlBackend
+from adapters.sql.database import SqlDatabase
+from application.errors import CannotOpen
+
+SETTING = "read_db.postgres.url"
+
+_DRIVER = "postgresql+psycopg"
+_ALIASES = {"postgresql", "postgres", _DRIVER}
+
+
+def postgres_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
+    """`url` is SQLAlchemy's, `postgresql+psycopg://login:password@host:port/database`; `pool_size` is how many
+    connections there are at most. Opened by `async with`, also while the server is away. Raises `CannotOpen` for an
+    address of another form."""
+    parsed = _parsed(url)
+
+    def connect() -> SqlBackend:
+        from adapters.postgres.engine import postgres_backend
+
+        return postgres_backend(parsed, pool_size)
+
+    return SqlDatabase(address=_address(parsed), threads=pool_size, check=_nothing_to_check, connect=connect)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise _unusable("is no address of a database") from None
+    if parsed.drivername not in _ALIASES:
+        raise _unusable(f"names {parsed.drivername}")
+    return parsed.set(drivername=_DRIVER)
+
+
+def _unusable(what: str) -> CannotOpen:
+    return CannotOpen(f"{SETTING} {what}; it has the form {_DRIVER}://login:password@host:port/database.", path=SETTING)
+
+
+def _address(url: URL) -> Address:
+    place = f"{url.database or 'of the login'} on {url.host or 'this machine'}:{url.port or 5432}"
+    passwords = [str(word) for word in (url.password, url.query.get("password")) if word]
+    secrets = (*passwords, *(quote(word, safe="") for word in passwords))
+    return Address(setting=SETTING, place=place, secrets=secrets)
+
+
+def _nothing_to_check() -> None:
+    """A service starts while its server is away."""

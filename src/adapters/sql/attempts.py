@@ -1,0 +1,50 @@
+"""Runs work on a database: repeats it where that helps, and says in one sentence what is wrong where it doesn't."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import stamina
+from sqlalchemy.exc import DBAPIError
+
+from adapters.sql.address import Address
+from adapters.sql.backend import SqlBackend, Trouble
+from application.errors import ReadDbUnavailable, SchemaOutdated
+
+T = TypeVar("T")
+
+_REPEATS = 6
+_SECONDS = 5.0
+
+
+def attempt(backend: SqlBackend, address: Address, work: Callable[[], T]) -> T:
+    """Raises `ReadDbUnavailable` for a database that is away or stays busy, `SchemaOutdated` for one without tables.
+    What `work` raises itself comes out as it is."""
+    try:
+        try:
+            return work()
+        except DBAPIError as error:
+            if backend.trouble(error) is not Trouble.TRANSIENT:
+                raise
+        return _repeated(backend, work)
+    except DBAPIError as error:
+        match backend.trouble(error):
+            case Trouble.TRANSIENT | Trouble.AWAY:
+                raise ReadDbUnavailable(address.away(error.orig), path=address.setting) from error
+            case Trouble.NO_TABLES:
+                raise SchemaOutdated(not_made(address), path=address.setting) from error
+            case Trouble.FAULT:
+                raise
+
+
+def not_made(address: Address) -> str:
+    return f"The read database {address.place} ({address.setting}) has no tables yet; run `postlog init`."
+
+
+def _repeated(backend: SqlBackend, work: Callable[[], T]) -> T:
+    def is_transient(error: Exception) -> bool:
+        return isinstance(error, DBAPIError) and backend.trouble(error) is Trouble.TRANSIENT
+
+    caller = stamina.RetryingCaller(
+        attempts=_REPEATS, timeout=_SECONDS, wait_initial=0.01, wait_max=0.5, wait_jitter=0.05
+    )
+    return caller(is_transient, work)

@@ -1,0 +1,111 @@
+"""The audit's own SQL. It shares the tables with projectors, and no statement.
+
+Each page comes from one statement, posts joined with their comments, and so is of one moment; then the live row is
+looked at again.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from adapters.sql.backend import SqlBackend
+from adapters.sql.tables import SLOTS, checkpoints, parked_streams, read_db
+from application.ports.audit_rows import AuditedPost, AuditStart, GenerationGone
+from application.ports.projection_store import Slot
+from application.rows import CommentKey, CommentRow, PostRow, PostStatus
+from domain.ids import PostId
+
+_POST_COLUMNS = len(PostRow._fields)
+
+
+class Auditing:
+    def __init__(self, backend: SqlBackend) -> None:
+        self._backend = backend
+
+    def start(self) -> AuditStart:
+        with self._backend.engine.connect() as connection:
+            live = connection.execute(select(read_db.c.generation, read_db.c.slot, read_db.c.partitions)).one()
+            positions = select(func.count(), func.min(checkpoints.c.position)).where(
+                checkpoints.c.generation == live.generation
+            )
+            known, lowest = connection.execute(positions).one()
+            posts = connection.execute(select(func.count()).select_from(SLOTS[live.slot].posts)).scalar_one()
+            _require(connection, live.generation)
+            return AuditStart(live.generation, lowest if known >= live.partitions else 0, posts)
+
+    def page(self, generation: int, after: PostId | None, limit: int) -> Sequence[AuditedPost]:
+        with self._backend.engine.connect() as connection:
+            posts = SLOTS[_slot_of(connection, generation)].posts
+            wanted = select(posts.c.post_id).order_by(posts.c.post_id).limit(limit)
+            if after is not None:
+                wanted = wanted.where(posts.c.post_id > after)
+            return self._audited(connection, generation, wanted, {})
+
+    def some(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
+        if not post_ids:
+            return []
+        with self._backend.engine.connect() as connection:
+            posts = SLOTS[_slot_of(connection, generation)].posts
+            keys = self._backend.key_set([posts.c.post_id])
+            wanted = select(keys.c.post_id)
+            values = self._backend.key_values([(post_id,) for post_id in post_ids])
+            return self._audited(connection, generation, wanted, values)
+
+    def parked(self, generation: int) -> frozenset[PostId]:
+        with self._backend.engine.connect() as connection:
+            of_generation = select(parked_streams.c.post_id).where(parked_streams.c.generation == generation)
+            found = frozenset(connection.execute(of_generation).scalars())
+            _require(connection, generation)
+            return found
+
+    def orphans(self, generation: int, limit: int) -> Sequence[CommentKey]:
+        with self._backend.engine.connect() as connection:
+            tables = SLOTS[_slot_of(connection, generation)]
+            posts, comments = tables.posts.c, tables.comments.c
+            has_post = select(posts.post_id).where(posts.post_id == comments.post_id).exists()
+            keys = (comments.post_id, comments.comment_id)
+            found = connection.execute(select(*keys).where(~has_post).order_by(*keys).limit(limit)).all()
+            _require(connection, generation)
+            return [(row.post_id, row.comment_id) for row in found]
+
+    def _audited(
+        self, connection: Connection, generation: int, wanted: Select[tuple[Any]], values: Mapping[str, Any]
+    ) -> Sequence[AuditedPost]:
+        tables = SLOTS[_slot_of(connection, generation)]
+        posts, comments = tables.posts, tables.comments
+        chosen = wanted.subquery("chosen")
+        statement = (
+            select(*(posts.c[name] for name in PostRow._fields), *(comments.c[name] for name in CommentRow._fields))
+            .join_from(chosen, posts, posts.c.post_id == chosen.c.post_id)
+            .outerjoin(comments, comments.c.post_id == posts.c.post_id)
+            .order_by(posts.c.post_id, comments.c.comment_id)
+        )
+        rows = connection.execute(statement, values).all()
+        _require(connection, generation)
+        return _grouped(rows)
+
+
+def _slot_of(connection: Connection, generation: int) -> Slot:
+    live = connection.execute(select(read_db.c.generation, read_db.c.slot)).one()
+    if live.generation != generation:
+        raise GenerationGone(f"Generation {live.generation} is live now, not {generation}.")
+    slot: Slot = live.slot
+    return slot
+
+
+def _require(connection: Connection, generation: int) -> None:
+    _slot_of(connection, generation)
+
+
+def _grouped(rows: Sequence[Any]) -> list[AuditedPost]:
+    comments: dict[PostId, list[CommentRow]] = {}
+    posts: dict[PostId, PostRow] = {}
+    for row in rows:
+        post_id, status, *others = row[:_POST_COLUMNS]
+        posts[post_id] = PostRow(post_id, PostStatus(status), *others)
+        of_post = comments.setdefault(post_id, [])
+        comment = CommentRow(*row[_POST_COLUMNS:])
+        if comment.comment_id is not None:
+            of_post.append(comment)
+    return [AuditedPost(post, comments[post_id]) for post_id, post in posts.items()]

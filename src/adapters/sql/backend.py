@@ -1,0 +1,59 @@
+"""What differs between engines, as functions. Everything else in this folder is the same for all of them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, FromClause, Select, Table
+from sqlalchemy.exc import DBAPIError
+
+Row = tuple[Any, ...]
+"""Values in the order of the table's columns."""
+
+Key = tuple[str, ...]
+"""Values of one or two id columns."""
+
+
+class Trouble(Enum):
+    """What a driver's error means. A FAULT is ours: a statement or a value that should never have been sent."""
+
+    TRANSIENT = "the same transaction may succeed when it is repeated at once"
+    AWAY = "the database does not answer"
+    NO_TABLES = "the tables were not made yet"
+    FAULT = "it is a fault of this program"
+
+
+def _always(_: Connection) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlBackend:
+    """`engine` is in autocommit mode, in which every statement sees one moment of the database, unless `one_moment`
+    says otherwise: it is asked first on a connection, and where it says no, `moments` finds answers of one moment.
+
+    `writing` opens a transaction that commits at the end of its block. Each of its statements sees what was committed
+    before that statement began, and `SELECT … FOR UPDATE` keeps others from those rows until the end. `key_set` is a
+    source of rows named `wanted`, with columns named as those given, to join with: the keys that come as parameters,
+    which `key_values` makes. A statement has one. `newest_per_post` selects, for each post in the key set, all columns
+    of its newest comments, at most so many. `upsert` and `load` write whole rows; `load` takes any number of rows,
+    which must be new, as fast as the engine can. `empty` deletes all rows of a table that nobody reads or writes, in
+    transactions of its own that hold up no others for long. `try_lock` takes the lock of rebuilds, which dies with its
+    process: what it answers gives the lock back, None means that somebody else has it. `lock_schema` keeps other
+    processes from changing the schema until the transaction ends.
+    """
+
+    engine: Engine
+    writing: Callable[[], AbstractContextManager[Connection]]
+    key_set: Callable[[Sequence[Column[Any]]], FromClause]
+    key_values: Callable[[Sequence[Key]], Mapping[str, Any]]
+    newest_per_post: Callable[[FromClause, Table, int], Select[*tuple[Any, ...]]]
+    upsert: Callable[[Connection, Table, Sequence[Row]], None]
+    load: Callable[[Connection, Table, Iterable[Row]], None]
+    empty: Callable[[Table], None]
+    try_lock: Callable[[], Callable[[], None] | None]
+    lock_schema: Callable[[Connection], None]
+    trouble: Callable[[DBAPIError], Trouble]
+    one_moment: Callable[[Connection], bool] = _always

@@ -1,0 +1,55 @@
+"""Builds of a SQL read database. The work itself is `building`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+
+from adapters.sql.database import SqlDatabase
+from application.errors import RebuildRunning
+from application.ports.generations import Build, BuildState, LastStep
+from application.ports.projection_store import Fold, LiveGeneration, Touched
+
+
+class SqlGenerations:
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        return self._holding_the_lock()
+
+    @asynccontextmanager
+    async def _holding_the_lock(self) -> AsyncIterator[None]:
+        release = await self._try_lock()
+        if release is None:
+            raise RebuildRunning(f"Another rebuild of the read database {self._database.address.place} is running.")
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(release)
+
+    async def is_locked(self) -> bool:
+        release = await self._try_lock()
+        if release is not None:
+            await asyncio.to_thread(release)
+        return release is None
+
+    async def _try_lock(self) -> Callable[[], None] | None:
+        return await self._database.run(lambda opened: opened.try_lock())
+
+    async def builds(self, limit: int = 20) -> Sequence[Build]:
+        return await self._database.run(lambda opened: opened.building.builds(limit))
+
+    async def begin(self, log_id: str, target: int, now: datetime) -> Build:
+        return await self._database.run(lambda opened: opened.building.begin(log_id, target, now))
+
+    async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
+        await self._database.run(lambda opened: opened.building.load(build, after, touched, fold))
+
+    async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+        return await self._database.run(
+            lambda opened: opened.building.swap(build, last_step, now, keep_checkpoints=keep_checkpoints)
+        )
+
+    async def end(self, build: Build, state: BuildState, now: datetime, error: str | None = None) -> None:
+        await self._database.run(lambda opened: opened.building.end(build, state, now, error))

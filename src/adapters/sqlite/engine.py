@@ -1,0 +1,116 @@
+"""The engine for a read database in a SQLite file, and what is particular to its SQL.
+
+`synchronous=NORMAL` with a write-ahead log: at a power cut the last transactions may be gone, rows and checkpoint
+together, and projectors write them again from the log. The log itself is on the disk before anybody is answered.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnClause,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    create_engine,
+    delete,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
+from sqlalchemy.pool import QueuePool
+
+from adapters.sql.backend import Key, SqlBackend
+from adapters.sqlite.bulk_load import load
+from adapters.sqlite.errors import trouble
+from adapters.sqlite.read_db_file import connect
+from adapters.sqlite.rebuild_lock import try_lock
+from adapters.sqlite.upsert import upsert
+
+_ROWS_EMPTIED = 20_000
+
+
+def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: connect(path),
+        poolclass=QueuePool,
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+    return SqlBackend(
+        engine=engine,
+        writing=lambda: _writing(engine),
+        key_set=_key_set,
+        key_values=_key_values,
+        newest_per_post=_newest_per_post,
+        upsert=upsert,
+        load=load,
+        empty=lambda table: _empty(engine, table),
+        try_lock=lambda: try_lock(path),
+        lock_schema=_nothing_to_lock,
+        trouble=trouble,
+    )
+
+
+@contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
+    """Takes the file's write lock first: a transaction that has read before may be refused it. What is not committed
+    when the connection goes back to its pool is rolled back there."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+        connection.exec_driver_sql("COMMIT")
+
+
+def _key_set(columns: Sequence[Column[Any]]) -> FromClause:
+    """SQLite takes a limited number of parameters; these keys are one, in JSON."""
+    keys = func.json_each(bindparam("wanted", type_=Text())).table_valued("value")
+    values = [
+        type_coerce(func.json_extract(keys.c.value, literal_column(f"'$[{place}]'")), column.type).label(column.name)
+        for place, column in enumerate(columns)
+    ]
+    return select(*values).subquery("wanted")
+
+
+def _key_values(keys: Sequence[Key]) -> Mapping[str, str]:
+    return {"wanted": json.dumps(keys)}
+
+
+def _newest_per_post(wanted: FromClause, comments: Table, at_most: int) -> Select[*tuple[Any, ...]]:
+    of_post = comments.alias("of_post")
+    newest = (
+        select(of_post.c.comment_id)
+        .where(of_post.c.post_id == wanted.c.post_id)
+        .order_by(of_post.c.comment_date.desc(), of_post.c.comment_id.desc())
+        .limit(at_most)
+        .correlate(wanted)
+    )
+    is_newest = and_(comments.c.post_id == wanted.c.post_id, comments.c.comment_id.in_(newest))
+    return select(comments).join_from(wanted, comments, is_newest)
+
+
+def _empty(engine: Engine, table: Table) -> None:
+    """A portion at a time: a projector that waits for the file does not wait for long."""
+    rowid: ColumnClause[int] = literal_column("rowid")
+    portion = delete(table).where(rowid.in_(select(rowid).select_from(table).limit(_ROWS_EMPTIED).scalar_subquery()))
+    while True:
+        with _writing(engine) as connection:
+            if connection.execute(portion).rowcount < _ROWS_EMPTIED:
+                return
+
+
+def _nothing_to_lock(_: Connection) -> None:
+    """Whoever writes has the whole file."""

@@ -1,0 +1,33 @@
+"""A read database in a SQLite file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adapters.sql.address import Address
+from adapters.sql.database import SqlDatabase
+from adapters.sqlite.read_db_file import SETTING, prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from adapters.sql.backend import SqlBackend
+
+
+def sqlite_read_db(path: Path, pool_size: int = 4) -> SqlDatabase:
+    """Opened by `async with`, which makes the file when it is missing, or raises `CannotOpen`. Nobody runs `postlog
+    init` for a file: the thread that needs it first makes its tables or brings them up to date, while the process
+    answers commands already. `pool_size` is how many connections there are at most.
+    """
+    address = Address(setting=SETTING, place=str(path))
+
+    def connect() -> SqlBackend:
+        from adapters.sql.attempts import attempt
+        from adapters.sql.schema import Schema
+        from adapters.sqlite.engine import sqlite_backend
+
+        backend = sqlite_backend(path, pool_size)
+        attempt(backend, address, Schema(backend, address).provision)
+        return backend
+
+    return SqlDatabase(address=address, threads=pool_size, check=lambda: prepare(path), connect=connect)

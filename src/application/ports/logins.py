@@ -1,0 +1,49 @@
+"""The login that the service uses from day to day, with the least rights that work, made by an administrator."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.errors import PostlogError
+
+
+class LoginNotMade(PostlogError):
+    """The login can't be made as the addresses ask; trying again won't help. `path` names the address to blame: a
+    setting of the service's, or the variable that holds the administrator's."""
+
+    code = "login-not-made"
+
+
+def names_too_little(setting: str, missing: Sequence[str]) -> LoginNotMade:
+    return LoginNotMade(
+        f"{setting} names no {' and no '.join(missing)}; `postlog init` makes the login that it names, with the "
+        f"password from there.",
+        path=setting,
+    )
+
+
+def may_do_more(setting: str, login: str, reasons: Sequence[str]) -> LoginNotMade:
+    """`reasons` go on from "it": "is a superuser"."""
+    return LoginNotMade(
+        f"The login '{login}' that {setting} names may do more than the service needs: it {' and '.join(reasons)}. "
+        f"Name another login there.",
+        path=setting,
+    )
+
+
+class Logins(Protocol):
+    """Login, password and database are those that the service's own address names. Used by `postlog init`, which
+    provisions tables and indexes between the two steps, as the administrator; both are repeatable.
+
+    A step answers one sentence for each thing it made or changed, and for what the login may do beyond its rights that
+    Postlog can't take from it; no sentence has a password in it. Raises `LoginNotMade`, and `Unavailable` when the
+    server does not answer.
+    """
+
+    async def make_database(self) -> list[str]:
+        """The database, when it is missing."""
+        ...
+
+    async def make_login(self) -> list[str]:
+        """The login, when it is missing; its password, anew each time; and its rights: what the service does, nothing
+        else. A login that may do more already, an administrator's above all, is refused and left as it is."""
+        ...

@@ -1,0 +1,211 @@
+"""What the bus's suites need of an adapter, and a small world around it: a log, a read database, relay and projectors.
+
+An adapter's tests give one fixture, `bus`: a `BusHandle` on a fresh topic of three partitions.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.memory.commit_log import MemoryCommitLog
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.log import MemoryLog
+from adapters.memory.parked_streams import MemoryParkedStreams
+from adapters.memory.post_views import MemoryPostViews
+from adapters.memory.projection_store import MemoryProjectionStore
+from adapters.memory.read_db import MemoryReadDb
+from adapters.memory.relay_state import MemoryRelayState
+from adapters.system.clock import SystemClock
+from adapters.system.ids import UuidIds
+from adapters.system.rows_moved import LocalRowsMoved
+from adapters.wire.cloudevents import WireMessage
+from adapters.wire.event_codec import MsgspecEventCodec
+from application.envelopes import Commit, StoredEvent
+from application.pipeline.follow_bus import BusFollower
+from application.pipeline.parking import ParkedRetry
+from application.pipeline.projector import Projector
+from application.pipeline.relay import Relay
+from application.ports.bus import Publisher, Subscription
+from application.ports.event_codec import EventCodec
+from application.ports.event_store import Appended
+from application.ports.projection_store import ProjectionStore
+from application.ports.relay_state import RelayState
+from application.projections.whole_post import WholePost
+from application.rows import CommentRow, PostRow
+from contracts.log_handle import proposed
+from contracts.waiting import eventually
+from domain.ids import PostId
+
+PARTITIONS = 3
+SOON = 20.0
+"""Seconds that nothing here takes, on a busy machine either."""
+
+WATERMARK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class BusHandle:
+    """`subscription` opens one in the group of that name. `remake` deletes the topic and makes it anew, `expire` lets
+    go of all messages so far, `put` sends any message."""
+
+    publisher: Publisher
+    subscription: Callable[[str], AbstractAsyncContextManager[Subscription]]
+    remake: Callable[[], Awaitable[None]]
+    expire: Callable[[], Awaitable[None]]
+    put: Callable[[WireMessage], Awaitable[None]]
+
+
+class CountedMetrics:
+    """Remembers counters and gauges by name."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.gauges: dict[str, float] = {}
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self.counts[name] += int(amount)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self.gauges[name] = value
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        pass
+
+
+def post_id(partition: int, number: int = 0) -> PostId:
+    """A post of this partition, of three."""
+    ids = {0: (5, 7, 9), 1: (2, 3, 10), 2: (0, 1, 4)}[partition]
+    return PostId(f"019b0000-0000-7000-8000-{ids[number]:012x}")
+
+
+def created(message: str = "Hello") -> StoredEvent:
+    data = {"author": "Ann", "message": message, "datePosted": "2026-11-23T15:46:58.123Z"}
+    return StoredEvent("PostCreated", 1, data)
+
+
+def liked(username: str | None = None) -> StoredEvent:
+    return StoredEvent("PostLiked", 2, {"username": username})
+
+
+@dataclass(slots=True)
+class World:
+    """A log and a read database in memory, and what runs between them and the bus."""
+
+    bus: BusHandle
+    codec: EventCodec = field(default_factory=MsgspecEventCodec)
+    memory_log: MemoryLog = field(default_factory=MemoryLog)
+    read_db: MemoryReadDb = field(default_factory=MemoryReadDb)
+    metrics: CountedMetrics = field(default_factory=CountedMetrics)
+
+    @property
+    def log(self) -> MemoryCommitLog:
+        return MemoryCommitLog(self.memory_log)
+
+    @property
+    def log_id(self) -> str:
+        return self.memory_log.log_id
+
+    async def write(self, stream: PostId, *events: StoredEvent) -> Commit:
+        """One commit at the stream's end."""
+        store = MemoryEventStore(self.memory_log)
+        tail = await store.stream_tail(stream)
+        [outcome] = await store.append([proposed(stream, tail.version + 1 if tail else 1, *events)])
+        assert isinstance(outcome, Appended)
+        [commit] = await self.log.read(outcome.position - 1, 1)
+        return commit
+
+    def relay(self, publisher: Publisher | None = None, state: RelayState | None = None, **changes: Any) -> Relay:
+        settings: dict[str, Any] = {"batch_size": 100, "lease_seconds": 5.0, "watermark_seconds": WATERMARK_SECONDS}
+        return Relay(
+            log=self.log,
+            relay_state=state or MemoryRelayState(self.memory_log),
+            publisher=publisher or self.bus.publisher,
+            clock=SystemClock(),
+            ids=UuidIds(),
+            metrics=self.metrics,
+            **(settings | changes),
+        )
+
+    def projector(self, store: ProjectionStore | None = None) -> Projector:
+        return Projector(
+            store=store or MemoryProjectionStore(self.read_db),
+            log=self.log,
+            past_events=MemoryEventStore(self.memory_log),
+            codec=self.codec,
+            clock=SystemClock(),
+            metrics=self.metrics,
+            rows_moved=LocalRowsMoved(),
+        )
+
+    def follower(
+        self, subscription: Subscription, store: ProjectionStore | None = None, batch_size: int = 100
+    ) -> BusFollower:
+        parked = ParkedRetry(
+            store=MemoryProjectionStore(self.read_db),
+            parked_streams=MemoryParkedStreams(self.read_db),
+            past_events=MemoryEventStore(self.memory_log),
+            codec=self.codec,
+            clock=SystemClock(),
+            metrics=self.metrics,
+            rows_moved=LocalRowsMoved(),
+        )
+        return BusFollower(
+            projector=self.projector(store),
+            parked=parked,
+            log=self.log,
+            subscription=subscription,
+            metrics=self.metrics,
+            batch_size=batch_size,
+        )
+
+    @asynccontextmanager
+    async def relaying(self, publisher: Publisher | None = None) -> AsyncIterator[None]:
+        async with running(self.relay(publisher).run()):
+            yield
+
+    @asynccontextmanager
+    async def projecting(self, group_id: str = "rows", batch_size: int = 100) -> AsyncIterator[None]:
+        async with (
+            self.bus.subscription(group_id) as subscription,
+            running(self.follower(subscription, batch_size=batch_size).run()),
+        ):
+            yield
+
+    async def caught_up(self) -> None:
+        """Return when queries are answered, from rows as new as the log's tip."""
+
+        async def look() -> bool:
+            stamp = await MemoryPostViews(self.read_db).stamp()
+            return stamp.ready and stamp.position >= await self.log.tip()
+
+        await eventually(look, SOON)
+
+    def rows(self) -> dict[PostId, tuple[PostRow | None, dict[Any, CommentRow]]]:
+        rows = self.read_db.live_rows
+        return {post_id: (post, dict(rows.comments[post_id])) for post_id, post in rows.posts.items()}
+
+    async def fold(self) -> dict[PostId, tuple[PostRow | None, dict[Any, CommentRow]]]:
+        """What the rows must be: of all posts but the parked ones."""
+        posts: dict[PostId, WholePost] = {}
+        for commit in await self.log.read(0, 1_000_000):
+            if commit.stream_id not in self.read_db.live_parked:
+                whole = posts.setdefault(commit.stream_id, WholePost(commit.stream_id))
+                whole.apply(self.codec.decode(commit), commit.last_version)
+        return {post_id: (whole.post, whole.comments) for post_id, whole in posts.items()}
+
+
+@asynccontextmanager
+async def running(forever: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs it meanwhile; what it ends with by itself is raised."""
+    task = asyncio.create_task(forever)
+    try:
+        yield task
+    finally:
+        ended = task.done()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert not ended, "it ended by itself"

@@ -1,0 +1,21 @@
+"""The bus in memory as the suites want it."""
+
+from adapters.memory.bus import MemoryBus
+from adapters.wire.cloudevents import WireMessage
+from contracts.bus_handle import PARTITIONS, BusHandle
+
+
+def memory_bus(bus: MemoryBus | None = None) -> BusHandle:
+    bus = bus or MemoryBus(PARTITIONS)
+
+    async def remake() -> None:
+        bus.remake(PARTITIONS)
+
+    async def expire() -> None:
+        for partition in bus.topic.partitions:
+            partition.drop_before(partition.end)
+
+    async def put(message: WireMessage) -> None:
+        bus.put([message])
+
+    return BusHandle(bus, bus.subscription, remake, expire, put)

@@ -1,0 +1,264 @@
+"""What every read database in SQL must do beside the ports' contracts. An adapter adopts it with a subclass named
+`Test…` and the fixture `new_sql_database`: a callable whose answers are read databases, not yet opened, on one and the
+same place, which is empty at first.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert as insert_into
+from sqlalchemy import inspect, literal_column, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from adapters.sql.database import SqlDatabase
+from adapters.sql.live_row import SELECT_CHECKPOINTS
+from adapters.sql.migrations.upgrade import newest, upgrade
+from adapters.sql.open_database import OpenDatabase
+from adapters.sql.parked_streams import SqlParkedStreams
+from adapters.sql.post_views import SqlPostViews
+from adapters.sql.probe import SqlProbe
+from adapters.sql.projection_store import SqlProjectionStore
+from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.rows import from_comment, from_post
+from adapters.sql.schema import REVISION
+from adapters.sql.tables import SLOTS, checkpoints, read_db
+from application.errors import ReadDbUnavailable, SchemaOutdated
+from application.ports.projection_store import ProjectionBatch, RowChanges, Rows
+from application.rows import PostStatus
+from contracts.read_db_handle import (
+    NOON,
+    TEXTS,
+    OpenReadDb,
+    ReadDbHandle,
+    checkpoint,
+    comment,
+    comment_key,
+    moves,
+    parked,
+    post,
+    post_id,
+)
+
+NewSqlDatabase = Callable[[], SqlDatabase]
+
+
+def handle_of(database: SqlDatabase) -> ReadDbHandle:
+    async def swap() -> None:
+        await database.run(_swap)
+
+    return ReadDbHandle(SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database), swap)
+
+
+def read_db_opener(new_sql_database: NewSqlDatabase) -> OpenReadDb:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[ReadDbHandle]:
+        async with new_sql_database() as database:
+            await SqlProvisioning(database).provision()
+            yield handle_of(database)
+
+    return opened
+
+
+async def query(database: SqlDatabase, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+    """As somebody with a SQL client would ask."""
+
+    def ask(opened: OpenDatabase) -> list[tuple[Any, ...]]:
+        with opened._backend.writing() as connection:
+            found = connection.execute(text(statement), values)
+            return [tuple(row) for row in found] if found.returns_rows else []
+
+    return await database.run(ask)
+
+
+def _swap(opened: OpenDatabase) -> None:
+    with opened._backend.writing() as connection:
+        live = connection.execute(select(read_db)).one()
+        connection.execute(SELECT_CHECKPOINTS.with_for_update(), {"of": live.generation})
+        following = literal_column(str(live.generation + 1))
+        others = [column for column in checkpoints.c if column.name != "generation"]
+        copies = select(following, *others).where(checkpoints.c.generation == live.generation)
+        connection.execute(insert_into(checkpoints).from_select(["generation", *(c.name for c in others)], copies))
+        slot = "b" if live.slot == "a" else "a"
+        connection.execute(update(read_db).values(generation=live.generation + 1, slot=slot))
+
+
+class SqlReadDbContract:
+    @pytest.fixture
+    async def empty(self, new_sql_database: NewSqlDatabase) -> AsyncIterator[SqlDatabase]:
+        """Open, without tables."""
+        async with new_sql_database() as database:
+            yield database
+
+    @pytest.fixture
+    async def database(self, empty: SqlDatabase) -> SqlDatabase:
+        """Open, with its tables."""
+        await SqlProvisioning(empty).provision()
+        return empty
+
+    # Tables
+
+    async def test_tables_are_made_once(self, empty: SqlDatabase) -> None:
+        [made] = await SqlProvisioning(empty).provision()
+        assert made == f"Made the tables of the read database {empty.address.place} (revision {REVISION})."
+        assert await SqlProvisioning(empty).provision() == []
+        await SqlProvisioning(empty).check()
+
+    async def test_processes_that_make_them_at_once_make_them_once(
+        self, empty: SqlDatabase, new_sql_database: NewSqlDatabase
+    ) -> None:
+        async with new_sql_database() as other:
+            provisionings = [SqlProvisioning(each) for each in (empty, other) for _ in range(3)]
+            made = await asyncio.gather(*(provisioning.provision() for provisioning in provisionings))
+        assert sorted(map(len, made)) == [0, 0, 0, 0, 0, 1]
+
+    async def test_a_database_without_tables_is_told_what_to_run(self, empty: SqlDatabase) -> None:
+        sentence = f"{empty.address.setting}) has no tables yet; run `postlog init`."
+        for asked in (SqlProvisioning(empty).check(), SqlPostViews(empty).stamp(), SqlProjectionStore(empty).live()):
+            with pytest.raises(SchemaOutdated) as caught:
+                await asked
+            assert caught.value.message.endswith(sentence)
+            assert caught.value.path == empty.address.setting
+
+    async def test_tables_of_another_revision_are_told_what_to_run(self, database: SqlDatabase) -> None:
+        await query(database, "UPDATE alembic_version SET version_num = '0000'")
+        with pytest.raises(SchemaOutdated, match=r"has tables of revision 0000, .* needs 0001; run `postlog init`\."):
+            await SqlProvisioning(database).check()
+        with pytest.raises(SchemaOutdated, match=r"revision 0000, which this Postlog does not know; run a newer one\."):
+            await SqlProvisioning(database).provision()
+
+    async def test_somebody_elses_tables_are_left_alone(self, empty: SqlDatabase) -> None:
+        await query(empty, "CREATE TABLE posts (theirs integer)")
+        with pytest.raises(SchemaOutdated, match=r"has posts already, .* give it a database of its own"):
+            await SqlProvisioning(empty).provision()
+        assert await query(empty, "SELECT * FROM posts") == []
+
+    async def test_new_tables_are_those_that_the_revisions_lead_to(self, empty: SqlDatabase) -> None:
+        await SqlProvisioning(empty).provision()
+        made = await empty.run(_schema)
+        await empty.run(_drop_all)
+        await empty.run(_upgrade)
+        assert await empty.run(_schema) == made
+        await SqlProvisioning(empty).check()
+        assert newest() == REVISION
+
+    # Probe
+
+    async def test_the_probe_tells_whether_it_answers(self, empty: SqlDatabase) -> None:
+        result = await SqlProbe(empty).probe()
+        assert (result.name, result.ok) == ("read_db", False)
+        assert "run `postlog init`" in result.detail
+        await SqlProvisioning(empty).provision()
+        result = await SqlProbe(empty).probe()
+        assert (result.name, result.ok) == ("read_db", True)
+        assert result.detail == f"The read database {empty.address.place} answers."
+
+    async def test_a_closed_database_is_away(self, new_sql_database: NewSqlDatabase) -> None:
+        async with new_sql_database() as database:
+            pass
+        with pytest.raises(ReadDbUnavailable, match="it is closed"):
+            await SqlPostViews(database).stamp()
+        assert not (await SqlProbe(database).probe()).ok
+
+    # Views for people
+
+    async def test_people_see_posts_and_comments_that_were_not_removed(self, database: SqlDatabase) -> None:
+        unseen = [post(n, status=status) for n, status in ((2, PostStatus.REMOVED), (3, PostStatus.EMPTY))]
+        row = post(1, author=TEXTS["latin"], likes=2**40, version=7)
+        reply = comment(1, 1, comment=TEXTS["emoji"], edited=True)
+        await handle_of(database).write(RowChanges(posts=[row, *unseen], comments=[reply]))
+        posts = await query(database, "SELECT post_id, author, message, likes, version FROM posts")
+        assert [(str(found[0]), *found[1:]) for found in posts] == [(post_id(1), row.author, "Hello", 2**40, 7)]
+        found = await query(database, "SELECT comment_id, post_id, username, comment, edited FROM comments")
+        assert [(str(each[0]), str(each[1]), *each[2:]) for each in found] == [
+            (reply.comment_id, post_id(1), "Bob", TEXTS["emoji"], True)
+        ]
+        noon = await query(database, "SELECT count(*) FROM posts WHERE CAST(date_posted AS TEXT) LIKE '2026-11-23%'")
+        assert noon == [(1,)]
+
+    async def test_people_see_the_live_slot(self, database: SqlDatabase) -> None:
+        handle = handle_of(database)
+        await handle.write(RowChanges(posts=[post(1)], comments=[comment(1, 1)]))
+        await handle.swap()
+        assert await query(database, "SELECT * FROM posts") == []
+        assert await query(database, "SELECT * FROM comments") == []
+        await handle.write(RowChanges(posts=[post(1, message="new")], comments=[comment(1, 1)]), generation=2)
+        assert await query(database, "SELECT message, likes FROM posts") == [("new", 0)]
+        assert await query(database, "SELECT comment FROM comments") == [("Nice",)]
+
+    # Transactions
+
+    @pytest.mark.parametrize("count", [1, 100])
+    async def test_rows_and_checkpoints_are_one_transaction(self, database: SqlDatabase, count: int) -> None:
+        """What can't be written, posts without a message, comes after comments that could be."""
+        handle = handle_of(database)
+        broken = [post(n, message=None) for n in range(count)]
+        changes = RowChanges(comments=[comment(1, n) for n in range(count)], posts=broken, parked=[parked(1)])
+        with pytest.raises(IntegrityError):
+            await handle.store.project(ProjectionBatch(1, moves((None, checkpoint(1)))), lambda _: changes)
+        rows = await handle.rows([post_id(0), post_id(1)], [comment_key(1, 0)])
+        assert rows == Rows(posts={}, comments={}, parked={})
+        assert await handle.store.checkpoints(1) == {}
+
+    async def test_many_new_rows_are_loaded_at_once(self, database: SqlDatabase) -> None:
+        posts = [post(n, author=author, message=author) for n, author in enumerate(TEXTS.values())]
+        posts += [post(n, date_posted=NOON - timedelta(milliseconds=n)) for n in range(100, 6_000)]
+        comments = [comment(n, n, comment=text, edited=n % 2 == 0) for n, text in enumerate(TEXTS.values())]
+
+        def load(opened: OpenDatabase) -> None:
+            backend = opened._backend
+            with backend.writing() as connection:
+                backend.load(connection, SLOTS["a"].posts, (from_post(row) for row in posts))
+                backend.load(connection, SLOTS["a"].comments, (from_comment(row) for row in comments))
+                backend.load(connection, SLOTS["a"].comments, iter(()))
+
+        await database.run(load)
+        keys = [(row.post_id, row.comment_id) for row in comments]
+        rows = await handle_of(database).rows([row.post_id for row in posts], keys)
+        assert rows.posts == {row.post_id: row for row in posts}
+        assert list(rows.comments.values()) == comments
+
+    async def test_what_fails_while_it_is_loaded_leaves_nothing(self, database: SqlDatabase) -> None:
+        def load(opened: OpenDatabase) -> None:
+            with opened._backend.writing() as connection:
+                rows = [from_post(post(n)) for n in (*range(100), 0)]
+                opened._backend.load(connection, SLOTS["a"].posts, rows)
+
+        with pytest.raises(IntegrityError):
+            await database.run(load)
+        assert await query(database, "SELECT count(*) FROM posts_a") == [(0,)]
+
+
+def _schema(opened: OpenDatabase) -> object:
+    """Everything about the tables but the order in which they were made."""
+    with opened._backend.engine.connect() as connection:
+        there = inspect(connection)
+        tables = {
+            name: (
+                [{**column, "type": repr(column["type"])} for column in there.get_columns(name)],
+                there.get_pk_constraint(name)["constrained_columns"],
+                sorted(map(str, there.get_indexes(name))),
+                sorted(each["sqltext"] for each in there.get_check_constraints(name)),
+            )
+            for name in sorted(there.get_table_names())
+        }
+        views = {name: " ".join(there.get_view_definition(name).split()) for name in there.get_view_names()}
+        first = [connection.execute(text(f"SELECT * FROM {name}")).one() for name in ("read_db", "alembic_version")]
+        build = "SELECT generation, slot, state, log_id, position, commit_id, target, events, ended_at FROM generations"
+        return tables, views, first, connection.execute(text(build)).one()
+
+
+def _drop_all(opened: OpenDatabase) -> None:
+    with opened._backend.writing() as connection:
+        there = inspect(connection)
+        for kind, names in (("VIEW", there.get_view_names()), ("TABLE", there.get_table_names())):
+            for name in names:
+                connection.execute(text(f"DROP {kind} {name}"))
+
+
+def _upgrade(opened: OpenDatabase) -> None:
+    with opened._backend.writing() as connection:
+        upgrade(connection)

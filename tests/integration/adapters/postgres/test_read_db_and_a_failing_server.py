@@ -1,0 +1,363 @@
+"""The read database in PostgreSQL when connections break, servers die and others hold locks."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from adapters.postgres import engine
+from adapters.postgres.read_db import postgres_read_db
+from adapters.sql import database as sql_database
+from adapters.sql import post_views
+from adapters.sql.database import SqlDatabase
+from adapters.sql.parked_streams import SqlParkedStreams
+from adapters.sql.post_views import SqlPostViews
+from adapters.sql.probe import SqlProbe
+from adapters.sql.projection_store import SqlProjectionStore
+from adapters.sql.provisioning import SqlProvisioning
+from application.errors import ReadDbUnavailable
+from application.ports.post_views import PostFilter
+from application.ports.projection_store import CheckpointMoved, ProjectionBatch, RowChanges, Rows, Touched
+from contracts.read_db_handle import LOG, NOON, ReadDbHandle, checkpoint, comment, moves, post, post_id
+from contracts.sql_read_db import handle_of
+from contracts.waiting import eventually
+from local.databases import fresh_postgres_database
+from local.postgres import Postgres
+
+Connect = Callable[[], psycopg.Connection]
+
+
+def plain(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def connect(fresh_postgres_url: str) -> Connect:
+    """Somebody else, on the same database."""
+    return lambda: psycopg.connect(plain(fresh_postgres_url))
+
+
+@pytest.fixture
+async def read_db(fresh_postgres_url: str) -> AsyncIterator[ReadDbHandle]:
+    async with postgres_read_db(fresh_postgres_url, pool_size=4) as database:
+        await SqlProvisioning(database).provision()
+        yield handle_of(database)
+
+
+# Broken connections
+
+
+@pytest.mark.parametrize("count", [1, 500], ids=["a few rows", "many rows"])
+async def test_a_connection_that_breaks_in_the_middle_of_a_batch_is_no_failure(
+    read_db: ReadDbHandle, connect: Connect, count: int
+) -> None:
+    folds = 0
+
+    def fold(rows: Rows) -> RowChanges:
+        nonlocal folds
+        folds += 1
+        if folds == 1:
+            _end_other_sessions(connect)
+        return RowChanges(posts=[post(n) for n in range(count)])
+
+    await read_db.store.project(ProjectionBatch(1, moves((None, checkpoint(1)))), fold)
+    assert folds == 2
+    assert await read_db.store.checkpoints(1) == {0: checkpoint(1)}
+    assert len((await read_db.rows(map(post_id, range(count)))).posts) == count
+
+
+async def test_readers_do_not_notice_that_all_connections_broke(read_db: ReadDbHandle, connect: Connect) -> None:
+    await read_db.write(RowChanges(posts=[post(1)]))
+    await asyncio.gather(*(read_db.views.posts(PostFilter(), 10, None) for _ in range(8)))
+    _end_other_sessions(connect)
+    answers = await asyncio.gather(*(read_db.views.posts(PostFilter(), 10, None) for _ in range(8)))
+    assert [answer.value for answer in answers] == [[post(1)]] * 8
+
+
+async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(read_db: ReadDbHandle, connect: Connect) -> None:
+    await read_db.write(RowChanges(posts=[post(1)]))
+    folds = 0
+    with connect() as rival:
+        rival.execute("SET deadlock_timeout = '1min'")
+
+        def fold(rows: Rows) -> RowChanges:
+            nonlocal folds
+            folds += 1
+            if folds == 1:
+                rival.execute("UPDATE posts_a SET likes = 5")
+                asyncio.run_coroutine_threadsafe(want_checkpoint(), loop)
+            return RowChanges(posts=[row._replace(likes=row.likes + 1) for row in rows.posts.values()])
+
+        async def want_checkpoint() -> None:
+            await asyncio.to_thread(rival.execute, "UPDATE checkpoints SET position = position")
+            rival.commit()
+
+        loop = asyncio.get_running_loop()
+        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))), Touched([post_id(1)], ()))
+        await read_db.store.project(batch, fold)
+    assert folds > 1
+    assert (await read_db.rows([post_id(1)])).posts[post_id(1)].likes == 6
+
+
+# Swaps
+
+
+async def test_a_batch_that_waited_behind_a_swap_is_refused(read_db: ReadDbHandle, connect: Connect) -> None:
+    """A swap locks the checkpoints of the live generation, and changes the live row only."""
+    await read_db.write(RowChanges(posts=[post(1)]))
+    with connect() as swap:
+        swap.execute("SELECT * FROM checkpoints FOR UPDATE")
+        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))))
+        late = asyncio.create_task(read_db.store.project(batch, lambda _: RowChanges(posts=[post(2)])))
+        await eventually(lambda: _somebody_waits(connect))
+        swap.execute("UPDATE read_db SET generation = 2, slot = 'b'")
+        swap.commit()
+    with pytest.raises(CheckpointMoved):
+        await late
+    with connect() as people:
+        assert people.execute("SELECT count(*) FROM posts_a").fetchall() == [(1,)]
+        assert people.execute("SELECT count(*) FROM posts_b").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("partition", [0, 1], ids=["the first partition", "one more partition"])
+async def test_a_partition_that_begins_while_a_swap_is_under_way_waits_and_is_refused(
+    read_db: ReadDbHandle, connect: Connect, partition: int
+) -> None:
+    """It has no checkpoint that the swap could have locked."""
+    if partition:
+        await read_db.write(RowChanges())
+    with connect() as swap:
+        swap.execute("SELECT * FROM read_db FOR UPDATE")
+        swap.execute("SELECT * FROM checkpoints FOR UPDATE")
+        batch = ProjectionBatch(1, moves((None, checkpoint(2, partition))))
+        late = asyncio.create_task(read_db.store.project(batch, lambda _: RowChanges(posts=[post(2)])))
+        await eventually(lambda: _somebody_waits(connect))
+        swap.execute("UPDATE read_db SET generation = 2, slot = 'b'")
+        swap.commit()
+    with pytest.raises(CheckpointMoved):
+        await late
+
+
+async def test_readers_are_not_held_up_by_a_swap(read_db: ReadDbHandle, connect: Connect) -> None:
+    await read_db.write(RowChanges(posts=[post(1)]))
+    with connect() as swap:
+        swap.execute("SELECT * FROM read_db FOR UPDATE")
+        swap.execute("UPDATE read_db SET generation = 2, slot = 'b'")
+        assert (await read_db.views.post(post_id(1))).stamp.generation == 1
+        swap.commit()
+    assert (await read_db.views.post(post_id(1))).stamp.generation == 2
+
+
+# Servers that are away
+
+
+async def _all_methods(database: SqlDatabase) -> list[BaseException | None]:
+    store, views, parked = SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database)
+    batch = ProjectionBatch(1, moves((None, checkpoint(1))))
+    return await asyncio.gather(
+        store.live(),
+        store.checkpoints(1),
+        store.project(batch, lambda _: RowChanges()),
+        store.claim(1, LOG, 1),
+        store.mark_ready(1),
+        views.post(post_id(1)),
+        views.posts(PostFilter(), 10, None),
+        views.comments(post_id(1), 10, None),
+        views.stamp(),
+        parked.parked(),
+        parked.parked_stream(post_id(1)),
+        SqlProvisioning(database).check(),
+        SqlProvisioning(database).provision(),
+        return_exceptions=True,
+    )
+
+
+async def test_a_server_that_is_away_is_named_with_its_setting_and_without_its_password() -> None:
+    url = "postgresql+psycopg://ann:s3cr%25t@127.0.0.1:1/posts"
+    async with postgres_read_db(url, pool_size=2) as database:
+        for error in await _all_methods(database):
+            assert isinstance(error, ReadDbUnavailable)
+            assert error.path == "read_db.postgres.url"
+            assert error.message.startswith(
+                "The read database posts on 127.0.0.1:1 (read_db.postgres.url) does not answer: "
+            )
+            assert "refused" in error.message
+            assert "s3cr" not in f"{error.message} {error.__cause__}"
+        probe = await SqlProbe(database).probe()
+        assert not probe.ok
+        assert "read_db.postgres.url" in probe.detail
+
+
+async def test_a_wrong_password_is_said_and_not_shown(fresh_postgres_url: str) -> None:
+    url = make_url(fresh_postgres_url).set(password="wr0ng").render_as_string(hide_password=False)
+    async with postgres_read_db(url) as database:
+        with pytest.raises(ReadDbUnavailable, match="password authentication failed") as caught:
+            await SqlPostViews(database).stamp()
+        assert "wr0ng" not in f"{caught.value.message} {caught.value.__cause__}"
+
+
+async def test_a_database_that_does_not_exist_is_named(fresh_postgres_url: str) -> None:
+    url = make_url(fresh_postgres_url).set(database="nowhere").render_as_string(hide_password=False)
+    async with postgres_read_db(url) as database:
+        with pytest.raises(ReadDbUnavailable, match='database "nowhere" does not exist'):
+            await SqlPostViews(database).stamp()
+
+
+@pytest.fixture
+def killable_url(killable_postgres: Postgres) -> Iterator[str]:
+    with fresh_postgres_database(killable_postgres.url) as url:
+        yield url
+        killable_postgres.heal()
+
+
+async def test_a_server_that_was_killed_is_away_until_it_is_back(
+    killable_postgres: Postgres, killable_url: str
+) -> None:
+    async with postgres_read_db(killable_url) as database:
+        await SqlProvisioning(database).provision()
+        read_db = handle_of(database)
+        batch = ProjectionBatch(1, moves((None, checkpoint(1))))
+        killable_postgres.kill()
+        for asked in (read_db.views.post(post_id(1)), read_db.store.project(batch, lambda _: RowChanges())):
+            with pytest.raises(ReadDbUnavailable):
+                await asked
+        killable_postgres.restart()
+        await read_db.store.project(batch, lambda _: RowChanges(posts=[post(1)]))
+        assert (await read_db.views.post(post_id(1))).value is not None
+
+
+async def test_a_server_that_froze_holds_up_nobody_for_long(
+    killable_postgres: Postgres, killable_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post_views, "_PATIENCE", 0.3)
+    monkeypatch.setattr(sql_database, "_CLOSING_SECONDS", 0.3)
+    async with postgres_read_db(killable_url, pool_size=1) as database:
+        await SqlProvisioning(database).provision()
+        killable_postgres.freeze()
+        with pytest.raises(ReadDbUnavailable, match=r"no answer within 0\.3 seconds"):
+            await SqlPostViews(database).stamp()
+        probe = await SqlProbe(database).probe()
+        assert (probe.ok, "no answer within 2 seconds" in probe.detail) == (False, True)
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    killable_postgres.thaw()
+    await eventually(_no_thread_is_left)
+
+
+# Rights and sessions
+
+
+async def test_a_login_without_rights_on_the_schema_does_all_that_a_service_does(
+    read_db: ReadDbHandle, connect: Connect, fresh_postgres_url: str
+) -> None:
+    login = f"service_{make_url(fresh_postgres_url).database}"
+    with connect() as admin:
+        admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'service'")
+        admin.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {login}")
+    url = make_url(fresh_postgres_url).set(username=login, password="service")
+    try:
+        async with postgres_read_db(url.render_as_string(hide_password=False), pool_size=2) as database:
+            service = handle_of(database)
+            posts, comments = [post(n) for n in range(100)], [comment(n, n) for n in range(100)]
+            await service.store.claim(1, LOG, 1)
+            await service.write(RowChanges(posts=posts, comments=comments))
+            await service.write(RowChanges(cleared=[row.post_id for row in posts[:50]]))
+            await service.store.mark_ready(1)
+            assert (await service.views.post(post_id(99))).value is not None
+            await SqlProvisioning(database).check()
+            with (
+                psycopg.connect(plain(url.render_as_string(hide_password=False))) as connection,
+                pytest.raises(psycopg.errors.InsufficientPrivilege),
+            ):
+                connection.execute("DROP TABLE posts_a")
+    finally:
+        with connect() as admin:
+            admin.execute(f"DROP OWNED BY {login}")
+            admin.execute(f"DROP ROLE {login}")
+
+
+async def test_a_login_that_may_not_read_is_told_so(connect: Connect, fresh_postgres_url: str) -> None:
+    login = f"nobody_{make_url(fresh_postgres_url).database}"
+    async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
+        await SqlProvisioning(database).provision()
+    with connect() as admin:
+        admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'nobody'")
+    url = make_url(fresh_postgres_url).set(username=login, password="nobody").render_as_string(hide_password=False)
+    try:
+        async with postgres_read_db(url, pool_size=1) as database:
+            with pytest.raises(ReadDbUnavailable, match="permission denied for table"):
+                await SqlPostViews(database).stamp()
+    finally:
+        with connect() as admin:
+            admin.execute(f"DROP ROLE {login}")
+
+
+async def test_times_are_utc_whatever_the_database_is_set_to(fresh_postgres_url: str, connect: Connect) -> None:
+    name = make_url(fresh_postgres_url).database
+    with connect() as admin:
+        admin.execute(f"ALTER DATABASE {name} SET timezone = 'America/New_York'")
+        admin.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    async with postgres_read_db(fresh_postgres_url) as database:
+        await SqlProvisioning(database).provision()
+        read_db = handle_of(database)
+        await read_db.write(RowChanges(posts=[post(1)]))
+        found = (await read_db.views.post(post_id(1))).value
+        assert found is not None
+        assert found.post.date_posted.isoformat() == NOON.isoformat()
+
+
+async def test_a_projector_that_is_stopped_in_a_transaction_loses_its_locks(
+    fresh_postgres_url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends its session, and when it goes on, so does its batch, in another one."""
+    assert "idle_in_transaction_session_timeout = '60s'" in engine._SESSION
+    monkeypatch.setattr(engine, "_SESSION", engine._SESSION.replace("60s", "200ms"))
+    folds = 0
+
+    def fold(rows: Rows) -> RowChanges:
+        nonlocal folds
+        folds += 1
+        if folds == 1:
+            asyncio.run(eventually(lambda: _somebody_else_moves(connect)))
+        return RowChanges()
+
+    async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
+        await SqlProvisioning(database).provision()
+        read_db = handle_of(database)
+        await read_db.write(RowChanges())
+        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(3))))
+        with pytest.raises(CheckpointMoved):
+            await read_db.store.project(batch, fold)
+    assert folds == 1
+
+
+async def _somebody_else_moves(connect: Connect) -> bool:
+    with connect() as other:
+        other.execute("UPDATE checkpoints SET position = 2")
+    return True
+
+
+def _end_other_sessions(connect: Connect) -> None:
+    with connect() as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+
+
+async def _no_thread_is_left() -> bool:
+    return not any(thread.name.startswith("postlog-read-db") for thread in threading.enumerate())
+
+
+async def _somebody_waits(connect: Connect) -> bool:
+    def ask() -> bool:
+        with connect() as admin:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            found = admin.execute(f"{waiting} AND wait_event_type = 'Lock'").fetchone()
+            return found is not None and found[0] > 0
+
+    return await asyncio.to_thread(ask)

@@ -1,0 +1,199 @@
+"""The file of a read database makes itself, and says what is wrong with it."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from adapters.sql.database import SqlDatabase
+from adapters.sql.post_views import SqlPostViews
+from adapters.sql.projection_store import SqlProjectionStore
+from adapters.sqlite import read_db_file
+from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.read_db import sqlite_read_db
+from application.errors import CannotOpen, ReadDbUnavailable
+from application.ports.projection_store import ProjectionBatch, RowChanges, Rows
+from contracts.read_db_handle import checkpoint, moves, post, post_id
+from contracts.sql_read_db import handle_of
+
+BATCH = ProjectionBatch(1, moves((None, checkpoint(1))))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "read db #1 100%?.sqlite"
+
+
+async def test_it_makes_its_folder_its_file_and_its_tables(tmp_path: Path) -> None:
+    path = tmp_path / "some" / "folder" / "read.db"
+    async with sqlite_read_db(path) as database:
+        assert path.exists()
+        assert (await SqlProjectionStore(database).live()).generation == 1
+
+
+async def test_what_was_written_is_there_when_it_is_opened_again(path: Path) -> None:
+    for position in (1, 2):
+        async with sqlite_read_db(path) as database:
+            await handle_of(database).write(RowChanges(posts=[post(position)]))
+    async with sqlite_read_db(path) as database:
+        assert len((await handle_of(database).rows([post_id(1), post_id(2)])).posts) == 2
+        assert (await SqlPostViews(database).stamp()).position == 2
+
+
+async def test_processes_that_start_at_once_all_open_it(tmp_path: Path) -> None:
+    """SQLite refuses some of them the change to a write-ahead log; which, is chance."""
+    start = threading.Barrier(4)
+
+    def prepare(path: Path) -> None:
+        start.wait(10)
+        read_db_file.prepare(path)
+
+    for number in range(50):
+        path = tmp_path / f"{number}.db"
+        await asyncio.gather(*(asyncio.to_thread(prepare, path) for _ in range(4)))
+
+
+async def test_processes_that_start_at_once_make_the_tables_once(path: Path) -> None:
+    async def live(database: SqlDatabase) -> int:
+        async with database:
+            return (await SqlProjectionStore(database).live()).generation
+
+    assert await asyncio.gather(*(live(sqlite_read_db(path)) for _ in range(4))) == [1, 1, 1, 1]
+
+
+async def test_readers_are_not_held_up_by_a_writer(path: Path) -> None:
+    async with sqlite_read_db(path) as database:
+        await handle_of(database).write(RowChanges(posts=[post(1)]))
+        with writing(path):
+            assert (await SqlPostViews(database).post(post_id(1))).value is not None
+
+
+async def test_a_batch_waits_for_another_process_that_writes(path: Path) -> None:
+    """Before it reads: what it reads must be what it replaces."""
+    folded = threading.Event()
+
+    def fold(rows: Rows) -> RowChanges:
+        folded.set()
+        return RowChanges(posts=[post(1)])
+
+    async with sqlite_read_db(path) as database:
+        store = SqlProjectionStore(database)
+        await store.live()
+        with writing(path):
+            projecting = asyncio.create_task(store.project(BATCH, fold))
+            for _ in range(20):
+                await SqlPostViews(database).stamp()
+            assert not folded.is_set()
+        await projecting
+        assert list((await handle_of(database).rows([post_id(1)])).posts) == [post_id(1)]
+
+
+async def test_a_file_that_stays_busy_is_said_to_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_db_file, "_BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("adapters.sql.attempts._SECONDS", 0.2)
+    async with sqlite_read_db(path) as database:
+        store = SqlProjectionStore(database)
+        await store.live()
+        with writing(path), pytest.raises(ReadDbUnavailable) as caught:
+            await store.project(BATCH, lambda _: RowChanges())
+        assert caught.value.message == (
+            f"The read database {path} (read_db.sqlite.path) does not answer: database is locked."
+        )
+        await store.project(BATCH, lambda _: RowChanges())
+
+
+async def test_a_file_that_vanished_is_not_made_anew(path: Path) -> None:
+    async with sqlite_read_db(path) as database:
+        path.unlink()
+        with pytest.raises(ReadDbUnavailable, match=r"read_db\.sqlite\.path\) does not answer: unable to open"):
+            await SqlProjectionStore(database).live()
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("place", ["a-file/read.db", "."])
+async def test_a_place_that_can_hold_no_file_is_refused_at_once(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").write_text("no folder")
+    with pytest.raises(CannotOpen) as caught:
+        await sqlite_read_db(tmp_path / place).__aenter__()
+    assert caught.value.path == "read_db.sqlite.path"
+    assert str(tmp_path / place) in caught.value.message
+    assert "name another file in read_db.sqlite.path" in caught.value.message
+
+
+async def test_a_file_that_is_not_writable_is_refused_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said by the system, since tests may run as root, who may write everywhere."""
+    monkeypatch.setattr("os.access", lambda place, _: place != path)
+    with pytest.raises(CannotOpen, match=r"is not writable\. Check the file"):
+        await sqlite_read_db(path).__aenter__()
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(path: Path) -> None:
+    path.write_text("some notes of mine, long enough to be no header of a database")
+    with pytest.raises(CannotOpen, match="file is not a database"):
+        await sqlite_read_db(path).__aenter__()
+    assert path.read_text().startswith("some notes of mine")
+
+
+async def test_somebody_elses_database_is_refused_and_left_as_it_is(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE theirs (id integer)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(CannotOpen, match="no read database of Postlog"):
+        await sqlite_read_db(path).__aenter__()
+    assert path.read_bytes() == before
+
+
+async def test_the_logs_file_is_refused(path: Path) -> None:
+    async with SqliteLog(path):
+        with pytest.raises(CannotOpen, match="no read database of Postlog"):
+            await sqlite_read_db(path).__aenter__()
+
+
+def test_a_process_that_starts_imports_neither_sqlalchemy_before_it_is_needed_nor_alembic(tmp_path: Path) -> None:
+    """Neither the first time, when tables are made, nor later."""
+    script = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from adapters.sql.parked_streams import SqlParkedStreams
+from adapters.sql.post_views import SqlPostViews
+from adapters.sql.probe import SqlProbe
+from adapters.sql.projection_store import SqlProjectionStore
+from adapters.sql.provisioning import SqlProvisioning
+from adapters.sqlite.read_db import sqlite_read_db
+
+def imported(*names):
+    return {name for name in names if name in sys.modules}
+
+async def main():
+    async with sqlite_read_db(Path(sys.argv[2])) as database:
+        assert not imported("sqlalchemy", "alembic"), "before the first use"
+        await SqlProjectionStore(database).live()
+        assert imported("sqlalchemy", "alembic", "psycopg", "pyodbc") == {"sqlalchemy"}
+
+asyncio.run(main())
+"""
+    source = Path(__file__).parents[4] / "src"
+    for _ in range(2):
+        command = [sys.executable, "-c", script, str(source), str(tmp_path / "read.db")]
+        done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+class writing:  # noqa: N801 - reads as `with writing(path)`
+    """Another process in the middle of a transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("ROLLBACK")
+        self._connection.close()

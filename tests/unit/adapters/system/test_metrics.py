@@ -1,0 +1,90 @@
+"""Metrics as Prometheus reads them."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from adapters.system import metrics as module
+from adapters.system.metrics import PrometheusMetrics
+
+
+@pytest.fixture
+def metrics() -> PrometheusMetrics:
+    return PrometheusMetrics()
+
+
+def lines(metrics: PrometheusMetrics) -> list[str]:
+    text, content_type = metrics.text()
+    assert content_type.startswith("text/plain; version=0.0.4")
+    return [line for line in text.decode().splitlines() if not line.startswith("#")]
+
+
+def test_counters_add_up_under_postlog_s_prefix(metrics: PrometheusMetrics) -> None:
+    metrics.count("commits_written")
+    metrics.count("commits_written", 2)
+    assert "postlog_commits_written_total 3.0" in lines(metrics)
+
+
+def test_gauges_keep_the_last_value_for_each_label(metrics: PrometheusMetrics) -> None:
+    metrics.gauge("projector_position", 5, partition="0")
+    metrics.gauge("projector_position", 4, partition="0")
+    metrics.gauge("projector_position", 7, partition="1")
+    assert 'postlog_projector_position{partition="0"} 4.0' in lines(metrics)
+    assert 'postlog_projector_position{partition="1"} 7.0' in lines(metrics)
+
+
+def test_durations_are_counted_in_buckets_of_seconds(metrics: PrometheusMetrics) -> None:
+    metrics.observe("group_commit_seconds", 0.003)
+    assert 'postlog_group_commit_seconds_bucket{le="0.002"} 0.0' in lines(metrics)
+    assert 'postlog_group_commit_seconds_bucket{le="0.005"} 1.0' in lines(metrics)
+    assert "postlog_group_commit_seconds_sum 0.003" in lines(metrics)
+
+
+def test_everything_carries_the_prefix_and_nothing_is_shared(metrics: PrometheusMetrics) -> None:
+    metrics.count("commits_written")
+    PrometheusMetrics().count("others")
+    assert all(line.startswith("postlog_") for line in lines(metrics))
+    assert not any("others" in line or "_created" in line for line in lines(metrics))
+
+
+def test_the_process_is_measured_too(metrics: PrometheusMetrics) -> None:
+    assert any(line.startswith("postlog_process_resident_memory_bytes ") for line in lines(metrics))
+
+
+@pytest.mark.parametrize("label", ["post_id", "username", "correlation_id", "path"])
+def test_a_label_without_bound_is_refused(metrics: PrometheusMetrics, label: str) -> None:
+    with pytest.raises(ValueError, match=f"can't have the label {label}: its values have no bound"):
+        metrics.count("likes", **{label: "x"})
+
+
+def test_another_kind_other_labels_and_a_bad_name_are_refused(metrics: PrometheusMetrics) -> None:
+    metrics.count("things", code="a")
+    with pytest.raises(ValueError, match="is a counter already"):
+        metrics.gauge("things", 1, code="a")
+    with pytest.raises(ValueError, match="label"):
+        metrics.count("things", adapter="a")
+    with pytest.raises(ValueError, match="'Bad-Name' is no name of a metric"):
+        metrics.count("Bad-Name")
+
+
+def test_too_many_series_are_counted_together(
+    metrics: PrometheusMetrics, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "MAX_SERIES", 2)
+    with caplog.at_level(logging.WARNING):
+        for code in ("a", "b", "c", "d", "a"):
+            metrics.count("refused", code=code)
+    found = [line for line in lines(metrics) if line.startswith("postlog_refused_total")]
+    assert found == [
+        'postlog_refused_total{code="a"} 2.0',
+        'postlog_refused_total{code="b"} 1.0',
+        'postlog_refused_total{code="other"} 2.0',
+    ]
+    assert caplog.messages == ["Metric refused has 2 series; further ones are counted as `other`."]
+
+
+def test_threads_may_count_together(metrics: PrometheusMetrics) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: metrics.count("together", kind="x"), range(800)))
+    assert 'postlog_together_total{kind="x"} 800.0' in lines(metrics)
