@@ -14,7 +14,7 @@ from application.envelopes import (
 )
 from application.errors import CommitTooLarge
 from domain.errors import EventNotReadable
-from domain.event_types import BY_NAME_AND_VERSION
+from domain.event_types import CURRENT, EventType
 from domain.events import PostEvent
 from domain.upcasters import CHAIN
 from domain.upcasting import EventKey, PlainEvent, UpcasterChain
@@ -23,10 +23,10 @@ from domain.upcasting import EventKey, PlainEvent, UpcasterChain
 class MsgspecEventCodec:
     """A commit in today's shapes is decoded without the chain: that is the path of a rebuild."""
 
-    def __init__(self, chain: UpcasterChain = CHAIN) -> None:
+    def __init__(self, chain: UpcasterChain = CHAIN, event_types: Sequence[EventType] = CURRENT) -> None:
         self._chain = chain
         self._shapes: dict[EventKey, EventShape] = {
-            key: shape_of(event_type) for key, event_type in BY_NAME_AND_VERSION.items()
+            (event_type.name, event_type.schema_version): shape_of(event_type) for event_type in event_types
         }
         self._shape_of_class = {shape.type.event_class: shape for shape in self._shapes.values()}
         self._current = {key: shape.decode for key, shape in self._shapes.items() if not chain.is_old(key)}

@@ -18,10 +18,12 @@ class WrongShape(ValueError):
 
 
 class _Kind(NamedTuple):
-    """How a field's value is read from plain data and written to it. `read` raises `ValueError` with a clause."""
+    """How a field's value is read from plain data and written to it, and the JSON Schema of what can be read. `read`
+    raises `ValueError` with a clause."""
 
     read: Callable[[Any], Any]
     write: Callable[[Any], Any]
+    schema: Data
 
 
 class _Field(NamedTuple):
@@ -33,11 +35,12 @@ class _Field(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class EventShape:
     """Reads and writes the events of one class. `decode` raises `WrongShape`: a field is missing, unknown or of another
-    type."""
+    type. `fields` are the JSON Schemas of the stored fields."""
 
     type: EventType
     decode: Callable[[Data], PostEvent]
     encode: Callable[[PostEvent], dict[str, Any]]
+    fields: Mapping[str, Data]
 
 
 def shape_of(event_type: EventType) -> EventShape:
@@ -47,7 +50,8 @@ def shape_of(event_type: EventType) -> EventShape:
         _Field(field.name, _camel_case(field.name), _kind_of(event_type, field.name, hints[field.name]))
         for field in fields(event_type.event_class)
     )
-    return EventShape(event_type, _decoder(event_type.event_class, shape), _encoder(shape))
+    schemas = {field.name: field.kind.schema for field in shape}
+    return EventShape(event_type, _decoder(event_type.event_class, shape), _encoder(shape), schemas)
 
 
 def _decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Callable[[Data], PostEvent]:
@@ -115,12 +119,14 @@ def _write_time_or_null(value: datetime | None) -> str | None:
     return None if value is None else time_to_text(value)
 
 
+_TIME = {"format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d+)?Z$"}
+
 _KINDS: dict[Any, _Kind] = {
-    str: _Kind(_read_text, _write_as_it_is),
-    CommentId: _Kind(_read_text, _write_as_it_is),
-    str | None: _Kind(_read_text_or_null, _write_as_it_is),
-    datetime: _Kind(_read_time, time_to_text),
-    datetime | None: _Kind(_read_time_or_null, _write_time_or_null),
+    str: _Kind(_read_text, _write_as_it_is, {"type": "string"}),
+    CommentId: _Kind(_read_text, _write_as_it_is, {"type": "string", "format": "uuid"}),
+    str | None: _Kind(_read_text_or_null, _write_as_it_is, {"type": ["string", "null"]}),
+    datetime: _Kind(_read_time, time_to_text, {"type": "string", **_TIME}),
+    datetime | None: _Kind(_read_time_or_null, _write_time_or_null, {"type": ["string", "null"], **_TIME}),
 }
 
 

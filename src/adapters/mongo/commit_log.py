@@ -1,0 +1,72 @@
+"""The commit log on MongoDB: the collection `commits` in the order of `_id`."""
+
+import asyncio
+import uuid
+
+from adapters.mongo.database import MongoDatabase
+from adapters.mongo.errors import LogDamaged
+from adapters.mongo.waking import ChangeWatch
+from adapters.wire.commit_bson import commit_from_document
+from application.envelopes import Commit
+from application.errors import StoreUnavailable
+
+_POLL_SECONDS = 0.15
+"""How long another process's append stays unseen at most when the change stream brings nothing."""
+
+
+class MongoCommitLog:
+    def __init__(self, database: MongoDatabase) -> None:
+        self._database = database
+        self._watch = ChangeWatch(database, self.tip)
+
+    async def log_id(self) -> str:
+        async with self._database.answering() as session:
+            relay, this = self._database.relay, {"_id": "log"}
+            while (log := await relay.find_one(this, session=session)) is None:
+                made = {"$setOnInsert": {"logId": str(uuid.uuid4())}}
+                await relay.update_one(this, made, upsert=True, session=session)
+        return str(log["logId"])
+
+    async def tip(self) -> int:
+        async with self._database.answering() as session:
+            tip = await self._database.commits.find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
+        position: int = tip["_id"] if tip else 0
+        self._database.known_tip.saw(position)
+        return position
+
+    async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
+        """Raises `LogDamaged` where positions are missing."""
+        async with self._database.answering() as session:
+            # A negative limit: one answer of the server, which is at most 16 MB, and no second one.
+            found = self._database.commits.find(
+                {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=-limit, batch_size=limit, session=session
+            )
+            commits = [commit_from_document(document) for document in await found.to_list()]
+        if commits:
+            _check_dense(commits, after)
+            self._database.known_tip.saw(commits[-1].position)
+        return commits
+
+    async def wait(self, after: int, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (left := deadline - loop.time()) > 0:
+            with self._watch.wanted():
+                if await self._database.known_tip.moves_beyond(after, min(left, _POLL_SECONDS)):
+                    return
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self.tip()
+            except (StoreUnavailable, TimeoutError):
+                return  # awake early: what is wrong with the store shows when the caller reads
+
+
+def _check_dense(commits: list[Commit], after: int) -> None:
+    if commits[-1].position == after + len(commits):
+        return
+    for expected, commit in enumerate(commits, after + 1):
+        if commit.position != expected:
+            raise LogDamaged(
+                f"The log has no commit at position {expected}, but one at {commit.position}: commits were removed "
+                f"from MongoDB's collection 'commits'. Restore them from a backup."
+            )

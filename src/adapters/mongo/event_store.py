@@ -1,0 +1,68 @@
+"""The event store on MongoDB."""
+
+import asyncio
+from collections.abc import Sequence
+
+from pymongo.read_concern import ReadConcern
+
+from adapters.mongo.appending import GroupWrite, WriteTools
+from adapters.mongo.barrier import Barrier
+from adapters.mongo.database import MAJORITY, MongoDatabase
+from adapters.mongo.fairness import Turns
+from adapters.mongo.past_events import MongoPastEvents
+from adapters.mongo.positions import Positions
+from adapters.mongo.schema import SchemaCheck
+from adapters.mongo.stream_ends import EVENTS_COUNTED, StreamEnds
+from adapters.wire.commit_bson import commit_from_document
+from application.envelopes import Commit, ProposedCommit, StreamTail
+from application.ports.event_store import AppendOutcome
+from domain.ids import PostId
+
+
+class MongoEventStore:
+    """`tip_read_concern` is there for the test that shows what happens with another than majority."""
+
+    def __init__(self, database: MongoDatabase, tip_read_concern: ReadConcern = MAJORITY) -> None:
+        self._database = database
+        self._past_events = MongoPastEvents(database)
+        self._barrier = Barrier(database)
+        self._stream_ends = StreamEnds(database, self._barrier)
+        self._tools = WriteTools(
+            database=database,
+            positions=Positions(database, tip_read_concern),
+            stream_ends=self._stream_ends,
+            turns=Turns(database),
+            schema=SchemaCheck(database),
+        )
+        self._writing = asyncio.Lock()
+
+    async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
+        """A version behind a gap is `VersionTaken` too: the log does not stand where the commit believes. One call
+        writes at a time, for two would only take positions from each other. Raises `SchemaOutdated` when the database
+        lacks its unique keys."""
+        if not commits:
+            return []
+        write = GroupWrite(self._tools, commits)
+        async with self._writing:
+            return await write.run()
+
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        commits = await self._past_events.read_stream(stream_id, after_version, limit)
+        if commits:
+            self._stream_ends.saw(stream_id, commits[-1].last_version)
+            self._database.known_tip.saw(commits[-1].position)
+        return commits
+
+    async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
+        """Costs a small majority-committed write, shared by those who ask at the same time."""
+        await self._barrier.passed()
+        async with self._database.answering() as session:
+            last = await self._database.commits.find_one(
+                {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
+            )
+        return StreamTail(last["version"] + last["events"] - 1, last["_id"]) if last else None
+
+    async def find_commit(self, commit_id: str) -> Commit | None:
+        async with self._database.answering() as session:
+            document = await self._database.commits.find_one({"commitId": commit_id}, session=session)
+        return commit_from_document(document) if document else None

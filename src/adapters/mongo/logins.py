@@ -1,0 +1,116 @@
+"""`postlog init` for the log on MongoDB, with an administrator's address: the login of the service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymongo
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from adapters.mongo.errors import URL_SETTING, unavailable
+from adapters.mongo.service_role import ROLE, make_role
+from application.ports.logins import LoginNotMade, may_do_more, names_too_little
+
+ADMIN_SETTING = "POSTLOG_ADMIN__MONGO_URL"
+
+_SECONDS = 20.0
+_MAJORITY = {"w": "majority", "wtimeout": 10_000}
+_NOT_ALLOWED = 13
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """`source` is the database that knows it: the address's `authSource`."""
+
+    name: str
+    password: str = field(repr=False)
+    source: str
+
+
+class MongoLogins:
+    """The administrator may do what MongoDB's role `userAdminAnyDatabase` may. `database` is the one of the log."""
+
+    def __init__(self, admin_url: str, service_url: str, database: str = "postlog") -> None:
+        self._admin_url = admin_url
+        self._login = _login(service_url)
+        self._database = database
+
+    async def make_database(self) -> list[str]:
+        """Nothing: MongoDB makes a database with its first collection."""
+        return []
+
+    async def make_login(self) -> list[str]:
+        async with self._connected() as client:
+            role = await make_role(client[self._database], _MAJORITY)
+            return [*filter(None, [role]), await self._make_user(client)]
+
+    async def _make_user(self, client: AsyncMongoClient[Answer]) -> str:
+        database, name = client[self._login.source], self._login.name
+        role = {"role": ROLE, "db": self._database}
+        found = (await database.command("usersInfo", name))["users"]
+        if found and (others := [given for given in found[0]["roles"] if given != role]):
+            roles = ", ".join(sorted(f"{given['role']} in {given['db']}" for given in others))
+            raise may_do_more(URL_SETTING, name, [f"has the roles {roles}"])
+        command = "updateUser" if found else "createUser"
+        # The password goes as it is: with SCRAM-SHA-256 the server makes its hash, and it leaves it out of its log.
+        await database.command(
+            command,
+            name,
+            pwd=self._login.password,
+            roles=[role],
+            mechanisms=["SCRAM-SHA-256"],
+            writeConcern=_MAJORITY,
+        )
+        done = "Set the password of" if found else "Made"
+        return f"{done} the login '{name}' in MongoDB, known to the database '{self._login.source}'."
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncMongoClient[Answer]]:
+        try:
+            client: AsyncMongoClient[Answer] = AsyncMongoClient(
+                self._admin_url, appname="postlog init", serverSelectionTimeoutMS=5_000
+            )
+        except (PyMongoError, ValueError):
+            raise _no_address(ADMIN_SETTING) from None
+        try:
+            with pymongo.timeout(_SECONDS):
+                async with client:
+                    yield client
+        except OperationFailure as error:
+            if error.code != _NOT_ALLOWED:
+                raise unavailable(self._admin_url, error, ADMIN_SETTING) from error
+            raise LoginNotMade(
+                f"The administrator's login ({ADMIN_SETTING}) may not make logins in MongoDB; it needs the role "
+                f"userAdminAnyDatabase.",
+                path=ADMIN_SETTING,
+            ) from error
+        except PyMongoError as error:
+            raise unavailable(self._admin_url, error, ADMIN_SETTING) from error
+
+
+def _login(service_url: str) -> _Login:
+    """Raises `LoginNotMade` when the address leaves something open."""
+    try:
+        # Without the look-up that `+srv` stands for: who logs in stands in the address itself.
+        parsed = parse_uri(service_url.replace("mongodb+srv://", "mongodb://", 1))
+    except (PyMongoError, ValueError) as error:
+        raise LoginNotMade(f"{URL_SETTING} is no MongoDB address: {error}.", path=URL_SETTING) from error
+    parts = {"login": parsed["username"], "password": parsed["password"]}
+    if missing := [name for name, value in parts.items() if not value]:
+        raise names_too_little(URL_SETTING, missing)
+    source = parsed["options"].get("authSource") or parsed["database"] or "admin"
+    return _Login(parsed["username"], parsed["password"], source)
+
+
+def _no_address(setting: str) -> LoginNotMade:
+    """Without what the driver says, which may quote a part of the password."""
+    return LoginNotMade(
+        f"{setting} is no MongoDB address; it has the form mongodb://login:password@host:port/?replicaSet=name, with "
+        f"%-escapes for special characters in login and password.",
+        path=setting,
+    )

@@ -1,0 +1,30 @@
+"""Read one stream, in pages."""
+
+from adapters.mongo.database import Document, MongoDatabase
+from adapters.wire.commit_bson import commit_from_document
+from application.envelopes import Commit
+from domain.ids import PostId
+
+
+class MongoPastEvents:
+    def __init__(self, database: MongoDatabase) -> None:
+        self._database = database
+
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        """As `EventStore.read_stream`."""
+        commits = await self._page({"streamId": stream_id, "version": {"$gt": after_version}}, limit)
+        if after_version <= 0 or (commits and commits[0].version == after_version + 1):
+            return commits
+        return [*await self._around(stream_id, after_version), *commits][:limit]
+
+    async def _around(self, stream_id: PostId, version: int) -> list[Commit]:
+        """The commit that begins at or before `version` and ends behind it, if there is one."""
+        before = await self._page({"streamId": stream_id, "version": {"$lte": version}}, limit=1, newest_first=True)
+        return [commit for commit in before if commit.last_version > version]
+
+    async def _page(self, wanted: Document, limit: int, *, newest_first: bool = False) -> list[Commit]:
+        """One answer of the server, which is at most 16 MB: a negative limit asks for no second one."""
+        async with self._database.answering() as session:
+            order = [("version", -1 if newest_first else 1)]
+            found = self._database.commits.find(wanted, sort=order, limit=-limit, batch_size=limit, session=session)
+            return [commit_from_document(document) for document in await found.to_list()]

@@ -1,0 +1,69 @@
+"""The relay's lease and checkpoint on MongoDB: the document `lease` of the collection `relay`.
+
+`{_id: "lease", owner, token, until, position}`; `until` is by the server's clock, `owner` is null after a release.
+"""
+
+from typing import Any
+
+from pymongo import ReturnDocument
+
+from adapters.mongo.database import Document, MongoDatabase
+from application.ports.relay_state import Lease, RelayStatus
+
+_ID = {"_id": "lease"}
+
+
+class MongoRelayState:
+    def __init__(self, database: MongoDatabase) -> None:
+        self._database = database
+
+    async def acquire(self, owner: str, ttl_seconds: float) -> Lease | None:
+        grant = {
+            "owner": {"$literal": owner},
+            "token": {"$add": [{"$ifNull": ["$token", 0]}, 1]},
+            "position": {"$ifNull": ["$position", 0]},
+            "until": _from_now(ttl_seconds),
+        }
+        free = {
+            "$or": [
+                {"$in": [{"$ifNull": ["$owner", None]}, [None, {"$literal": owner}]]},
+                {"$lte": ["$until", "$$NOW"]},
+            ]
+        }
+        granted = {"$mergeObjects": ["$$ROOT", {"$cond": [free, grant, {}]}]}
+        async with self._database.answering() as session:
+            lease = await self._database.relay.find_one_and_update(
+                _ID, [{"$replaceWith": granted}], upsert=True, return_document=ReturnDocument.AFTER, session=session
+            )
+        if lease is None or lease["owner"] != owner:
+            return None
+        return Lease(owner=owner, token=lease["token"], position=lease["position"], ttl_seconds=ttl_seconds)
+
+    async def renew(self, lease: Lease) -> bool:
+        return await self._change(lease, [{"$set": {"until": _from_now(lease.ttl_seconds)}}])
+
+    async def advance(self, lease: Lease, position: int) -> bool:
+        return await self._change(lease, {"$max": {"position": position}})
+
+    async def release(self, lease: Lease) -> None:
+        await self._change(lease, {"$set": {"owner": None}})
+
+    async def state(self) -> RelayStatus | None:
+        stands = {"$cond": [{"$gt": ["$until", "$$NOW"]}, "$owner", None]}
+        async with self._database.answering() as session:
+            found = await self._database.relay.find_one(
+                _ID, {"owner": stands, "token": 1, "position": 1}, session=session
+            )
+        return RelayStatus(owner=found["owner"], token=found["token"], position=found["position"]) if found else None
+
+    async def _change(self, lease: Lease, change: Document | list[Document]) -> bool:
+        """Whether this lease is still the last that was granted."""
+        async with self._database.answering() as session:
+            result = await self._database.relay.update_one(
+                {**_ID, "owner": lease.owner, "token": lease.token}, change, session=session
+            )
+        return result.matched_count == 1
+
+
+def _from_now(seconds: float) -> dict[str, Any]:
+    return {"$add": ["$$NOW", int(seconds * 1_000)]}

@@ -1,0 +1,196 @@
+"""Commits and watermarks as CloudEvents messages in binary mode: attributes in headers `ce_…`, an event's data as JSON
+in the value, the post's id as the key.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from adapters.wire.times import time_from_text, time_to_text
+from application.envelopes import Commit, StoredEvent
+from application.ports.bus import (
+    BusMessage,
+    CommitEntry,
+    EventMessage,
+    Publication,
+    UnreadableMessage,
+    Watermark,
+    WatermarkMessage,
+)
+from domain.ids import PostId
+
+WATERMARK = "postlog.watermark"
+
+_SOURCE_PREFIX = "urn:uuid:"
+_METADATA = (("correlationId", "ce_correlationid"), ("traceparent", "ce_traceparent"))
+_TO_JSON = msgspec.json.Encoder()
+_DATA = msgspec.json.Decoder(dict[str, Any])
+
+Header = tuple[str, str | bytes | None]
+"""As Kafka's client has it; here every value is written, and expected, as UTF-8 bytes."""
+
+
+class WireMessage(NamedTuple):
+    """`key` and `value` are None in a watermark."""
+
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+
+
+def to_messages(publication: Publication) -> Iterator[WireMessage]:
+    """One message an event or watermark, in order."""
+    common: list[Header] = [
+        ("ce_specversion", b"1.0"),
+        ("ce_source", f"{_SOURCE_PREFIX}{publication.log_id}".encode()),
+        ("ce_partitioncount", b"%d" % publication.partitions),
+    ]
+    for entry in publication.entries:
+        if isinstance(entry, Watermark):
+            yield _watermark(entry, common)
+        else:
+            yield from _events(entry, common)
+
+
+def _watermark(mark: Watermark, common: list[Header]) -> WireMessage:
+    headers = [
+        *common,
+        ("ce_id", b"watermark:%d:%d" % (mark.partition, mark.position)),
+        ("ce_type", WATERMARK.encode()),
+        ("ce_position", b"%d" % mark.position),
+        ("ce_prevposition", b"%d" % mark.prev_position),
+    ]
+    return WireMessage(mark.partition, None, None, headers)
+
+
+def _events(entry: CommitEntry, common: list[Header]) -> Iterator[WireMessage]:
+    commit = entry.commit
+    key = commit.stream_id.encode()
+    of_commit: list[Header] = [
+        *common,
+        ("content-type", b"application/json"),
+        ("ce_subject", key),
+        ("ce_time", time_to_text(commit.recorded_at).encode()),
+        ("ce_position", b"%d" % commit.position),
+        ("ce_prevposition", b"%d" % entry.prev_position),
+        ("ce_commitid", commit.commit_id.encode()),
+        ("ce_commitsize", b"%d" % len(commit.events)),
+        *[(header, commit.metadata[name].encode()) for name, header in _METADATA if name in commit.metadata],
+    ]
+    for index, event in enumerate(commit.events):
+        version = commit.version + index
+        headers = [
+            *of_commit,
+            ("ce_id", b"%b:%d" % (key, version)),
+            ("ce_type", event.type.encode()),
+            ("ce_streamversion", b"%d" % version),
+            ("ce_schemaversion", b"%d" % event.schema_version),
+            ("ce_commitindex", b"%d" % index),
+        ]
+        yield WireMessage(entry.partition, key, _TO_JSON.encode(dict(event.data)), headers)
+
+
+def from_message(
+    partition: int,
+    offset: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[Header] | None,
+) -> BusMessage:
+    """What stands in the message; an `UnreadableMessage` says what is wrong with it."""
+    attributes = dict(headers or ())
+    try:
+        if _text(attributes, "ce_type") == WATERMARK:
+            return _read_watermark(partition, offset, attributes)
+        return _read_event(partition, offset, key, value, attributes)
+    except ValueError as error:
+        log_id, position = _as_far_as_readable(attributes)
+        return UnreadableMessage(partition, offset, log_id, position, str(error))
+
+
+Attributes = Mapping[str, str | bytes | None]
+
+
+def _read_watermark(partition: int, offset: int, attributes: Attributes) -> WatermarkMessage:
+    prev_position = _number(attributes, "ce_prevposition", 0)
+    return WatermarkMessage(
+        partition,
+        offset,
+        _log_id(attributes),
+        _number(attributes, "ce_partitioncount", 1),
+        prev_position,
+        _number(attributes, "ce_position", prev_position),
+    )
+
+
+def _read_event(
+    partition: int, offset: int, key: bytes | None, value: bytes | None, attributes: Attributes
+) -> EventMessage:
+    prev_position = _number(attributes, "ce_prevposition", 0)
+    position = _number(attributes, "ce_position", prev_position + 1)
+    index = _number(attributes, "ce_commitindex", 0)
+    return EventMessage(
+        partition,
+        offset,
+        _log_id(attributes),
+        _number(attributes, "ce_partitioncount", 1),
+        prev_position,
+        position,
+        index,
+        _number(attributes, "ce_commitsize", index + 1),
+        Commit(
+            position=position,
+            stream_id=_stream_id(key, attributes),
+            version=_number(attributes, "ce_streamversion", index + 1) - index,
+            commit_id=_text(attributes, "ce_commitid"),
+            recorded_at=time_from_text(_text(attributes, "ce_time")),
+            metadata={name: _text(attributes, header) for name, header in _METADATA if header in attributes},
+            events=(_event(value, attributes),),
+        ),
+    )
+
+
+def _event(value: bytes | None, attributes: Attributes) -> StoredEvent:
+    try:
+        data = _DATA.decode(value or b"")
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the value is not a JSON object: {error}") from error
+    return StoredEvent(_text(attributes, "ce_type"), _number(attributes, "ce_schemaversion", 0), data)
+
+
+def _stream_id(key: bytes | None, attributes: Attributes) -> PostId:
+    subject = _text(attributes, "ce_subject")
+    if key != subject.encode():
+        raise ValueError("the key is not the ce_subject")
+    return PostId(subject)
+
+
+def _log_id(attributes: Attributes) -> str:
+    source = _text(attributes, "ce_source")
+    if not source.startswith(_SOURCE_PREFIX):
+        raise ValueError(f"the header ce_source does not begin with {_SOURCE_PREFIX}")
+    return source[len(_SOURCE_PREFIX) :]
+
+
+def _as_far_as_readable(attributes: Attributes) -> tuple[str | None, int | None]:
+    try:
+        return _log_id(attributes), _number(attributes, "ce_position", 1)
+    except ValueError:
+        return None, None
+
+
+def _text(attributes: Attributes, name: str) -> str:
+    value = attributes.get(name)
+    if not isinstance(value, bytes):
+        raise ValueError(f"the header {name} is missing")
+    return value.decode()
+
+
+def _number(attributes: Attributes, name: str, least: int) -> int:
+    """At most 18 digits, so that every store can hold it."""
+    text = attributes.get(name)
+    if not isinstance(text, bytes) or not text.isdigit() or len(text) > 18 or int(text) < least:
+        raise ValueError(f"the header {name} is not a whole number from {least} on")
+    return int(text)

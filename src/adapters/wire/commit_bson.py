@@ -1,0 +1,73 @@
+"""A commit as one BSON document, as it stands in MongoDB's collection `commits`:
+
+`{_id: position, streamId, version, commitId, recordedAt, metadata: {…}, events: [{type, schemaVersion, data: {…}}]}`
+
+`_id` is an int64, `recordedAt` a BSON date (milliseconds), `data` plain JSON data whose times are text.
+"""
+
+import struct
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+
+from application.envelopes import Commit, ProposedCommit, StoredEvent
+
+_LENGTH = struct.Struct("<i")
+_POSITION = struct.Struct("<5sq")
+_INT64_ID = b"\x12_id\x00"
+
+
+class _PlainIntegers(TypeDecoder):
+    """The driver's own `Int64` is a subclass of int that JSON encoders refuse."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: int) -> int:
+        return int(value)
+
+
+CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(type_registry=TypeRegistry([_PlainIntegers()]))
+"""With these the driver must decode what `commit_from_document` gets. Its times have no zone then, and are UTC: to put
+the zone in afterwards takes a third of the time that the driver takes."""
+
+
+def encode_without_position(commit: ProposedCommit) -> bytes:
+    """Encoded once, however many positions it is tried at. `OverflowError` for an integer beyond 64 bits."""
+    return bson.encode(
+        {
+            "streamId": commit.stream_id,
+            "version": commit.version,
+            "commitId": commit.commit_id,
+            "recordedAt": commit.recorded_at,
+            "metadata": commit.metadata,
+            "events": [
+                {"type": event.type, "schemaVersion": event.schema_version, "data": event.data}
+                for event in commit.events
+            ],
+        }
+    )
+
+
+def at_position(encoded: bytes, position: int) -> RawBSONDocument:
+    """The document to insert: `_id` comes first, then everything that `encode_without_position` wrote."""
+    length = _LENGTH.pack(len(encoded) + _POSITION.size)
+    return RawBSONDocument(length + _POSITION.pack(_INT64_ID, position) + encoded[_LENGTH.size :])
+
+
+def commit_from_document(document: Mapping[str, Any]) -> Commit:
+    return Commit(
+        position=document["_id"],
+        stream_id=document["streamId"],
+        version=document["version"],
+        commit_id=document["commitId"],
+        recorded_at=document["recordedAt"].replace(tzinfo=UTC),
+        metadata=document["metadata"],
+        events=tuple(
+            [StoredEvent(event["type"], event["schemaVersion"], event["data"]) for event in document["events"]]
+        ),
+    )
