@@ -20,6 +20,7 @@ from application.ports.generations import Build, BuildGone, BuildState, Generati
 from application.ports.metrics import Metrics
 from application.ports.projection_store import Checkpoint, Fold, ProjectionStore, RowChanges, Rows, Touched
 from application.projections.batch import DecodedCommit, decode_all, fold_batch, touched_by
+from application.projections.batching import at_most
 from application.projections.log_match import require_match
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class _Batch:
     position: int
     commit_id: str
     events: int
+    is_last: bool = False
 
 
 class Rebuild:
@@ -95,32 +97,38 @@ class Rebuild:
         return bool(found) and found[0].commit_id == build.commit_id
 
     async def _load(self, build: Build) -> AsyncGenerator[Build]:
-        """Until the log has no more; then `position` is its tip of just now."""
+        """Until a batch reaches the log's end. What comes while that one is written is little: the last step has it."""
         reading = asyncio.create_task(self._read(build.position))
         try:
             while (batch := await reading) is not None:
-                reading = asyncio.create_task(self._read(batch.position))
+                if not batch.is_last:
+                    reading = asyncio.create_task(self._read(batch.position))
                 after = self._after(build, batch)
                 await self._generations.load(build, after, touched_by(batch.commits), self._fold(batch.commits))
                 self._metrics.count("rebuild_events", batch.events)
                 build = after
                 yield build
+                if batch.is_last:
+                    return
         finally:
             reading.cancel()
 
     async def _read(self, after: int) -> _Batch | None:
+        limit = min(_COMMITS_A_READ, self._batch_events)
         commits: list[Commit] = []
-        events = 0
-        while events < self._batch_events:
-            page = await self._log.read(commits[-1].position if commits else after, _COMMITS_A_READ)
+        events, ended = 0, False
+        while events < self._batch_events and not ended:
+            page = await self._log.read(commits[-1].position if commits else after, limit)
             commits += page
             events += sum(len(commit.events) for commit in page)
-            if len(page) < _COMMITS_A_READ:
-                break
+            ended = not page
         if not commits:
             return None
-        decoded = await asyncio.to_thread(decode_all, commits, self._codec)
-        return _Batch(decoded, commits[-1].position, commits[-1].commit_id, events)
+        taken = at_most(commits, self._batch_events)
+        decoded = await asyncio.to_thread(decode_all, taken, self._codec)
+        events = sum(len(commit.events) for commit in taken)
+        last = taken[-1]
+        return _Batch(decoded, last.position, last.commit_id, events, is_last=ended and last is commits[-1])
 
     def _after(self, build: Build, batch: _Batch) -> Build:
         return replace(

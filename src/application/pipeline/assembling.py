@@ -22,8 +22,8 @@ class Gap:
 
 class PartitionReader:
     """Where one partition stands. Every commit of it up to `position` was handed out; `offset` is the next to read,
-    never behind a commit that is not whole, and None while it is unknown. `repeated` and `foreign` count messages
-    that were passed over: seen before, or not of this log.
+    never behind a commit that is not whole, and None while it is unknown. `repeated` counts events
+    that were seen before, `foreign` messages of another log.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class PartitionReader:
             self.foreign += 1
             return None
         if message.position <= self.position:
-            self.repeated += 1
+            self.repeated += isinstance(message, EventMessage)
             return None
         if isinstance(message, UnreadableMessage):
             return Gap(message.position, f"a message could not be read: {message.reason}")

@@ -54,13 +54,14 @@ class BusSession:
         """Receive and apply once. Raises `CheckpointMoved`, `TopicChanged`, `Unavailable`, `WrongLog`."""
         timeout = 0.0 if self._intake.reads_log else _IDLE_SECONDS
         delivery = await self._subscription.receive(self._batch_size, timeout)
-        await self._own(delivery.owned)
-        await self._go_on_without([partition for partition in delivery.lost if partition in self._owned])
-        await self._intake.take(delivery.messages)
+        begun = await self._own(delivery.owned)
+        await self._go_on_without([each for each in delivery.lost if each in self._owned and each not in begun])
+        await self._intake.take([message for message in delivery.messages if message.partition not in begun])
         await self._intake.read_log()
         await self._readiness.look(busy=self._intake.reads_log)
 
-    async def _own(self, owned: Mapping[int, int]) -> None:
+    async def _own(self, owned: Mapping[int, int]) -> Collection[int]:
+        """Which partitions begin anew; what was delivered of them is from before that."""
         for partition in [p for p, number in self._owned.items() if owned.get(p) != number]:
             del self._owned[partition]
             self._intake.drop(partition)
@@ -70,6 +71,7 @@ class BusSession:
             logger.info("projecting partitions %s", sorted(owned))
             self._owned = dict(owned)
             await self._begin({partition: checkpoints.get(partition) for partition in sorted(new)})
+        return new
 
     async def _checkpoints(self, owned: Collection[int]) -> dict[int, Checkpoint]:
         """As they are now: until now another projector may have moved them."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from application.envelopes import Commit
 from application.errors import Unavailable
 from application.pipeline.backoff import Backoff
-from application.pipeline.batching import at_most
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
 from application.ports.projection_store import Checkpoint, CheckpointMove, CheckpointMoved
+from application.projections.batching import at_most
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from application.envelopes import Commit
 from application.pipeline.assembling import Gap, PartitionReader
-from application.pipeline.batching import at_most
 from application.pipeline.bus_trust import BusTrust
 from application.pipeline.progress import Progress
 from application.pipeline.projector import Projector
@@ -15,6 +14,7 @@ from application.ports.bus import BusMessage, Subscription, UnreadableMessage
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
 from application.ports.projection_store import Checkpoint
+from application.projections.batching import at_most
 
 logger = logging.getLogger(__name__)
 

@@ -80,7 +80,7 @@ class Relay:
         logger.info("publishing from position %d on, with lease %d", lease.position, lease.token)
         term = self._term(lease)
         try:
-            await term.run()
+            await asyncio.create_task(term.run())  # a task of its own: see `_end_if_cancelled`
         finally:
             if term.has_published:
                 backoff.reset()
@@ -114,8 +114,9 @@ class Relay:
 
 
 def _end_if_cancelled() -> None:
-    """A task group that fails in the moment of its task's cancellation raises the failure and keeps the cancellation
-    to itself (before Python 3.13)."""
+    """A task group that fails in the moment of its cancellation raises the failure alone; and after a failure it leaves
+    its own task marked as cancelled (before Python 3.13). So it has a task of its own, and this one tells the truth.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 from application.pipeline.announcing import Announcer
-from application.pipeline.batching import at_most
 from application.ports.bus import CommitEntry, Publication, Publisher, Watermark
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
 from application.ports.relay_state import Lease, RelayState
+from application.projections.batching import at_most
 
 _WINDOW = 4
 """Publications under way at once: the next page is read while the bus acknowledges those before."""
@@ -95,13 +95,13 @@ class RelayTerm:
             commits = at_most(await self._log.read(announcer.position, self._batch_size))
             entries: list[CommitEntry | Watermark] = [*announcer.commits(commits)]
             now = self._clock.monotonic()
-            if now >= level_at:
-                entries += announcer.watermarks()
-                level_at = now + _WATERMARK_SECONDS * announcer.partitions
             if now >= remind_at:
                 await self._look_around(announcer)
                 entries += announcer.reminders()
                 remind_at = now + self._watermark_seconds
+            elif now >= level_at:
+                entries += announcer.watermarks()
+                level_at = now + _WATERMARK_SECONDS * announcer.partitions
             await self._publish(announcer, entries, tasks)
             if commits:
                 self._metrics.count("relay_commits", len(commits))

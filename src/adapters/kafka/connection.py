@@ -1,0 +1,78 @@
+"""How brokers are reached, and what is said when they are not."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException
+
+from application.errors import BusUnavailable, CannotOpen
+
+Security = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+_UNKNOWN_TOPIC = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.UNKNOWN_TOPIC_ID,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client's own codes begin with an underscore
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+)
+_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaConnection:
+    """`bootstrap_servers` are `host:port` of brokers, separated by commas. `ca_file` None: the system's authorities."""
+
+    bootstrap_servers: str
+    security: Security = "plaintext"
+    sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """For any client of librdkafka."""
+        settings: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": "postlog",
+            "security.protocol": self.security,
+            "reconnect.backoff.max.ms": 1_000,
+            "socket.timeout.ms": 15_000,
+            "socket.connection.setup.timeout.ms": 5_000,
+            "log.connection.close": False,
+        }
+        if self.security.startswith("sasl"):
+            settings |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.username or "",
+                "sasl.password": self.password or "",
+            }
+        if self.ca_file is not None:
+            settings["ssl.ca.location"] = self.ca_file
+        return settings
+
+    def unavailable(self, error: KafkaError | KafkaException, topic: str) -> BusUnavailable:
+        """The error as a sentence that says what to do."""
+        reason: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
+        if reason.code() in _UNKNOWN_TOPIC:
+            return self.no_topic(topic)
+        if reason.code() in _TOO_LARGE:
+            return BusUnavailable(
+                f"Kafka at {self.bootstrap_servers} refuses a message as too large. Run `postlog init`, which sets the "
+                f"topic {topic} up for messages of any size that the log takes.",
+                path="bus.kafka.topic",
+            )
+        return BusUnavailable(
+            f"Kafka at {self.bootstrap_servers} does not do its work: {reason.str()}.",
+            path="bus.kafka.bootstrap_servers",
+        )
+
+    def no_topic(self, topic: str) -> BusUnavailable:
+        return BusUnavailable(
+            f"Kafka at {self.bootstrap_servers} has no topic {topic}. Run `postlog init`, which makes it.",
+            path="bus.kafka.topic",
+        )
+
+    def refused(self, error: KafkaException) -> CannotOpen:
+        """The client can't even begin: a file is missing, say."""
+        return CannotOpen(f"Kafka's client can't work with the settings: {error.args[0].str()}.", path="bus.kafka")

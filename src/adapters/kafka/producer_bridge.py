@@ -1,0 +1,133 @@
+"""A plain `Producer` for asyncio: headers and all, which its asynchronous sibling refuses.
+
+One thread hands messages to librdkafka, another takes its reports; the loop only waits.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from adapters.kafka.client_thread import ClientThread, tell
+from adapters.wire.cloudevents import WireMessage
+
+_POLL_SECONDS = 0.1
+_FULL_SECONDS = 0.005
+_FAREWELL_SECONDS = 0.3
+
+
+class DeliveryFailed(Exception):
+    """At least one message was not acknowledged."""
+
+    def __init__(self, error: KafkaError) -> None:
+        super().__init__(error.str())
+        self.error = error
+
+
+class _Deliveries:
+    """Of one call. Reports come in the polling thread, perhaps before all messages are handed over."""
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._loop = self.done.get_loop()
+        self._reported = 0
+        self._expected = -1
+
+    def report(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self.fail(error)
+        self._reported += 1
+        if self._reported == self._expected:
+            tell(self._loop, self._succeed)
+
+    def expect(self, count: int) -> None:
+        """So many were handed over. Whichever of the two threads comes second sees that all is done."""
+        self._expected = count
+        if self._reported == count:
+            tell(self._loop, self._succeed)
+
+    def fail(self, error: KafkaError) -> None:
+        tell(self._loop, self._fail, error)
+
+    def _succeed(self) -> None:
+        if not self.done.done():
+            self.done.set_result(self._expected)
+
+    def _fail(self, error: KafkaError) -> None:
+        if not self.done.done():
+            self.done.set_exception(DeliveryFailed(error))
+
+
+class ProducerBridge:
+    """`make` makes a producer. It is called again after a fatal error, which a producer can't recover from."""
+
+    def __init__(self, make: Callable[[], Producer], topic: str) -> None:
+        self._make = make
+        self._topic = topic
+        self._thread = ClientThread("kafka-producer")
+        self._stopping = threading.Event()
+        self._producer: Producer | None = None
+
+    def open(self) -> None:
+        """Raises `KafkaException` when the client refuses its settings."""
+        self._producer = self._make()
+        self._thread.start()
+        threading.Thread(target=self._poll, name="kafka-producer-reports", daemon=True).start()
+
+    async def close(self) -> None:
+        await self._thread.stop(lambda: self._client.flush(_FAREWELL_SECONDS), 2 * _FAREWELL_SECONDS)
+        self._stopping.set()
+
+    async def send(self, messages: Iterable[WireMessage]) -> int:
+        """How many there were, once all are acknowledged. Calls are carried out in their order. Raises
+        `DeliveryFailed`."""
+        deliveries = _Deliveries()
+        await self._thread.run(lambda: self._produce_all(messages, deliveries))
+        return await deliveries.done
+
+    async def partitions(self, timeout: float) -> int:
+        """0 when there is no such topic. Raises `KafkaException` when no broker answers."""
+        return await self._thread.run(lambda: self._count_partitions(timeout))
+
+    @property
+    def _client(self) -> Producer:
+        if self._producer is None:
+            raise RuntimeError("the producer is not open")
+        return self._producer
+
+    def _count_partitions(self, timeout: float) -> int:
+        return len(self._client.list_topics(self._topic, timeout).topics[self._topic].partitions)
+
+    def _produce_all(self, messages: Iterable[WireMessage], deliveries: _Deliveries) -> None:
+        count = 0
+        try:
+            for message in messages:
+                self._produce(message, deliveries)
+                count += 1
+            deliveries.expect(count)
+        except KafkaException as refused:
+            deliveries.fail(refused.args[0])
+            if refused.args[0].fatal():
+                self._producer = self._make()
+
+    def _produce(self, message: WireMessage, deliveries: _Deliveries) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._client.produce(
+                    self._topic,
+                    message.value,
+                    message.key,
+                    message.partition,
+                    on_delivery=deliveries.report,
+                    headers=message.headers,
+                )
+            except BufferError:
+                time.sleep(_FULL_SECONDS)  # the polling thread makes room
+            else:
+                return
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._client.poll(_POLL_SECONDS)

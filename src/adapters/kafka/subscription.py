@@ -1,0 +1,113 @@
+"""Listens to a Kafka topic as a member of a consumer group; the blocking client has a thread of its own."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Self, TypeVar
+
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from adapters.kafka import topic_admin
+from adapters.kafka.client_log import ClientLog
+from adapters.kafka.client_thread import ClientThread
+from adapters.kafka.connection import KafkaConnection
+from adapters.kafka.group_member import SETTINGS, GroupMember
+from application.ports.bus import Delivery, Topic
+from application.ports.metrics import Metrics
+
+T = TypeVar("T")
+
+_FAREWELL_SECONDS = 0.7
+
+
+class KafkaSubscription:
+    """Takes part in its group while it is open; opening it does not need a broker. After `session_seconds` without a
+    sign of life its partitions go to others.
+    """
+
+    def __init__(
+        self, connection: KafkaConnection, topic: str, group_id: str, metrics: Metrics, session_seconds: float = 10.0
+    ) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._group_id = group_id
+        self._session_seconds = session_seconds
+        self._log = ClientLog("consumer", connection.bootstrap_servers, metrics)
+        self._thread = ClientThread("kafka-consumer")
+        self._told: dict[int, int] = {}
+        self._closing = False
+        self._opened: tuple[GroupMember, AdminClient] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            consumer = Consumer(self._settings(), logger=self._log)
+        except KafkaException as error:
+            raise self._connection.refused(error) from error
+        member = GroupMember(consumer, self._topic, lambda: self._closing)
+        self._opened = member, topic_admin.quiet_admin(self._connection)
+        self._thread.start()
+        await self._call(member.join)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        await self._thread.stop(self._leave, _FAREWELL_SECONDS)
+
+    async def topic(self) -> Topic:
+        found = await self._call(lambda: topic_admin.find(self._admin, self._topic))
+        return Topic(found.id, found.partitions)
+
+    async def ends(self, partitions: Collection[int]) -> dict[int, int]:
+        return await self._call(lambda: topic_admin.ends(self._admin, self._topic, partitions))
+
+    async def receive(self, limit: int, timeout: float) -> Delivery:
+        def receive() -> Delivery:
+            self._pass_on_told()
+            return self._member.receive(limit, timeout)
+
+        return await self._call(receive)
+
+    async def start(self, offsets: Mapping[int, int]) -> None:
+        await self._call(lambda: self._member.start(offsets))
+
+    async def hold(self, partitions: Collection[int]) -> None:
+        await self._call(lambda: self._member.hold(partitions))
+
+    def tell(self, offsets: Mapping[int, int]) -> None:
+        self._told = {**self._told, **offsets}
+
+    @property
+    def _member(self) -> GroupMember:
+        return self._open[0]
+
+    @property
+    def _admin(self) -> AdminClient:
+        return self._open[1]
+
+    @property
+    def _open(self) -> tuple[GroupMember, AdminClient]:
+        if self._opened is None:
+            raise RuntimeError("the subscription is not open")
+        return self._opened
+
+    def _pass_on_told(self) -> None:
+        told, self._told = self._told, {}
+        self._member.tell(told)
+
+    def _leave(self) -> None:
+        self._pass_on_told()
+        self._member.leave()
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        try:
+            return await self._thread.run(call)
+        except KafkaException as error:
+            raise self._connection.unavailable(error, self._topic) from error
+
+    def _settings(self) -> dict[str, object]:
+        return {
+            **self._connection.settings(),
+            **SETTINGS,
+            "group.id": self._group_id,
+            "session.timeout.ms": int(self._session_seconds * 1_000),
+            "error_cb": self._log.error,
+        }

@@ -1,0 +1,84 @@
+"""One topic, through Kafka's admin client. Every function blocks for a bounded time and raises `KafkaException`."""
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from adapters.kafka.connection import KafkaConnection
+
+_SECONDS = 5.0
+
+
+class FoundTopic(NamedTuple):
+    id: str
+    partitions: int
+
+
+def quiet_admin(connection: KafkaConnection) -> AdminClient:
+    """For a few questions. What goes wrong comes out of the questions, so the client itself keeps quiet."""
+    settings: dict[str, Any] = {**connection.settings(), "log_level": 0, "error_cb": _ignore}
+    return AdminClient(settings)
+
+
+def find(admin: AdminClient, topic: str) -> FoundTopic:
+    """An unknown topic is a `KafkaException` too."""
+    [described] = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS).values()
+    found = described.result()
+    return FoundTopic(str(found.topic_id), len(found.partitions))
+
+
+def find_or_none(admin: AdminClient, topic: str) -> FoundTopic | None:
+    try:
+        return find(admin, topic)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return None
+        raise
+
+
+def ends(admin: AdminClient, topic: str, partitions: Collection[int]) -> dict[int, int]:
+    """The offset behind the last message of each."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = {TopicPartition(topic, partition): latest for partition in partitions}
+    listed: Mapping[TopicPartition, Future[Any]] = admin.list_offsets(wanted, request_timeout=_SECONDS)
+    return {where.partition: answer.result().offset for where, answer in listed.items()}
+
+
+def create(admin: AdminClient, topic: str, partitions: int, replication_factor: int, config: dict[str, str]) -> None:
+    new = NewTopic(topic, partitions, replication_factor, config=config)
+    _all(admin.create_topics([new], request_timeout=_SECONDS, operation_timeout=_SECONDS))
+
+
+def add_partitions(admin: AdminClient, topic: str, partitions: int) -> None:
+    new = NewPartitions(topic, partitions)
+    _all(admin.create_partitions([new], request_timeout=_SECONDS, operation_timeout=_SECONDS))
+
+
+def setting(admin: AdminClient, topic: str, name: str) -> str:
+    [described] = admin.describe_configs([_resource(topic)], request_timeout=_SECONDS).values()
+    return str(described.result()[name].value)
+
+
+def change_setting(admin: AdminClient, topic: str, name: str, value: str) -> None:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    _all(admin.incremental_alter_configs([_resource(topic, [entry])], request_timeout=_SECONDS))
+
+
+def _resource(topic: str, entries: list[ConfigEntry] | None = None) -> ConfigResource:
+    return ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+
+
+def _ignore(_: KafkaError) -> None:
+    pass
+
+
+def _all(answers: Mapping[Any, Future[Any]]) -> None:
+    for answer in answers.values():
+        answer.result()

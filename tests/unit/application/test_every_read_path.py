@@ -1,0 +1,263 @@
+"""Whoever reads the log reads old events as today's: every path goes through the codec, and makes of an old history
+what it makes of the same one in today's shapes.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.memory.audit_rows import MemoryAuditRows
+from adapters.memory.generations import MemoryGenerations
+from adapters.memory.snapshots import MemorySnapshots
+from adapters.system.clock import SystemClock
+from adapters.wire.event_codec import MsgspecEventCodec
+from adapters.wire.golden_events import GoldenEvent, golden_events
+from application.command_side.heads import HeadReader
+from application.command_side.idempotency import answer_from
+from application.command_side.snapshotting import Snapshotting
+from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
+from application.maintenance.audit import Audit
+from application.maintenance.rebuild import Rebuild
+from application.maintenance.repair import Repair
+from application.ports.event_codec import EventCodec
+from application.query_side.queries import GetPostAsOf, ListEvents
+from application.rows import PostStatus
+from command_process import CODEC, RecordedMetrics
+from domain.errors import EventNotReadable, PostNotFound
+from domain.events import PostEvent
+from given import POST
+from old_shapes import CHAIN as OTHER_CHAIN
+from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, STORIES, Story, commits
+from small_system import SmallSystem
+
+GOLDEN = golden_events(Path(__file__).parents[2] / "golden")
+
+
+def story_of(golden: GoldenEvent) -> Story:
+    """After whatever must have happened for the event to make sense."""
+    types = {event.type for event in golden.read_as}
+    if "PostCreated" in types:
+        before = []
+    elif "CommentAdded" in types:
+        before = [[CREATED]]
+    else:
+        comment_ids = [event.data["commentId"] for event in golden.stored if "commentId" in event.data]
+        commented = StoredEvent(
+            "CommentAdded", 1, {**COMMENTED.data, "commentId": (comment_ids or [COMMENTED.data["commentId"]])[0]}
+        )
+        before = [[CREATED], [LIKED_BY_BOB], [commented]]
+    return Story([*before, golden.stored], [*before, golden.read_as])
+
+
+CASES = {shape: (story_of(golden), MsgspecEventCodec()) for shape, golden in GOLDEN.items()} | {
+    name: (story, MsgspecEventCodec(OTHER_CHAIN)) for name, story in STORIES.items()
+}
+
+
+class WatchedCodec:
+    """Keeps what it made of each commit."""
+
+    def __init__(self, codec: EventCodec) -> None:
+        self._codec = codec
+        self.decoded: dict[int, list[VersionedEvent]] = {}
+        self.described: dict[int, list[DescribedEvent]] = {}
+        self.encode = codec.encode
+
+    def decode(self, commit: Commit) -> list[VersionedEvent]:
+        self.decoded[commit.version] = self._codec.decode(commit)
+        return self.decoded[commit.version]
+
+    def describe(self, commit: Commit) -> list[DescribedEvent]:
+        self.described[commit.version] = self._codec.describe(commit)
+        return self.described[commit.version]
+
+    def events(self) -> list[PostEvent]:
+        return [each.event for version in sorted(self.decoded) for each in self.decoded[version]]
+
+    def stored_forms(self) -> list[StoredEvent]:
+        """Of what it described."""
+        events = [event for version in sorted(self.described) for event in self.described[version]]
+        return [StoredEvent(event.type, event.schema_version, event.data) for event in events]
+
+
+class UnreadingCodec:
+    """Code that is older than any event."""
+
+    encode, describe = CODEC.encode, CODEC.describe
+
+    def decode(self, commit: Commit) -> list[VersionedEvent]:
+        raise EventNotReadable("It is newer.")
+
+
+async def system_with(history: Any, codec: EventCodec) -> SmallSystem:
+    system = SmallSystem(codec=codec)
+    await system.event_store.append(commits(history))
+    return system
+
+
+async def projected(system: SmallSystem) -> SmallSystem:
+    async with system.projecting():
+        await system.caught_up()
+    return system
+
+
+def rows_of(system: SmallSystem) -> Any:
+    """But for the versions, which count stored events."""
+    rows = system.read_db.live_rows
+    return [post._replace(version=0) for post in rows.posts.values()], dict(rows.comments.get(POST, {}))
+
+
+# Each path answers what it makes of the history.
+
+
+async def the_command_side(history: Any, codec: WatchedCodec) -> Any:
+    system = await system_with(history, codec)
+    snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=0)
+    return (await HeadReader(system.event_store, codec, snapshotting).read(POST)).state
+
+
+async def the_replay_of_an_answer(history: Any, codec: WatchedCodec) -> Any:
+    system = await system_with(history, codec)
+    answers = [answer_from(commit, None, codec) for commit in await system.event_store.read_stream(POST)]
+    return [answer.comment_id for answer in answers if answer.comment_id]
+
+
+async def the_projector(history: Any, codec: WatchedCodec) -> Any:
+    return rows_of(await projected(await system_with(history, codec)))
+
+
+async def the_retry_of_a_parked_post(history: Any, codec: WatchedCodec) -> Any:
+    older = await projected(await system_with(history, UnreadingCodec()))
+    assert list(older.read_db.live_parked) == [POST]
+    system = SmallSystem(older.log, older.read_db, codec)
+    assert (await system.retry.retry(POST)).still is None
+    return rows_of(system)
+
+
+def rebuild_of(system: SmallSystem, generations: MemoryGenerations, codec: EventCodec) -> Rebuild:
+    return Rebuild(
+        log=system.commit_log,
+        store=system.store,
+        generations=generations,
+        codec=codec,
+        clock=SystemClock(),
+        metrics=RecordedMetrics(),
+        batch_events=2,
+    )
+
+
+async def the_rebuild(history: Any, codec: WatchedCodec) -> Any:
+    system = await projected(await system_with(history, UnreadingCodec()))
+    rebuild = rebuild_of(system, MemoryGenerations(system.read_db), codec)
+    assert [build.generation async for build in rebuild.run()][-1] == 2
+    return rows_of(system)
+
+
+async def the_last_step_of_a_rebuild(history: Any, codec: WatchedCodec) -> Any:
+    """The whole history comes, and is seen by projectors, when the build has caught up already."""
+    system = await projected(SmallSystem(codec=UnreadingCodec()))
+    generations = MemoryGenerations(system.read_db)
+    swap = generations.swap
+
+    async def swap_after_more(*arguments: Any, **options: Any) -> Any:
+        await system.event_store.append(commits(history))
+        await projected(system)
+        return await swap(*arguments, **options)
+
+    generations.swap = swap_after_more
+    assert [build.generation async for build in rebuild_of(system, generations, codec).run()][-1] == 2
+    return rows_of(system)
+
+
+async def the_audit(history: Any, codec: WatchedCodec) -> Any:
+    system = await projected(await system_with(history, codec))
+    codec.decoded.clear()
+    audit = Audit(
+        rows=MemoryAuditRows(system.read_db), log=system.commit_log, past_events=system.event_store, codec=codec
+    )
+    return (await audit.run()).differences
+
+
+async def a_sample_of_the_audit(history: Any, codec: WatchedCodec) -> Any:
+    system = await projected(await system_with(history, codec))
+    codec.decoded.clear()
+    audit = Audit(
+        rows=MemoryAuditRows(system.read_db), log=system.commit_log, past_events=system.event_store, codec=codec, seed=1
+    )
+    return (await audit.sample(10)).differences
+
+
+async def the_repair(history: Any, codec: WatchedCodec) -> Any:
+    system = await projected(await system_with(history, UnreadingCodec()))
+    assert (await Repair(store=system.store, past_events=system.event_store, codec=codec).repair(POST)).problem is None
+    return rows_of(system)
+
+
+async def the_post_as_it_was(history: Any, codec: WatchedCodec) -> Any:
+    system = await system_with(history, codec)
+    last = (await system.event_store.read_stream(POST))[-1].last_version
+    try:
+        answer = await system.queries.ask(GetPostAsOf(post_id=POST, version=last))
+    except PostNotFound:
+        return PostStatus.REMOVED
+    return answer.post._replace(version=0), answer.comments
+
+
+PATHS = (
+    the_command_side,
+    the_replay_of_an_answer,
+    the_projector,
+    the_retry_of_a_parked_post,
+    the_rebuild,
+    the_last_step_of_a_rebuild,
+    the_audit,
+    a_sample_of_the_audit,
+    the_repair,
+    the_post_as_it_was,
+)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.__name__)
+async def test_an_old_history_reads_as_the_same_one_in_todays_shapes(
+    path: Callable[[Any, WatchedCodec], Awaitable[Any]], case: str
+) -> None:
+    story, codec = CASES[case]
+    old, today = WatchedCodec(codec), WatchedCodec(CODEC)
+
+    assert await path(story.stored, old) == await path(story.today, today)
+    assert (
+        old.events()
+        == today.events()
+        == [each.event for commit in commits_of(story.today) for each in CODEC.decode(commit)]
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_the_history_shows_what_the_same_one_in_todays_shapes_would_show(case: str) -> None:
+    story, codec = CASES[case]
+    watched = WatchedCodec(codec)
+    system = await system_with(story.stored, watched)
+    page = await system.queries.ask(ListEvents(post_id=POST, limit=100))
+
+    shown = [StoredEvent(event.type, event.schema_version, event.data) for event in page.events]
+    assert shown == watched.stored_forms() == [event for events in story.today for event in events]
+    stored = [(event.type, event.schema_version) for events in story.stored for event in events]
+    assert {(event.stored_type, event.stored_schema_version) for event in page.events} <= set(stored)
+
+
+def commits_of(history: Any) -> list[Commit]:
+    return [
+        Commit(
+            position=position,
+            stream_id=each.stream_id,
+            version=each.version,
+            commit_id=each.commit_id,
+            recorded_at=each.recorded_at,
+            metadata=each.metadata,
+            events=each.events,
+        )
+        for position, each in enumerate(commits(history), 1)
+    ]
