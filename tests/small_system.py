@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from adapters.memory.commit_log import MemoryCommitLog
 from adapters.memory.event_store import MemoryEventStore
@@ -20,6 +21,9 @@ from application.pipeline.follow_log import LogFollower
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.event_codec import EventCodec
+from application.ports.parked_streams import ParkedStreams
+from application.ports.post_views import PostViews
+from application.ports.projection_store import ProjectionStore
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries
 from application.query_side.posts import PostQueries
@@ -30,8 +34,21 @@ _SERIES = itertools.count(1)
 """Several systems on one log make different ids, as several processes do."""
 
 
+@dataclass(frozen=True)
+class ReadSide:
+    """The adapters of one read database."""
+
+    store: ProjectionStore
+    views: PostViews
+    parked: ParkedStreams
+
+
+def in_memory(read_db: MemoryReadDb) -> ReadSide:
+    return ReadSide(MemoryProjectionStore(read_db), MemoryPostViews(read_db), MemoryParkedStreams(read_db))
+
+
 class SmallSystem:
-    """`codec` is what the readers know; writers always know everything."""
+    """`codec` is what the readers know; writers always know everything. `read_side` takes the place of `read_db`."""
 
     def __init__(
         self,
@@ -39,14 +56,15 @@ class SmallSystem:
         read_db: MemoryReadDb | None = None,
         codec: EventCodec = CODEC,
         patience: float = 2.0,
+        read_side: ReadSide | None = None,
+        batch_size: int = 7,
     ) -> None:
         self.log = log or MemoryLog()
         self.read_db = read_db or MemoryReadDb()
+        read_side = read_side or in_memory(self.read_db)
         self.event_store = MemoryEventStore(self.log)
         self.commit_log = MemoryCommitLog(self.log)
-        self.store = MemoryProjectionStore(self.read_db)
-        self.views = MemoryPostViews(self.read_db)
-        self.parked_streams = MemoryParkedStreams(self.read_db)
+        self.store, self.views, self.parked_streams = read_side.store, read_side.views, read_side.parked
         self.metrics = RecordedMetrics()
         self.rows_moved = LocalRowsMoved()
         self.process = CommandProcess(self.event_store, MemorySnapshots(self.log), series=next(_SERIES))
@@ -61,7 +79,7 @@ class SmallSystem:
         }
         self.projector = Projector(log=self.commit_log, **shared)
         self.retry = ParkedRetry(parked_streams=self.parked_streams, **shared)
-        self.follower = LogFollower(self.projector, self.retry, self.commit_log, self.metrics, batch_size=7)
+        self.follower = LogFollower(self.projector, self.retry, self.commit_log, self.metrics, batch_size)
         self.queries = QueryDispatcher()
         PostQueries(self.views, Freshness(clock, self.rows_moved, patience)).register_with(self.queries)
         HistoryQueries(self.event_store, codec).register_with(self.queries)

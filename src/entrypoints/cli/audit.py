@@ -1,0 +1,100 @@
+"""`postlog audit`: every row of the read database against the events, field by field."""
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+import rich_click
+
+from application.maintenance.audit import AuditProgress, AuditReport
+from entrypoints.cli import exit_codes
+from entrypoints.cli.output import emit_json, json_option, one_line
+from entrypoints.cli.progress import show_progress
+from entrypoints.cli.running import run_job
+from entrypoints.cli.settings_options import option, settings_from, settings_options
+from entrypoints.settings.loading import LoadedSettings
+
+
+@rich_click.command(
+    "audit",
+    epilog=exit_codes.epilog(
+        "postlog audit --read-db postgres",
+        done="every row is as the log says",
+        data="rows differ (also when --repair has mended them)",
+        job=True,
+    ),
+)
+@click.option("--read-db", help="Database to audit (read_db.adapter).")
+@click.option("--sample", type=click.IntRange(min=1), help="Look at about so many posts, not at all.")
+@click.option("--repair", is_flag=True, help="Write the rows of those posts anew from the log.")
+@settings_options
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    read_db: str | None,
+    sample: int | None,
+    repair: bool,
+    config_file: str | None,
+    assignments: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Compare the read database with the log, row by row and field by field, also while writes go on; print what
+    differs."""
+    loaded = settings_from(ctx, config_file, assignments, option("read_db.adapter", read_db, "--read-db"))
+    return run_job(lambda: _audit(loaded, sample, repair, as_json))
+
+
+async def _audit(loaded: LoadedSettings, sample: int | None, repair: bool, as_json: bool) -> int:
+    from entrypoints.composition.jobs import with_audit
+
+    async with with_audit(loaded, "audit") as tools:
+        if sample is not None:
+            report = await tools.audit.sample(sample)
+        else:
+            with show_progress("rows and commits", None) as progress:
+
+                def note(done: AuditProgress) -> None:
+                    progress.set_total(done.total)
+                    progress.advance_to(done.done)
+
+                report = await tools.audit.run(AuditProgress(note=note))
+        print_report(report, as_json)
+        if repair:
+            for post_id in dict.fromkeys(difference.post_id for difference in report.differences):
+                repaired = await tools.repair.repair(post_id)
+                _say_repaired(post_id, repaired.problem, as_json)
+                await asyncio.sleep(0)
+    return exit_codes.DATA if report.differences else exit_codes.DONE
+
+
+def print_report(report: AuditReport, as_json: bool) -> None:
+    """What differs, a line each; then one line on the whole."""
+    for each in report.differences:
+        if as_json:
+            emit_json({"postId": each.post_id, "field": each.field, "expected": each.expected, "found": each.found})
+        else:
+            expected, found = one_line(each.expected), one_line(each.found)
+            click.echo(f"{each.post_id}  {each.field}  expected {expected}, found {found}")
+    posts = len({each.post_id for each in report.differences})
+    if as_json:
+        emit_json(
+            {
+                "generation": report.generation,
+                "position": report.position,
+                "posts": report.posts,
+                "postsThatDiffer": posts,
+                "parked": list(report.parked),
+            }
+        )
+        return
+    parked = f", {len(report.parked):,} parked posts left out" if report.parked else ""
+    verdict = f"{posts:,} of them differ from the log" if posts else "all as the log says"
+    click.echo(f"{report.posts:,} posts at position {report.position:,}{parked}: {verdict}.")
+
+
+def _say_repaired(post_id: str, problem: str | None, as_json: bool) -> None:
+    if as_json:
+        emit_json({"postId": post_id, "repaired": problem is None, "problem": problem})
+    else:
+        click.echo(f"{post_id}  {'is mended' if problem is None else 'could not be mended: ' + one_line(problem)}")

@@ -1,0 +1,119 @@
+"""`postlog import FILE`: posts from a file of JSON lines into the log."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import click
+import rich_click
+
+from application.command_side.import_lines import BadLine
+from application.command_side.import_posts import ImportedLine
+from entrypoints.cli import exit_codes
+from entrypoints.cli.output import emit_json, json_option
+from entrypoints.cli.progress import show_progress
+from entrypoints.cli.running import run_job
+from entrypoints.cli.settings_options import settings_from, settings_options
+
+_BLOCK = 1 << 20
+
+
+@rich_click.command(
+    "import",
+    epilog=exit_codes.epilog(
+        "postlog import posts.ndjson", done="all imported", data="done, but some lines could not be imported", job=True
+    ),
+)
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@settings_options
+@json_option
+@click.pass_context
+def command(ctx: click.Context, file: str, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
+    """Import posts from FILE (- for stdin): on each line a JSON object with externalId, author, message, datePosted,
+    likes."""
+    from entrypoints.composition.jobs import with_post_import
+
+    loaded = settings_from(ctx, config_file, assignments)
+
+    async def job() -> int:
+        tally = _Tally()
+        with _opened(file) as source:
+            async with with_post_import(loaded, "import") as post_import:
+                try:
+                    with show_progress("lines", _count_lines(source)) as progress:
+                        async for line in post_import.run(source):
+                            tally.add(line)
+                            progress.advance_to(tally.lines)
+                finally:
+                    tally.report(as_json)
+        return exit_codes.DATA if tally.bad else exit_codes.DONE
+
+    return run_job(job)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """`present` lines stood in the log before, whole."""
+
+    lines: int = 0
+    imported: int = 0
+    present: int = 0
+    bad: int = 0
+    events: int = 0
+
+    def add(self, line: ImportedLine | BadLine) -> None:
+        self.lines += 1
+        if isinstance(line, BadLine):
+            self.bad += 1
+            click.echo(f"line {line.number}: {line.reason}", err=True)
+            return
+        self.events += line.new_events
+        if line.new_events:
+            self.imported += 1
+        else:
+            self.present += 1
+
+    def report(self, as_json: bool) -> None:
+        if as_json:
+            emit_json(
+                {
+                    "lines": self.lines,
+                    "imported": self.imported,
+                    "present": self.present,
+                    "bad": self.bad,
+                    "events": self.events,
+                }
+            )
+            return
+        click.echo(
+            f"{self.lines:,} lines: {self.imported:,} posts imported ({self.events:,} events), "
+            f"{self.present:,} were there before, {self.bad:,} lines are bad."
+        )
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as source:
+        yield source
+
+
+def _count_lines(source: IO[bytes]) -> int | None:
+    """None for what can be read only once: a pipe."""
+    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+        return None
+    start = source.tell()
+    blocks = iter(lambda: source.read(_BLOCK), b"")
+    lines, last = 0, b"\n"
+    for block in blocks:
+        lines += block.count(b"\n")
+        last = block[-1:]
+    source.seek(start)
+    return lines + (last != b"\n")

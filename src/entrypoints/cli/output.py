@@ -1,0 +1,24 @@
+"""Results, on stdout: text for people, or with `--json` one object a line."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def emit_json(record: Mapping[str, Any]) -> None:
+    click.echo(as_json_text(record))
+
+
+def as_json_text(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, default=dict)
+
+
+def one_line(text: str) -> str:
+    """People's text as a terminal may show it: nothing in it begins a line or moves the cursor."""
+    return text.translate(_CONTROL)

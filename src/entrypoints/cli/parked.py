@@ -1,0 +1,141 @@
+"""`postlog parked`: the posts that wait because an event of theirs could not be projected."""
+
+from collections.abc import Sequence
+
+import click
+import rich_click
+
+from application.ports.projection_store import ParkedStream
+from domain.ids import PostId
+from entrypoints.cli import exit_codes
+from entrypoints.cli.output import emit_json, json_option, one_line
+from entrypoints.cli.post_id import PostIdParameter
+from entrypoints.cli.running import run_job
+from entrypoints.cli.settings_options import settings_from, settings_options
+
+_PAGE = 500
+_STILL = "done, but posts are parked"
+
+
+@rich_click.group("parked", epilog=exit_codes.epilog("postlog parked list", data=_STILL, job=True))
+def command() -> None:
+    """Look after posts that wait because an event of theirs could not be projected."""
+
+
+@command.command(
+    "list", epilog=exit_codes.epilog("postlog parked list", done="no post is parked", data=_STILL, job=True)
+)
+@settings_options
+@json_option
+@click.pass_context
+def list_all(ctx: click.Context, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
+    """Print every parked post of the live rows, with the reason."""
+    from entrypoints.composition.jobs import with_parked_streams
+
+    loaded = settings_from(ctx, config_file, assignments)
+
+    async def job() -> int:
+        status = exit_codes.DONE
+        after: PostId | None = None
+        async with with_parked_streams(loaded, "parked list") as parked_streams:
+            while page := await parked_streams.parked(_PAGE, after):
+                for parked in page:
+                    _print(parked, as_json)
+                after, status = page[-1].post_id, exit_codes.DATA
+        if status == exit_codes.DONE and not as_json:
+            click.echo("No post is parked.")
+        return status
+
+    return run_job(job)
+
+
+@command.command(
+    "show",
+    epilog=exit_codes.epilog(
+        "postlog parked show 0198c0de-0000-7000-8000-000000000001",
+        done="it is not parked",
+        data="it is parked",
+        job=True,
+    ),
+)
+@click.argument("post_id", type=PostIdParameter())
+@settings_options
+@json_option
+@click.pass_context
+def show(
+    ctx: click.Context, post_id: PostId, config_file: str | None, assignments: Sequence[str], as_json: bool
+) -> int:
+    """Print why a post is parked, and since when."""
+    from entrypoints.composition.jobs import with_parked_streams
+
+    loaded = settings_from(ctx, config_file, assignments)
+
+    async def job() -> int:
+        async with with_parked_streams(loaded, "parked show") as parked_streams:
+            parked = await parked_streams.parked_stream(post_id)
+        if parked is not None:
+            _print(parked, as_json)
+            return exit_codes.DATA
+        _say_free(post_id, as_json)
+        return exit_codes.DONE
+
+    return run_job(job)
+
+
+@command.command(
+    "retry",
+    epilog=exit_codes.epilog(
+        "postlog parked retry", done="none is parked any more", data="done, but posts are still parked", job=True
+    ),
+)
+@click.argument("post_id", type=PostIdParameter(), required=False)
+@settings_options
+@json_option
+@click.pass_context
+def retry(
+    ctx: click.Context, post_id: PostId | None, config_file: str | None, assignments: Sequence[str], as_json: bool
+) -> int:
+    """Try to project parked posts again: all, or the one named."""
+    from entrypoints.composition.jobs import with_parked_retry
+
+    loaded = settings_from(ctx, config_file, assignments)
+
+    async def job() -> int:
+        async with with_parked_retry(loaded, "parked retry") as parked:
+            results = await parked.retry_all() if post_id is None else [await parked.retry(post_id)]
+        for result in results:
+            if result.still is None:
+                _say_free(result.post_id, as_json)
+            else:
+                _print(result.still, as_json)
+        if not results and not as_json:
+            click.echo("No post is parked.")
+        return exit_codes.DATA if any(result.still for result in results) else exit_codes.DONE
+
+    return run_job(job)
+
+
+def _print(parked: ParkedStream, as_json: bool) -> None:
+    parked_at = parked.parked_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if as_json:
+        emit_json(
+            {
+                "postId": parked.post_id,
+                "parked": True,
+                "version": parked.version,
+                "position": parked.position,
+                "code": parked.code,
+                "reason": parked.reason,
+                "parkedAt": parked_at,
+            }
+        )
+        return
+    since = f"since {parked_at}, from version {parked.version} at position {parked.position}"
+    click.echo(f"{parked.post_id}  {since}  {parked.code}: {one_line(parked.reason)}")
+
+
+def _say_free(post_id: PostId, as_json: bool) -> None:
+    if as_json:
+        emit_json({"postId": post_id, "parked": False})
+    else:
+        click.echo(f"{post_id}  is not parked.")

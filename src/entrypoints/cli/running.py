@@ -1,0 +1,65 @@
+"""A job's or a service's coroutine, run to its end in a loop of its own."""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+
+from entrypoints.cli import exit_codes
+from entrypoints.composition.sides import Sides
+from entrypoints.settings.loading import LoadedSettings
+
+Main = Callable[[], Coroutine[Any, Any, int]]
+
+
+def run_job(main: Main) -> int:
+    """The status that `main` answers; 130 when a signal interrupted it. It is cancelled then, and may tidy up."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(_terminable(main))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            return exit_codes.INTERRUPTED
+
+
+def run_service_until_stopped(loaded: LoadedSettings, verb: str, sides: Sides) -> int:
+    """0 when a signal stopped it. Its address goes to stdout once it listens."""
+    signal.signal(signal.SIGTERM, _leave)  # until the service listens for signals itself
+    gc.disable()  # what is imported at the start is no garbage: looking through it takes a twentieth of the time
+    try:
+        import uvloop
+
+        from entrypoints.composition.services import run_service
+
+        def announce(address: str) -> None:
+            gc.freeze()
+            gc.enable()
+            docs = f", API documentation at {address}/docs" if sides.commands or sides.queries else ""
+            click.echo(f"Postlog ({verb}) listens on {address}{docs}")
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_service(loaded, verb, sides, announce))
+    except KeyboardInterrupt:
+        return exit_codes.DONE
+    return exit_codes.DONE
+
+
+def _leave(*_: object) -> None:
+    sys.exit(exit_codes.DONE)
+
+
+async def _terminable(main: Main) -> int:
+    """SIGINT cancels already; SIGTERM does too from here on."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 (a coroutine that runs is in a task)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await main()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

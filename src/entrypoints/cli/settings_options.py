@@ -1,0 +1,54 @@
+"""The options by which every command takes its settings."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from entrypoints.settings.loading import LoadedSettings, Option, load_settings
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def settings_options(function: Decorated) -> Decorated:
+    """Adds `--config FILE` and `--set PATH=VALUE`; the command gets them as `config_file` and `assignments`."""
+    config = click.option("--config", "config_file", metavar="FILE", help="Settings file (YAML).")
+    assign = click.option(
+        "--set", "assignments", metavar="PATH=VALUE", multiple=True, help="One setting, as in --set log.level=debug."
+    )
+    return config(assign(function))
+
+
+def listening_options(function: Decorated) -> Decorated:
+    """Adds `--host` and `--port`."""
+    host = click.option("--host", help="Address to listen on (http.host).")
+    port = click.option("--port", help="Port to listen on (http.port); 0 takes a free one.")
+    return host(port(function))
+
+
+def worker_options(function: Decorated) -> Decorated:
+    """Adds `--host` and `--port` of a worker."""
+    host = click.option("--host", help="Address for its health and metrics (worker.host).")
+    port = click.option("--port", help="Port for its health and metrics (worker.port); 0 takes a free one.")
+    return host(port(function))
+
+
+def settings_from(
+    ctx: click.Context, config_file: str | None, assignments: Sequence[str], *options: Option | None
+) -> LoadedSettings:
+    """Load the settings that this command line, the environment and the files give. Raises `SettingsError`, and
+    `click.UsageError` for a `--set` without a path and a value."""
+    given = [_assignment(text) for text in assignments] + [option for option in options if option]
+    return load_settings(environ=os.environ, options=given, config_file=config_file or ctx.find_root().obj)
+
+
+def option(path: str, text: str | None, name: str) -> Option | None:
+    return None if text is None else Option(path, text, name)
+
+
+def _assignment(text: str) -> Option:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise click.UsageError(f"--set takes PATH=VALUE, as in --set http.port=8080, not {path!r}.")
+    return Option(path, value, f"--set {path}")

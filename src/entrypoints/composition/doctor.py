@@ -1,0 +1,51 @@
+"""What the doctor examines: every part that the settings select, opened without making or changing anything."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from application.maintenance.doctor import Doctor
+from application.ports.probes import Probe
+from entrypoints.composition.container import Container
+from entrypoints.composition.jobs import prepare
+from entrypoints.composition.lifetime import Lifetime
+from entrypoints.settings.checks import require_files
+from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.model import Settings
+
+
+@asynccontextmanager
+async def with_doctor(loaded: LoadedSettings) -> AsyncIterator[Doctor]:
+    container = prepare(loaded, "doctor", may_make_tables=False)
+    require_files(loaded.settings, loaded.sources, "event_store", "read_db")
+    async with Lifetime(container) as lifetime:
+        yield await _doctor(container, lifetime)
+
+
+async def _doctor(container: Container, lifetime: Lifetime) -> Doctor:
+    log = await lifetime.open_log()
+    read_db = await lifetime.open_read_db()
+    parts = {"event_store": log, "bus": container.bus(), "read_db": read_db}
+    probes = [part.probe for part in parts.values() if part is not None and part.probe is not None]
+    return Doctor(
+        probes=[*probes, *_disks(container.settings())],
+        provisionings={
+            f"{name} schema": part.provisioning
+            for name, part in parts.items()
+            if part is not None and part.provisioning is not None
+        },
+        log=log.commit_log,
+        store=read_db.projection_store,
+        views=read_db.post_views,
+        clock=container.clock(),
+    )
+
+
+def _disks(settings: Settings) -> list[Probe]:
+    from adapters.system.disk import FreeDiskProbe
+
+    return [
+        FreeDiskProbe(Path(part.sqlite.path), f"{name}.sqlite.path")
+        for name, part in (("event_store", settings.event_store), ("read_db", settings.read_db))
+        if part.adapter == "sqlite"
+    ]

@@ -1,0 +1,94 @@
+"""The log that `event_store.adapter` chooses. Each builder imports its own driver, and no other."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from application.ports.commit_log import CommitLog
+from application.ports.event_store import EventStore
+from application.ports.past_events import PastEvents
+from application.ports.probes import Probe
+from application.ports.provisioning import Provisioning
+from application.ports.relay_state import RelayState
+from application.ports.snapshots import Snapshots
+from entrypoints.settings.model import Mongo, SqliteLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogParts:
+    """The ports of one log. `resource` is what must be open while they are used; None: nothing."""
+
+    resource: AbstractAsyncContextManager[Any] | None
+    event_store: EventStore
+    commit_log: CommitLog
+    past_events: PastEvents
+    snapshots: Snapshots
+    relay_state: RelayState
+    probe: Probe | None = None
+    provisioning: Provisioning | None = None
+
+
+def sqlite_log(settings: SqliteLog) -> LogParts:
+    from adapters.sqlite import log_database
+    from adapters.sqlite.commit_log import SqliteCommitLog
+    from adapters.sqlite.event_store import SqliteEventStore
+    from adapters.sqlite.log_probe import SqliteLogProbe
+    from adapters.sqlite.relay_state import SqliteRelayState
+    from adapters.sqlite.snapshots import SqliteSnapshots
+
+    log = log_database.SqliteLog(Path(settings.path), settings.append_timeout_seconds)
+    store = SqliteEventStore(log)
+    return LogParts(
+        resource=log,
+        event_store=store,
+        commit_log=SqliteCommitLog(log),
+        past_events=store,
+        snapshots=SqliteSnapshots(log),
+        relay_state=SqliteRelayState(log),
+        probe=SqliteLogProbe(log),
+    )
+
+
+def mongo_log(settings: Mongo) -> LogParts:
+    from adapters.mongo.commit_log import MongoCommitLog
+    from adapters.mongo.database import MongoDatabase
+    from adapters.mongo.event_store import MongoEventStore
+    from adapters.mongo.past_events import MongoPastEvents
+    from adapters.mongo.probe import MongoProbe
+    from adapters.mongo.provisioning import MongoProvisioning
+    from adapters.mongo.relay_state import MongoRelayState
+    from adapters.mongo.snapshots import MongoSnapshots
+
+    database = MongoDatabase(
+        settings.url.reveal(), settings.database, settings.append_timeout_seconds, settings.read_timeout_seconds
+    )
+    return LogParts(
+        resource=database,
+        event_store=MongoEventStore(database),
+        commit_log=MongoCommitLog(database),
+        past_events=MongoPastEvents(database),
+        snapshots=MongoSnapshots(database),
+        relay_state=MongoRelayState(database),
+        probe=MongoProbe(database),
+        provisioning=MongoProvisioning(database),
+    )
+
+
+def memory_log() -> LogParts:
+    from adapters.memory.commit_log import MemoryCommitLog
+    from adapters.memory.event_store import MemoryEventStore
+    from adapters.memory.log import MemoryLog
+    from adapters.memory.relay_state import MemoryRelayState
+    from adapters.memory.snapshots import MemorySnapshots
+
+    log = MemoryLog()
+    store = MemoryEventStore(log)
+    return LogParts(
+        resource=None,
+        event_store=store,
+        commit_log=MemoryCommitLog(log),
+        past_events=store,
+        snapshots=MemorySnapshots(log),
+        relay_state=MemoryRelayState(log),
+    )

@@ -1,0 +1,39 @@
+"""Rebuild, audit and repair of the selected read database."""
+
+from application.maintenance.audit import Audit
+from application.maintenance.rebuild import Rebuild
+from application.maintenance.repair import Repair
+from application.ports.clock import Clock
+from application.ports.event_codec import EventCodec
+from application.ports.metrics import Metrics
+from entrypoints.composition.event_store import LogParts
+from entrypoints.composition.read_db import ReadDbParts
+from entrypoints.settings.model import Rebuild as RebuildSettings
+
+
+def rebuild(
+    *,
+    log: LogParts,
+    read_db: ReadDbParts,
+    codec: EventCodec,
+    clock: Clock,
+    metrics: Metrics,
+    settings: RebuildSettings,
+) -> Rebuild:
+    return Rebuild(
+        log=log.commit_log,
+        store=read_db.projection_store,
+        generations=read_db.generations,
+        codec=codec,
+        clock=clock,
+        metrics=metrics,
+        batch_events=settings.batch_events,
+    )
+
+
+def audit(log: LogParts, read_db: ReadDbParts, codec: EventCodec) -> Audit:
+    return Audit(rows=read_db.audit_rows, log=log.commit_log, past_events=log.past_events, codec=codec)
+
+
+def repair(log: LogParts, read_db: ReadDbParts, codec: EventCodec) -> Repair:
+    return Repair(store=read_db.projection_store, past_events=log.past_events, codec=codec)

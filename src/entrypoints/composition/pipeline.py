@@ -1,0 +1,96 @@
+"""What keeps the rows up to date: relay and projector. What only a bus needs is imported only where there is one."""
+
+from typing import TYPE_CHECKING, Union
+
+from application.pipeline.follow_log import LogFollower
+from application.pipeline.parking import ParkedRetry
+from application.pipeline.projector import Projector
+from application.ports.clock import Clock
+from application.ports.event_codec import EventCodec
+from application.ports.ids import Ids
+from application.ports.metrics import Metrics
+from application.ports.rows_moved import RowsMoved
+from entrypoints.composition.bus import BusParts
+from entrypoints.composition.event_store import LogParts
+from entrypoints.composition.read_db import ReadDbParts
+from entrypoints.settings.model import Projector as ProjectorSettings
+from entrypoints.settings.model import Relay as RelaySettings
+
+if TYPE_CHECKING:
+    from application.pipeline.follow_bus import BusFollower
+    from application.pipeline.relay import Relay
+
+Follower = Union[LogFollower, "BusFollower"]
+
+
+def projector(
+    *, log: LogParts, read_db: ReadDbParts, codec: EventCodec, clock: Clock, metrics: Metrics, rows_moved: RowsMoved
+) -> Projector:
+    return Projector(
+        store=read_db.projection_store,
+        log=log.commit_log,
+        past_events=log.past_events,
+        codec=codec,
+        clock=clock,
+        metrics=metrics,
+        rows_moved=rows_moved,
+    )
+
+
+def parked_retry(
+    *, log: LogParts, read_db: ReadDbParts, codec: EventCodec, clock: Clock, metrics: Metrics, rows_moved: RowsMoved
+) -> ParkedRetry:
+    return ParkedRetry(
+        store=read_db.projection_store,
+        parked_streams=read_db.parked_streams,
+        past_events=log.past_events,
+        codec=codec,
+        clock=clock,
+        metrics=metrics,
+        rows_moved=rows_moved,
+    )
+
+
+def follower(
+    *,
+    log: LogParts,
+    bus: BusParts | None,
+    projector: Projector,
+    parked: ParkedRetry,
+    metrics: Metrics,
+    settings: ProjectorSettings,
+) -> Follower:
+    """Where there is no bus, projectors follow the log itself."""
+    if bus is None:
+        return LogFollower(projector, parked, log.commit_log, metrics, settings.batch_size)
+    from application.pipeline.follow_bus import BusFollower
+
+    return BusFollower(
+        projector=projector,
+        parked=parked,
+        log=log.commit_log,
+        subscription=bus.subscription,
+        metrics=metrics,
+        batch_size=settings.batch_size,
+    )
+
+
+def relay(
+    *, log: LogParts, bus: BusParts | None, clock: Clock, ids: Ids, metrics: Metrics, settings: RelaySettings
+) -> "Relay | None":
+    """None where there is no bus to publish to."""
+    if bus is None:
+        return None
+    from application.pipeline.relay import Relay
+
+    return Relay(
+        log=log.commit_log,
+        relay_state=log.relay_state,
+        publisher=bus.publisher,
+        clock=clock,
+        ids=ids,
+        metrics=metrics,
+        batch_size=settings.batch_size,
+        lease_seconds=settings.lease_seconds,
+        watermark_seconds=settings.watermark_seconds,
+    )

@@ -1,0 +1,41 @@
+"""The ports that every process has, whatever its settings."""
+
+from typing import TYPE_CHECKING
+
+from application.ports.clock import Clock
+from application.ports.event_codec import EventCodec
+from application.ports.ids import Ids
+from application.ports.rows_moved import RowsMoved
+
+if TYPE_CHECKING:
+    from adapters.system.metrics import PrometheusMetrics
+
+
+def clock() -> Clock:
+    from adapters.system.clock import SystemClock
+
+    return SystemClock()
+
+
+def ids() -> Ids:
+    from adapters.system.ids import UuidIds
+
+    return UuidIds()
+
+
+def metrics() -> "PrometheusMetrics":
+    from adapters.system.metrics import PrometheusMetrics
+
+    return PrometheusMetrics()
+
+
+def codec() -> EventCodec:
+    from adapters.wire.event_codec import MsgspecEventCodec
+
+    return MsgspecEventCodec()
+
+
+def rows_moved() -> RowsMoved:
+    from adapters.system.rows_moved import LocalRowsMoved
+
+    return LocalRowsMoved()

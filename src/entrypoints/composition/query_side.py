@@ -1,0 +1,32 @@
+"""The query side: the handlers of all queries, and the dispatcher that carries queries to them."""
+
+from application.mediator import QueryDispatcher
+from application.ports.clock import Clock
+from application.ports.event_codec import EventCodec
+from application.ports.rows_moved import RowsMoved
+from application.query_side.freshness import Freshness
+from application.query_side.history import HistoryQueries
+from application.query_side.posts import PostQueries
+from application.query_side.read_db_status import ReadDbStatusQuery
+from entrypoints.composition.event_store import LogParts
+from entrypoints.composition.read_db import ReadDbParts
+from entrypoints.settings.model import Settings
+
+
+def history_dispatcher(log: LogParts, codec: EventCodec) -> QueryDispatcher:
+    """Only the queries that are answered from the log."""
+    dispatcher = QueryDispatcher()
+    HistoryQueries(log.past_events, codec).register_with(dispatcher)
+    return dispatcher
+
+
+def query_dispatcher(
+    *, log: LogParts, read_db: ReadDbParts, codec: EventCodec, clock: Clock, rows_moved: RowsMoved, settings: Settings
+) -> QueryDispatcher:
+    dispatcher = history_dispatcher(log, codec)
+    freshness = Freshness(clock, rows_moved, settings.http.min_position_wait_seconds)
+    PostQueries(read_db.post_views, freshness).register_with(dispatcher)
+    ReadDbStatusQuery(
+        settings.read_db.adapter, read_db.post_views, read_db.projection_store, log.commit_log
+    ).register_with(dispatcher)
+    return dispatcher

@@ -1,0 +1,108 @@
+"""The read database that `read_db.adapter` chooses. Each builder imports its own driver, and no other."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from application.ports.audit_rows import AuditRows
+from application.ports.generations import Generations
+from application.ports.parked_streams import ParkedStreams
+from application.ports.post_views import PostViews
+from application.ports.probes import Probe
+from application.ports.projection_store import ProjectionStore
+from application.ports.provisioning import Provisioning
+from entrypoints.settings.model import Postgres, SqliteReadDb, SqlServer
+
+if TYPE_CHECKING:
+    from adapters.sql.backend import SqlBackend
+    from adapters.sql.database import SqlDatabase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadDbParts:
+    """The ports of one read database. `resource` is what must be open while they are used."""
+
+    resource: AbstractAsyncContextManager[Any] | None
+    post_views: PostViews
+    projection_store: ProjectionStore
+    parked_streams: ParkedStreams
+    generations: Generations
+    audit_rows: AuditRows
+    probe: Probe | None = None
+    provisioning: Provisioning | None = None
+
+
+def sqlite_read_db(settings: SqliteReadDb, make_tables: bool) -> ReadDbParts:
+    """With `make_tables` it makes its tables, or brings them up to date, in the thread that first needs them: nobody
+    runs `postlog init` for a file, and a process that starts answers commands meanwhile."""
+    from adapters.sql.address import Address
+    from adapters.sql.database import SqlDatabase
+    from adapters.sqlite.read_db_file import SETTING, prepare
+
+    path = Path(settings.path)
+    address = Address(setting=SETTING, place=str(path))
+
+    def connect() -> "SqlBackend":
+        from adapters.sql.attempts import attempt
+        from adapters.sql.schema import Schema
+        from adapters.sqlite.engine import sqlite_backend
+
+        backend = sqlite_backend(path, settings.pool_size)
+        if make_tables:
+            attempt(backend, address, Schema(backend, address).provision)
+        return backend
+
+    return _sql(SqlDatabase(address=address, threads=settings.pool_size, check=lambda: prepare(path), connect=connect))
+
+
+def postgres_read_db(settings: Postgres) -> ReadDbParts:
+    from adapters.postgres import read_db
+
+    return _sql(read_db.postgres_read_db(settings.url.reveal(), settings.pool_size))
+
+
+def sqlserver_read_db(settings: SqlServer) -> ReadDbParts:
+    from adapters.sqlserver import read_db
+
+    return _sql(read_db.sqlserver_read_db(settings.url.reveal(), settings.pool_size))
+
+
+def memory_read_db() -> ReadDbParts:
+    from adapters.memory.audit_rows import MemoryAuditRows
+    from adapters.memory.generations import MemoryGenerations
+    from adapters.memory.parked_streams import MemoryParkedStreams
+    from adapters.memory.post_views import MemoryPostViews
+    from adapters.memory.projection_store import MemoryProjectionStore
+    from adapters.memory.read_db import MemoryReadDb
+
+    read_db = MemoryReadDb()
+    return ReadDbParts(
+        resource=None,
+        post_views=MemoryPostViews(read_db),
+        projection_store=MemoryProjectionStore(read_db),
+        parked_streams=MemoryParkedStreams(read_db),
+        generations=MemoryGenerations(read_db),
+        audit_rows=MemoryAuditRows(read_db),
+    )
+
+
+def _sql(database: "SqlDatabase") -> ReadDbParts:
+    from adapters.sql.audit_rows import SqlAuditRows
+    from adapters.sql.generations import SqlGenerations
+    from adapters.sql.parked_streams import SqlParkedStreams
+    from adapters.sql.post_views import SqlPostViews
+    from adapters.sql.probe import SqlProbe
+    from adapters.sql.projection_store import SqlProjectionStore
+    from adapters.sql.provisioning import SqlProvisioning
+
+    return ReadDbParts(
+        resource=database,
+        post_views=SqlPostViews(database),
+        projection_store=SqlProjectionStore(database),
+        parked_streams=SqlParkedStreams(database),
+        generations=SqlGenerations(database),
+        audit_rows=SqlAuditRows(database),
+        probe=SqlProbe(database),
+        provisioning=SqlProvisioning(database),
+    )

@@ -1,0 +1,96 @@
+"""What runs until it is stopped: the command side, the query side, the projector, alone or together in one process."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from application.ports.probes import Probe
+from domain.limits import Limits
+from entrypoints.composition.container import Container, container_for
+from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.sides import Sides
+from entrypoints.observability import configure_logging
+from entrypoints.settings.checks import refuse_memory
+from entrypoints.settings.loading import LoadedSettings
+from entrypoints.worker import Part, endless, run_parts, stop_on_signals
+
+if TYPE_CHECKING:
+    from entrypoints.http.services import HttpServices
+
+PROBE_SECONDS = 3.0
+"""A little more than probes take themselves, whose sentences say more."""
+
+Announce = Callable[[str], None]
+"""Is handed the address once requests are answered there: `http://127.0.0.1:8000`."""
+
+
+async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce: Announce) -> None:
+    """Until a signal comes. Raises what ends a service that nobody stopped."""
+    if verb != "run":
+        refuse_memory(loaded.settings, loaded.sources, verb)
+    configure_logging(loaded.settings.log)
+    container = container_for(loaded.settings)
+    with stop_on_signals() as stopping:
+        async with Lifetime(container) as lifetime:
+            probes = await _open(container, lifetime, sides)
+            parts = {"HTTP server": _http_server(container, sides, probes, stopping, announce)}
+            if sides.projector:
+                parts["projector"] = endless(container.follower().run)
+            if sides.relay and (relay := container.relay()) is not None:
+                parts["relay"] = endless(relay.run)
+            await run_parts(parts, stopping)
+
+
+async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> list[Probe]:
+    """What these sides need; and the probes that tell whether it answers."""
+    log = await lifetime.open_log()
+    probes = [log.probe]
+    if sides.commands:
+        await lifetime.open_commands()
+    if sides.queries or sides.projector:
+        probes.append((await lifetime.open_read_db()).probe)
+    if (sides.projector or sides.relay) and (bus := container.bus()) is not None:
+        probes.append(bus.probe)
+        if sides.relay:
+            await lifetime.open_publisher(bus)
+        if sides.projector:
+            await lifetime.open_subscription(bus)
+    return [probe for probe in probes if probe is not None]
+
+
+def _http_server(
+    container: Container, sides: Sides, probes: list[Probe], stopping: asyncio.Event, announce: Announce
+) -> Part:
+    from entrypoints.http.app import create_app
+    from entrypoints.http.server import serve
+
+    settings = container.settings()
+    listens = settings.http if sides.commands or sides.queries else settings.worker
+    app = create_app(_http_services(container, sides, probes, stopping))
+
+    def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
+        return serve(app, listens.host, listens.port, stopping, announce)
+
+    return part
+
+
+def _http_services(container: Container, sides: Sides, probes: list[Probe], stopping: asyncio.Event) -> "HttpServices":
+    from entrypoints.http.services import HttpServices
+
+    settings = container.settings()
+    limits = settings.limits
+    metrics = container.metrics()
+    return HttpServices(
+        commands=container.command_dispatcher() if sides.commands else None,
+        queries=container.query_dispatcher() if sides.queries else None,
+        clock=container.clock(),
+        ids=container.ids(),
+        limits=Limits(name=limits.name, message=limits.message, comment=limits.comment),
+        metrics=metrics,
+        metrics_text=metrics.text,
+        probes=probes,
+        stopping=stopping,
+        operations=settings.http.operations,
+        max_body_bytes=settings.http.max_body_bytes,
+        probe_seconds=PROBE_SECONDS,
+    )

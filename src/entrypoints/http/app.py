@@ -1,0 +1,77 @@
+"""The HTTP application, made from its services. It has no lifespan: what it works with is opened and closed outside."""
+
+from collections.abc import Iterable
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from domain.errors import PostlogError
+from entrypoints.http.answers import Answer
+from entrypoints.http.commands import command_handlers
+from entrypoints.http.docs import DocsEndpoints
+from entrypoints.http.edge import Edge
+from entrypoints.http.exchange import Activity
+from entrypoints.http.health import HealthEndpoints
+from entrypoints.http.history import history_handlers
+from entrypoints.http.operations import OperationEndpoints
+from entrypoints.http.problem_answers import litestar_error, postlog_error, unexpected_error
+from entrypoints.http.problem_pages import ProblemPages
+from entrypoints.http.queries import QueryEndpoints
+from entrypoints.http.services import HttpServices
+
+ACTIVITY = "activity"
+"""Where the application's state holds its `Activity`."""
+
+
+def create_app(services: HttpServices) -> Litestar:
+    handlers = _handlers(services)
+    activity = Activity()
+    app = Litestar(
+        [*_options(handlers), *handlers],
+        exception_handlers={
+            PostlogError: postlog_error,
+            HTTPException: litestar_error,
+            Exception: unexpected_error,
+        },
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=services.max_body_bytes,
+        state=State({ACTIVITY: activity}, deep_copy=False),
+    )
+    app.asgi_handler = Edge(app.asgi_handler, services, activity)
+    return app
+
+
+def _handlers(services: HttpServices) -> list[HTTPRouteHandler]:
+    handlers = [
+        *DocsEndpoints(services).handlers(),
+        *ProblemPages().handlers(),
+        *HealthEndpoints(services).handlers(),
+    ]
+    if services.commands is not None:
+        handlers += command_handlers(services, services.commands)
+    if services.queries is not None:
+        handlers += QueryEndpoints(services.queries).handlers()
+        handlers += history_handlers(services, services.queries)
+        if services.operations:
+            handlers += OperationEndpoints(services.queries).handlers()
+    return handlers
+
+
+def _options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """OPTIONS for every path. Litestar's own names the methods of the path's first handler only."""
+    methods: dict[str, set[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
+    return [_options_of(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+
+
+def _options_of(path: str, allowed: str) -> HTTPRouteHandler:
+    async def options() -> ASGIApp:
+        return Answer(204, [(b"allow", allowed.encode("ascii"))])
+
+    return HTTPRouteHandler(path, http_method="OPTIONS", name=f"OPTIONS {path}")(options)

@@ -1,0 +1,196 @@
+"""The eight commands: read the request, make the command, dispatch it, answer with version and position."""
+
+from dataclasses import dataclass
+
+from litestar import delete, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+from msgspec import Struct
+
+from application.errors import VersionMismatch
+from application.mediator import CommandDispatcher, CommandResult
+from application.ports.clock import Clock
+from application.ports.ids import Ids
+from domain.commands import (
+    AddComment,
+    CreatePost,
+    EditComment,
+    EditMessage,
+    LikePost,
+    PostCommand,
+    RemoveComment,
+    RemovePost,
+    UnlikePost,
+)
+from domain.ids import CommentId, PostId
+from entrypoints.http.answers import Answer, Headers, etag, json_answer
+from entrypoints.http.bodies import BodyReader
+from entrypoints.http.command_context import command_context
+from entrypoints.http.conditional import NO_VERSION, expected_versions
+from entrypoints.http.exchange import exchange_of
+from entrypoints.http.paths import (
+    POSTS,
+    comment_id_segment,
+    comment_path,
+    like_path,
+    post_id_segment,
+    post_path,
+    text_segment,
+)
+from entrypoints.http.query_params import Parameter, read_query
+from entrypoints.http.routes import HttpRequest
+from entrypoints.http.schemas import CommentDone, Done, EditedComment, NewComment, NewLike, NewMessage, NewPost
+from entrypoints.http.services import HttpServices
+
+USERNAME = Parameter(
+    name="username",
+    parse=str,
+    schema={"type": "string", "x-limit": "name", "examples": ["ben"]},
+    description="Who does this; believed as it is given.",
+    required=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEndpoints:
+    commands: CommandDispatcher
+    clock: Clock
+    ids: Ids
+    new_post: BodyReader[NewPost]
+    new_message: BodyReader[NewMessage]
+    new_like: BodyReader[NewLike]
+    new_comment: BodyReader[NewComment]
+    edited_comment: BodyReader[EditedComment]
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        a_post = POSTS + "/{id:str}"
+        a_comment = a_post + "/comments/{comment_id:str}"
+        return [
+            post(POSTS)(self.create_post),
+            delete(a_post, status_code=200)(self.remove_post),
+            put(a_post + "/message")(self.edit_message),
+            post(a_post + "/likes", status_code=200)(self.like_post),
+            delete(a_post + "/likes/{username:str}", status_code=200)(self.unlike_post),
+            post(a_post + "/comments")(self.add_comment),
+            put(a_comment)(self.edit_comment),
+            delete(a_comment, status_code=200)(self.remove_comment),
+        ]
+
+    async def create_post(self, request: HttpRequest) -> ASGIApp:
+        _no_query(request)
+        body = await self.new_post.read(request)
+        post_id = PostId(self.ids.new())
+        command = CreatePost(post_id=post_id, author=body.author, message=body.message, date_posted=self.clock.now())
+        result = await self._dispatch(request, command, POSTS, body)
+        return _done(201, result, [(b"location", post_path(result.post_id).encode())])
+
+    async def edit_message(self, request: HttpRequest) -> ASGIApp:
+        post_id = _post_id(request)
+        body = await self.new_message.read(request)
+        command = EditMessage(post_id=post_id, message=body.message, username=body.username, edited_at=self.clock.now())
+        return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/message", body))
+
+    async def like_post(self, request: HttpRequest) -> ASGIApp:
+        post_id = _post_id(request)
+        body = await self.new_like.read_optional(request) or NewLike()
+        command = LikePost(post_id=post_id, username=body.username)
+        return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/likes", body))
+
+    async def unlike_post(self, request: HttpRequest) -> ASGIApp:
+        post_id = _post_id(request)
+        username = text_segment(request.scope, "username")
+        command = UnlikePost(post_id=post_id, username=username)
+        return _done(200, await self._dispatch(request, command, like_path(post_id, username), None))
+
+    async def add_comment(self, request: HttpRequest) -> ASGIApp:
+        post_id = _post_id(request)
+        body = await self.new_comment.read(request)
+        command = AddComment(
+            post_id=post_id,
+            comment_id=CommentId(self.ids.new()),
+            comment=body.comment,
+            username=body.username,
+            comment_date=self.clock.now(),
+        )
+        result = await self._dispatch(request, command, f"{post_path(post_id)}/comments", body)
+        return _commented(result, result.comment_id or command.comment_id)
+
+    async def edit_comment(self, request: HttpRequest) -> ASGIApp:
+        post_id, comment_id = _post_id(request), comment_id_segment(request.scope)
+        body = await self.edited_comment.read(request)
+        command = EditComment(
+            post_id=post_id,
+            comment_id=comment_id,
+            comment=body.comment,
+            username=body.username,
+            edit_date=self.clock.now(),
+        )
+        return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), body))
+
+    async def remove_comment(self, request: HttpRequest) -> ASGIApp:
+        post_id, comment_id = post_id_segment(request.scope), comment_id_segment(request.scope)
+        username: str = read_query(request.scope, (USERNAME,))["username"]
+        command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username)
+        return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), username))
+
+    async def remove_post(self, request: HttpRequest) -> ASGIApp:
+        post_id = post_id_segment(request.scope)
+        username: str = read_query(request.scope, (USERNAME,))["username"]
+        command = RemovePost(post_id=post_id, username=username)
+        return _done(200, await self._dispatch(request, command, post_path(post_id), username))
+
+    async def _dispatch(
+        self, request: HttpRequest, command: PostCommand, path: str, content: Struct | str | None
+    ) -> CommandResult:
+        """Where If-Match names several versions, any of them will do: each is tried that the post stands at."""
+        exchange = exchange_of(request.scope)
+        expected = expected_versions(exchange)
+        if expected is None:
+            version = NO_VERSION if isinstance(command, CreatePost) and b"if-match" in exchange.headers else None
+            return await self.commands.dispatch(command, command_context(exchange, path, content, version))
+        left = list(expected)
+        version = left.pop(0)
+        while True:
+            try:
+                return await self.commands.dispatch(command, command_context(exchange, path, content, version))
+            except VersionMismatch as error:
+                if error.current_version not in left:
+                    raise
+                left.remove(error.current_version)
+                version = error.current_version
+
+
+def command_handlers(services: HttpServices, commands: CommandDispatcher) -> list[HTTPRouteHandler]:
+    limit = services.max_body_bytes
+    return CommandEndpoints(
+        commands=commands,
+        clock=services.clock,
+        ids=services.ids,
+        new_post=BodyReader(NewPost, limit),
+        new_message=BodyReader(NewMessage, limit),
+        new_like=BodyReader(NewLike, limit),
+        new_comment=BodyReader(NewComment, limit),
+        edited_comment=BodyReader(EditedComment, limit),
+    ).handlers()
+
+
+def _post_id(request: HttpRequest) -> PostId:
+    """Of a command that takes no query parameters."""
+    _no_query(request)
+    return post_id_segment(request.scope)
+
+
+def _no_query(request: HttpRequest) -> None:
+    if request.scope["query_string"]:
+        read_query(request.scope, ())
+
+
+def _done(status: int, result: CommandResult, headers: Headers | None = None) -> Answer:
+    content = Done(id=result.post_id, version=result.version, position=result.position)
+    return json_answer(status, content, [etag(result.version), *(headers or [])])
+
+
+def _commented(result: CommandResult, comment_id: CommentId) -> Answer:
+    content = CommentDone(id=result.post_id, comment_id=comment_id, version=result.version, position=result.position)
+    location = comment_path(result.post_id, comment_id).encode()
+    return json_answer(201, content, [etag(result.version), (b"location", location)])

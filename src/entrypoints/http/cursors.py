@@ -1,0 +1,43 @@
+"""Cursors: where a page ended, opaque to callers. Each belongs to one list, filters included; another list's, or one
+that was tampered with, is refused.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Annotated
+
+from msgspec import DecodeError, Meta, json
+
+from application.errors import MalformedRequest
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+_decoder = json.Decoder(tuple[int, _Uuid, str])
+
+
+def encode_cursor(of: tuple[object, ...], date: datetime, row_id: str) -> str:
+    """`of` names the list: its kind and all that it depends on."""
+    milliseconds = (date - _EPOCH) // timedelta(milliseconds=1)
+    content = json.encode((milliseconds, row_id, _tag(of, milliseconds, row_id)))
+    return urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+
+
+def decode_cursor(cursor: str, of: tuple[object, ...]) -> tuple[datetime, str]:
+    """Raises `MalformedRequest`."""
+    try:
+        content = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        milliseconds, row_id, tag = _decoder.decode(content)
+        date = _EPOCH + timedelta(milliseconds=milliseconds)
+    except (ValueError, OverflowError, DecodeError) as error:
+        raise MalformedRequest("cursor is none of Postlog's; leave it out to begin anew.", path="cursor") from error
+    if tag != _tag(of, milliseconds, row_id):
+        raise MalformedRequest(
+            "cursor belongs to another list; send it with the same filters, or leave it out to begin anew.",
+            path="cursor",
+        )
+    return date, row_id
+
+
+def _tag(of: tuple[object, ...], milliseconds: int, row_id: str) -> str:
+    return sha256(json.encode((of, milliseconds, row_id))).hexdigest()[:12]

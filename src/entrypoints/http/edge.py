@@ -1,0 +1,109 @@
+"""The one layer around the application: it sees every request and every answer, unknown paths included.
+
+It names the request (correlation id), makes its path routable, writes one log line and one measurement, and turns
+what nobody else caught into a problem.
+"""
+
+import asyncio
+import logging
+import re
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from domain.errors import PostlogError
+from entrypoints.http.exchange import Activity, Exchange, attach
+from entrypoints.http.paths import routable_path
+from entrypoints.http.problem_answers import failed, problem_answer
+from entrypoints.http.services import HttpServices
+
+CORRELATION_ID = b"x-correlation-id"
+
+_SANE_ID = re.compile(rb"[!-~]{1,128}")
+_METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_QUIET = frozenset(("/health/live", "/health/ready", "/metrics"))
+"""Asked every few seconds by machines; their lines would drown the others, so they are logged for debugging only."""
+
+logger = logging.getLogger(__name__)
+
+
+class Edge:
+    def __init__(self, app: ASGIApp, services: HttpServices, activity: Activity) -> None:
+        # Imported here, since the set-up of logging decides how structlog is to be imported.
+        from structlog.contextvars import bind_contextvars, reset_contextvars
+
+        self._app = app
+        self._clock = services.clock
+        self._ids = services.ids
+        self._metrics = services.metrics
+        self._activity = activity
+        self._stopping = services.stopping
+        self._bind, self._reset = bind_contextvars, reset_contextvars
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        started = self._clock.monotonic()
+        exchange = self._exchange(scope)
+        tokens = self._bind(correlation_id=exchange.correlation_id)
+        self._activity.working += 1
+        try:
+            await self._answer(exchange, scope, receive, _sender(exchange, send))
+        finally:
+            self._activity.working -= 1
+            self._note(scope, exchange, self._clock.monotonic() - started)
+            self._reset(**tokens)
+
+    def _exchange(self, scope: Any) -> Exchange:
+        headers = dict(scope["headers"])
+        given = headers.get(CORRELATION_ID)
+        sane = given is not None and _SANE_ID.fullmatch(given)
+        correlation_id = given.decode("ascii") if given is not None and sane else self._ids.new()
+        exchange = Exchange(scope["method"], headers, scope["headers"], correlation_id, self._activity)
+        attach(exchange, scope)
+        return exchange
+
+    async def _answer(self, exchange: Exchange, scope: Any, receive: Receive, send: Send) -> None:
+        try:
+            scope["path"] = routable_path(scope)
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise  # else the process is ending, and this request is one that nobody waits for
+        except Exception as error:
+            known = error if isinstance(error, PostlogError) else failed(error)
+            if exchange.status is not None:
+                raise  # the answer has begun: all that is left is to break the connection, which the server does
+            await problem_answer(known, scope)(scope, receive, send)
+
+    def _note(self, scope: Any, exchange: Exchange, seconds: float) -> None:
+        method = exchange.method if exchange.method in _METHODS else "other"
+        route = scope.get("path_template") or "unknown"
+        status = exchange.status or 0
+        self._metrics.observe("http_request_seconds", seconds, method=method, route=route, status=str(status))
+        if exchange.code is not None:
+            self._metrics.count("http_problems", code=exchange.code)
+        level = logging.DEBUG if route in _QUIET else logging.INFO
+        if logger.isEnabledFor(level):
+            line = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
+            if exchange.code is not None:
+                line["problem"] = exchange.code
+            logger.log(level, "request", extra=line | {"correlation_id": exchange.correlation_id})
+
+
+def _sender(exchange: Exchange, send: Send) -> Send:
+    named = (CORRELATION_ID, exchange.correlation_id.encode("ascii"))
+    without_body = exchange.method == "HEAD"
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            message["headers"] = [*message["headers"], named, _NO_SNIFFING]
+        elif without_body and message["type"] == "http.response.body":
+            message["body"] = b""
+        await send(message)
+
+    return answer

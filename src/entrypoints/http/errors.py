@@ -1,0 +1,56 @@
+"""Leaves of the error tree (`domain.errors`) that only a caller over HTTP can meet.
+
+PostlogError
+├── InvalidInput
+│   └── MalformedRequest
+│       └── InvalidFields       malformed-request        several fields or parameters at once
+├── BodyIncomplete              body-incomplete
+├── BodyTooLarge                body-too-large
+├── UnsupportedMediaType        unsupported-media-type
+├── RouteNotFound               route-not-found
+├── MethodNotAllowed            method-not-allowed
+└── InternalError               internal-error           a fault of Postlog; says nothing about its cause
+"""
+
+from collections.abc import Sequence
+
+from application.errors import MalformedRequest
+from domain.errors import PostlogError
+
+
+class InvalidFields(MalformedRequest):
+    """`fields` are pairs of path and message, at least one."""
+
+    def __init__(self, message: str, fields: Sequence[tuple[str, str]]) -> None:
+        super().__init__(message, path=fields[0][0])
+        self.fields = tuple(fields)
+
+
+class BodyIncomplete(PostlogError):
+    code = "body-incomplete"
+
+
+class BodyTooLarge(PostlogError):
+    code = "body-too-large"
+
+
+class UnsupportedMediaType(PostlogError):
+    code = "unsupported-media-type"
+
+
+class RouteNotFound(PostlogError):
+    code = "route-not-found"
+
+
+class MethodNotAllowed(PostlogError):
+    """`allowed` are the methods of this path, as in the header Allow."""
+
+    code = "method-not-allowed"
+
+    def __init__(self, message: str, *, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class InternalError(PostlogError):
+    code = "internal-error"

@@ -1,0 +1,114 @@
+"""A post's events as they happen, as server-sent events: first what is there, then what comes.
+
+The id of an event is its version, and a caller that comes back names the last one it has seen. Events that share a
+version (after a split) are told apart by nothing, so only the last of them carries the id: whoever was cut off between
+them gets them all again, and misses none.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from litestar.response.sse import ServerSentEventMessage
+from litestar.types import Receive, Scope, Send
+from msgspec import json
+
+from application.errors import Unavailable
+from application.mediator import QueryDispatcher
+from application.query_side.queries import HistoryPage, ListEvents, PastEvent
+from domain.ids import PostId
+from entrypoints.http.answers import Headers
+from entrypoints.http.exchange import Activity
+from entrypoints.http.services import HttpServices
+from entrypoints.http.views import event_view
+
+EVENT_STREAM = "text/event-stream"
+STREAM_HEADERS: Headers = [
+    (b"content-type", EVENT_STREAM.encode("ascii")),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+PAGE = 500
+
+_HELLO = ServerSentEventMessage(data=None, comment="events of a post", retry=1_000)
+"""Servers send the head of an answer with its first part, so there must be one before there is an event."""
+
+logger = logging.getLogger(__name__)
+
+
+async def follow(
+    queries: QueryDispatcher, services: HttpServices, post_id: PostId, first: HistoryPage, after: int
+) -> AsyncIterator[ServerSentEventMessage]:
+    """Messages until `services.stopping` is set. `first` is the page behind `after`, read by the caller, who could
+    still answer with an error. Later the store may be away for a while; the stream then waits for it."""
+    page: HistoryPage | None = first
+    silent_since = services.clock.monotonic()
+    while not services.stopping.is_set():
+        for message in _messages(page.events if page else ()):
+            yield message
+        if page and page.events:
+            after = page.events[-1].version
+            silent_since = services.clock.monotonic()
+        elif services.clock.monotonic() - silent_since >= services.heartbeat_seconds:
+            yield ServerSentEventMessage(data=None, comment="still here")
+            silent_since = services.clock.monotonic()
+        if not (page and page.next_after is not None):
+            await _stopping_within(services, services.poll_seconds)
+        page = await _next_page(queries, post_id, after)
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """Sends messages until there are no more, or the reader has gone. Litestar's own stream waits for the reader to go
+    even when all is sent, and would be cut off by a stop of the server instead of being ended."""
+
+    messages: AsyncIterator[ServerSentEventMessage]
+    activity: Activity
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        with self.activity.streaming():
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            sending = asyncio.create_task(self._send(send))
+            gone = asyncio.create_task(_gone(receive))
+            try:
+                await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+                if sending.done():
+                    sending.result()
+            finally:
+                sending.cancel()
+                gone.cancel()
+                await asyncio.gather(sending, gone, return_exceptions=True)
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.body", "body": _HELLO.encode(), "more_body": True})
+        async for message in self.messages:
+            await send({"type": "http.response.body", "body": message.encode(), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _next_page(queries: QueryDispatcher, post_id: PostId, after: int) -> HistoryPage | None:
+    try:
+        return await queries.ask(ListEvents(post_id=post_id, limit=PAGE, after=after))
+    except Unavailable as error:
+        logger.info("an event stream waits: %s", error.code)
+        return None
+
+
+async def _stopping_within(services: HttpServices, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await services.stopping.wait()
+
+
+def _messages(events: Sequence[PastEvent]) -> Iterator[ServerSentEventMessage]:
+    for event, following in zip(events, [*events[1:], None], strict=False):
+        is_last_of_version = following is None or following.version != event.version
+        data = json.encode(event_view(event)).decode()
+        yield ServerSentEventMessage(data=data, id=event.version if is_last_of_version else None)

@@ -1,0 +1,64 @@
+"""Is the process alive, can it do its work, what has it counted."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from application.ports.probes import Probe, ProbeResult
+from entrypoints.http.answers import Answer, json_answer
+from entrypoints.http.routes import reading
+from entrypoints.http.schemas import Check, Live, Ready
+from entrypoints.http.services import HttpServices
+
+_UNCACHED = (b"cache-control", b"no-store")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthEndpoints:
+    services: HttpServices
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [
+            reading("/health/live")(self.live),
+            reading("/health/ready")(self.ready),
+            reading("/metrics")(self.metrics),
+        ]
+
+    async def live(self) -> ASGIApp:
+        return json_answer(200, Live(status="live"), [_UNCACHED])
+
+    async def ready(self) -> ASGIApp:
+        checks = await run_probes(self.services.probes, self.services.probe_seconds)
+        stopping = self.services.stopping.is_set()
+        is_ready = not stopping and all(check.ok for check in checks)
+        status = "ready" if is_ready else "stopping" if stopping else "not-ready"
+        content = Ready(status=status, checks=[Check(name=c.name, ok=c.ok, detail=c.detail) for c in checks])
+        retry = [] if is_ready else [(b"retry-after", b"1")]
+        return json_answer(200 if is_ready else 503, content, [_UNCACHED, *retry])
+
+    async def metrics(self) -> ASGIApp:
+        text, content_type = self.services.metrics_text()
+        return Answer(200, [(b"content-type", content_type.encode("ascii")), _UNCACHED], text)
+
+
+async def run_probes(probes: Sequence[Probe], seconds: float) -> list[ProbeResult]:
+    """All at once, in the order given; one that takes longer, or fails itself, counts as failed."""
+    return list(await asyncio.gather(*(_run(probe, seconds) for probe in probes)))
+
+
+async def _run(probe: Probe, seconds: float) -> ProbeResult:
+    name = type(probe).__name__
+    try:
+        async with asyncio.timeout(seconds):
+            return await probe.probe()
+    except TimeoutError:
+        return ProbeResult(name, ok=False, detail=f"It did not answer within {seconds:g} s.")
+    except Exception:
+        logger.exception("the check %s failed itself", name)
+        return ProbeResult(name, ok=False, detail="The check itself failed; the log tells why.")

@@ -1,0 +1,81 @@
+"""A post's events: a page of them, or a stream that goes on."""
+
+from dataclasses import dataclass
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from application.errors import MalformedRequest
+from application.mediator import QueryDispatcher
+from application.query_side.queries import ListEvents
+from entrypoints.http.answers import REVALIDATE, Answer, json_answer
+from entrypoints.http.event_stream import EVENT_STREAM, PAGE, STREAM_HEADERS, EventStream, follow
+from entrypoints.http.exchange import Exchange, exchange_of
+from entrypoints.http.paths import POSTS, post_id_segment
+from entrypoints.http.query_params import MAX_NUMBER, read_query, whole_number
+from entrypoints.http.routes import HttpRequest, reading
+from entrypoints.http.schemas import EventPage
+from entrypoints.http.services import HttpServices
+from entrypoints.http.views import event_view
+
+DEFAULT_LIMIT = 100
+AFTER = whole_number("after", 0, MAX_NUMBER, "Only events behind this version.", default=0)
+EVENT_PARAMETERS = (
+    AFTER,
+    whole_number("limit", 1, PAGE, "How many at most; a stream has no limit.", default=DEFAULT_LIMIT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEndpoints:
+    queries: QueryDispatcher
+    services: HttpServices
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [reading(POSTS + "/{id:str}/events")(self.events)]
+
+    async def events(self, request: HttpRequest) -> ASGIApp:
+        asked = read_query(request.scope, EVENT_PARAMETERS)
+        query = ListEvents(
+            post_id=post_id_segment(request.scope),
+            limit=asked.get("limit", DEFAULT_LIMIT),
+            after=asked.get("after", 0),
+        )
+        exchange = exchange_of(request.scope)
+        if _wants_stream(exchange):
+            return await self._stream(query, exchange)
+        page = await self.queries.ask(query)
+        content = EventPage(events=[event_view(event) for event in page.events], next_after=page.next_after)
+        return json_answer(200, content, [REVALIDATE])
+
+    async def _stream(self, query: ListEvents, exchange: Exchange) -> ASGIApp:
+        after = _last_event_id(exchange, query.after)
+        first = await self.queries.ask(ListEvents(post_id=query.post_id, limit=PAGE, after=after))
+        if exchange.method == "HEAD":
+            return Answer(200, STREAM_HEADERS)
+        messages = follow(self.queries, self.services, query.post_id, first, after)
+        return EventStream(messages, exchange.activity)
+
+
+def history_handlers(services: HttpServices, queries: QueryDispatcher) -> list[HTTPRouteHandler]:
+    return HistoryEndpoints(queries, services).handlers()
+
+
+def _wants_stream(exchange: Exchange) -> bool:
+    """A client that streams asks for nothing else; one that takes anything gets JSON."""
+    accepted = (exchange.header(b"accept") or "").lower()
+    return any(media.partition(";")[0].strip() == EVENT_STREAM for media in accepted.split(","))
+
+
+def _last_event_id(exchange: Exchange, after: int) -> int:
+    """A client that comes back sends the address it began with, and here the last version it has seen."""
+    given = exchange.header(b"last-event-id")
+    if not given:
+        return after
+    try:
+        seen: int = AFTER.parse(given)
+    except ValueError as error:
+        raise MalformedRequest(
+            f"Last-Event-ID {error}, the id of the last event seen.", path="Last-Event-ID"
+        ) from error
+    return seen

@@ -1,0 +1,162 @@
+"""The OpenAPI document of the application as it is served: its operations, its limits."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from domain.limits import Limits
+from entrypoints.http.event_stream import EVENT_STREAM
+from entrypoints.http.openapi.components import Schema, ref, schemas_of, with_limits
+from entrypoints.http.openapi.headers import answer_headers, request_header
+from entrypoints.http.openapi.operations import COMMANDS, HEALTH, OPERATIONS, QUERIES, Operation
+from entrypoints.http.problem_kinds import PROBLEM_KINDS, ProblemKind
+from entrypoints.http.problems import PROBLEM_JSON, Problem
+from entrypoints.http.query_params import Parameter
+from entrypoints.http.services import HttpServices
+
+_DESCRIPTION = """\
+A social-media post service. Every change is an event in a log that is never rewritten; what queries read is computed
+from that log.
+
+**Postlog believes the username it is given.** It knows no passwords: a gateway that knows who is calling belongs in
+front of it.
+
+A command answers when its change is durable, with the post's `version` (also as `ETag`) and the `position` in the log.
+Send that position as `Postlog-Min-Position` with a query to read your own writes. Every error is a problem of RFC 9457;
+its `type` is a page that this service serves.
+"""
+_EVERYWHERE = ("method-not-allowed", "internal-error")
+
+_PATH_PARAMETERS: dict[str, tuple[str, Schema]] = {
+    "id": ("The post.", {"type": "string", "format": "uuid"}),
+    "commentId": ("The comment.", {"type": "string", "format": "uuid"}),
+    "username": ("Whose like it is; believed as it is given.", {"type": "string", "x-limit": "name"}),
+}
+
+
+def openapi_document(services: HttpServices) -> Schema:
+    operations = served_operations(services)
+    shapes = {shape for operation in operations for shape in (operation.body, operation.answer) if shape}
+    paths: dict[str, Schema] = defaultdict(dict)
+    for operation in operations:
+        paths[operation.path][operation.method] = _operation(operation, services.limits)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Postlog",
+            "version": version("postlog"),
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
+        "paths": dict(paths),
+        "components": {"schemas": schemas_of([*sorted(shapes, key=lambda s: s.__name__), Problem], services.limits)},
+    }
+
+
+def served_operations(services: HttpServices) -> tuple[Operation, ...]:
+    queries = QUERIES if services.queries else ()
+    operations = OPERATIONS if services.queries and services.operations else ()
+    return (*(COMMANDS if services.commands else ()), *queries, *operations, *HEALTH)
+
+
+def _operation(operation: Operation, limits: Limits) -> Schema:
+    described: Schema = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "parameters": list(_parameters(operation, limits)),
+        "responses": _successes(operation) | _problems((*operation.problems, *_EVERYWHERE)),
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": ref(operation.body)}},
+        }
+    return described
+
+
+def _parameters(operation: Operation, limits: Limits) -> Iterable[Schema]:
+    for name, (description, schema) in _PATH_PARAMETERS.items():
+        if f"{{{name}}}" in operation.path:
+            schema = with_limits(schema, limits)
+            yield {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+    for parameter in operation.query:
+        yield _query_parameter(parameter, limits)
+    for header in (*operation.headers, "X-Correlation-ID"):
+        yield request_header(header)
+
+
+def _query_parameter(parameter: Parameter, limits: Limits) -> Schema:
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": with_limits(dict(parameter.schema), limits),
+    }
+
+
+def _successes(operation: Operation) -> Schema:
+    headers = answer_headers(*operation.answered, sometimes=tuple(operation.sometimes))
+    content: Schema = {"application/json": {"schema": ref(operation.answer)}} if operation.answer else _PLAIN
+    if operation.name == "listEvents":
+        content = content | {EVENT_STREAM: {"schema": {"type": "string"}}}
+    described = {
+        status: {"description": _SUCCESSES[status], "headers": headers, "content": content}
+        for status in operation.statuses
+    }
+    if 304 in described:
+        described[304] = {"description": _SUCCESSES[304], "headers": headers}
+    return {str(status): answer for status, answer in described.items()}
+
+
+_PLAIN: Schema = {"text/plain": {"schema": {"type": "string"}}}
+_SUCCESSES = {
+    200: "Done.",
+    201: "Made.",
+    304: "The caller has this version already.",
+    503: "Not ready; `checks` tells why.",
+}
+
+
+def _problems(codes: Iterable[str]) -> Schema:
+    by_status: dict[int, list[ProblemKind]] = defaultdict(list)
+    for code in dict.fromkeys(codes):
+        kind = PROBLEM_KINDS[code]
+        by_status[kind.status].append(kind)
+    return {str(status): _problem_response(status, kinds) for status, kinds in sorted(by_status.items())}
+
+
+def _problem_response(status: int, kinds: list[ProblemKind]) -> Schema:
+    return {
+        "description": "; ".join(f"{kind.title} (`{kind.code}`)" for kind in kinds) + ".",
+        "headers": answer_headers(*_PROBLEM_HEADERS.get(status, ())),
+        "content": {
+            PROBLEM_JSON: {"schema": ref(Problem), "examples": {kind.code: {"value": _example(kind)} for kind in kinds}}
+        },
+    }
+
+
+_PROBLEM_HEADERS = {405: ("Allow",), 412: ("ETag",), 415: ("Accept",), 503: ("Retry-After",)}
+
+
+def _example(kind: ProblemKind) -> dict[str, Any]:
+    example: dict[str, Any] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": f"{kind.title}.",
+        "instance": "/api/v1/posts",
+        "code": kind.code,
+        "errors": [],
+    }
+    if kind.status == 412:
+        example["currentVersion"] = 2
+    if kind.status >= 500:
+        example["correlationId"] = "0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d"
+    return example

@@ -1,0 +1,264 @@
+"""What each operation takes and answers. A test holds this table against the routes of the application."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from entrypoints.http import schemas
+from entrypoints.http.commands import USERNAME
+from entrypoints.http.history import EVENT_PARAMETERS
+from entrypoints.http.paths import POSTS
+from entrypoints.http.queries import AS_OF_PARAMETERS, COMMENT_PARAMETERS, LIST_PARAMETERS
+from entrypoints.http.query_params import Parameter
+
+_POST = POSTS + "/{id}"
+_COMMENT = _POST + "/comments/{commentId}"
+
+_COMMAND_HEADERS = ("If-Match", "Idempotency-Key", "traceparent")
+_BODY_PROBLEMS = ("body-incomplete", "body-too-large", "unsupported-media-type")
+_TEXT_PROBLEMS = ("text-not-storable", "blank-text", "text-too-long", "surrounding-blanks")
+_COMMAND_PROBLEMS = (
+    "malformed-request",
+    *_TEXT_PROBLEMS,
+    "idempotency-key-reused",
+    "commit-too-large",
+    "write-conflict",
+    "version-mismatch",
+    "store-unavailable",
+    "event-not-readable",
+    "stopping",
+)
+_CHANGE_PROBLEMS = (*_COMMAND_PROBLEMS, "route-not-found", "post-not-found", "post-removed")
+_COMMENT_PROBLEMS = (*_CHANGE_PROBLEMS, "comment-not-found", "not-the-writer")
+_READ_PROBLEMS = ("malformed-request", "read-db-unavailable", "read-db-not-ready", "not-yet-visible")
+_POST_READ_PROBLEMS = (*_READ_PROBLEMS, "route-not-found", "post-not-found", "post-parked")
+_LOG_PROBLEMS = ("store-unavailable", "event-not-readable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """`answer` is what the first of `statuses` answers with, `None` for an answer that is no JSON. `headers` are of the
+    request, `answered` of the answer, `sometimes` of some answers."""
+
+    name: str
+    method: str
+    path: str
+    tag: str
+    summary: str
+    answer: type[Struct] | None
+    statuses: Sequence[int] = (200,)
+    description: str = ""
+    body: type[Struct] | None = None
+    body_required: bool = True
+    query: Sequence[Parameter] = ()
+    headers: Sequence[str] = ()
+    answered: Sequence[str] = ()
+    sometimes: Sequence[str] = ()
+    problems: Sequence[str] = field(default=())
+
+
+COMMANDS = (
+    Operation(
+        name="createPost",
+        method="post",
+        path=POSTS,
+        tag="Commands",
+        summary="Create a post",
+        statuses=(201,),
+        body=schemas.NewPost,
+        answer=schemas.Done,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag", "Location"),
+        problems=(*_COMMAND_PROBLEMS, *_BODY_PROBLEMS),
+    ),
+    Operation(
+        name="editMessage",
+        method="put",
+        path=_POST + "/message",
+        tag="Commands",
+        summary="Edit the message of a post",
+        description="Only its author may. The same message again changes nothing.",
+        body=schemas.NewMessage,
+        answer=schemas.Done,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag",),
+        problems=(*_CHANGE_PROBLEMS, *_BODY_PROBLEMS, "not-the-author"),
+    ),
+    Operation(
+        name="likePost",
+        method="post",
+        path=_POST + "/likes",
+        tag="Commands",
+        summary="Like a post",
+        description="A named user likes a post at most once; an anonymous like (no body) always counts.",
+        body=schemas.NewLike,
+        body_required=False,
+        answer=schemas.Done,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag",),
+        problems=(*_CHANGE_PROBLEMS, *_BODY_PROBLEMS),
+    ),
+    Operation(
+        name="unlikePost",
+        method="delete",
+        path=_POST + "/likes/{username}",
+        tag="Commands",
+        summary="Take a like back",
+        description="A slash in the name is written %2F. Without a like to take back it changes nothing.",
+        answer=schemas.Done,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag",),
+        problems=_CHANGE_PROBLEMS,
+    ),
+    Operation(
+        name="removePost",
+        method="delete",
+        path=_POST,
+        tag="Commands",
+        summary="Remove a post",
+        description="Only its author may. Its history stays readable.",
+        query=(USERNAME,),
+        answer=schemas.Done,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag",),
+        problems=(*_CHANGE_PROBLEMS, "not-the-author"),
+    ),
+    Operation(
+        name="addComment",
+        method="post",
+        path=_POST + "/comments",
+        tag="Commands",
+        summary="Comment on a post",
+        statuses=(201,),
+        body=schemas.NewComment,
+        answer=schemas.CommentDone,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag", "Location"),
+        problems=(*_CHANGE_PROBLEMS, *_BODY_PROBLEMS),
+    ),
+    Operation(
+        name="editComment",
+        method="put",
+        path=_COMMENT,
+        tag="Commands",
+        summary="Edit a comment",
+        description="Only its writer may. The same comment again changes nothing.",
+        body=schemas.EditedComment,
+        answer=schemas.Done,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag",),
+        problems=(*_COMMENT_PROBLEMS, *_BODY_PROBLEMS),
+    ),
+    Operation(
+        name="removeComment",
+        method="delete",
+        path=_COMMENT,
+        tag="Commands",
+        summary="Remove a comment",
+        description="Only its writer may.",
+        query=(USERNAME,),
+        answer=schemas.Done,
+        headers=_COMMAND_HEADERS,
+        answered=("ETag",),
+        problems=_COMMENT_PROBLEMS,
+    ),
+)
+
+QUERIES = (
+    Operation(
+        name="listPosts",
+        method="get",
+        path=POSTS,
+        tag="Queries",
+        summary="List posts, newest first",
+        query=LIST_PARAMETERS,
+        answer=schemas.PostPage,
+        headers=("Postlog-Min-Position",),
+        sometimes=("Postlog-Parked",),
+        problems=_READ_PROBLEMS,
+    ),
+    Operation(
+        name="getPost",
+        method="get",
+        path=_POST,
+        tag="Queries",
+        summary="Read a post",
+        description="As it is, or as it was at a version or a time. A removed post reads as 404.",
+        statuses=(200, 304),
+        query=AS_OF_PARAMETERS,
+        answer=schemas.Post,
+        headers=("If-None-Match", "Postlog-Min-Position"),
+        answered=("ETag",),
+        problems=(*_POST_READ_PROBLEMS, *_LOG_PROBLEMS),
+    ),
+    Operation(
+        name="listComments",
+        method="get",
+        path=_POST + "/comments",
+        tag="Queries",
+        summary="List the comments of a post, newest first",
+        query=COMMENT_PARAMETERS,
+        answer=schemas.CommentPage,
+        headers=("Postlog-Min-Position",),
+        problems=_POST_READ_PROBLEMS,
+    ),
+    Operation(
+        name="listEvents",
+        method="get",
+        path=_POST + "/events",
+        tag="Queries",
+        summary="Read the events of a post, oldest first",
+        description=(
+            "With `Accept: text/event-stream` a stream of server-sent events: those behind `after` or `Last-Event-ID`, "
+            "then new ones as they happen. `data` is one of `events`, the id is its version; events that share a "
+            "version come with one id, on the last of them. A removed post's events stay readable."
+        ),
+        query=EVENT_PARAMETERS,
+        answer=schemas.EventPage,
+        headers=("Last-Event-ID",),
+        problems=("malformed-request", "route-not-found", "post-not-found", *_LOG_PROBLEMS),
+    ),
+)
+
+OPERATIONS = (
+    Operation(
+        name="readDb",
+        method="get",
+        path="/api/v1/read-db",
+        tag="Operations",
+        summary="Where the read database stands against the log",
+        answer=schemas.ReadDb,
+        problems=("malformed-request", "read-db-unavailable", "store-unavailable"),
+    ),
+)
+
+HEALTH = (
+    Operation(
+        name="live",
+        method="get",
+        path="/health/live",
+        tag="Health",
+        summary="Is the process alive?",
+        answer=schemas.Live,
+    ),
+    Operation(
+        name="ready",
+        method="get",
+        path="/health/ready",
+        tag="Health",
+        summary="Can the process do its work?",
+        description="Asks every server that the process needs. 503 when one of them does not answer.",
+        statuses=(200, 503),
+        answer=schemas.Ready,
+        sometimes=("Retry-After",),
+    ),
+    Operation(
+        name="metrics",
+        method="get",
+        path="/metrics",
+        tag="Health",
+        summary="What the process has counted, for Prometheus",
+        answer=None,
+    ),
+)

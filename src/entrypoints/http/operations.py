@@ -1,0 +1,25 @@
+"""For operators: where the read database stands. Switched by `http.operations`."""
+
+from dataclasses import dataclass
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from application.mediator import QueryDispatcher
+from application.query_side.queries import GetReadDbStatus
+from entrypoints.http.answers import REVALIDATE, json_answer
+from entrypoints.http.query_params import read_query
+from entrypoints.http.routes import HttpRequest, reading
+from entrypoints.http.views import read_db_view
+
+
+@dataclass(frozen=True, slots=True)
+class OperationEndpoints:
+    queries: QueryDispatcher
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [reading("/api/v1/read-db")(self.read_db)]
+
+    async def read_db(self, request: HttpRequest) -> ASGIApp:
+        read_query(request.scope, ())
+        return json_answer(200, read_db_view(await self.queries.ask(GetReadDbStatus())), [REVALIDATE])

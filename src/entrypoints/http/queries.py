@@ -1,0 +1,167 @@
+"""The queries: read the request, ask, answer with rows and what makes them cacheable."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from application.errors import MalformedRequest
+from application.mediator import QueryDispatcher
+from application.ports.post_views import CommentKeyset, PostFilter, PostKey
+from application.query_side.queries import GetPost, GetPostAsOf, ListComments, ListPosts, PostAnswer
+from domain.ids import CommentId, PostId
+from entrypoints.http.answers import REVALIDATE, Answer, etag, json_answer
+from entrypoints.http.conditional import has_version
+from entrypoints.http.cursors import decode_cursor, encode_cursor
+from entrypoints.http.errors import InvalidFields
+from entrypoints.http.exchange import Exchange, exchange_of
+from entrypoints.http.instants import parse_instant
+from entrypoints.http.paths import POSTS, post_id_segment
+from entrypoints.http.query_params import MAX_NUMBER, Parameter, flag, read_query, whole_number
+from entrypoints.http.routes import HttpRequest, reading
+from entrypoints.http.schemas import CommentPage, PostPage
+from entrypoints.http.views import comment_view, post_summary, post_view
+
+DEFAULT_LIMIT = 20
+
+_NUMBER = re.compile(rb"[0-9]{1,18}")
+
+
+def _text(text: str) -> str:
+    if not text or "\x00" in text:
+        raise ValueError("takes a text, without NUL characters")
+    return text
+
+
+LIMIT = whole_number("limit", 1, 100, "How many at most.", default=DEFAULT_LIMIT)
+CURSOR = Parameter(
+    name="cursor",
+    parse=_text,
+    schema={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+    description="`nextCursor` of the page before.",
+)
+LIST_PARAMETERS = (
+    Parameter(
+        name="author",
+        parse=_text,
+        schema={"type": "string", "minLength": 1, "pattern": "^[^\\u0000]*$", "examples": ["ann"]},
+        description="Only posts of this author; upper and lower case do not matter.",
+    ),
+    flag("hasComments", "Only posts with comments (true) or without (false)."),
+    whole_number("minLikes", 0, 2**31 - 1, "Only posts with at least so many likes."),
+    LIMIT,
+    CURSOR,
+)
+COMMENT_PARAMETERS = (LIMIT, CURSOR)
+AS_OF_PARAMETERS = (
+    whole_number("version", 1, MAX_NUMBER, "The post as it was at this version. Not together with `at`."),
+    Parameter(
+        name="at",
+        parse=parse_instant,
+        schema={"type": "string", "format": "date-time"},
+        description="The post as it was at this time. Not together with `version`.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEndpoints:
+    queries: QueryDispatcher
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [
+            reading(POSTS)(self.list_posts),
+            reading(POSTS + "/{id:str}")(self.get_post),
+            reading(POSTS + "/{id:str}/comments")(self.list_comments),
+        ]
+
+    async def list_posts(self, request: HttpRequest) -> ASGIApp:
+        asked = read_query(request.scope, LIST_PARAMETERS)
+        wanted = PostFilter(
+            author=asked.get("author"), has_comments=asked.get("hasComments"), min_likes=asked.get("minLikes")
+        )
+        this_list = ("posts", wanted.author, wanted.has_comments, wanted.min_likes)
+        page = await self.queries.ask(
+            ListPosts(
+                wanted=wanted,
+                limit=asked.get("limit", DEFAULT_LIMIT),
+                after=_post_key(asked.get("cursor"), this_list),
+                min_position=min_position(exchange_of(request.scope)),
+            )
+        )
+        cursor = encode_cursor(this_list, page.next.date_posted, page.next.post_id) if page.next else None
+        content = PostPage(posts=[post_summary(row) for row in page.posts], next_cursor=cursor)
+        parked = [(b"postlog-parked", b"%d" % page.parked)] if page.parked else []
+        return json_answer(200, content, [REVALIDATE, *parked])
+
+    async def get_post(self, request: HttpRequest) -> ASGIApp:
+        post_id = post_id_segment(request.scope)
+        exchange = exchange_of(request.scope)
+        newer_than = min_position(exchange)  # as it was, a post is read from the log, which is never behind
+        asked = read_query(request.scope, AS_OF_PARAMETERS)
+        if asked:
+            found = await self.queries.ask(_as_of(post_id, asked))
+        else:
+            found = await self.queries.ask(GetPost(post_id=post_id, min_position=newer_than))
+        return _post_answer(found, exchange)
+
+    async def list_comments(self, request: HttpRequest) -> ASGIApp:
+        post_id = post_id_segment(request.scope)
+        asked = read_query(request.scope, COMMENT_PARAMETERS)
+        this_list = ("comments", post_id)
+        page = await self.queries.ask(
+            ListComments(
+                post_id=post_id,
+                limit=asked.get("limit", DEFAULT_LIMIT),
+                after=_comment_keyset(asked.get("cursor"), this_list),
+                min_position=min_position(exchange_of(request.scope)),
+            )
+        )
+        cursor = encode_cursor(this_list, page.next.comment_date, page.next.comment_id) if page.next else None
+        content = CommentPage(comments=[comment_view(row) for row in page.comments], next_cursor=cursor)
+        return json_answer(200, content, [REVALIDATE])
+
+
+def min_position(exchange: Exchange) -> int | None:
+    """What Postlog-Min-Position asks for. Raises `MalformedRequest`."""
+    given = exchange.headers.get(b"postlog-min-position")
+    if given is None:
+        return None
+    if _NUMBER.fullmatch(given) is None:
+        raise MalformedRequest(
+            "Postlog-Min-Position takes a whole number: the `position` that a command answered with.",
+            path="Postlog-Min-Position",
+        )
+    return int(given)
+
+
+def _as_of(post_id: PostId, asked: dict[str, Any]) -> GetPostAsOf:
+    if len(asked) > 1:
+        raise InvalidFields(
+            "Ask for a version or for a time, not for both.",
+            [(name, "can't be given together with the other") for name in asked],
+        )
+    return GetPostAsOf(post_id=post_id, version=asked.get("version"), at=asked.get("at"))
+
+
+def _post_answer(found: PostAnswer, exchange: Exchange) -> Answer:
+    validators = [etag(found.post.version), REVALIDATE]
+    if has_version(exchange, found.post.version):
+        return Answer(304, validators)
+    return json_answer(200, post_view(found), validators)
+
+
+def _post_key(cursor: str | None, of: tuple[object, ...]) -> PostKey | None:
+    if cursor is None:
+        return None
+    date, row_id = decode_cursor(cursor, of)
+    return PostKey(date, PostId(row_id))
+
+
+def _comment_keyset(cursor: str | None, of: tuple[object, ...]) -> CommentKeyset | None:
+    if cursor is None:
+        return None
+    date, row_id = decode_cursor(cursor, of)
+    return CommentKeyset(date, CommentId(row_id))

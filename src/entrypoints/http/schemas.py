@@ -1,0 +1,171 @@
+"""The JSON that comes in and goes out. Decoded into these, encoded from these, documented by these.
+
+Lengths and blanks of texts are rules of the domain (422); here only the shape counts (400). `x-limit` names the limit
+that the OpenAPI document tells.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+
+def _text(limit: str, description: str, example: str) -> Meta:
+    return Meta(description=description, examples=[example], extra_json_schema={"x-limit": limit})
+
+
+AuthorName = Annotated[str, _text("name", "Who writes the post; believed as it is given.", "ann")]
+UserName = Annotated[str, _text("name", "Who does this; believed as it is given.", "ben")]
+MessageText = Annotated[str, _text("message", "The text of the post.", "Hello, world")]
+CommentText = Annotated[str, _text("comment", "The text of the comment.", "Well said")]
+
+Uuid = Annotated[str, Meta(examples=["0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d"], extra_json_schema={"format": "uuid"})]
+Instant = Annotated[
+    str,
+    Meta(
+        description="RFC 3339, UTC, milliseconds.",
+        examples=["2026-11-23T15:46:58.123Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+Version = Annotated[int, Meta(ge=1, description="How many events the post has had.", examples=[1])]
+Count = Annotated[int, Meta(ge=0)]
+Position = Annotated[
+    int, Meta(ge=0, description="A place in the log; ask for rows at least that new with Postlog-Min-Position.")
+]
+
+
+class _Body(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """What callers send."""
+
+
+class _Content(Struct, frozen=True, rename="camel", kw_only=True):
+    """What callers get."""
+
+
+class NewPost(_Body, frozen=True):
+    author: AuthorName
+    message: MessageText
+
+
+class NewMessage(_Body, frozen=True):
+    message: MessageText
+    username: UserName
+
+
+class NewLike(_Body, frozen=True):
+    username: Annotated[UserName | None, Meta(description="Left out or null: an anonymous like.")] = None
+
+
+class NewComment(_Body, frozen=True):
+    comment: CommentText
+    username: UserName
+
+
+class EditedComment(_Body, frozen=True):
+    comment: CommentText
+    username: UserName
+
+
+class Done(_Content, frozen=True):
+    """What a command led to."""
+
+    id: Uuid
+    version: Version
+    position: Position
+
+
+class CommentDone(_Content, frozen=True):
+    """What a command led to, and the id of the new comment."""
+
+    id: Uuid
+    comment_id: Uuid
+    version: Version
+    position: Position
+
+
+class Comment(_Content, frozen=True):
+    comment_id: Uuid
+    username: str
+    comment: str
+    comment_date: Annotated[Instant, Meta(description="When it was first written.")]
+    edited: bool
+
+
+class PostSummary(_Content, frozen=True):
+    post_id: Uuid
+    author: str
+    date_posted: Instant
+    message: str
+    likes: Count
+    version: Version
+    comments_count: Count
+
+
+class Post(_Content, frozen=True):
+    post_id: Uuid
+    author: str
+    date_posted: Instant
+    message: str
+    likes: Count
+    version: Version
+    comments_count: Count
+    comments: Annotated[list[Comment], Meta(description="The newest 100, newest first.", max_length=100)]
+
+
+class PostPage(_Content, frozen=True):
+    posts: Annotated[list[PostSummary], Meta(description="Newest first.")]
+    next_cursor: Annotated[str | None, Meta(description="The value of `cursor` for the next page; null at the end.")]
+
+
+class CommentPage(_Content, frozen=True):
+    comments: Annotated[list[Comment], Meta(description="Newest first.")]
+    next_cursor: Annotated[str | None, Meta(description="The value of `cursor` for the next page; null at the end.")]
+
+
+class Event(_Content, frozen=True):
+    """Something that happened to a post: in today's shape, and what it was stored as."""
+
+    type: Annotated[str, Meta(examples=["PostCreated"])]
+    schema_version: Annotated[int, Meta(ge=1)]
+    stored_type: Annotated[str, Meta(examples=["PostCreated"])]
+    stored_schema_version: Annotated[int, Meta(ge=1)]
+    version: Annotated[int, Meta(ge=1, description="Of the stored event; several share it after a split.")]
+    position: Position
+    recorded_at: Instant
+    actor: Annotated[str | None, Meta(description="Who did it; null when nobody was named.")]
+    data: dict[str, Any]
+
+
+class EventPage(_Content, frozen=True):
+    events: Annotated[list[Event], Meta(description="Oldest first.")]
+    next_after: Annotated[int | None, Meta(description="The value of `after` for the next page; null at the end.")]
+
+
+class Partition(_Content, frozen=True):
+    partition: Count
+    position: Position
+    lag: Count
+
+
+class ReadDb(_Content, frozen=True):
+    adapter: Annotated[str, Meta(examples=["sqlite"])]
+    generation: Annotated[Count, Meta(description="Which complete build of the rows is live.")]
+    position: Position
+    lag: Annotated[Count, Meta(description="Commits of the log that the rows are behind.")]
+    parked: Annotated[Count, Meta(description="Posts that wait for an event that could not be projected.")]
+    partitions: list[Partition]
+
+
+class Live(_Content, frozen=True):
+    status: Annotated[str, Meta(examples=["live"])]
+
+
+class Check(_Content, frozen=True):
+    name: Annotated[str, Meta(examples=["event_store"])]
+    ok: bool
+    detail: str
+
+
+class Ready(_Content, frozen=True):
+    status: Annotated[str, Meta(examples=["ready"])]
+    checks: list[Check]

@@ -1,0 +1,144 @@
+"""Serves an application with granian, in this process and on this loop, until it is told to stop."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+from litestar import Litestar
+
+from application.errors import CannotOpen
+from entrypoints.http.app import ACTIVITY
+from entrypoints.http.exchange import Activity
+
+BACKLOG = 2_048
+"""Connections that may wait to be accepted, and requests that may be under way."""
+
+FINISH_SECONDS = 10.0
+"""How long requests under way may take when the service stops; what is decided by then has been answered."""
+
+IDLE_SECONDS = 0.3
+"""How long connections may take to end on which nobody waits for an answer."""
+
+logger = logging.getLogger(__name__)
+
+
+async def serve(
+    app: Litestar, host: str, port: int, stopping: asyncio.Event, on_listening: Callable[[str], None]
+) -> None:
+    """Until `stopping` is set; then no new connection is accepted, and requests under way are finished. `on_listening`
+    is handed the address (`http://127.0.0.1:8000`) when connections are accepted; port 0 takes a free one. Raises
+    `CannotOpen` when it can't listen there."""
+    listener = _listen(host, port)
+    address = _address(listener)
+    server = _EmbeddedServer(app, listener)
+    stop: Callable[[], None] = server.stop
+    serving = asyncio.create_task(server.serve(), name="granian")
+    asked = asyncio.create_task(stopping.wait(), name="stopping")
+    try:
+        on_listening(address)
+        await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+            return
+        activity: Activity = app.state[ACTIVITY]
+        await _streams_ended(activity)
+        stop()
+        await _finished(serving, activity)
+    finally:
+        stop()
+        asked.cancel()
+        serving.cancel()
+        await asyncio.gather(serving, asked, return_exceptions=True)
+
+
+class _EmbeddedServer(Server):
+    """Takes a socket that listens already. granian's own would be opened with SO_REUSEPORT, so that a second service
+    on the same port would quietly get half of the connections instead of an error."""
+
+    def __init__(self, app: Litestar, listener: socket.socket) -> None:
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.auto,
+            websockets=False,
+            backlog=BACKLOG,
+            log_level=LogLevels.error,
+            log_dictconfig=_logging(),
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        holder: Any = SocketHolder
+        self._shd = holder(self._listener.detach(), False, BACKLOG)
+
+
+def _logging() -> dict[str, Any]:
+    """In place of granian's own set-up, which would write to stdout and take the handlers of others away."""
+    return {"incremental": True, "handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}}
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotOpen(f"http.host: {host} is no address of this machine: {error}.", path="http.host") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise _cannot_listen(host, port, error) from error
+    return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotOpen:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return CannotOpen(
+                f"http.port: port {port} of {host} is in use by another program; stop it, or choose another port.",
+                path="http.port",
+            )
+        case errno.EACCES:
+            return CannotOpen(
+                f"http.port: port {port} is not free to take for this user; choose one above 1023.", path="http.port"
+            )
+        case _:
+            return CannotOpen(f"http.host: {host} is no address of this machine: {error.strerror}.", path="http.host")
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _streams_ended(activity: Activity) -> None:
+    """Open event streams end by themselves when the service stops; granian would cut them off. One whose reader does
+    not read can't end, and is not waited for."""
+    if activity.streams:
+        await asyncio.wait(activity.streams, timeout=IDLE_SECONDS)
+
+
+async def _finished(serving: asyncio.Task[None], activity: Activity) -> None:
+    """granian ends when its connections have. Some never do: of callers that sent half a request, or that don't read.
+    When nothing is being worked on any more, those are left behind."""
+    deadline = asyncio.get_running_loop().time() + FINISH_SECONDS
+    while not serving.done():
+        working = activity.working
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            logger.warning("%d requests were not answered within %g s", working, FINISH_SECONDS)
+            return
+        done, _ = await asyncio.wait((serving,), timeout=min(IDLE_SECONDS, left))
+        if not done and not working and not activity.working:
+            return

@@ -1,0 +1,40 @@
+"""What the HTTP entrypoint is given by the composition root."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from application.mediator import CommandDispatcher, QueryDispatcher
+from application.ports.clock import Clock
+from application.ports.ids import Ids
+from application.ports.metrics import Metrics
+from application.ports.probes import Probe
+from domain.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpServices:
+    """`commands` or `queries` is None when this process does not serve that side; its paths are then unknown.
+
+    `metrics_text` gives what `/metrics` answers, and its content type. `limits` are only told to readers of the OpenAPI
+    document; the domain applies them. `stopping` is set when the process is asked to end: open event streams end at
+    once, readiness turns red. `operations` switches `/api/v1/read-db`, which needs `queries`.
+
+    An open event stream looks for new events every `poll_seconds`, and says after `heartbeat_seconds` of silence that
+    it is alive. A probe that takes longer than `probe_seconds` counts as failed.
+    """
+
+    commands: CommandDispatcher | None
+    queries: QueryDispatcher | None
+    clock: Clock
+    ids: Ids
+    limits: Limits
+    metrics: Metrics
+    metrics_text: Callable[[], tuple[bytes, str]]
+    probes: Sequence[Probe]
+    stopping: asyncio.Event
+    operations: bool
+    max_body_bytes: int
+    poll_seconds: float = 0.25
+    heartbeat_seconds: float = 15.0
+    probe_seconds: float = 2.0

@@ -1,0 +1,31 @@
+"""Texts that may hold a password: they show themselves masked, and only `reveal()` gives them away."""
+
+import re
+from dataclasses import dataclass
+
+MASK = "***"
+_USER_INFO = re.compile(r"(?<=://)([^:/?#@\s]*):\S*@")
+_QUERY_VALUE = re.compile(
+    r"([?&;][^=&;\s]*(?:pass|pwd|secret|token|odbc_connect|properties)[^=&;\s]*=)[^&;\s]+", re.IGNORECASE
+)
+
+
+def mask(text: str) -> str:
+    """The text with every password of a URL in it replaced by `***`, in the user part and in the query."""
+    return _QUERY_VALUE.sub(rf"\1{MASK}", _USER_INFO.sub(rf"\1:{MASK}@", text))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """`str()` and `repr()` are masked: a URL without its passwords, anything else as `***`."""
+
+    text: str
+
+    def reveal(self) -> str:
+        return self.text
+
+    def __str__(self) -> str:
+        return mask(self.text) if "://" in self.text else MASK
+
+    def __repr__(self) -> str:
+        return f"Secret({str(self)!r})"

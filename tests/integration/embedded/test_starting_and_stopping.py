@@ -1,0 +1,101 @@
+"""Starting and stopping `postlog run`, and what it says when it can't."""
+
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from running import Running, embedded, postlog, ticks
+
+
+def test_a_first_command_is_answered_and_read_back(tmp_path: Path):
+    with embedded(tmp_path) as (_, address):
+        created = httpx.post(f"{address}/api/v1/posts", json={"author": "Ann", "message": "Hello"})
+        found = httpx.get(
+            f"{address}/api/v1/posts/{created.json()['id']}",
+            headers={"Postlog-Min-Position": str(created.json()["position"])},
+        )
+        docs = httpx.get(f"{address}/docs")
+
+    assert (created.status_code, found.status_code, docs.status_code) == (201, 200, 200)
+    assert found.json()["message"] == "Hello"
+    assert sorted(path.name for path in tmp_path.glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_open_event_stream_does_not_hold_up_the_stop(tmp_path: Path, number: signal.Signals):
+    with embedded(tmp_path) as (running, address):
+        post_id = httpx.post(f"{address}/api/v1/posts", json={"author": "Ann", "message": "Hello"}).json()["id"]
+        seen: list[str] = []
+        reader = threading.Thread(target=read_stream, args=(f"{address}/api/v1/posts/{post_id}/events", seen))
+        reader.start()
+        for _ in ticks(10, running.printed):
+            if any("PostCreated" in line for line in seen):
+                break
+        status = running.signal(number, deadline=5)
+        reader.join(5)
+
+    assert status == 0, running.printed
+    assert not reader.is_alive()
+
+
+def read_stream(url: str, seen: list[str]) -> None:
+    try:
+        with httpx.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=30) as stream:
+            seen.extend(stream.iter_lines())
+    except httpx.TransportError:
+        return
+
+
+def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = postlog("run", env={"POSTLOG_DATA": str(tmp_path), "PORT": str(taken.getsockname()[1])})
+
+    assert result.returncode == 2
+    assert "http.port" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path):
+    blocked = tmp_path / "a file, not a folder"
+    blocked.write_text("")
+    result = postlog("run", env={"POSTLOG_DATA": str(blocked / "data"), "PORT": "0"})
+
+    assert result.returncode == 2
+    assert "event_store.sqlite.path" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_broken_settings_file_names_every_fault_with_its_path(tmp_path: Path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("http: {prot: 80, port: many}\nread_db: {adapter: oracle}\n")
+    result = postlog("run", "--config", str(broken), env={"POSTLOG_DATA": str(tmp_path)})
+
+    assert result.returncode == 2
+    for path in ("http.prot", "http.port", "read_db.adapter"):
+        assert path in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_commands_and_queries_are_served_apart_on_one_folder(tmp_path: Path):
+    env = {"POSTLOG_DATA": str(tmp_path), "PORT": "0", "POSTLOG__WORKER__PORT": "0"}
+    with (
+        Running(tmp_path, "serve", "command", env=env) as command,
+        Running(tmp_path, "project", env=env) as projector,
+        Running(tmp_path, "serve", "query", env=env) as query,
+    ):
+        projector.address()
+        created = httpx.post(f"{command.address()}/api/v1/posts", json={"author": "Ann", "message": "Hello"}).json()
+        found = httpx.get(
+            f"{query.address()}/api/v1/posts/{created['id']}",
+            headers={"Postlog-Min-Position": str(created["position"])},
+        )
+        not_served = httpx.get(f"{command.address()}/api/v1/posts/{created['id']}")
+
+    assert found.status_code == 200, found.text
+    assert not_served.status_code in (404, 405)

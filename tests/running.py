@@ -1,0 +1,105 @@
+"""Postlog's own processes, as a person starts them: the real command, on loopback, its data in a test's folder."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+POSTLOG = Path(sys.executable).with_name("postlog")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+
+
+def environment(changes: Mapping[str, str] = {}) -> dict[str, str]:
+    """This process's, without any setting of Postlog's, and with these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTLOG") and name != "PORT"}
+    return kept | {"NO_COLOR": "1"} | changes
+
+
+def postlog(*arguments: str, env: Mapping[str, str] = {}, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a verb to its end."""
+    return subprocess.run(
+        [POSTLOG, *arguments], env=environment(env), capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+class Running:
+    """A verb that runs until it is stopped. What it prints goes to `output`, stdout and stderr together."""
+
+    def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] = {}) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.output = folder / f"{'-'.join(arguments[:2]).replace('/', '_')}-{time.monotonic_ns()}.log"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [POSTLOG, *arguments],
+                env=environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.kill()
+
+    @property
+    def printed(self) -> str:
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def address(self, deadline: float = 20) -> str:
+        """The first address that it prints, once it is ready for requests."""
+        for _ in ticks(deadline, f"no address in:\n{self.printed}"):
+            found = _ADDRESS.search(self.printed)
+            if found and _is_live(found.group()):
+                return found.group()
+            if self.process.poll() is not None:
+                raise AssertionError(f"it ended with status {self.process.returncode}:\n{self.printed}")
+        raise AssertionError
+
+    def signal(self, number: signal.Signals, deadline: float = 10) -> int:
+        """Send a signal and answer the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(deadline)
+
+    def kill(self) -> None:
+        """kill -9, the whole process group."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+def ticks(deadline: float, otherwise: str) -> Iterator[None]:
+    """Tries, a moment apart, until `deadline` seconds have passed; then the test fails with `otherwise`."""
+    until = time.monotonic() + deadline
+    while time.monotonic() < until:
+        yield
+        time.sleep(0.02)
+    raise AssertionError(otherwise)
+
+
+def _is_live(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health/live", timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def embedded(folder: Path, **env: str) -> Iterator[tuple[Running, str]]:
+    """`postlog run` on the embedded default, with its data in `folder`; and its address."""
+    settings = {"POSTLOG_DATA": str(folder), "PORT": "0"} | env
+    with Running(folder, "run", env=settings) as running:
+        yield running, running.address()

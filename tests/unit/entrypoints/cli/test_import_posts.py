@@ -1,0 +1,128 @@
+"""`postlog import` and `postlog events show`, on a log in a file."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrypoints.cli import main
+
+GOOD = {"externalId": "t3_1", "author": "ann", "message": "Hello", "datePosted": "2020-01-02T03:04:05Z", "likes": 2}
+
+
+def lines_of(*posts: dict[str, Any] | str) -> bytes:
+    return "".join(f"{post if isinstance(post, str) else json.dumps(post)}\n" for post in posts).encode()
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    file = tmp_path / "posts.ndjson"
+    file.write_bytes(lines_of(GOOD, GOOD | {"externalId": "t3_2", "likes": 0}))
+    return file
+
+
+def ran(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main.run(arguments)
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_posts_are_imported_once(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = ran(capsys, "import", str(posts))
+    again = ran(capsys, "import", str(posts))
+    assert first == (0, "2 lines: 2 posts imported (4 events), 0 were there before, 0 lines are bad.\n", "")
+    assert again == (0, "2 lines: 0 posts imported (0 events), 2 were there before, 0 lines are bad.\n", "")
+
+
+def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
+    posts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posts.write_bytes(lines_of("nonsense", GOOD, "", GOOD | {"externalId": "x", "author": " "}, "7"))
+    status, out, err = ran(capsys, "import", str(posts), "--json")
+    assert status == 1
+    assert json.loads(out) == {"lines": 4, "imported": 1, "present": 0, "bad": 3, "events": 3}
+    assert sorted(err.splitlines()) == [
+        "line 1: it is not JSON: Expecting value at column 1",
+        "line 4: author is blank; it needs at least one visible character.",
+        "line 5: it is not a JSON object",
+    ]
+
+
+def test_lines_can_come_from_stdin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(lines_of(GOOD))
+    with os.fdopen(reading, "rb") as pipe:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
+        status, out, _ = ran(capsys, "import", "-")
+    assert (status, out.partition(":")[0]) == (0, "1 lines")
+
+
+def test_a_file_that_is_not_there_makes_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert ran(capsys, "import", "gone") == (2, "", "Error: gone: No such file or directory.\n")
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_log_that_can_not_be_opened_is_named_by_its_setting(
+    posts: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "var").write_text("in the way", encoding="utf-8")
+    status, out, err = ran(capsys, "import", str(posts))
+    assert (status, out) == (2, "")
+    assert "event_store.sqlite.path" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_log_in_memory_is_refused(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    memory = [f"--set={part}.adapter=memory" for part in ("event_store", "read_db")]
+    status, _, err = ran(capsys, "import", str(posts), *memory)
+    assert status == 2
+    assert "event_store.adapter is memory, which lives and dies with one `postlog run`" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_import_says_how_far_it_came_and_ends_with_130(tmp_path: Path, number: signal.Signals) -> None:
+    """What it said is in the log; the rest comes when it is run again."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.cli.main", "import", "-", "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdin is not None
+        process.stdin.write(lines_of(*(GOOD | {"externalId": str(n)} for n in range(200))))
+        process.stdin.flush()
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "var/log.sqlite-wal").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        process.stdin.close()
+        status = process.wait(10)
+        assert process.stdout is not None
+        counts = json.loads(process.stdout.read())
+    assert status == 130
+    assert counts["imported"] == counts["lines"]
+    assert counts["lines"] < 200
+
+
+def test_the_events_of_a_post_are_shown(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "import", str(posts))
+    post_id = "0" * 32
+    status, out, err = ran(capsys, "events", "show", post_id)
+    assert (status, out) == (2, "")
+    assert err == "Error: There is no post 00000000-0000-0000-0000-000000000000, or it was removed.\n"
+
+
+def test_looking_at_events_makes_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, _, err = ran(capsys, "events", "show", "0" * 32)
+    assert status == 2
+    assert "event_store.sqlite.path is var/log.sqlite, where nothing is" in err
+    assert not (tmp_path / "var").exists()

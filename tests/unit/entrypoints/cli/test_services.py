@@ -1,0 +1,135 @@
+"""`postlog run`, `serve` and `project` as processes: what they print, when they end, and with which status."""
+
+import asyncio
+import gc
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrypoints.cli import main
+from entrypoints.composition import services
+from entrypoints.composition.container import container_for
+from entrypoints.composition.lifetime import Lifetime
+from entrypoints.settings.loading import load_settings
+
+POSTLOG = (sys.executable, "-m", "entrypoints.cli.main")
+MEMORY = ("--set=event_store.adapter=memory", "--set=bus.adapter=memory", "--set=read_db.adapter=memory")
+HELLO = {"author": "ann", "message": "Hello"}
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, and the address that it prints on stdout. It is stopped by SIGTERM, and must end with status 0."""
+    process = subprocess.Popen([*POSTLOG, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            address = re.search(r"http://127\.0\.0\.1:\d+", line)
+            assert address is not None, (line, process.stderr and process.stderr.read())
+            yield process, address.group()
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
+
+
+def test_everything_in_memory_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with running("run", "--port", "0", *MEMORY) as (_, address):
+        created = httpx.post(f"{address}/api/v1/posts", json=HELLO)
+        newest = {"Postlog-Min-Position": str(created.json()["position"])}
+        found = httpx.get(f"{address}{created.headers['location']}", headers=newest)
+    assert (created.status_code, found.status_code, found.json()["message"]) == (201, 200, "Hello")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_projector_answers_for_its_health_and_nothing_else() -> None:
+    with running("project", "--port", "0") as (_, address):
+        ready = httpx.get(f"{address}/health/ready")
+        metrics = httpx.get(f"{address}/metrics").text
+        posts = httpx.get(f"{address}/api/v1/posts")
+    assert ready.json()["status"] == "ready"
+    assert "postlog_process_cpu_seconds_total" in metrics
+    assert posts.status_code == 404
+
+
+def test_rows_of_another_log_end_the_service_with_one_sentence() -> None:
+    """It does not go on serving commands while nothing is projected any more."""
+
+    async def claim_for_another_log() -> None:
+        async with Lifetime(container_for(load_settings(environ=os.environ).settings)) as lifetime:
+            store = (await lifetime.open_read_db()).projection_store
+            await store.claim(1, "0198c0de-0000-7000-8000-00000000000b", 1)
+
+    asyncio.run(claim_for_another_log())
+    result = subprocess.run([*POSTLOG, "run", "--port", "0"], capture_output=True, text=True, timeout=30, check=False)
+    assert result.returncode == 2
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("Error: The read database was filled from log 0198c0de-0000-7000-8000-00000000000b")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_starts_is_a_clean_end(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the service listens for signals itself."""
+
+    async def starting(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(services, "run_service", starting)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        try:
+            status = main.run(["run"])
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else -1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        gc.enable()
+    assert status == 0
+
+
+@pytest.mark.parametrize(
+    "verb", [["serve", "command"], ["serve", "query"], ["project"], ["relay"], ["init"], ["doctor"]]
+)
+def test_memory_is_refused_where_another_process_could_not_see_it(
+    verb: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([*verb, *MEMORY]) == 2
+    printed = capsys.readouterr()
+    assert f"is memory, which lives and dies with one `postlog run`; `postlog {' '.join(verb)}` needs" in (
+        printed.err + printed.out
+    )
+
+
+def test_a_relay_needs_a_bus(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["relay"]) == 2
+    assert "bus.adapter is log: projectors follow the log itself, and need no relay" in capsys.readouterr().err
+
+
+def test_a_side_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["serve"]) == 2
+    assert "Error: Missing argument" in capsys.readouterr().err
+    assert main.run(["serve", "both"]) == 2
+    assert "'both' is not one of 'command', 'query'" in capsys.readouterr().err
+
+
+def test_another_read_database_can_be_projected(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["project", "--read-db", "oracle"]) == 2
+    assert "read_db.adapter is 'oracle'; it must be one of sqlite, postgres" in capsys.readouterr().err
+
+
+def test_init_makes_what_is_missing_and_can_be_repeated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main.run(["init"]) == 0
+    assert main.run(["init"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Everything was there already."
+    assert sorted(path.name for path in (tmp_path / "var").glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]

@@ -1,0 +1,126 @@
+"""The container: everything can be built for every settings file, and nothing is imported that was not selected."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dependency_injector import providers
+
+from application.mediator import AlreadyRegistered
+from entrypoints.composition.container import container_for
+from entrypoints.composition.event_store import LogParts
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.tree import leaves
+
+ROOT = Path(__file__).parents[4]
+FILES = sorted((ROOT / "config").glob("*.yaml"))
+MEMORY = {f"POSTLOG__{part}__ADAPTER": "memory" for part in ("EVENT_STORE", "BUS", "READ_DB")}
+DRIVERS = ["confluent_kafka", "litestar", "psycopg", "pymongo", "pyodbc", "sqlalchemy"]
+
+
+def test_both_files_are_tried() -> None:
+    assert [file.name for file in FILES] == ["distributed.yaml", "embedded.yaml"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_provider_can_be_resolved_for_every_file(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No type checker looks into providers' arguments. Building does no input or output, so no server is needed."""
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(environ={}, config_file=str(file)).settings
+    container = container_for(settings)
+    absent = {name for name, provider in container.providers.items() if provider() is None}
+    assert absent == ({"bus", "relay"} if settings.bus.adapter == "log" else set())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "adapter"),
+    [(path, choice) for path in ("event_store", "bus", "read_db") for choice in leaves()[f"{path}.adapter"].choices],
+)
+def test_every_adapter_that_the_settings_offer_can_be_built(path: str, adapter: str) -> None:
+    environ = MEMORY if adapter == "memory" else {f"POSTLOG__{path.upper()}__ADAPTER": adapter}
+    container = container_for(load_settings(environ=environ).settings)
+    built = {"event_store": container.log, "bus": container.bus, "read_db": container.read_db}[path]()
+    assert (built is None) == (adapter == "log")
+
+
+async def test_what_is_built_once_is_shared() -> None:
+    container = container_for(load_settings(environ={}).settings)
+    assert container.log() is container.log()
+    assert container.command_dispatcher() is container.command_dispatcher()
+    assert container.metrics() is container.metrics()
+
+
+async def test_a_second_handler_for_one_command_is_an_error() -> None:
+    container = container_for(load_settings(environ={}).settings)
+    with pytest.raises(AlreadyRegistered, match="CreatePost has a handler already"):
+        container.commands().register_with(container.command_dispatcher())
+
+
+async def test_a_part_can_be_replaced() -> None:
+    container = container_for(load_settings(environ={}).settings)
+    other = container_for(load_settings(environ=MEMORY).settings).log()
+    container.log.override(providers.Object(other))
+    assert isinstance(container.log(), LogParts)
+    assert container.log() is other
+
+
+_LOADED = """
+import asyncio, json, sys
+from entrypoints.composition.container import container_for
+from entrypoints.composition.lifetime import Lifetime
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.tree import leaves
+
+async def main():
+    container = container_for(load_settings(environ=json.loads(sys.argv[1])).settings)
+    async with Lifetime(container) as lifetime:
+        await lifetime.open_log()
+        await lifetime.open_commands()
+        await lifetime.open_read_db()
+        if (bus := container.bus()) is not None:
+            await lifetime.open_publisher(bus)
+
+asyncio.run(main())
+loaded = {name.partition(".")[0] for name in sys.modules}
+print(json.dumps(sorted(loaded & set(sys.argv[2:]))))
+"""
+
+
+def loaded_with(environ: dict[str, str], folder: Path) -> list[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", _LOADED, json.dumps(environ), *DRIVERS],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+        cwd=folder,
+    )
+    found: list[str] = json.loads(result.stdout)
+    return found
+
+
+def test_the_embedded_profile_loads_no_driver_of_a_server(tmp_path: Path) -> None:
+    """Nor SQLAlchemy before rows are asked for, which takes longer than everything else."""
+    assert loaded_with({}, tmp_path) == []
+    assert sorted(path.name for path in (tmp_path / "var").glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
+
+
+def test_each_choice_loads_its_own_driver_only(tmp_path: Path) -> None:
+    """And opening asks no server: none is there."""
+    assert loaded_with({"POSTLOG__EVENT_STORE__ADAPTER": "mongo"}, tmp_path) == ["pymongo"]
+    assert loaded_with({"POSTLOG__BUS__ADAPTER": "kafka"}, tmp_path) == ["confluent_kafka"]
+    assert loaded_with({"POSTLOG__READ_DB__ADAPTER": "postgres"}, tmp_path) == ["sqlalchemy"]
+
+
+def test_each_read_database_has_a_consumer_group_of_its_own() -> None:
+    """Two in one group would be fed half each."""
+    for adapter in ("sqlite", "postgres"):
+        environ = {"POSTLOG__BUS__ADAPTER": "kafka", "POSTLOG__READ_DB__ADAPTER": adapter}
+        bus = container_for(load_settings(environ=environ).settings).bus()
+        assert bus is not None
+        assert bus.subscription._group_id == f"postlog-{adapter}"

@@ -1,0 +1,323 @@
+"""Stand-ins for what the HTTP entrypoint works with: dispatchers that answer what a test says, and a whole post
+service in dictionaries, on the real domain and the real projection.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from application.errors import IdempotencyKeyReused, VersionMismatch
+from application.mediator import CommandContext, CommandDispatcher, CommandResult, QueryDispatcher
+from application.ports.post_views import CommentKeyset, PostKey
+from application.ports.probes import Probe
+from application.projections import post as projection
+from application.query_side import queries as asked
+from application.rows import CommentRow, PostRow, PostStatus
+from domain.commands import (
+    AddComment,
+    CreatePost,
+    EditComment,
+    EditMessage,
+    LikePost,
+    PostCommand,
+    RemoveComment,
+    RemovePost,
+    UnlikePost,
+)
+from domain.errors import PostNotFound, PostRemovedAlready
+from domain.ids import CommentId, PostId
+from domain.limits import Limits
+from domain.post import INITIAL, PostState, RemovedPost, decide, evolve
+from entrypoints.http.services import HttpServices
+
+COMMANDS = (CreatePost, EditMessage, LikePost, UnlikePost, AddComment, EditComment, RemoveComment, RemovePost)
+QUERIES = (
+    asked.GetPost,
+    asked.ListPosts,
+    asked.ListComments,
+    asked.GetPostAsOf,
+    asked.ListEvents,
+    asked.GetReadDbStatus,
+)
+NOW = datetime(2026, 11, 23, 15, 46, 58, 123_000, UTC)
+POST = PostId("0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d")
+COMMENT = CommentId("0192f0c1-7a3e-7cc2-9d52-000000000001")
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.time = NOW
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class FakeIds:
+    """00000000-0000-7000-8000-000000000001, then …2, and so on."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def new(self) -> str:
+        self._count += 1
+        return f"00000000-0000-7000-8000-{self._count:012x}"
+
+
+class FakeMetrics:
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, dict[str, str]]] = []
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self.noted.append((name, labels))
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self.noted.append((name, labels))
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        self.noted.append((name, labels))
+
+
+@dataclass
+class Scripted:
+    """Dispatchers that keep what they were handed and answer what they are told to: `answer` itself, what it returns
+    when it is a function, or it is raised when it is an error."""
+
+    answer: Any = None
+    handed: list[Any] = field(default_factory=list)
+    contexts: list[CommandContext] = field(default_factory=list)
+
+    @property
+    def last(self) -> Any:
+        return self.handed[-1]
+
+    @property
+    def context(self) -> CommandContext:
+        return self.contexts[-1]
+
+    def commands(self) -> CommandDispatcher:
+        dispatcher = CommandDispatcher()
+        for command_type in COMMANDS:
+            dispatcher.register(command_type, self._command)
+        return dispatcher
+
+    def queries(self) -> QueryDispatcher:
+        dispatcher = QueryDispatcher()
+        for query_type in QUERIES:
+            dispatcher.register(query_type, self._query)
+        return dispatcher
+
+    async def _command(self, command: PostCommand, context: CommandContext) -> Any:
+        self.contexts.append(context)
+        return await self._query(command)
+
+    async def _query(self, request: Any) -> Any:
+        self.handed.append(request)
+        answer = self.answer(request) if callable(self.answer) else self.answer
+        if isinstance(answer, BaseException):
+            raise answer
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+
+@dataclass
+class _Stream:
+    state: PostState = INITIAL
+    row: PostRow | None = None
+    comments: dict[CommentId, CommentRow] = field(default_factory=dict)
+    events: list[asked.PastEvent] = field(default_factory=list)
+    history: list[tuple[PostRow | None, dict[CommentId, CommentRow]]] = field(default_factory=list)
+
+
+class PostService:
+    """Every command and query, in dictionaries. Rows are never behind."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._streams: dict[PostId, _Stream] = {}
+        self._spent: dict[str, tuple[str, CommandResult]] = {}
+        self._position = 0
+
+    def commands(self) -> CommandDispatcher:
+        dispatcher = CommandDispatcher()
+        for command_type in COMMANDS:
+            dispatcher.register(command_type, self._handle)
+        return dispatcher
+
+    def queries(self) -> QueryDispatcher:
+        dispatcher = QueryDispatcher()
+        handlers: Mapping[type, Callable[..., Any]] = {
+            asked.GetPost: self._get_post,
+            asked.ListPosts: self._list_posts,
+            asked.ListComments: self._list_comments,
+            asked.GetPostAsOf: self._get_post_as_of,
+            asked.ListEvents: self._list_events,
+            asked.GetReadDbStatus: self._read_db,
+        }
+        for query_type, handler in handlers.items():
+            dispatcher.register(query_type, handler)
+        return dispatcher
+
+    async def _handle(self, command: PostCommand, context: CommandContext) -> CommandResult:
+        key = context.idempotency_key
+        if key and key.key in self._spent:
+            digest, result = self._spent[key.key]
+            if digest != key.request_digest:
+                raise IdempotencyKeyReused("The key was spent by another request.", path="Idempotency-Key")
+            return result
+        stream = self._streams.get(command.post_id, _Stream())
+        version = len(stream.events)
+        if context.expected_version is not None and context.expected_version != version:
+            raise VersionMismatch(f"The post stands at version {version}.", current_version=version)
+        for event in decide(command, stream.state, self._limits):
+            self._append(command.post_id, stream, event)
+        comment_id = command.comment_id if isinstance(command, AddComment) else None
+        result = CommandResult(
+            post_id=command.post_id,
+            version=len(stream.events),
+            position=stream.events[-1].position,
+            comment_id=comment_id,
+        )
+        if key and len(stream.events) > version:
+            self._spent[key.key] = (key.request_digest, result)
+        return result
+
+    def _append(self, post_id: PostId, stream: _Stream, event: Any) -> None:
+        self._position += 1
+        self._streams[post_id] = stream
+        stream.state = evolve(stream.state, event)
+        comment_id = projection.touched_comment(event)
+        comment = stream.comments.get(comment_id) if comment_id else None
+        projected = projection.evolve(post_id, stream.row, comment, event)
+        row = projected.post
+        stream.row = row and row._replace(version=len(stream.events) + 1)
+        if comment_id:
+            stream.comments.pop(comment_id, None)
+        if projected.comment:
+            stream.comments[projected.comment.comment_id] = projected.comment
+        stream.events.append(_past(event, len(stream.events) + 1, self._position))
+        stream.history.append((stream.row, dict(stream.comments)))
+
+    def _live(self, post_id: PostId) -> _Stream:
+        stream = self._streams.get(post_id)
+        if stream is None or isinstance(stream.state, RemovedPost):
+            raise PostNotFound(f"There is no post {post_id}.", path="id")
+        return stream
+
+    async def _get_post(self, query: asked.GetPost) -> asked.PostAnswer:
+        stream = self._live(query.post_id)
+        assert stream.row is not None
+        return asked.PostAnswer(post=stream.row, comments=list(stream.comments.values())[::-1])
+
+    async def _get_post_as_of(self, query: asked.GetPostAsOf) -> asked.PostAnswer:
+        stream = self._streams.get(query.post_id, _Stream())
+        seen = len([e for e in stream.events if query.at is None or e.recorded_at <= query.at])
+        version = min(query.version or seen, len(stream.history))
+        row, comments = stream.history[version - 1] if version else (None, {})
+        if row is None or row.status is not PostStatus.LIVE:
+            raise PostNotFound(f"There is no post {query.post_id}.", path="id")
+        return asked.PostAnswer(post=row, comments=list(comments.values()))
+
+    async def _list_posts(self, query: asked.ListPosts) -> asked.PostsPage:
+        rows = [s.row for s in self._streams.values() if s.row and s.row.status is PostStatus.LIVE]
+        rows.sort(key=lambda row: (row.date_posted, row.post_id), reverse=True)
+        after = query.after
+        behind = [r for r in rows if after is None or (r.date_posted, r.post_id) < (after.date_posted, after.post_id)]
+        page = behind[: query.limit]
+        more = PostKey(page[-1].date_posted, page[-1].post_id) if len(behind) > query.limit else None
+        return asked.PostsPage(posts=page, next=more, parked=0)
+
+    async def _list_comments(self, query: asked.ListComments) -> asked.CommentsPage:
+        rows = sorted(self._live(query.post_id).comments.values(), key=lambda c: c.comment_id, reverse=True)
+        behind = [row for row in rows if query.after is None or row.comment_id < query.after.comment_id]
+        page = behind[: query.limit]
+        more = CommentKeyset(page[-1].comment_date, page[-1].comment_id) if len(behind) > query.limit else None
+        return asked.CommentsPage(comments=page, next=more)
+
+    async def _list_events(self, query: asked.ListEvents) -> asked.HistoryPage:
+        stream = self._streams.get(query.post_id)
+        if stream is None:
+            raise PostNotFound(f"There is no post {query.post_id}.", path="id")
+        behind = stream.events[query.after :]
+        page = behind[: query.limit]
+        return asked.HistoryPage(events=page, next_after=page[-1].version if len(behind) > query.limit else None)
+
+    async def _read_db(self, _: asked.GetReadDbStatus) -> asked.ReadDbStatus:
+        return read_db_status(position=self._position)
+
+
+def _past(event: Any, version: int, position: int) -> asked.PastEvent:
+    name = type(event).__name__
+    return past_event(type_=name, version=version, position=position)
+
+
+def past_event(
+    *, type_: str = "PostLiked", version: int = 1, position: int = 1, actor: str | None = "ann"
+) -> asked.PastEvent:
+    return asked.PastEvent(
+        type=type_,
+        schema_version=1,
+        stored_type=type_,
+        stored_schema_version=1,
+        version=version,
+        position=position,
+        recorded_at=NOW + timedelta(seconds=version),
+        actor=actor,
+        correlation_id=None,
+        data={"username": actor},
+    )
+
+
+def read_db_status(*, position: int = 7) -> asked.ReadDbStatus:
+    return asked.ReadDbStatus(
+        adapter="memory",
+        generation=1,
+        ready=True,
+        position=position,
+        lag=2,
+        parked=1,
+        partitions=[asked.PartitionStatus(partition=0, position=position, lag=2)],
+    )
+
+
+def post_row(**changes: Any) -> PostRow:
+    return PostRow(POST, PostStatus.LIVE, "ann", NOW, "Hello", 2, 1, 4)._replace(**changes)
+
+
+def comment_row(**changes: Any) -> CommentRow:
+    return CommentRow(POST, COMMENT, "ben", "Well said", NOW, False)._replace(**changes)
+
+
+def services(
+    *,
+    commands: CommandDispatcher | None = None,
+    queries: QueryDispatcher | None = None,
+    probes: tuple[Probe, ...] = (),
+    **changes: Any,
+) -> HttpServices:
+    return HttpServices(
+        commands=commands,
+        queries=queries,
+        clock=changes.pop("clock", FakeClock()),
+        ids=FakeIds(),
+        limits=Limits(name=50, message=1_000, comment=500),
+        metrics=changes.pop("metrics", FakeMetrics()),
+        metrics_text=lambda: (b"postlog_up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
+        probes=probes,
+        stopping=changes.pop("stopping", asyncio.Event()),
+        operations=changes.pop("operations", True),
+        max_body_bytes=changes.pop("max_body_bytes", 4_096),
+        **({"poll_seconds": 0.01} | changes),
+    )
+
+
+def done(version: int = 1, position: int = 1, comment_id: CommentId | None = None) -> CommandResult:
+    return CommandResult(post_id=POST, version=version, position=position, comment_id=comment_id)
+
+
+def removed() -> PostRemovedAlready:
+    return PostRemovedAlready("Post was removed.", path="id")

@@ -1,0 +1,129 @@
+"""A post's events as they happen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from litestar.response.sse import ServerSentEventMessage
+
+from application.errors import StoreUnavailable
+from application.query_side.queries import HistoryPage, ListEvents, PastEvent
+from domain.errors import PostNotFound
+from entrypoints.http.event_stream import follow
+from unit.entrypoints.http.conftest import Client
+from unit.entrypoints.http.fakes import POST, FakeClock, Scripted, past_event, services
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+def page(*events: PastEvent, more: bool = False) -> HistoryPage:
+    return HistoryPage(events=events, next_after=events[-1].version if more else None)
+
+
+def in_turn(*answers: object) -> Callable[[object], object]:
+    """These, then empty pages."""
+    left = list(answers)
+    return lambda _: left.pop(0) if left else page()
+
+
+async def followed(scripted: Scripted, first: HistoryPage, count: int, **changes: Any) -> list[ServerSentEventMessage]:
+    """The first messages of a stream that begins behind version 0."""
+    given = services(**changes)
+    messages = follow(scripted.queries(), given, POST, first, 0)
+    async with asyncio.timeout(5):
+        got = [await anext(messages) for _ in range(count)]
+    given.stopping.set()
+    async with asyncio.timeout(1):
+        assert [message async for message in messages] == []
+    return got
+
+
+async def test_first_comes_what_is_there_and_then_what_happens() -> None:
+    scripted = Scripted(in_turn(page(past_event(version=2)), page(), page(past_event(version=3))))
+    messages = await followed(scripted, page(past_event(version=1), more=True), 3)
+    assert [message.id for message in messages] == [1, 2, 3]
+    assert [query.after for query in scripted.handed[:4]] == [1, 2, 2, 3]
+
+
+async def test_the_data_is_that_of_the_list_of_events() -> None:
+    (message,) = await followed(Scripted(page()), page(past_event(version=1)), 1)
+    assert message.data == (
+        '{"type":"PostLiked","schemaVersion":1,"storedType":"PostLiked","storedSchemaVersion":1,"version":1,'
+        '"position":1,"recordedAt":"2026-11-23T15:46:59.123Z","actor":"ann","data":{"username":"ann"}}'
+    )
+
+
+async def test_only_the_last_event_of_a_version_has_its_id() -> None:
+    """Or a reader that was cut off between them would come back behind the version, and miss the rest of it."""
+    events = [past_event(version=version) for version in (1, 2, 2, 2, 3)]
+    messages = await followed(Scripted(page()), page(*events), 5)
+    assert [message.id for message in messages] == [1, None, None, 2, 3]
+
+
+async def test_a_silent_stream_says_that_it_is_alive() -> None:
+    clock = FakeClock()
+
+    def later(_: object) -> HistoryPage:
+        clock.seconds += 5
+        return page()
+
+    (message,) = await followed(Scripted(later), page(), 1, clock=clock, heartbeat_seconds=15)
+    assert (message.data, message.id, message.comment) == (None, None, "still here")
+
+
+async def test_a_store_that_goes_away_is_waited_for() -> None:
+    scripted = Scripted(in_turn(StoreUnavailable("away"), StoreUnavailable("away"), page(past_event(version=1))))
+    (message,) = await followed(scripted, page(), 1)
+    assert message.id == 1
+
+
+async def test_the_stream_ends_when_the_service_stops_though_it_would_wait_long() -> None:
+    stopping = asyncio.Event()
+    messages = follow(Scripted(page()).queries(), services(stopping=stopping, poll_seconds=60), POST, page(), 0)
+    ending = asyncio.create_task(_all(messages))
+    await asyncio.sleep(0)
+    stopping.set()
+    async with asyncio.timeout(1):
+        assert await ending == []
+
+
+async def _all(messages: AsyncIterator[ServerSentEventMessage]) -> list[ServerSentEventMessage]:
+    return [message async for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "after"),
+    [
+        ("", {}, 0),
+        ("?after=7", {}, 7),
+        ("?after=7", {"Last-Event-ID": "9"}, 9),
+        ("?after=7", {"Last-Event-ID": ""}, 7),
+    ],
+)
+async def test_a_reader_that_comes_back_goes_on_where_it_was(
+    client: Client, scripted: Scripted, query: str, headers: dict[str, str], after: int
+) -> None:
+    scripted.answer = PostNotFound("There is no such post.", path="id")
+    answer = await client.get(f"/api/v1/posts/{POST}/events{query}", headers=STREAM | headers)
+    assert scripted.last == ListEvents(post_id=POST, limit=500, after=after)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_a_last_event_id_that_is_no_version_is_400(client: Client) -> None:
+    answer = await client.get(f"/api/v1/posts/{POST}/events", headers=STREAM | {"Last-Event-ID": "x"})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "Last-Event-ID")
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/event-stream;q=1", "text/html, Text/Event-Stream"])
+async def test_a_stream_is_given_to_who_asks_for_one(client: Client, scripted: Scripted, accept: str) -> None:
+    scripted.answer = page()
+    answer = await client.head(f"/api/v1/posts/{POST}/events", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/*"])
+async def test_a_list_is_given_to_everybody_else(client: Client, scripted: Scripted, accept: str) -> None:
+    scripted.answer = page()
+    answer = await client.get(f"/api/v1/posts/{POST}/events", headers={"Accept": accept})
+    assert answer.json() == {"events": [], "nextAfter": None}

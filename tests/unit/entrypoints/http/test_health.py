@@ -1,0 +1,85 @@
+"""Alive, and ready."""
+
+import asyncio
+from dataclasses import dataclass
+
+from application.ports.probes import ProbeResult
+from unit.entrypoints.http.conftest import client_of
+from unit.entrypoints.http.fakes import services
+
+STORE = ProbeResult("event_store", ok=True, detail="SQLite answers.")
+READ_DB = ProbeResult("read_db", ok=False, detail="read_db.postgres.url: nothing answers there.")
+
+
+@dataclass
+class Says:
+    result: ProbeResult
+
+    async def probe(self) -> ProbeResult:
+        return self.result
+
+
+class Hangs:
+    async def probe(self) -> ProbeResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class Breaks:
+    async def probe(self) -> ProbeResult:
+        raise RuntimeError("postgresql://user:secret@db")
+
+
+async def test_a_process_is_alive_though_nothing_else_is() -> None:
+    async with client_of(services(probes=(Breaks(),))) as client:
+        answer = await client.get("/health/live")
+    assert (answer.status_code, answer.json()) == (200, {"status": "live"})
+
+
+async def test_a_process_is_ready_when_every_server_answers() -> None:
+    async with client_of(services(probes=(Says(STORE),))) as client:
+        answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert answer.json() == {
+        "status": "ready",
+        "checks": [{"name": "event_store", "ok": True, "detail": "SQLite answers."}],
+    }
+
+
+async def test_a_process_is_not_ready_when_one_server_does_not_answer() -> None:
+    async with client_of(services(probes=(Says(STORE), Says(READ_DB)))) as client:
+        answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["status"]) == (503, "1", "not-ready")
+    assert [check["ok"] for check in answer.json()["checks"]] == [True, False]
+
+
+async def test_a_check_that_hangs_or_breaks_counts_as_failed_and_tells_no_secret() -> None:
+    async with client_of(services(probes=(Hangs(), Breaks(), Says(STORE)), probe_seconds=0.05)) as client:
+        answer = await client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == [
+        {"name": "Hangs", "ok": False, "detail": "It did not answer within 0.05 s."},
+        {"name": "Breaks", "ok": False, "detail": "The check itself failed; the log tells why."},
+        {"name": "event_store", "ok": True, "detail": "SQLite answers."},
+    ]
+
+
+async def test_checks_run_side_by_side() -> None:
+    """Each waits for the other."""
+    met = asyncio.Barrier(2)
+
+    class Waits:
+        async def probe(self) -> ProbeResult:
+            await met.wait()
+            return STORE
+
+    async with client_of(services(probes=(Waits(), Waits()))) as client:
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_a_process_that_stops_is_not_ready() -> None:
+    stopping = asyncio.Event()
+    stopping.set()
+    async with client_of(services(stopping=stopping)) as client:
+        answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (503, "stopping")

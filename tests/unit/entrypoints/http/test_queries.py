@@ -1,0 +1,206 @@
+"""Each query of the HTTP table: what it is asked as, and what it answers."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from application.ports.post_views import CommentKeyset, PostFilter, PostKey
+from application.query_side.queries import (
+    CommentsPage,
+    GetPost,
+    GetPostAsOf,
+    GetReadDbStatus,
+    HistoryPage,
+    ListComments,
+    ListEvents,
+    ListPosts,
+    PostAnswer,
+    PostsPage,
+)
+from domain.limits import Limits
+from unit.entrypoints.http.conftest import Client, client_of
+from unit.entrypoints.http.fakes import (
+    COMMENT,
+    NOW,
+    POST,
+    PostService,
+    Scripted,
+    comment_row,
+    past_event,
+    post_row,
+    read_db_status,
+    services,
+)
+
+SUMMARY = {
+    "postId": POST,
+    "author": "ann",
+    "datePosted": "2026-11-23T15:46:58.123Z",
+    "message": "Hello",
+    "likes": 2,
+    "version": 4,
+    "commentsCount": 1,
+}
+COMMENT_JSON = {
+    "commentId": COMMENT,
+    "username": "ben",
+    "comment": "Well said",
+    "commentDate": "2026-11-23T15:46:58.123Z",
+    "edited": False,
+}
+
+
+def one_page(**changes: object) -> PostsPage:
+    return PostsPage(**({"posts": [post_row()], "next": None, "parked": 0} | changes))  # type: ignore[arg-type]
+
+
+async def test_posts_are_listed_in_pages(client: Client, scripted: Scripted) -> None:
+    scripted.answer = one_page()
+    answer = await client.get("/api/v1/posts")
+    assert answer.json() == {"posts": [SUMMARY], "nextCursor": None}
+    assert "postlog-parked" not in answer.headers
+    assert scripted.last == ListPosts(wanted=PostFilter(), limit=20)
+
+
+async def test_a_whole_second_has_three_digits_too(client: Client, scripted: Scripted) -> None:
+    scripted.answer = one_page(posts=[post_row(date_posted=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))])
+    answer = await client.get("/api/v1/posts")
+    assert answer.json()["posts"][0]["datePosted"] == "2026-01-02T03:04:05.000Z"
+
+
+async def test_filters_and_position_are_handed_on(client: Client, scripted: Scripted) -> None:
+    scripted.answer = one_page()
+    await client.get(
+        "/api/v1/posts?author=J%C3%B6rg+M&hasComments=false&minLikes=3&limit=100",
+        headers={"Postlog-Min-Position": "12"},
+    )
+    assert scripted.last == ListPosts(
+        wanted=PostFilter(author="Jörg M", has_comments=False, min_likes=3), limit=100, min_position=12
+    )
+
+
+async def test_a_cursor_leads_on_from_where_the_page_ended(client: Client, scripted: Scripted) -> None:
+    end = PostKey(NOW, POST)
+    scripted.answer = one_page(next=end)
+    cursor = (await client.get("/api/v1/posts?author=ann")).json()["nextCursor"]
+    await client.get(f"/api/v1/posts?author=ann&cursor={cursor}")
+    assert scripted.last.after == end
+
+
+async def test_a_cursor_of_another_list_is_refused(client: Client, scripted: Scripted) -> None:
+    scripted.answer = one_page(next=PostKey(NOW, POST))
+    cursor = (await client.get("/api/v1/posts?author=ann")).json()["nextCursor"]
+    for path in (f"/api/v1/posts?cursor={cursor}", f"/api/v1/posts/{POST}/comments?cursor={cursor}"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "cursor")
+
+
+async def test_a_cursor_that_was_tampered_with_is_refused(client: Client, scripted: Scripted) -> None:
+    scripted.answer = one_page(next=PostKey(NOW, POST))
+    cursor = (await client.get("/api/v1/posts")).json()["nextCursor"]
+    for place in (0, 5, 20, -1):
+        changed = list(cursor)
+        changed[place] = "A" if changed[place] != "A" else "B"
+        answer = await client.get(f"/api/v1/posts?cursor={''.join(changed)}")
+        assert answer.status_code == 400
+
+
+async def test_parked_posts_are_counted_in_a_header(client: Client, scripted: Scripted) -> None:
+    scripted.answer = one_page(parked=3)
+    assert (await client.get("/api/v1/posts")).headers["postlog-parked"] == "3"
+
+
+async def test_a_post_comes_with_its_comments_and_its_version_as_etag(client: Client, scripted: Scripted) -> None:
+    scripted.answer = PostAnswer(post=post_row(), comments=[comment_row()])
+    answer = await client.get(f"/api/v1/posts/{POST}", headers={"Postlog-Min-Position": "0"})
+    assert answer.json() == SUMMARY | {"comments": [COMMENT_JSON]}
+    assert (answer.headers["etag"], answer.headers["cache-control"]) == ('"4"', "no-cache")
+    assert scripted.last == GetPost(post_id=POST, min_position=0)
+
+
+@pytest.mark.parametrize("tags", ['"4"', 'W/"4"', '"3", "4"', "*", '"x,y","4"'])
+async def test_a_version_that_the_caller_has_is_not_sent_again(client: Client, scripted: Scripted, tags: str) -> None:
+    scripted.answer = PostAnswer(post=post_row(), comments=[])
+    answer = await client.get(f"/api/v1/posts/{POST}", headers={"If-None-Match": tags})
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"4"')
+    assert "content-length" not in answer.headers
+
+
+@pytest.mark.parametrize("tags", ['"3"', '"44"', '"04"', '"3", "5"'])
+async def test_another_version_is_sent(client: Client, scripted: Scripted, tags: str) -> None:
+    scripted.answer = PostAnswer(post=post_row(), comments=[])
+    assert (await client.get(f"/api/v1/posts/{POST}", headers={"If-None-Match": tags})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("version=3", GetPostAsOf(post_id=POST, version=3)),
+        ("at=2026-11-23T15:46:58.1239Z", GetPostAsOf(post_id=POST, at=NOW)),
+        ("at=2026-11-23T16:46:58.123%2B01:00", GetPostAsOf(post_id=POST, at=NOW)),
+        ("at=2026-11-23t15:46:58.123z", GetPostAsOf(post_id=POST, at=NOW)),
+    ],
+)
+async def test_a_post_is_read_as_it_was(client: Client, scripted: Scripted, query: str, asked: GetPostAsOf) -> None:
+    scripted.answer = PostAnswer(post=post_row(version=3), comments=[])
+    answer = await client.get(f"/api/v1/posts/{POST}?{query}")
+    assert (answer.status_code, answer.headers["etag"], scripted.last) == (200, '"3"', asked)
+
+
+async def test_comments_are_listed_in_pages(client: Client, scripted: Scripted) -> None:
+    end = CommentKeyset(NOW, COMMENT)
+    scripted.answer = CommentsPage(comments=[comment_row(edited=True)], next=end)
+    answer = await client.get(f"/api/v1/posts/{POST}/comments?limit=1", headers={"Postlog-Min-Position": "5"})
+    assert answer.json()["comments"] == [COMMENT_JSON | {"edited": True}]
+    assert scripted.last == ListComments(post_id=POST, limit=1, min_position=5)
+    await client.get(f"/api/v1/posts/{POST}/comments?cursor={answer.json()['nextCursor']}")
+    assert scripted.last == ListComments(post_id=POST, limit=20, after=end)
+
+
+async def test_events_are_listed_with_what_they_were_stored_as(client: Client, scripted: Scripted) -> None:
+    scripted.answer = HistoryPage(events=[past_event(version=3, position=8)], next_after=3)
+    answer = await client.get(f"/api/v1/posts/{POST}/events?after=2&limit=500")
+    assert answer.json() == {
+        "events": [
+            {
+                "type": "PostLiked",
+                "schemaVersion": 1,
+                "storedType": "PostLiked",
+                "storedSchemaVersion": 1,
+                "version": 3,
+                "position": 8,
+                "recordedAt": "2026-11-23T15:47:01.123Z",
+                "actor": "ann",
+                "data": {"username": "ann"},
+            }
+        ],
+        "nextAfter": 3,
+    }
+    assert scripted.last == ListEvents(post_id=POST, limit=500, after=2)
+
+
+async def test_the_read_database_tells_where_it_stands(client: Client, scripted: Scripted) -> None:
+    scripted.answer = read_db_status()
+    answer = await client.get("/api/v1/read-db")
+    assert answer.json() == {
+        "adapter": "memory",
+        "generation": 1,
+        "position": 7,
+        "lag": 2,
+        "parked": 1,
+        "partitions": [{"partition": 0, "position": 7, "lag": 2}],
+    }
+    assert scripted.last == GetReadDbStatus()
+
+
+async def test_every_page_of_a_long_list_is_reached() -> None:
+    """Walked to the end by cursors, on the service in dictionaries."""
+    service = PostService(Limits())
+    async with client_of(services(commands=service.commands(), queries=service.queries())) as whole:
+        made = [(await whole.post("/api/v1/posts", json={"author": "a", "message": str(n)})).json() for n in range(7)]
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = (await whole.get(f"/api/v1/posts?limit=3{cursor and '&cursor='}{cursor}")).json()
+            seen += [post["postId"] for post in page["posts"]]
+            cursor = page["nextCursor"]
+    assert seen == [post["id"] for post in reversed(made)]

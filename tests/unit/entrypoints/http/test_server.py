@@ -1,0 +1,169 @@
+"""Served for real: granian on this loop, sockets on loopback."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from application.errors import CannotOpen
+from application.query_side.queries import HistoryPage
+from domain.limits import Limits
+from entrypoints.http.app import create_app
+from entrypoints.http.server import IDLE_SECONDS, serve
+from entrypoints.http.services import HttpServices
+from unit.entrypoints.http.fakes import POST, PostService, Scripted, done, past_event, services
+
+SECOND = 1.0
+
+
+@asynccontextmanager
+async def served(services: HttpServices) -> AsyncIterator[tuple[str, Callable[[], Awaitable[float]]]]:
+    """The address, and a function that stops the service and answers how long that took."""
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(create_app(services), "127.0.0.1", 0, services.stopping, listening.set_result))
+
+    async def stop() -> float:
+        began = time.monotonic()
+        services.stopping.set()
+        await asyncio.wait_for(serving, 15)
+        return time.monotonic() - began
+
+    try:
+        yield await asyncio.wait_for(listening, 5), stop
+    finally:
+        await stop()
+
+
+def one_post() -> HttpServices:
+    service = PostService(Limits())
+    return services(commands=service.commands(), queries=service.queries())
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await asyncio.sleep(0.005)
+
+
+def still(count: Callable[[], int]) -> Callable[[], bool]:
+    """True when the count has not moved for a tenth of a second, ten times as long as the stream's pause."""
+    seen, since = -1, 0.0
+
+    def unmoved() -> bool:
+        nonlocal seen, since
+        if count() != seen:
+            seen, since = count(), time.monotonic()
+        return time.monotonic() - since > 0.1
+
+    return unmoved
+
+
+async def test_a_command_and_a_query_go_through_a_real_server() -> None:
+    async with served(one_post()) as (address, _), httpx.AsyncClient(base_url=address) as client:
+        created = await client.post("/api/v1/posts", json={"author": "ann", "message": "Hello"})
+        read = await client.get(created.headers["location"])
+    assert (created.status_code, read.status_code, read.json()["message"]) == (201, 200, "Hello")
+
+
+async def test_names_with_slashes_and_percent_signs_arrive_whole() -> None:
+    scripted = Scripted(done())
+    async with served(services(commands=scripted.commands())) as (address, _), httpx.AsyncClient() as client:
+        answer = await client.delete(f"{address}/api/v1/posts/{POST}/likes/a%2Fb%20%25%F0%9F%98%80")
+    assert (answer.status_code, scripted.last.username) == (200, "a/b %😀")
+
+
+async def test_it_stops_at_once_though_a_connection_is_kept_alive() -> None:
+    async with served(one_post()) as (address, stop), httpx.AsyncClient(base_url=address) as client:
+        await client.get("/health/live")
+        assert await stop() < SECOND
+
+
+async def test_it_stops_at_once_though_an_event_stream_is_open() -> None:
+    pages = [HistoryPage(events=[past_event()], next_after=None), HistoryPage(events=[], next_after=None)]
+    scripted = Scripted(lambda query: pages[min(query.after, 1)])
+    async with (
+        served(services(queries=scripted.queries(), poll_seconds=30)) as (address, stop),
+        httpx.AsyncClient(base_url=address) as client,
+        client.stream(
+            "GET", f"/api/v1/posts/{POST}/events", headers={"Accept": "text/event-stream"}, timeout=20
+        ) as stream,
+    ):
+        lines = stream.aiter_lines()
+        while await anext(lines) != "id: 1":
+            pass
+        assert await stop() < SECOND
+        assert (await anext(lines)).startswith('data: {"type":"PostLiked"')
+        assert [line async for line in lines] == [""]
+
+
+async def test_a_stream_whose_reader_has_gone_is_given_up() -> None:
+    scripted = Scripted(HistoryPage(events=[past_event()], next_after=None))
+    async with served(services(queries=scripted.queries())) as (address, _), httpx.AsyncClient() as client:
+        path = f"{address}/api/v1/posts/{POST}/events"
+        async with client.stream("GET", path, headers={"Accept": "text/event-stream"}) as stream:
+            await anext(stream.aiter_lines())
+        await until(still(lambda: len(scripted.handed)))
+
+
+async def test_a_command_under_way_is_finished_when_the_service_stops() -> None:
+    go_on = asyncio.Event()
+
+    async def slowly() -> object:
+        await go_on.wait()
+        return done(version=3, position=9)
+
+    scripted = Scripted(lambda _: slowly())
+    async with served(services(commands=scripted.commands())) as (address, stop), httpx.AsyncClient() as client:
+        liking = asyncio.create_task(client.post(f"{address}/api/v1/posts/{POST}/likes"))
+        await until(lambda: bool(scripted.handed))
+        stopped = asyncio.create_task(stop())
+        finished, _ = await asyncio.wait([stopped], timeout=2 * IDLE_SECONDS)
+        assert not finished
+        go_on.set()
+        answer = await liking
+        assert (answer.status_code, answer.json()["position"]) == (200, 9)
+        await stopped
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"POST /api/v1/posts HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", b"GET / HTTP/1.1\r\nHo"],
+    ids=["half a body", "half a head"],
+)
+async def test_callers_who_never_finish_their_request_do_not_hold_it_up(sent: bytes) -> None:
+    async with served(one_post()) as (address, stop):
+        host, port = address.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(sent)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        assert await stop() < SECOND
+        writer.close()
+
+
+async def test_a_port_in_use_is_named_with_its_setting() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(CannotOpen, match=f"http.port: port {port} of 127.0.0.1 is in use") as refused:
+            await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print)
+    assert refused.value.path == "http.port"
+
+
+async def test_a_second_service_on_the_port_of_the_first_is_refused() -> None:
+    async with served(one_post()) as (address, _):
+        port = int(address.rpartition(":")[2])
+        with pytest.raises(CannotOpen, match=r"http\.port"):
+            await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
+async def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(host: str) -> None:
+    with pytest.raises(CannotOpen, match=f"http.host: {host} is no address of this machine"):
+        await serve(create_app(one_post()), host, 0, asyncio.Event(), print)

@@ -1,0 +1,144 @@
+"""Where a setting's value comes from, and which source wins."""
+
+from pathlib import Path
+
+import pytest
+
+from entrypoints.settings.loading import LoadedSettings, Option, load_settings
+from entrypoints.settings.model import Settings
+from entrypoints.settings.problems import SettingsError
+
+
+def load(text: str | None = None, folder: Path | None = None, **environ: str) -> LoadedSettings:
+    if text is None:
+        return load_settings(environ=environ)
+    assert folder is not None
+    file = folder / "postlog.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_settings(environ=environ, config_file=str(file))
+
+
+def problems_of(text: str | None = None, folder: Path | None = None, **environ: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(text, folder, **environ)
+    return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+def test_without_anything_the_settings_are_the_defaults() -> None:
+    loaded = load()
+    assert loaded.settings == Settings()
+    assert set(loaded.sources.values()) == {"default"}
+
+
+def test_each_source_wins_over_the_weaker_ones(tmp_path: Path) -> None:
+    """Option, long variable, short variable, file, default, in this order."""
+    file = tmp_path / "postlog.yaml"
+    file.write_text("http:\n  host: 10.0.0.1\n  port: 1001\nworker: {port: 1002}\nlog:\n  level: debug\n")
+    loaded = load_settings(
+        environ={
+            "POSTLOG_CONFIG": str(file),
+            "PORT": "2001",
+            "POSTLOG__HTTP__PORT": "3001",
+            "POSTLOG__LOG__LEVEL": "error",
+        },
+        options=[Option("http.port", "4001", "--port")],
+    )
+    assert (loaded.settings.http.port, loaded.sources["http.port"]) == (4001, "--port")
+    assert (loaded.settings.log.level, loaded.sources["log.level"]) == ("error", "POSTLOG__LOG__LEVEL")
+    assert (loaded.settings.worker.port, loaded.sources["worker.port"]) == (1002, f"{file}:4")
+    assert (loaded.settings.http.host, loaded.sources["http.host"]) == ("10.0.0.1", f"{file}:2")
+    assert (loaded.settings.log.format, loaded.sources["log.format"]) == ("auto", "default")
+
+
+def test_a_short_variable_wins_over_the_file_and_loses_to_the_long_one(tmp_path: Path) -> None:
+    text = "http: {port: 1001}"
+    assert load(text, tmp_path, PORT="2001").settings.http.port == 2001
+    assert load(text, tmp_path, PORT="2001", POSTLOG__HTTP__PORT="3001").settings.http.port == 3001
+    assert load(text, tmp_path, PORT="").settings.http.port == 1001
+
+
+def test_the_data_folder_holds_both_sqlite_files() -> None:
+    loaded = load(POSTLOG_DATA="/srv/postlog")
+    assert loaded.settings.event_store.sqlite.path == "/srv/postlog/log.sqlite"
+    assert loaded.settings.read_db.sqlite.path == "/srv/postlog/read.sqlite"
+    assert loaded.sources["read_db.sqlite.path"] == "POSTLOG_DATA"
+
+
+def test_the_config_option_wins_over_the_variable(tmp_path: Path) -> None:
+    loaded = load("http: {port: 1001}", tmp_path, POSTLOG_CONFIG="/nowhere.yaml")
+    assert loaded.settings.http.port == 1001
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "---\n", "http:\n", "http:\n  # port: 1\nlog: null\n", "\ufeffhttp: {}"]
+)
+def test_an_empty_file_or_group_leaves_the_defaults(text: str, tmp_path: Path) -> None:
+    assert load(text, tmp_path).settings == Settings()
+
+
+def test_all_errors_come_at_once_each_with_path_source_and_nearest_name(tmp_path: Path) -> None:
+    text = (
+        "htp:\n  port: 1\n"
+        "http:\n  prot: 2\n  port: seventy\n"
+        "read_db:\n  adapter: postgress\n  postgres: local\n"
+        "port: 3\n"
+        "log: [debug]\n"
+    )
+    found = problems_of(text, tmp_path, POSTLOG__WORKER__PORT="-1", POSTLOG__HTTP__HOSTS="x")
+    assert found == [
+        "htp is not a setting; did you mean http? (postlog.yaml:2)",
+        "http.prot is not a setting; did you mean http.port? (postlog.yaml:4)",
+        "read_db.postgres is a group of settings; it has no value of its own (postlog.yaml:8)",
+        "port is not a setting; did you mean http.port? (postlog.yaml:9)",
+        "log is a group of settings; it has no value of its own (postlog.yaml:10)",
+        "POSTLOG__HTTP__HOSTS names no setting; did you mean POSTLOG__HTTP__HOST?",
+        (
+            "read_db.adapter is 'postgress'; it must be one of sqlite, postgres, sqlserver, memory;"
+            " did you mean postgres? (postlog.yaml:7)"
+        ),
+        "http.port is 'seventy'; it must be a whole number from 0 to 65,535 (postlog.yaml:5)",
+        "worker.port is -1; it must be a whole number from 0 to 65,535 (POSTLOG__WORKER__PORT)",
+    ]
+
+
+def test_a_variable_with_single_underscores_is_not_overlooked() -> None:
+    assert problems_of(POSTLOG_READ_DB_ADAPTER="postgres") == [
+        "POSTLOG_READ_DB_ADAPTER is not read: the variable's name is POSTLOG__READ_DB__ADAPTER, with two underscores"
+    ]
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    """Kubernetes announces a service called postlog in this way, and test suites have names of their own."""
+    assert load(POSTLOG_PORT="tcp://10.0.0.1:80", POSTLOG_TEST_MONGO="x", POSTLOGGER="y").settings == Settings()
+
+
+def test_an_unknown_option_is_an_error() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(
+            environ={}, options=[Option("http.prot", "1", "--set http.prot"), Option("http", "1", "--set http")]
+        )
+    assert [str(problem) for problem in caught.value.problems] == [
+        "http.prot is not a setting; did you mean http.port? (--set http.prot)",
+        "http is a group of settings; it has no value of its own (--set http)",
+    ]
+
+
+def test_a_file_that_is_not_there_is_named_together_with_the_other_errors() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={"PORT": "x"}, config_file="/nowhere/postlog.yaml")
+    assert [str(problem) for problem in caught.value.problems] == [
+        "/nowhere/postlog.yaml can't be read: No such file or directory (--config)",
+        "http.port is 'x'; it must be a whole number from 0 to 65,535 (PORT)",
+    ]
+
+
+def test_the_message_is_one_sentence_for_one_error_and_a_list_for_more() -> None:
+    with pytest.raises(SettingsError) as one:
+        load(PORT="x")
+    assert str(one.value) == (
+        "The settings don't fit: http.port is 'x'; it must be a whole number from 0 to 65,535 (PORT)"
+    )
+    with pytest.raises(SettingsError) as two:
+        load(PORT="x", POSTLOG__LOG__LEVEL="y")
+    assert str(two.value).splitlines()[0] == "The settings don't fit, in 2 places:"
+    assert len(str(two.value).splitlines()) == 3

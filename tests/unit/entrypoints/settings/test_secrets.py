@@ -1,0 +1,124 @@
+"""No password is shown: not by `postlog config`, not in errors, logs or representations."""
+
+import json
+import traceback
+from pathlib import Path
+
+import pytest
+
+from entrypoints.settings.loading import LoadedSettings, load_settings
+from entrypoints.settings.problems import SettingsError
+from entrypoints.settings.rendering import as_records, as_yaml
+from entrypoints.settings.secret import Secret, mask
+
+URL = "POSTLOG__READ_DB__POSTGRES__URL"
+URL_FILE = "POSTLOG__READ_DB__POSTGRES__URL_FILE"
+HIDDEN = "s3cr3t"
+
+
+def postgres_url(loaded: LoadedSettings) -> str:
+    return loaded.settings.read_db.postgres.url.reveal()
+
+
+def problem_of(**environ: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ=environ)
+    (problem,) = caught.value.problems
+    return str(problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://ann:s3cr3t@db:5432/postlog", "postgresql://ann:***@db:5432/postlog"),
+        ("mongodb://ann:s3cr3t@h1:1,h2:2/?replicaSet=rs0", "mongodb://ann:***@h1:1,h2:2/?replicaSet=rs0"),
+        ("mongodb://:s3cr3t@h1/", "mongodb://:***@h1/"),
+        ("postgresql://ann:s3@cr3t/x:y@db/postlog", "postgresql://ann:***@db/postlog"),
+        ("postgresql:///postlog?user=ann&password=s3cr3t&x=1", "postgresql:///postlog?user=ann&password=***&x=1"),
+        ("mssql+pyodbc:///?odbc_connect=UID%3Da%3BPWD%3Ds3cr3t", "mssql+pyodbc:///?odbc_connect=***"),
+        ("mssql+pyodbc://h/d?driver=x&Pwd=s3cr3t", "mssql+pyodbc://h/d?driver=x&Pwd=***"),
+        ("mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:s3cr3t", "mongodb://h/?authMechanismProperties=***"),
+        ("could not reach mongodb://ann:s3cr3t@h1/ in time", "could not reach mongodb://ann:***@h1/ in time"),
+        ("postgresql://ann@db/postlog", "postgresql://ann@db/postlog"),
+        ("http://127.0.0.1:8000/docs", "http://127.0.0.1:8000/docs"),
+    ],
+)
+def test_masking_hides_the_password_and_nothing_else(text: str, shown: str) -> None:
+    assert mask(text) == shown
+
+
+def test_a_secret_shows_itself_masked_and_reveals_itself_on_request() -> None:
+    url, password = Secret("postgresql://ann:s3cr3t@db/postlog"), Secret(HIDDEN)
+    assert (str(url), repr(url)) == ("postgresql://ann:***@db/postlog", "Secret('postgresql://ann:***@db/postlog')")
+    assert (str(password), repr(password), f"{password}") == ("***", "Secret('***')", "***")
+    assert password.reveal() == HIDDEN
+
+
+def test_nothing_that_is_printed_shows_a_password() -> None:
+    loaded = load_settings(
+        environ={
+            URL: "postgresql://ann:s3cr3t@db/postlog",
+            "POSTLOG__EVENT_STORE__MONGO__URL": "mongodb://ann:s3cr3t@h/",
+            "POSTLOG__BUS__KAFKA__PASSWORD": HIDDEN,
+        }
+    )
+    printed = as_yaml(loaded) + repr(loaded) + json.dumps(list(as_records(loaded)))
+    assert HIDDEN not in printed
+    assert 'url: "postgresql://ann:***@db/postlog"  # POSTLOG__READ_DB__POSTGRES__URL' in as_yaml(loaded)
+    assert 'password: "***"  # POSTLOG__BUS__KAFKA__PASSWORD' in as_yaml(loaded)
+
+
+def test_no_error_shows_a_password(tmp_path: Path) -> None:
+    """A value that does not fit may be a mistyped address with its password in it."""
+    file = tmp_path / "postlog.yaml"
+    file.write_text("read_db:\n  postgres:\n    url: ann:s3cr3t@db\n", encoding="utf-8")
+    for environ, config in (({URL: "ann:s3cr3t@db"}, None), ({}, str(file))):
+        with pytest.raises(SettingsError) as caught:
+            load_settings(environ=environ, config_file=config)
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "read_db.postgres.url must begin with postgresql+psycopg:// or postgresql://" in shown
+        assert HIDDEN not in shown
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("postgresql://ann:s3cr3t@db/postlog\n", encoding="utf-8")
+    loaded = load_settings(environ={URL_FILE: str(file)})
+    assert postgres_url(loaded) == "postgresql://ann:s3cr3t@db/postlog"
+    assert loaded.sources["read_db.postgres.url"] == f"{file}, named by {URL_FILE}"
+
+
+def test_a_null_beside_a_file_is_no_value(tmp_path: Path) -> None:
+    secret, config = tmp_path / "url", tmp_path / "postlog.yaml"
+    secret.write_text("postgresql://db/postlog", encoding="utf-8")
+    config.write_text(f"read_db: {{postgres: {{url: null, url_file: {secret}}}}}", encoding="utf-8")
+    assert postgres_url(load_settings(environ={}, config_file=str(config))) == "postgresql://db/postlog"
+
+
+def test_a_value_and_its_file_together_are_refused_wherever_they_come_from(tmp_path: Path) -> None:
+    secret, config = tmp_path / "url", tmp_path / "postlog.yaml"
+    secret.write_text("postgresql://db/postlog", encoding="utf-8")
+    both = f"read_db.postgres.url and read_db.postgres.url_file ({URL_FILE}) are both given; take one of them out"
+    assert problem_of(**{URL: "postgresql://a/b", URL_FILE: str(secret)}) == f"{both} ({URL})"
+    config.write_text("read_db: {postgres: {url: 'postgresql://a/b'}}", encoding="utf-8")
+    assert problem_of(POSTLOG_CONFIG=str(config), **{URL_FILE: str(secret)}) == f"{both} ({config}:1)"
+
+
+def test_a_secret_file_that_can_not_be_read_or_does_not_fit_is_named(tmp_path: Path) -> None:
+    empty, wrong, bytes_ = tmp_path / "empty", tmp_path / "wrong", tmp_path / "bytes"
+    empty.write_text("\n", encoding="utf-8")
+    wrong.write_text("ann:s3cr3t@db", encoding="utf-8")
+    bytes_.write_bytes(b"\xff")
+    path = "read_db.postgres.url"
+    assert problem_of(**{URL_FILE: "/nowhere/url"}) == (
+        f"{path} should come from /nowhere/url, which can't be read: No such file or directory ({URL_FILE})"
+    )
+    assert problem_of(**{URL_FILE: str(empty)}) == (
+        f"{path} is empty; give it a value, or take it out for the default ({URL_FILE})"
+    )
+    assert problem_of(**{URL_FILE: str(wrong)}) == (
+        f"{path} must begin with postgresql+psycopg:// or postgresql:// ({URL_FILE})"
+    )
+    assert problem_of(**{URL_FILE: str(bytes_)}) == (
+        f"{path} should come from {bytes_}, which is not UTF-8 text ({URL_FILE})"
+    )
