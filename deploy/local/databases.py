@@ -8,7 +8,10 @@ from typing import Any
 
 import psycopg
 import pymongo
-from sqlalchemy import make_url
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from local.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,39 @@ def fresh_postgres_database(admin_url: str) -> Iterator[str]:
         yield admin.set(database=name).render_as_string(hide_password=False)
     finally:
         _execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def fresh_sqlserver_database(admin_url: str) -> Iterator[str]:
+    """SQLAlchemy's URL of a new database, whose sessions are ended when it is dropped."""
+    admin = make_url(admin_url)
+    name = _new_name()
+    engine = create_engine(admin, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+            try:
+                yield admin.set(database=name).render_as_string(hide_password=False)
+            finally:
+                wait_until(
+                    lambda: _dropped_from_sqlserver(connection, name),
+                    seconds=20,
+                    failure=lambda: TimeoutError(f"SQL Server did not drop the database {name}."),
+                )
+    finally:
+        engine.dispose()
+
+
+def _dropped_from_sqlserver(connection: Connection, name: str) -> bool:
+    of_database = "FROM sys.dm_exec_sessions WHERE database_id = DB_ID(:name) AND session_id IS NOT NULL"
+    sessions = text(f"SELECT session_id {of_database}")
+    try:
+        for session in connection.execute(sessions, {"name": name}).scalars():
+            connection.execute(text(f"KILL {session}"))
+        connection.execute(text(f"DROP DATABASE {name}"))
+    except DBAPIError:  # a session is ending, or was there a moment ago
+        return False
+    return True
 
 
 def _new_name() -> str:

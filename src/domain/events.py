@@ -1,7 +1,8 @@
 """What has happened to a post: the current shape of each event. Older shapes exist only as stored data and upcasters.
 
 Events do not name their post: the stream they stand in does. A `username` of None means that the source did not
-record one (an anonymous like, or an event of a system that kept no names).
+record one (an anonymous like, or an event of a system that kept no names). The docstrings of the classes go into the
+event catalogue.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from domain.ids import CommentId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostCreated:
+    """Somebody published a post: the first event of every post. Its author alone edits or removes it."""
+
     author: str
     message: str
     date_posted: datetime
@@ -19,6 +22,8 @@ class PostCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageUpdated:
+    """The author replaced the post's message."""
+
     message: str
     username: str | None
     edited_at: datetime | None
@@ -26,16 +31,22 @@ class MessageUpdated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostLiked:
+    """Somebody likes the post. A like without a username is anonymous, and counts every time."""
+
     username: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostUnliked:
+    """Somebody who liked the post likes it no more."""
+
     username: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentAdded:
+    """Somebody commented on the post."""
+
     comment_id: CommentId
     comment: str
     username: str
@@ -44,6 +55,8 @@ class CommentAdded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentUpdated:
+    """The writer of a comment replaced its text."""
+
     comment_id: CommentId
     comment: str
     username: str
@@ -52,12 +65,16 @@ class CommentUpdated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentRemoved:
+    """The writer of a comment removed it."""
+
     comment_id: CommentId
     username: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostRemoved:
+    """The author removed the post, and its comments with it. No event follows."""
+
     username: str | None
 
 

@@ -6,5 +6,5 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     name: int = 100
-    message: int = 10_000
+    message: int = 40_000
     comment: int = 2_000

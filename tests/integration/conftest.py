@@ -14,6 +14,7 @@ import pytest
 from local.databases import MongoDatabase
 from local.databases import fresh_mongo_database as new_mongo_database
 from local.databases import fresh_postgres_database as new_postgres_database
+from local.databases import fresh_sqlserver_database as new_sqlserver_database
 from local.find import Servers, ServerUnavailableError
 from local.kafka import Kafka
 from local.mongod import ReplicaSet
@@ -62,6 +63,13 @@ def fresh_mongo_database(mongo_url: str) -> Iterator[MongoDatabase]:
 def fresh_postgres_url(postgres_url: str) -> Iterator[str]:
     """SQLAlchemy's URL, as the superuser, of an empty database."""
     with new_postgres_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_sqlserver_url(sqlserver_url: str) -> Iterator[str]:
+    """SQLAlchemy's URL, as a login that may create databases, of an empty database."""
+    with new_sqlserver_database(sqlserver_url) as url:
         yield url
 
 

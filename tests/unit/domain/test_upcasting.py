@@ -241,7 +241,8 @@ def test_every_step_of_this_domain_leads_towards_a_current_shape() -> None:
 def test_every_older_schema_version_has_a_step() -> None:
     consumed = {key for step in CHAIN.steps for key in step.consumes}
     older = {(name, version) for name, current in BY_NAME_AND_VERSION for version in range(1, current)}
-    assert older == consumed == {("MessageUpdated", 1), ("PostLiked", 1), ("CommentRemoved", 1), ("PostRemoved", 1)}
+    assert older <= consumed
+    assert {("MessageUpdated", 1), ("PostLiked", 1), ("CommentRemoved", 1), ("PostRemoved", 1)} <= consumed
 
 
 @given(

@@ -3,25 +3,26 @@
 The files are history: a new shape gets a file of its own, and an old file is never changed but for `readAs`.
 """
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from adapters.wire.event_codec import MsgspecEventCodec
+from adapters.wire.golden_events import GoldenEvent, golden_events, shape_name
+from adapters.wire.stored_shapes import StoredShapes
 from application.envelopes import Commit, StoredEvent
 from domain.event_types import BY_NAME_AND_VERSION
 from domain.ids import PostId
 from domain.upcasters import CHAIN
 
-FOLDER = Path(__file__).parents[3] / "golden"
-FILES = sorted(FOLDER.glob("*.json"))
+ROOT = Path(__file__).parents[4]
+FOLDER = ROOT / "tests/golden"
+GOLDEN = golden_events(FOLDER)
+SHAPES = StoredShapes.read(ROOT)
 
-
-def stored_event(plain: dict[str, Any]) -> StoredEvent:
-    return StoredEvent(plain["type"], plain["schemaVersion"], plain["data"])
+each_golden_event = pytest.mark.parametrize("golden", GOLDEN.values(), ids=GOLDEN.keys())
 
 
 def commit_of(*events: StoredEvent) -> Commit:
@@ -38,24 +39,44 @@ def commit_of(*events: StoredEvent) -> Commit:
 
 def test_every_known_shape_has_a_file() -> None:
     shapes = {*BY_NAME_AND_VERSION, *(key for step in CHAIN.steps for key in step.consumes)}
-    assert {path.name for path in FILES} == {f"{name}.v{version}.json" for name, version in shapes}
-    assert len(FILES) == 12
+    assert GOLDEN.keys() == {shape_name(*key) for key in shapes}
+    assert len(GOLDEN) >= 12
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_stored_shape_reads_as_its_file_says(path: Path) -> None:
-    golden = json.loads(path.read_text())
+@each_golden_event
+def test_a_stored_shape_reads_as_its_file_says(golden: GoldenEvent) -> None:
     codec = MsgspecEventCodec()
-    commit = commit_of(stored_event(golden["stored"]))
-    read_as = tuple(stored_event(plain) for plain in golden["readAs"])
+    commit = commit_of(*golden.stored)
 
-    assert codec.encode([decoded.event for decoded in codec.decode(commit)]) == read_as
+    assert codec.encode([decoded.event for decoded in codec.decode(commit)]) == golden.read_as
     assert [(shown.type, shown.schema_version, shown.data) for shown in codec.describe(commit)] == [
-        (event.type, event.schema_version, event.data) for event in read_as
+        (event.type, event.schema_version, event.data) for event in golden.read_as
     ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_file_is_named_for_the_shape_it_holds(path: Path) -> None:
-    stored = json.loads(path.read_text())["stored"]
-    assert path.stem == f"{stored['type']}.v{stored['schemaVersion']}"
+@each_golden_event
+def test_a_file_is_named_for_the_shape_it_holds(golden: GoldenEvent) -> None:
+    assert golden.shape in {shape_name(event.type, event.schema_version) for event in golden.stored}
+
+
+@each_golden_event
+def test_what_a_file_holds_has_the_committed_schema(golden: GoldenEvent) -> None:
+    for event in (*golden.stored, *golden.read_as):
+        schema = SHAPES.schemas[event.type, event.schema_version]
+        jsonschema_rs.validator_for(schema, validate_formats=True).validate(event.data)
+
+
+def test_a_shape_that_is_read_with_its_neighbours_has_them_in_its_file(tmp_path: Path) -> None:
+    one = '{"type": "A", "schemaVersion": 1, "data": {}}'
+    (tmp_path / "A.v1.json").write_text(f'{{"stored": [{one}, {one}], "readAs": []}}')
+    assert golden_events(tmp_path) == {
+        "A.v1": GoldenEvent("A.v1", (StoredEvent("A", 1, {}), StoredEvent("A", 1, {})), ())
+    }
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"stored": {"type": "A"}, "readAs": []}', '{"stored": 1}'])
+def test_a_file_of_another_form_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "A.v1.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"A\.v1\.json is no golden file"):
+        golden_events(tmp_path)

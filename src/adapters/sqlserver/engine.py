@@ -1,0 +1,140 @@
+"""The engine for SQL Server, through pyodbc and Microsoft's ODBC driver, and what is particular to its SQL.
+
+What stands here is understood by SQL Server and by servers that speak its protocol, as far as one was tried.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Column, Connection, Engine, FromClause, Table, create_engine, event, text
+from sqlalchemy.engine import RootTransaction
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from adapters.sql.backend import Key, SqlBackend
+from adapters.sqlserver import driver
+from adapters.sqlserver.bulk_load import load
+from adapters.sqlserver.errors import trouble
+from adapters.sqlserver.json_rows import as_json, json_rows
+from adapters.sqlserver.locks import lock_first
+from adapters.sqlserver.moments import OPTIONS, Moments, one_moment, remember
+from adapters.sqlserver.newest_per_post import newest_per_post
+from adapters.sqlserver.upsert import upsert
+from application.errors import ReadDbUnavailable
+
+_LOGIN_SECONDS = 5
+_STATEMENT_SECONDS = 60
+_SESSION = "SET NOCOUNT OFF; SET XACT_ABORT ON; SET LOCK_TIMEOUT 30000"
+_LOCK = """DECLARE @result int;
+EXEC @result = sp_getapplock
+    @Resource = :resource, @LockMode = 'Exclusive', @LockOwner = :owner, @LockTimeout = :patience;
+SELECT @result"""
+_HELD_BY_ANOTHER = -1
+_ROWS_DELETED_AT_ONCE = 4_000
+
+
+def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
+    engine = create_engine(
+        url,
+        module=driver.load(),
+        connect_args={"timeout": _LOGIN_SECONDS},
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        fast_executemany=True,
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "before_execute", lock_first)
+    return SqlBackend(
+        engine=engine,
+        writing=lambda: _writing(engine),
+        one_moment=one_moment,
+        key_set=_key_set,
+        key_values=_key_values,
+        newest_per_post=newest_per_post,
+        upsert=upsert,
+        load=load,
+        empty=lambda table: _empty(engine, table),
+        try_lock=lambda: _try_lock(engine),
+        lock_schema=_lock_schema,
+        trouble=trouble,
+    )
+
+
+def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
+    connection.timeout = _STATEMENT_SECONDS
+    cursor = connection.cursor()
+    cursor.execute(_SESSION)
+    remember(entry.info, Moments.of(*cursor.execute(OPTIONS).fetchone()))
+    cursor.close()
+
+
+@contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+        transaction = connection.begin()
+        try:
+            yield connection
+        except BaseException:
+            _roll_back(transaction, connection)
+            raise
+        transaction.commit()
+
+
+def _roll_back(transaction: RootTransaction, connection: Connection) -> None:
+    """After some errors the server has rolled back already, and says so; that must not hide what was wrong."""
+    try:
+        transaction.rollback()
+    except DBAPIError as error:
+        connection.invalidate(error)
+
+
+def _key_set(columns: Sequence[Column[Any]]) -> FromClause:
+    return json_rows(columns, "wanted")
+
+
+def _key_values(keys: Sequence[Key]) -> Mapping[str, str]:
+    return {"wanted": as_json(keys)}
+
+
+def _empty(engine: Engine, table: Table) -> None:
+    """TRUNCATE needs the right to change the table, which a service has not."""
+    statement = text(f"DELETE TOP ({_ROWS_DELETED_AT_ONCE}) FROM {table.name}")
+    with engine.connect() as connection:
+        while connection.execute(statement).rowcount:
+            pass
+
+
+def _try_lock(engine: Engine) -> Callable[[], None] | None:
+    """A lock of a session, on a connection that belongs to nothing else."""
+    connection = engine.connect()
+    try:
+        connection.detach()
+        is_taken = _lock(connection, "postlog rebuild", "Session", 1)
+    except BaseException:
+        connection.close()
+        raise
+    if not is_taken:
+        connection.close()
+        return None
+    return connection.close
+
+
+def _lock_schema(connection: Connection) -> None:
+    if not _lock(connection, "postlog schema", "Transaction", 1_000 * _STATEMENT_SECONDS // 2):
+        raise ReadDbUnavailable(
+            f"Another process has been making the tables of the read database ({driver.SETTING}) for too long.",
+            path=driver.SETTING,
+        )
+
+
+def _lock(connection: Connection, resource: str, owner: str, patience: int) -> bool:
+    """`patience` is in milliseconds."""
+    values = {"resource": resource, "owner": owner, "patience": patience}
+    result = connection.execute(text(_LOCK), values).scalar_one()
+    if result < _HELD_BY_ANOTHER:
+        raise RuntimeError(f"sp_getapplock answered {result} for '{resource}'.")
+    return bool(result >= 0)

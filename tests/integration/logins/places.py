@@ -1,0 +1,104 @@
+"""Servers on which a login of the service is to be made, as the administrator and as the service see them."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import make_url
+
+from adapters.postgres.logins import PostgresLogins
+from adapters.postgres.read_db import postgres_read_db
+from adapters.sql.provisioning import SqlProvisioning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresPlace:
+    """Addresses are SQLAlchemy's. Login and database have names of their own; nothing of them is there at first."""
+
+    admin_url: str
+    service_url: str
+
+    @property
+    def login(self) -> str:
+        return str(make_url(self.service_url).username)
+
+    @property
+    def password(self) -> str:
+        return str(make_url(self.service_url).password)
+
+    @property
+    def database(self) -> str:
+        return str(make_url(self.service_url).database)
+
+    @property
+    def logins(self) -> PostgresLogins:
+        return PostgresLogins(self.admin_url, self.service_url)
+
+    def with_password(self, password: str) -> "PostgresPlace":
+        url = make_url(self.service_url).set(password=password)
+        return replace(self, service_url=url.render_as_string(hide_password=False))
+
+    async def make_database(self) -> list[str]:
+        """With its tables."""
+        made = await self.logins.make_database()
+        async with postgres_read_db(self.logins.tables_url, pool_size=1) as database:
+            return made + await SqlProvisioning(database).provision()
+
+    async def init(self) -> list[str]:
+        """What `postlog init` does with an administrator's address."""
+        return await self.make_database() + await self.logins.make_login()
+
+    def as_admin(self, database: str | None = None) -> psycopg.Connection:
+        return connect(self.admin_url, database)
+
+    def as_service(self, database: str | None = None) -> psycopg.Connection:
+        return connect(self.service_url, database)
+
+    def tell(self, statement: str, database: str | None = None) -> None:
+        """As the administrator; `{login}` and `{database}` in it stand for the names."""
+        names = {"login": sql.Identifier(self.login), "database": sql.Identifier(self.database)}
+        with self.as_admin(database) as connection:
+            connection.execute(sql.SQL(statement).format(**names))
+
+    @contextmanager
+    def another_login(self) -> Iterator[str]:
+        name = f"somebody_{uuid.uuid4().hex[:12]}"
+        self.tell(f"CREATE ROLE {name} LOGIN")
+        try:
+            yield name
+        finally:
+            self.tell(f"DROP ROLE {name}")
+
+    @contextmanager
+    def another_database(self) -> Iterator[str]:
+        name = f"elsewhere_{uuid.uuid4().hex[:12]}"
+        self.tell(f"CREATE DATABASE {name}")
+        try:
+            yield name
+        finally:
+            self.tell(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def postgres_place(admin_url: str) -> Iterator[PostgresPlace]:
+    """Login and database are dropped at the end, whether they were made or not."""
+    name = uuid.uuid4().hex[:12]
+    service = make_url(admin_url).set(
+        username=f'SMUser "{name}', password=f"pass:word@/'\"\\%20 {name}", database=f"SocialMedia '{name}"
+    )
+    place = PostgresPlace(admin_url=admin_url, service_url=service.render_as_string(hide_password=False))
+    try:
+        yield place
+    finally:
+        place.tell("DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        place.tell("DROP ROLE IF EXISTS {login}")
+
+
+def connect(url: str, database: str | None = None) -> psycopg.Connection:
+    address = make_url(url)
+    address = address.set(drivername="postgresql+psycopg", database=database or address.database)
+    _, options = address.get_dialect()().create_connect_args(address)
+    return psycopg.connect(**options, autocommit=True)

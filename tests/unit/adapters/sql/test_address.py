@@ -1,0 +1,43 @@
+"""Which database does not answer is said without its secrets."""
+
+import pytest
+
+from adapters.postgres.read_db import postgres_read_db
+from adapters.sql.address import Address
+from application.errors import CannotOpen
+
+ADDRESS = Address(setting="read_db.postgres.url", place="posts on db:5432", secrets=("s3cr%t", "s3cr%25t"))
+
+
+def test_a_sentence_names_the_place_and_the_setting() -> None:
+    assert ADDRESS.away("connection refused\n\tIs it running?") == (
+        "The read database posts on db:5432 (read_db.postgres.url) does not answer: connection refused."
+    )
+
+
+def test_secrets_are_masked_whatever_a_driver_says() -> None:
+    assert ADDRESS.hushed("bad URL x:s3cr%25t@db, password s3cr%t") == "bad URL x:***@db, password ***"
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert ADDRESS.hushed(TimeoutError()) == "TimeoutError"
+
+
+def test_secrets_do_not_show_in_its_repr() -> None:
+    assert "s3cr" not in repr(ADDRESS)
+
+
+def test_a_postgres_address_is_taken_apart() -> None:
+    address = postgres_read_db("postgresql://ann:p%40ss@db.example/posts?password=other").address
+    assert address.place == "posts on db.example:5432"
+    assert address.hushed("p@ss p%40ss other") == "*** *** ***"
+
+
+@pytest.mark.parametrize("url", ["mysql://ann:s3cret@db/posts", "s3cret", "", "postgresql://db:s3cret/posts"])
+def test_an_address_of_another_form_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(CannotOpen) as caught:
+        postgres_read_db(url)
+    assert caught.value.path == "read_db.postgres.url"
+    assert "postgresql+psycopg://login:password@host:port/database" in caught.value.message
+    assert "s3cret" not in caught.value.message
+    assert caught.value.__cause__ is None

@@ -1,0 +1,21 @@
+"""What is stored to find posts by author fits an index and is equal exactly where names are."""
+
+import pytest
+
+from adapters.sql.rows import author_folded
+
+
+@pytest.mark.parametrize(
+    ("author", "folded"),
+    [("Ann", "ann"), ("Straße", "strasse"), ("İpek", "i̇pek"), ("ΣΊΣΥΦΟΣ", "σίσυφοσ"), ("x" * 200, "x" * 200)],
+)
+def test_names_are_casefolded(author: str, folded: str) -> None:
+    assert author_folded(author) == folded
+
+
+def test_a_name_longer_than_an_index_takes_keeps_its_beginning_and_a_digest() -> None:
+    folded = author_folded("X" * 201)
+    assert len(folded) == 200
+    assert folded.startswith("x" * 136)
+    assert folded == author_folded("x" * 201)
+    assert folded != author_folded("x" * 202)
