@@ -1,5 +1,5 @@
-"""For every test: readable failures in the contract suites, and no deadline for a single Hypothesis example, since a busy
-machine is no fault."""
+"""For every test: readable failures in the contract suites, and no deadline for a single Hypothesis example, since a
+busy machine is no fault."""
 
 import pytest
 from hypothesis import settings

@@ -2,7 +2,7 @@
 
 import os
 import re
-import signal
+import signal as signals
 import subprocess
 import sys
 import time
@@ -34,12 +34,14 @@ def postlog(*arguments: str, env: Mapping[str, str] = {}, timeout: float = 60) -
 class Running:
     """A verb that runs until it is stopped. What it prints goes to `output`, stdout and stderr together."""
 
-    def __init__(self, folder: Path, *arguments: str, env: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, env: Mapping[str, str] = {}, program: str | Path = POSTLOG
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / f"{'-'.join(arguments[:2]).replace('/', '_')}-{time.monotonic_ns()}.log"
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [POSTLOG, *arguments],
+                [program, *arguments],
                 env=environment(env),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -70,14 +72,19 @@ class Running:
                 raise AssertionError(f"it ended with status {self.process.returncode}:\n{self.printed}")
         raise AssertionError
 
-    def signal(self, number: signal.Signals, deadline: float = 10) -> int:
+    def signal(self, number: signals.Signals, deadline: float = 10) -> int:
         """Send a signal and answer the exit status."""
         self.process.send_signal(number)
         return self.process.wait(deadline)
 
+    def signal_group(self, number: signals.Signals, deadline: float = 10) -> int:
+        """As a terminal does with Ctrl-C: every process of the group gets it."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(deadline)
+
     def kill(self) -> None:
         """kill -9, the whole process group."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        os.killpg(self.process.pid, signals.SIGKILL)
         self.process.wait(10)
 
 
