@@ -22,6 +22,7 @@ PostlogError
 Fatal to a process, never an answer:
 ├── CannotOpen                 cannot-open             a local file or folder is not what it must be
 ├── WrongLog                   wrong-log               the read database belongs to another log
+├── LogDamaged                 log-damaged             positions are missing from the log
 ├── TopicInUse                 topic-in-use            its number of partitions can't be changed any more
 └── SchemaOutdated             schema-outdated         the database's revision is not this version's
 """
@@ -117,6 +118,14 @@ class Stopping(Unavailable):
 
 class WrongLog(PostlogError):
     code = "wrong-log"
+
+
+class LogDamaged(PostlogError):
+    """Positions are missing from the log, which no writer of Postlog leaves behind: somebody removed commits by hand,
+    or a backup was restored in part. Reading on would lose events unseen.
+    """
+
+    code = "log-damaged"
 
 
 class TopicInUse(PostlogError):

@@ -103,6 +103,11 @@ class CommentExists(StateConflict):
 
 
 class EventNotReadable(PostlogError):
-    """A stored event whose type, schema version or data this version of Postlog does not know."""
+    """A stored event whose type, schema version or data this version of Postlog does not know. `version` is its number
+    in the stream; None: the events of its commit can't be read together."""
 
     code = "event-not-readable"
+
+    def __init__(self, message: str, *, version: int | None = None) -> None:
+        super().__init__(message)
+        self.version = version

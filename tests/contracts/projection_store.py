@@ -387,6 +387,19 @@ class ProjectionStoreContract(ReadDbFixtures):
         await read_db.store.claim(1, LOG, 1)
         assert await read_db.store.checkpoints(1) == {0: Checkpoint(partition=0, position=0)}
 
+    async def test_who_divides_the_posts_in_another_way_is_refused(self, read_db: ReadDbHandle) -> None:
+        """Though its checkpoint looks the same: the partitions were changed and changed back by others meanwhile."""
+        await self._stands(read_db, checkpoint(5), checkpoint(5, 1))
+        await read_db.store.claim(1, LOG, 3)
+        for steps in (moves((checkpoint(5, 1), checkpoint(6, 1))), moves((None, checkpoint(6, 4)))):
+            with pytest.raises(CheckpointMoved):
+                await read_db.store.project(ProjectionBatch(1, steps, partitions=2), nothing)
+        assert await read_db.store.checkpoints(1) == {n: checkpoint(5, n) for n in range(3)}
+        await read_db.store.project(
+            ProjectionBatch(1, moves((checkpoint(5, 1), checkpoint(6, 1))), partitions=3), nothing
+        )
+        assert (await read_db.store.checkpoints(1))[1] == checkpoint(6, 1)
+
     async def test_it_is_ready_when_it_was_marked_so(self, read_db: ReadDbHandle) -> None:
         await read_db.store.mark_ready(1)
         assert await read_db.store.live() == replace(FRESH, ready=True)

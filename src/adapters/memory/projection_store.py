@@ -33,7 +33,7 @@ class MemoryProjectionStore:
             self._project(batch, fold)
 
     def _project(self, batch: ProjectionBatch, fold: Fold) -> None:
-        self._read_db.require_live(batch.generation)
+        self._read_db.require_live(batch.generation, batch.partitions)
         checkpoints = self._read_db.checkpoints[batch.generation]
         for move in batch.moves:
             if checkpoints.get(move.after.partition) != move.before:

@@ -57,6 +57,8 @@ class MemoryReadDb:
     def live_parked(self) -> dict[PostId, ParkedStream]:
         return self.parked[self.live.generation]
 
-    def require_live(self, generation: int) -> None:
+    def require_live(self, generation: int, partitions: int | None = None) -> None:
         if self.live.generation != generation:
             raise CheckpointMoved(f"Generation {self.live.generation} is live, not {generation}.")
+        if partitions not in (None, self.live.partitions):
+            raise CheckpointMoved(f"The read database has {self.live.partitions} partitions now, not {partitions}.")

@@ -164,7 +164,10 @@ class GroupWrite:
             self._end(pending, self._own_or(found, pending))
 
     async def _refuse_for_its_version(self, pending: _Pending) -> None:
-        """It does not stand right behind the end of its stream."""
+        """It does not stand right behind the end of its stream, as far as this process remembers that."""
+        await self._tools.stream_ends.learn([pending.commit])
+        if self._tools.stream_ends.allows(pending.commit):
+            return
         stored = await stored_commits(self._database, [pending.commit.commit_id])
         found = stored.get(pending.commit.commit_id)
         self._end(pending, self._own_or(AlreadyStored(found), pending) if found else VersionTaken())

@@ -4,11 +4,10 @@ import asyncio
 import uuid
 
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import LogDamaged
 from adapters.mongo.waking import ChangeWatch
 from adapters.wire.commit_bson import commit_from_document
 from application.envelopes import Commit
-from application.errors import StoreUnavailable
+from application.errors import LogDamaged, StoreUnavailable
 
 _POLL_SECONDS = 0.15
 """How long another process's append stays unseen at most when the change stream brings nothing."""

@@ -51,8 +51,13 @@ class MongoDatabase:
     async def __aenter__(self) -> Self:
         try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(self.url, **_options(self.url))
-        except (PyMongoError, ValueError) as error:
-            raise InvalidInput(f"{URL_SETTING} is no MongoDB address: {error}.", path=URL_SETTING) from error
+        except (PyMongoError, ValueError):
+            # Without what the driver says: it may quote a part of a password.
+            raise InvalidInput(
+                f"{URL_SETTING} is no MongoDB address; it has the form mongodb://login:password@host:port/"
+                "?replicaSet=name, with %-escapes for special characters in login and password.",
+                path=URL_SETTING,
+            ) from None
         self._database = client.get_database(
             self.name,
             codec_options=CODEC_OPTIONS.with_options(tz_aware=True),

@@ -11,18 +11,10 @@ from pymongo.errors import (
 )
 
 from application.errors import StoreUnavailable
-from domain.errors import PostlogError
 
 URL_SETTING = "event_store.mongo.url"
 
 _PASSWORD = re.compile(r"^(?P<before>[a-z+]+://[^:@/]*):.*@(?P<after>[^@]*)$", re.DOTALL)
-
-
-class LogDamaged(PostlogError):
-    """Positions are missing from the log, which no writer of Postlog leaves behind: somebody removed commits by hand,
-    or a backup was restored in part. Reading on would lose events unseen."""
-
-    code = "log-damaged"
 
 
 def masked(url: str) -> str:

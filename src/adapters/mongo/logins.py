@@ -16,8 +16,8 @@ from application.ports.logins import LoginNotMade, may_do_more, names_too_little
 
 ADMIN_SETTING = "POSTLOG_ADMIN__MONGO_URL"
 
-_SECONDS = 20.0
-_MAJORITY = {"w": "majority", "wtimeout": 10_000}
+_SECONDS = 10.0
+_MAJORITY = {"w": "majority", "wtimeout": 5_000}
 _NOT_ALLOWED = 13
 
 Answer = dict[str, Any]
@@ -46,35 +46,39 @@ class MongoLogins:
 
     async def make_login(self) -> list[str]:
         async with self._connected() as client:
+            is_there = await self._is_there(client)
             role = await make_role(client[self._database], _MAJORITY)
-            return [*filter(None, [role]), await self._make_user(client)]
+            return [*filter(None, [role]), await self._make_user(client, is_there)]
 
-    async def _make_user(self, client: AsyncMongoClient[Answer]) -> str:
-        database, name = client[self._login.source], self._login.name
-        role = {"role": ROLE, "db": self._database}
-        found = (await database.command("usersInfo", name))["users"]
-        if found and (others := [given for given in found[0]["roles"] if given != role]):
-            roles = ", ".join(sorted(f"{given['role']} in {given['db']}" for given in others))
-            raise may_do_more(URL_SETTING, name, [f"has the roles {roles}"])
-        command = "updateUser" if found else "createUser"
-        # The password goes as it is: with SCRAM-SHA-256 the server makes its hash, and it leaves it out of its log.
-        await database.command(
-            command,
-            name,
+    async def _is_there(self, client: AsyncMongoClient[Answer]) -> bool:
+        name = self._login.name
+        found = (await client[self._login.source].command("usersInfo", name))["users"]
+        given = [role for user in found for role in user["roles"]]
+        if others := sorted(f"{role['role']} in {role['db']}" for role in given if role != self._role):
+            raise may_do_more(URL_SETTING, name, [f"has the roles {', '.join(others)}"])
+        return bool(found)
+
+    async def _make_user(self, client: AsyncMongoClient[Answer], is_there: bool) -> str:
+        # The password goes as it is: with SCRAM-SHA-256 the server makes the hash, and its log leaves the password out.
+        await client[self._login.source].command(
+            "updateUser" if is_there else "createUser",
+            self._login.name,
             pwd=self._login.password,
-            roles=[role],
+            roles=[self._role],
             mechanisms=["SCRAM-SHA-256"],
             writeConcern=_MAJORITY,
         )
-        done = "Set the password of" if found else "Made"
-        return f"{done} the login '{name}' in MongoDB, known to the database '{self._login.source}'."
+        done = "Set the password of" if is_there else "Made"
+        return f"{done} the login '{self._login.name}' in MongoDB, known to the database '{self._login.source}'."
+
+    @property
+    def _role(self) -> dict[str, str]:
+        return {"role": ROLE, "db": self._database}
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncMongoClient[Answer]]:
         try:
-            client: AsyncMongoClient[Answer] = AsyncMongoClient(
-                self._admin_url, appname="postlog init", serverSelectionTimeoutMS=5_000
-            )
+            client: AsyncMongoClient[Answer] = AsyncMongoClient(self._admin_url, appname="postlog init")
         except (PyMongoError, ValueError):
             raise _no_address(ADMIN_SETTING) from None
         try:
@@ -98,8 +102,8 @@ def _login(service_url: str) -> _Login:
     try:
         # Without the look-up that `+srv` stands for: who logs in stands in the address itself.
         parsed = parse_uri(service_url.replace("mongodb+srv://", "mongodb://", 1))
-    except (PyMongoError, ValueError) as error:
-        raise LoginNotMade(f"{URL_SETTING} is no MongoDB address: {error}.", path=URL_SETTING) from error
+    except (PyMongoError, ValueError):
+        raise _no_address(URL_SETTING) from None
     parts = {"login": parsed["username"], "password": parsed["password"]}
     if missing := [name for name, value in parts.items() if not value]:
         raise names_too_little(URL_SETTING, missing)

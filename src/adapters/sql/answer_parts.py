@@ -14,6 +14,7 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
+    true,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -52,7 +53,7 @@ def stamp() -> Part:
         n1=read_db.c.generation,
         n2=position.scalar_subquery(),
         n3=parked.scalar_subquery(),
-        n4=case((read_db.c.ready, 1), else_=0),
+        n4=case((read_db.c.ready == true(), 1), else_=0),
     )
 
 
@@ -88,7 +89,7 @@ def comments(rows: FromClause) -> Part:
         name=rows.c.username,
         text=rows.c.comment,
         at=rows.c.comment_date,
-        n1=case((rows.c.edited, 1), else_=0),
+        n1=case((rows.c.edited == true(), 1), else_=0),
     )
 
 

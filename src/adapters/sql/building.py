@@ -8,14 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from adapters.sql.backend import SqlBackend
-from adapters.sql.live_row import SELECT_CHECKPOINTS, SELECT_LIVE
+from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE
 from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
 from adapters.sql.touched_rows import TouchedRows
 from application.ports.generations import Build, BuildGone, BuildState, LastStep
 from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Slot, Touched
 
-_LOCK_CHECKPOINTS = SELECT_CHECKPOINTS.with_for_update()
 _LOCK_LIVE = SELECT_LIVE.with_for_update()
 _BY_GENERATION = generations.c.generation == bindparam("of")
 _LOCK_BUILD = select(generations).where(_BY_GENERATION).with_for_update()
@@ -62,11 +61,11 @@ class Building:
             _save(connection, after)
 
     def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
-        """The locks are taken in the order in which projectors take them: checkpoints, then the live row."""
+        """The live row is locked before the checkpoints: until then a partition might begin, whose checkpoint would be
+        neither locked nor kept."""
         with self._backend.writing() as connection:
-            live = to_live(connection.execute(SELECT_LIVE).one())
-            stored = connection.execute(_LOCK_CHECKPOINTS, {"of": live.generation}).all()
             live = to_live(connection.execute(_LOCK_LIVE).one())
+            stored = connection.execute(LOCK_CHECKPOINTS, {"of": live.generation}).all()
             _require_building(connection, build)
             kept = {row.partition: to_checkpoint(row) for row in stored} if keep_checkpoints else {}
             done, touched, fold = last_step(kept)

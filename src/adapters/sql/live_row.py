@@ -48,9 +48,11 @@ class LiveRow:
                 require_live(to_live(connection.execute(SELECT_LIVE).one()), generation)
 
 
-def require_live(live: LiveGeneration, generation: int) -> None:
+def require_live(live: LiveGeneration, generation: int, partitions: int | None = None) -> None:
     if live.generation != generation:
         raise CheckpointMoved(f"Generation {live.generation} is live, not {generation}.")
+    if partitions not in (None, live.partitions):
+        raise CheckpointMoved(f"The read database has {live.partitions} partitions now, not {partitions}.")
 
 
 def _checkpoints(connection: Connection, statement: Select[*tuple[Any, ...]], generation: int) -> dict[int, Checkpoint]:

@@ -49,8 +49,8 @@ def _lock(connection: Connection, batch: ProjectionBatch) -> Slot:
     begun = [move.after for move in batch.moves if move.before is None]
     if known and not begun:
         _lock_known(connection, batch.generation, known)
-        return _live_slot(connection, SELECT_LIVE, batch.generation)
-    slot = _live_slot(connection, SELECT_LIVE.with_for_update(read=bool(begun)), batch.generation)
+        return _live_slot(connection, SELECT_LIVE, batch)
+    slot = _live_slot(connection, SELECT_LIVE.with_for_update(read=bool(begun)), batch)
     if begun:
         _lock_known(connection, batch.generation, known)
         _begin(connection, batch.generation, begun)
@@ -59,9 +59,9 @@ def _lock(connection: Connection, batch: ProjectionBatch) -> Slot:
     return slot
 
 
-def _live_slot(connection: Connection, statement: Select[*tuple[Any, ...]], generation: int) -> Slot:
+def _live_slot(connection: Connection, statement: Select[*tuple[Any, ...]], batch: ProjectionBatch) -> Slot:
     live = to_live(connection.execute(statement).one())
-    require_live(live, generation)
+    require_live(live, batch.generation, batch.partitions)
     return live.slot
 
 

@@ -101,4 +101,5 @@ def _newest_first(
     if goes_on:
         last_seen = bindparam("after_at", type_=Instant()), bindparam("after_id", type_=Id())
         rows = rows.where(is_below(at, key, *last_seen))
-    return rows.order_by(at.desc(), key.desc()).limit(bindparam("at_most"))
+    # Without an offset SQLAlchemy leaves out the order in what it writes for SQL Server.
+    return rows.order_by(at.desc(), key.desc()).limit(bindparam("at_most")).offset(0)

@@ -3,29 +3,30 @@
 What stands here is understood by SQL Server and by servers that speak its protocol, as far as one was tried.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, FromClause, Table, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.engine import RootTransaction
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from adapters.sql.backend import Key, SqlBackend
+from adapters.sql.backend import SqlBackend
 from adapters.sqlserver import driver
 from adapters.sqlserver.bulk_load import load
 from adapters.sqlserver.errors import trouble
-from adapters.sqlserver.json_rows import as_json, json_rows
+from adapters.sqlserver.json_keys import key_set, key_values
 from adapters.sqlserver.locks import lock_first
 from adapters.sqlserver.moments import OPTIONS, Moments, one_moment, remember
 from adapters.sqlserver.newest_per_post import newest_per_post
+from adapters.sqlserver.parameter_arrays import tell_input_sizes
 from adapters.sqlserver.upsert import upsert
 from application.errors import ReadDbUnavailable
 
 _LOGIN_SECONDS = 5
 _STATEMENT_SECONDS = 60
-_SESSION = "SET NOCOUNT OFF; SET XACT_ABORT ON; SET LOCK_TIMEOUT 30000"
+_SESSION = "SET NOCOUNT OFF; SET LOCK_TIMEOUT 30000"
 _LOCK = """DECLARE @result int;
 EXEC @result = sp_getapplock
     @Resource = :resource, @LockMode = 'Exclusive', @LockOwner = :owner, @LockTimeout = :patience;
@@ -48,12 +49,13 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "before_execute", lock_first)
+    event.listen(engine, "before_cursor_execute", tell_input_sizes)
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
         one_moment=one_moment,
-        key_set=_key_set,
-        key_values=_key_values,
+        key_set=key_set,
+        key_values=key_values,
         newest_per_post=newest_per_post,
         upsert=upsert,
         load=load,
@@ -90,14 +92,6 @@ def _roll_back(transaction: RootTransaction, connection: Connection) -> None:
         transaction.rollback()
     except DBAPIError as error:
         connection.invalidate(error)
-
-
-def _key_set(columns: Sequence[Column[Any]]) -> FromClause:
-    return json_rows(columns, "wanted")
-
-
-def _key_values(keys: Sequence[Key]) -> Mapping[str, str]:
-    return {"wanted": as_json(keys)}
 
 
 def _empty(engine: Engine, table: Table) -> None:

@@ -78,11 +78,11 @@ class MsgspecEventCodec:
     def _decode_plain(self, commit: Commit, event: PlainEvent) -> PostEvent:
         shape = self._shapes.get(event.key)
         if shape is None:
-            raise EventNotReadable(f"{_name(commit, event)}: {self._why_unknown(event)}")
+            raise EventNotReadable(f"{_name(commit, event)}: {self._why_unknown(event)}", version=event.version)
         try:
             return shape.decode(event.data)
         except WrongShape as error:
-            raise EventNotReadable(f"{_name(commit, event)}: {error}.") from error
+            raise EventNotReadable(f"{_name(commit, event)}: {error}.", version=event.version) from error
 
     def _why_unknown(self, event: PlainEvent) -> str:
         known = [version for name, version in self._shapes if name == event.type]

@@ -8,7 +8,7 @@ from application.errors import BusUnavailable
 from application.pipeline.assembling import PartitionReader
 from application.pipeline.intake import Intake
 from application.pipeline.projector import Projector
-from application.pipeline.readiness import Readiness
+from application.pipeline.rows_watch import RowsWatch
 from application.ports.bus import Subscription, Topic
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
@@ -34,7 +34,7 @@ class BusSession:
         log: CommitLog,
         subscription: Subscription,
         intake: Intake,
-        readiness: Readiness,
+        watch: RowsWatch,
         metrics: Metrics,
         batch_size: int,
     ) -> None:
@@ -45,7 +45,7 @@ class BusSession:
         self._log = log
         self._subscription = subscription
         self._intake = intake
-        self._readiness = readiness
+        self._watch = watch
         self._metrics = metrics
         self._batch_size = batch_size
         self._owned: dict[int, int] = {}
@@ -58,7 +58,8 @@ class BusSession:
         await self._go_on_without([each for each in delivery.lost if each in self._owned and each not in begun])
         await self._intake.take([message for message in delivery.messages if message.partition not in begun])
         await self._intake.read_log()
-        await self._readiness.look(busy=self._intake.reads_log)
+        if await self._watch.look(self._intake.stored):
+            await self._require_same_topic()
 
     async def _own(self, owned: Mapping[int, int]) -> Collection[int]:
         """Which partitions begin anew; what was delivered of them is from before that."""

@@ -14,7 +14,7 @@ from application.pipeline.bus_trust import BusTrust
 from application.pipeline.intake import Intake
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
-from application.pipeline.readiness import Readiness
+from application.pipeline.rows_watch import RowsWatch
 from application.ports.bus import Subscription
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
@@ -88,7 +88,7 @@ class BusFollower:
             log=self._log,
             subscription=self._subscription,
             intake=intake,
-            readiness=Readiness(self._projector, live, await self._log.tip()),
+            watch=RowsWatch(self._projector, live, await self._log.tip()),
             metrics=self._metrics,
             batch_size=self._batch_size,
         )

@@ -83,7 +83,8 @@ class LogFollower:
 
     async def _apply(self, standing: _Standing, commits: list[Commit]) -> None:
         after = _checkpoint_behind(commits) or Checkpoint(partition=0, position=0)
-        await self._projector.apply(standing.generation, [CheckpointMove(standing.checkpoint, after)], commits)
+        move = CheckpointMove(standing.checkpoint, after)
+        await self._projector.apply(standing.generation, [move], commits, partitions=1)
         standing.checkpoint = after
         self._metrics.gauge("projector_position", after.position, partition="0")
 

@@ -51,6 +51,11 @@ class Intake:
         """Whether there are partitions that wait for what is being read from the log."""
         return bool(self._spans)
 
+    @property
+    def stored(self) -> Mapping[int, Checkpoint | None]:
+        """The checkpoints, by partition, as they were found or written last."""
+        return self._progress.stored
+
     def begin(self, reader: PartitionReader, stored: Checkpoint | None) -> None:
         self._progress.add(reader, stored)
         self._trust.doubt(reader.partition)
@@ -143,7 +148,7 @@ class Intake:
         moves = self._progress.moves()
         if not moves:
             return
-        await self._projector.apply(self._generation, moves, commits)
+        await self._projector.apply(self._generation, moves, commits, self._partitions)
         self._progress.note_stored(moves)
         for move in moves:
             self._metrics.gauge("projector_position", move.after.position, partition=str(move.after.partition))

@@ -20,14 +20,14 @@ class PassedOver(NamedTuple):
 class Progress:
     def __init__(self) -> None:
         self.readers: dict[int, PartitionReader] = {}
-        self._stored: dict[int, Checkpoint | None] = {}
+        self.stored: dict[int, Checkpoint | None] = {}
 
     def add(self, reader: PartitionReader, stored: Checkpoint | None) -> None:
         self.readers[reader.partition] = reader
-        self._stored[reader.partition] = stored
+        self.stored[reader.partition] = stored
 
     def drop(self, partition: int) -> None:
-        del self.readers[partition], self._stored[partition]
+        del self.readers[partition], self.stored[partition]
 
     def moves(self) -> list[CheckpointMove]:
         """From what is stored to what was read, where that is worth a write."""
@@ -35,7 +35,7 @@ class Progress:
 
     def note_stored(self, moves: Iterable[CheckpointMove]) -> None:
         for move in moves:
-            self._stored[move.after.partition] = move.after
+            self.stored[move.after.partition] = move.after
 
     def take_passed_over(self) -> PassedOver:
         """Since the last call."""
@@ -49,7 +49,7 @@ class Progress:
 
     def _all_moves(self) -> Iterable[CheckpointMove]:
         for partition, reader in self.readers.items():
-            yield CheckpointMove(self._stored[partition], reader.checkpoint())
+            yield CheckpointMove(self.stored[partition], reader.checkpoint())
 
 
 def _is_worth_storing(move: CheckpointMove) -> bool:

@@ -64,12 +64,18 @@ class Projector:
         await require_match(live, checkpoints.values(), self._log)
         return live, checkpoints
 
-    async def apply(self, generation: int, moves: Sequence[CheckpointMove], commits: Sequence[Commit]) -> None:
-        """One transaction. Commits that the rows lack before these are read from the log first. Raises
-        `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
+    async def apply(
+        self,
+        generation: int,
+        moves: Sequence[CheckpointMove],
+        commits: Sequence[Commit],
+        partitions: int | None = None,
+    ) -> None:
+        """One transaction. Commits that the rows lack before these are read from the log first. `partitions` is by how
+        many the moves divide the posts. Raises `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
         """
         decoded = decode_all(commits, self._codec)
-        batch = ProjectionBatch(generation, moves, touched_by(decoded))
+        batch = ProjectionBatch(generation, moves, touched_by(decoded), partitions)
         started = self._clock.monotonic()
 
         def fold(rows: Rows) -> RowChanges:
@@ -80,14 +86,16 @@ class Projector:
                 await self._store.project(batch, fold)
                 break
             except MissingCommits as missing:
-                await self._heal(generation, moves, missing)
+                await self._heal(generation, moves, missing, partitions)
         self._note(commits, started)
 
     async def mark_ready(self, generation: int) -> None:
         await self._store.mark_ready(generation)
         self._rows_moved.notify()
 
-    async def _heal(self, generation: int, moves: Sequence[CheckpointMove], missing: MissingCommits) -> None:
+    async def _heal(
+        self, generation: int, moves: Sequence[CheckpointMove], missing: MissingCommits, partitions: int | None
+    ) -> None:
         """Apply a page of what the rows of these posts lack. The checkpoints stay: they are only locked and checked."""
         stay = [CheckpointMove(move.before, move.before) for move in moves if move.before is not None]
         for post_id, version in missing.after.items():
@@ -99,7 +107,7 @@ class Projector:
                 )
             logger.warning("read %d missing commits of post %s from the log", len(commits), post_id)
             self._metrics.count("projector_healed_commits", len(commits))
-            await self.apply(generation, stay, commits)
+            await self.apply(generation, stay, commits, partitions)
 
     async def _decode(self, commits: Sequence[Commit]) -> list[DecodedCommit]:
         """Many events are decoded in a thread, so that requests in this process are answered meanwhile."""

@@ -110,11 +110,16 @@ transaction back and comes out of `project` as it is."""
 
 @dataclass(frozen=True, slots=True)
 class ProjectionBatch:
-    """Without moves, every checkpoint of the generation is locked and none is checked or moved: for repairs."""
+    """Without moves, every checkpoint of the generation is locked and none is checked or moved: for repairs.
+
+    `partitions` is the number of partitions by which the caller divides the posts (None: it does not): what a
+    checkpoint claims depends on it.
+    """
 
     generation: int
     moves: Sequence[CheckpointMove]
     touched: Touched = field(default_factory=lambda: Touched((), ()))
+    partitions: int | None = None
 
 
 class ProjectionStore(Protocol):
@@ -130,9 +135,9 @@ class ProjectionStore(Protocol):
         """One transaction: lock the checkpoints, read what is touched, fold, write, move the checkpoints.
 
         It locks before it reads, so what the fold sees is what it replaces. A move whose `before` equals its `after`
-        locks and checks and leaves the row as it is. Raises `CheckpointMoved` when the generation is not live or a
-        checkpoint is not at its `before`; nothing is written then. Transient failures are repeated inside; a server
-        that is away is `ReadDbUnavailable`.
+        locks and checks and leaves the row as it is. Raises `CheckpointMoved` when the generation is not live, has
+        another number of partitions, or a checkpoint is not at its `before`; nothing is written then. Transient
+        failures are repeated inside; a server that is away is `ReadDbUnavailable`.
         """
         ...
 

@@ -8,6 +8,7 @@ import rich_click
 from application.query_side.queries import ListEvents, PastEvent
 from domain.ids import PostId
 from entrypoints.cli import exit_codes
+from entrypoints.cli.events_check import check
 from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line
 from entrypoints.cli.post_id import PostIdParameter
 from entrypoints.cli.running import run_job
@@ -19,6 +20,9 @@ _PAGE = 500
 @rich_click.group("events", epilog=exit_codes.epilog("postlog events show 0198c0de-0000-7000-8000-000000000001"))
 def command() -> None:
     """Look at events in the log."""
+
+
+command.add_command(check)
 
 
 @command.command(

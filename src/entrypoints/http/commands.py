@@ -7,7 +7,6 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from application.errors import VersionMismatch
 from application.mediator import CommandDispatcher, CommandResult
 from application.ports.clock import Clock
 from application.ports.ids import Ids
@@ -25,9 +24,9 @@ from domain.commands import (
 from domain.ids import CommentId, PostId
 from entrypoints.http.answers import Answer, Headers, etag, json_answer
 from entrypoints.http.bodies import BodyReader
-from entrypoints.http.command_context import command_context
-from entrypoints.http.conditional import NO_VERSION, expected_versions
+from entrypoints.http.dispatching import dispatch
 from entrypoints.http.exchange import exchange_of
+from entrypoints.http.parameters import USERNAME
 from entrypoints.http.paths import (
     POSTS,
     comment_id_segment,
@@ -37,18 +36,10 @@ from entrypoints.http.paths import (
     post_path,
     text_segment,
 )
-from entrypoints.http.query_params import Parameter, read_query
+from entrypoints.http.query_params import read_query
 from entrypoints.http.routes import HttpRequest
 from entrypoints.http.schemas import CommentDone, Done, EditedComment, NewComment, NewLike, NewMessage, NewPost
 from entrypoints.http.services import HttpServices
-
-USERNAME = Parameter(
-    name="username",
-    parse=str,
-    schema={"type": "string", "x-limit": "name", "examples": ["ben"]},
-    description="Who does this; believed as it is given.",
-    required=True,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +79,10 @@ class CommandEndpoints:
         post_id = _post_id(request)
         body = await self.new_message.read(request)
         command = EditMessage(post_id=post_id, message=body.message, username=body.username, edited_at=self.clock.now())
-        return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/message", body))
+        return _done(
+            200,
+            await self._dispatch(request, command, f"{post_path(post_id)}/message", body),
+        )
 
     async def like_post(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
@@ -112,7 +106,9 @@ class CommandEndpoints:
             username=body.username,
             comment_date=self.clock.now(),
         )
-        result = await self._dispatch(request, command, f"{post_path(post_id)}/comments", body)
+        result = await dispatch(
+            self.commands, exchange_of(request.scope), command, f"{post_path(post_id)}/comments", body
+        )
         return _commented(result, result.comment_id or command.comment_id)
 
     async def edit_comment(self, request: HttpRequest) -> ASGIApp:
@@ -125,13 +121,21 @@ class CommandEndpoints:
             username=body.username,
             edit_date=self.clock.now(),
         )
-        return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), body))
+        return _done(
+            200,
+            await self._dispatch(request, command, comment_path(post_id, comment_id), body),
+        )
 
     async def remove_comment(self, request: HttpRequest) -> ASGIApp:
         post_id, comment_id = post_id_segment(request.scope), comment_id_segment(request.scope)
         username: str = read_query(request.scope, (USERNAME,))["username"]
         command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username)
-        return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), username))
+        return _done(
+            200,
+            await dispatch(
+                self.commands, exchange_of(request.scope), command, comment_path(post_id, comment_id), username
+            ),
+        )
 
     async def remove_post(self, request: HttpRequest) -> ASGIApp:
         post_id = post_id_segment(request.scope)
@@ -142,22 +146,7 @@ class CommandEndpoints:
     async def _dispatch(
         self, request: HttpRequest, command: PostCommand, path: str, content: Struct | str | None
     ) -> CommandResult:
-        """Where If-Match names several versions, any of them will do: each is tried that the post stands at."""
-        exchange = exchange_of(request.scope)
-        expected = expected_versions(exchange)
-        if expected is None:
-            version = NO_VERSION if isinstance(command, CreatePost) and b"if-match" in exchange.headers else None
-            return await self.commands.dispatch(command, command_context(exchange, path, content, version))
-        left = list(expected)
-        version = left.pop(0)
-        while True:
-            try:
-                return await self.commands.dispatch(command, command_context(exchange, path, content, version))
-            except VersionMismatch as error:
-                if error.current_version not in left:
-                    raise
-                left.remove(error.current_version)
-                version = error.current_version
+        return await dispatch(self.commands, exchange_of(request.scope), command, path, content)
 
 
 def command_handlers(services: HttpServices, commands: CommandDispatcher) -> list[HTTPRouteHandler]:

@@ -21,6 +21,7 @@ from application.query_side.queries import HistoryPage, ListEvents, PastEvent
 from domain.ids import PostId
 from entrypoints.http.answers import Headers
 from entrypoints.http.exchange import Activity
+from entrypoints.http.parameters import MAX_EVENTS
 from entrypoints.http.services import HttpServices
 from entrypoints.http.views import event_view
 
@@ -30,7 +31,6 @@ STREAM_HEADERS: Headers = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-PAGE = 500
 
 _HELLO = ServerSentEventMessage(data=None, comment="events of a post", retry=1_000)
 """Servers send the head of an answer with its first part, so there must be one before there is an event."""
@@ -68,7 +68,7 @@ class EventStream:
     activity: Activity
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        with self.activity.streaming():
+        with self.activity.paused():
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             sending = asyncio.create_task(self._send(send))
             gone = asyncio.create_task(_gone(receive))
@@ -95,7 +95,7 @@ async def _gone(receive: Receive) -> None:
 
 async def _next_page(queries: QueryDispatcher, post_id: PostId, after: int) -> HistoryPage | None:
     try:
-        return await queries.ask(ListEvents(post_id=post_id, limit=PAGE, after=after))
+        return await queries.ask(ListEvents(post_id=post_id, limit=MAX_EVENTS, after=after))
     except Unavailable as error:
         logger.info("an event stream waits: %s", error.code)
         return None

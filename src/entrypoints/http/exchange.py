@@ -11,28 +11,23 @@ _KEY = "postlog.exchange"
 
 @dataclass(slots=True)
 class Activity:
-    """What this process is at. `working` counts the requests that a stop waits for: not those that only wait for their
-    caller, for the rest of a body, say. `streams` are the open event streams, which end by themselves at a stop."""
+    """What this process is at. `working` counts the requests that a stop waits for. `waiting` are those that only wait
+    for their caller: for the rest of a body, or for the next event of an open stream."""
 
     working: int = 0
-    streams: set[asyncio.Task[Any]] = field(default_factory=set)
+    waiting: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        """The current task waits for its caller."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self.working -= 1
+        self.waiting.add(task)
         try:
             yield
         finally:
+            self.waiting.discard(task)
             self.working += 1
-
-    @contextmanager
-    def streaming(self) -> Iterator[None]:
-        task = asyncio.current_task()
-        if task is not None:
-            self.streams.add(task)
-            task.add_done_callback(self.streams.discard)
-        with self.paused():
-            yield
 
 
 @dataclass(slots=True)

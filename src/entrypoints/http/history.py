@@ -9,21 +9,15 @@ from application.errors import MalformedRequest
 from application.mediator import QueryDispatcher
 from application.query_side.queries import ListEvents
 from entrypoints.http.answers import REVALIDATE, Answer, json_answer
-from entrypoints.http.event_stream import EVENT_STREAM, PAGE, STREAM_HEADERS, EventStream, follow
+from entrypoints.http.event_stream import EVENT_STREAM, STREAM_HEADERS, EventStream, follow
 from entrypoints.http.exchange import Exchange, exchange_of
+from entrypoints.http.parameters import AFTER, DEFAULT_EVENTS, EVENTS_PARAMETERS, MAX_EVENTS
 from entrypoints.http.paths import POSTS, post_id_segment
-from entrypoints.http.query_params import MAX_NUMBER, read_query, whole_number
+from entrypoints.http.query_params import read_query
 from entrypoints.http.routes import HttpRequest, reading
 from entrypoints.http.schemas import EventPage
 from entrypoints.http.services import HttpServices
 from entrypoints.http.views import event_view
-
-DEFAULT_LIMIT = 100
-AFTER = whole_number("after", 0, MAX_NUMBER, "Only events behind this version.", default=0)
-EVENT_PARAMETERS = (
-    AFTER,
-    whole_number("limit", 1, PAGE, "How many at most; a stream has no limit.", default=DEFAULT_LIMIT),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +29,10 @@ class HistoryEndpoints:
         return [reading(POSTS + "/{id:str}/events")(self.events)]
 
     async def events(self, request: HttpRequest) -> ASGIApp:
-        asked = read_query(request.scope, EVENT_PARAMETERS)
+        asked = read_query(request.scope, EVENTS_PARAMETERS)
         query = ListEvents(
             post_id=post_id_segment(request.scope),
-            limit=asked.get("limit", DEFAULT_LIMIT),
+            limit=asked.get("limit", DEFAULT_EVENTS),
             after=asked.get("after", 0),
         )
         exchange = exchange_of(request.scope)
@@ -50,7 +44,7 @@ class HistoryEndpoints:
 
     async def _stream(self, query: ListEvents, exchange: Exchange) -> ASGIApp:
         after = _last_event_id(exchange, query.after)
-        first = await self.queries.ask(ListEvents(post_id=query.post_id, limit=PAGE, after=after))
+        first = await self.queries.ask(ListEvents(post_id=query.post_id, limit=MAX_EVENTS, after=after))
         if exchange.method == "HEAD":
             return Answer(200, STREAM_HEADERS)
         messages = follow(self.queries, self.services, query.post_id, first, after)

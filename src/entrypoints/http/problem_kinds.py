@@ -160,6 +160,12 @@ _KINDS = (
     ),
     ProblemKind("cannot-open", 500, "A file of the service can't be opened", "Look at the setting that is named."),
     ProblemKind("login-not-made", 500, "A login could not be made", "For the operator: `postlog init` tells why."),
+    ProblemKind(
+        "log-damaged",
+        500,
+        "Positions are missing from the log",
+        "For the operator: commits were removed by hand, or a backup was restored in part; restore it whole.",
+    ),
     ProblemKind("topic-in-use", 500, "The topic is used otherwise", "For the operator: `postlog init` tells how."),
     # 503
     ProblemKind("unavailable", 503, "Not available just now", "Send the same request again after Retry-After."),

@@ -17,53 +17,14 @@ from entrypoints.http.conditional import has_version
 from entrypoints.http.cursors import decode_cursor, encode_cursor
 from entrypoints.http.errors import InvalidFields
 from entrypoints.http.exchange import Exchange, exchange_of
-from entrypoints.http.instants import parse_instant
+from entrypoints.http.parameters import AS_OF_PARAMETERS, COMMENTS_PARAMETERS, DEFAULT_ROWS, POSTS_PARAMETERS
 from entrypoints.http.paths import POSTS, post_id_segment
-from entrypoints.http.query_params import MAX_NUMBER, Parameter, flag, read_query, whole_number
+from entrypoints.http.query_params import read_query
 from entrypoints.http.routes import HttpRequest, reading
 from entrypoints.http.schemas import CommentPage, PostPage
 from entrypoints.http.views import comment_view, post_summary, post_view
 
-DEFAULT_LIMIT = 20
-
 _NUMBER = re.compile(rb"[0-9]{1,18}")
-
-
-def _text(text: str) -> str:
-    if not text or "\x00" in text:
-        raise ValueError("takes a text, without NUL characters")
-    return text
-
-
-LIMIT = whole_number("limit", 1, 100, "How many at most.", default=DEFAULT_LIMIT)
-CURSOR = Parameter(
-    name="cursor",
-    parse=_text,
-    schema={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
-    description="`nextCursor` of the page before.",
-)
-LIST_PARAMETERS = (
-    Parameter(
-        name="author",
-        parse=_text,
-        schema={"type": "string", "minLength": 1, "pattern": "^[^\\u0000]*$", "examples": ["ann"]},
-        description="Only posts of this author; upper and lower case do not matter.",
-    ),
-    flag("hasComments", "Only posts with comments (true) or without (false)."),
-    whole_number("minLikes", 0, 2**31 - 1, "Only posts with at least so many likes."),
-    LIMIT,
-    CURSOR,
-)
-COMMENT_PARAMETERS = (LIMIT, CURSOR)
-AS_OF_PARAMETERS = (
-    whole_number("version", 1, MAX_NUMBER, "The post as it was at this version. Not together with `at`."),
-    Parameter(
-        name="at",
-        parse=parse_instant,
-        schema={"type": "string", "format": "date-time"},
-        description="The post as it was at this time. Not together with `version`.",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +39,7 @@ class QueryEndpoints:
         ]
 
     async def list_posts(self, request: HttpRequest) -> ASGIApp:
-        asked = read_query(request.scope, LIST_PARAMETERS)
+        asked = read_query(request.scope, POSTS_PARAMETERS)
         wanted = PostFilter(
             author=asked.get("author"), has_comments=asked.get("hasComments"), min_likes=asked.get("minLikes")
         )
@@ -86,7 +47,7 @@ class QueryEndpoints:
         page = await self.queries.ask(
             ListPosts(
                 wanted=wanted,
-                limit=asked.get("limit", DEFAULT_LIMIT),
+                limit=asked.get("limit", DEFAULT_ROWS),
                 after=_post_key(asked.get("cursor"), this_list),
                 min_position=min_position(exchange_of(request.scope)),
             )
@@ -109,12 +70,12 @@ class QueryEndpoints:
 
     async def list_comments(self, request: HttpRequest) -> ASGIApp:
         post_id = post_id_segment(request.scope)
-        asked = read_query(request.scope, COMMENT_PARAMETERS)
+        asked = read_query(request.scope, COMMENTS_PARAMETERS)
         this_list = ("comments", post_id)
         page = await self.queries.ask(
             ListComments(
                 post_id=post_id,
-                limit=asked.get("limit", DEFAULT_LIMIT),
+                limit=asked.get("limit", DEFAULT_ROWS),
                 after=_comment_keyset(asked.get("cursor"), this_list),
                 min_position=min_position(exchange_of(request.scope)),
             )

@@ -24,7 +24,7 @@ FINISH_SECONDS = 10.0
 """How long requests under way may take when the service stops; what is decided by then has been answered."""
 
 IDLE_SECONDS = 0.3
-"""How long connections may take to end on which nobody waits for an answer."""
+"""How long connections may take to end on which nothing is being worked on."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +48,12 @@ async def serve(
             serving.result()
             return
         activity: Activity = app.state[ACTIVITY]
-        await _streams_ended(activity)
+        await _nobody_waits(activity)
         stop()
         await _finished(serving, activity)
     finally:
-        stop()
+        stop()  # and no more: granian's task ends with the last connection, and stumbles when it is cancelled before
         asked.cancel()
-        serving.cancel()
-        await asyncio.gather(serving, asked, return_exceptions=True)
 
 
 class _EmbeddedServer(Server):
@@ -122,16 +120,18 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _streams_ended(activity: Activity) -> None:
-    """Open event streams end by themselves when the service stops; granian would cut them off. One whose reader does
-    not read can't end, and is not waited for."""
-    if activity.streams:
-        await asyncio.wait(activity.streams, timeout=IDLE_SECONDS)
+async def _nobody_waits(activity: Activity) -> None:
+    """Open event streams end by themselves when the service stops (granian would cut them off), and a body may still
+    arrive. Callers who then let us wait, or don't read, are given up."""
+    if activity.waiting:
+        await asyncio.wait(activity.waiting, timeout=IDLE_SECONDS)
+    for task in activity.waiting:
+        task.cancel()
 
 
 async def _finished(serving: asyncio.Task[None], activity: Activity) -> None:
-    """granian ends when its connections have. Some never do: of callers that sent half a request, or that don't read.
-    When nothing is being worked on any more, those are left behind."""
+    """granian ends when its connections have. Those of callers who sent half a head never do; when nothing is being
+    worked on any more, they are left behind."""
     deadline = asyncio.get_running_loop().time() + FINISH_SECONDS
     while not serving.done():
         working = activity.working

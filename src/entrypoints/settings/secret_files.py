@@ -19,14 +19,15 @@ def secrets_from_files(values: MutableMapping[str, Any], sources: MutableMapping
         try:
             if values.get(path) is not None:
                 raise NotConvertible(f"and {beside} ({sources[beside]}) are both given; take one of them out")
-            values[path] = _read(leaves()[path], values[beside])
+            values[path] = read_secret(leaves()[path], values[beside])
             sources[path] = f"{values[beside]}, named by {sources[beside]}"
         except NotConvertible as error:
             problems.append(Problem(path, str(error), sources.get(path) or sources[beside]))
     return problems
 
 
-def _read(leaf: Leaf, file: str) -> Any:
+def read_secret(leaf: Leaf, file: str) -> Any:
+    """Raises `NotConvertible`, with nothing of what is in the file."""
     try:
         text = Path(file).read_text(encoding="utf-8")
     except OSError as error:

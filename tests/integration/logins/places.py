@@ -4,11 +4,17 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote_plus
 
 import psycopg
+import pymongo
 from psycopg import sql
 from sqlalchemy import make_url
 
+from adapters.mongo.database import MongoDatabase
+from adapters.mongo.logins import MongoLogins
+from adapters.mongo.provisioning import MongoProvisioning
 from adapters.postgres.logins import PostgresLogins
 from adapters.postgres.read_db import postgres_read_db
 from adapters.sql.provisioning import SqlProvisioning
@@ -102,3 +108,52 @@ def connect(url: str, database: str | None = None) -> psycopg.Connection:
     address = address.set(drivername="postgresql+psycopg", database=database or address.database)
     _, options = address.get_dialect()().create_connect_args(address)
     return psycopg.connect(**options, autocommit=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MongoPlace:
+    """A log's database and the service's login; nothing of them is there at first."""
+
+    admin_url: str
+    login: str
+    password: str
+    database: str
+
+    @property
+    def service_url(self) -> str:
+        scheme, _, rest = self.admin_url.partition("://")
+        return f"{scheme}://{quote_plus(self.login)}:{quote_plus(self.password)}@{rest.rpartition('@')[2]}"
+
+    @property
+    def logins(self) -> MongoLogins:
+        return MongoLogins(self.admin_url, self.service_url, self.database)
+
+    async def init(self) -> list[str]:
+        """What `postlog init` does with an administrator's address."""
+        made = await self.logins.make_database()
+        async with MongoDatabase(self.admin_url, self.database) as database:
+            made += await MongoProvisioning(database).provision()
+        return made + await self.logins.make_login()
+
+    def as_admin(self) -> pymongo.MongoClient[dict[str, Any]]:
+        return pymongo.MongoClient(self.admin_url, timeoutMS=10_000)
+
+    def as_service(self) -> pymongo.MongoClient[dict[str, Any]]:
+        return pymongo.MongoClient(self.service_url, timeoutMS=10_000)
+
+
+@contextmanager
+def mongo_place(admin_url: str) -> Iterator[MongoPlace]:
+    name = uuid.uuid4().hex[:12]
+    place = MongoPlace(
+        admin_url=admin_url, login=f"postlog {name}", password=f"pass:word@/'%20 {name}", database=f"log_{name}"
+    )
+    try:
+        yield place
+    finally:
+        with place.as_admin() as admin:
+            admin.drop_database(place.database)
+            admin[place.database].command("dropAllRolesFromDatabase")
+            admin[place.database].command("dropAllUsersFromDatabase")
+            if admin.admin.command("usersInfo", place.login)["users"]:
+                admin.admin.command("dropUser", place.login)

@@ -1,20 +1,33 @@
 """The adapters keep their contracts with the service's own login, not only as an administrator."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
+from adapters.mongo import commit_log
+from adapters.mongo.commit_log import MongoCommitLog
+from adapters.mongo.database import MongoDatabase
+from adapters.mongo.event_store import MongoEventStore
+from adapters.mongo.relay_state import MongoRelayState
+from adapters.mongo.snapshots import MongoSnapshots
 from adapters.postgres.read_db import postgres_read_db
 from adapters.sql.probe import SqlProbe
 from adapters.sql.provisioning import SqlProvisioning
 from adapters.sql.tables import metadata
 from application.ports.post_views import PostFilter, PostWithComments
 from application.ports.projection_store import RowChanges
+from contracts.commit_log import LONG, SOON, CommitLogContract
+from contracts.event_store import EventStoreContract
+from contracts.log_handle import POST_A, LogHandle, OpenLog, proposed
 from contracts.parked_streams import ParkedStreamsContract
 from contracts.projection_store import ProjectionStoreContract
 from contracts.read_db_handle import OpenReadDb, comment, post, post_id
+from contracts.relay_state import RelayStateContract
+from contracts.snapshots import SnapshotsContract
 from contracts.sql_read_db import read_db_opener
-from integration.logins.places import PostgresPlace, postgres_place
+from integration.logins.places import MongoPlace, PostgresPlace, mongo_place, postgres_place
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +50,58 @@ def open_read_db(shared: PostgresPlace) -> OpenReadDb:
     return read_db_opener(lambda: postgres_read_db(shared.service_url, pool_size=4))
 
 
+@pytest.fixture(scope="module")
+async def shared_log(mongo_with_logins_url: str) -> AsyncIterator[MongoPlace]:
+    with mongo_place(mongo_with_logins_url) as place:
+        await place.init()
+        yield place
+
+
+@pytest.fixture
+def log_place(shared_log: MongoPlace) -> MongoPlace:
+    """As empty as when it was made, indexes and login apart."""
+    with shared_log.as_admin() as admin:
+        for collection in ("commits", "snapshots", "relay", "writers"):
+            admin[shared_log.database][collection].delete_many({})
+    return shared_log
+
+
+@pytest.fixture
+async def database(log_place: MongoPlace) -> AsyncIterator[MongoDatabase]:
+    async with MongoDatabase(log_place.service_url, log_place.database) as database:
+        yield database
+
+
+@pytest.fixture
+def open_log(log_place: MongoPlace) -> OpenLog:
+    @asynccontextmanager
+    async def open_log() -> AsyncIterator[LogHandle]:
+        async with MongoDatabase(log_place.service_url, log_place.database) as database:
+            yield LogHandle(MongoEventStore(database), MongoCommitLog(database))
+
+    return open_log
+
+
+class TestEventStore(EventStoreContract):
+    pass
+
+
+class TestCommitLog(CommitLogContract):
+    pass
+
+
+class TestRelayState(RelayStateContract):
+    @pytest.fixture
+    def relay(self, database: MongoDatabase) -> MongoRelayState:
+        return MongoRelayState(database)
+
+
+class TestSnapshots(SnapshotsContract):
+    @pytest.fixture
+    def snapshots(self, database: MongoDatabase) -> MongoSnapshots:
+        return MongoSnapshots(database)
+
+
 class TestProjectionStore(ProjectionStoreContract):
     pass
 
@@ -56,3 +121,16 @@ async def test_what_was_projected_is_answered_and_the_database_found_ready(
     async with postgres_read_db(shared.service_url, pool_size=1) as database:
         await SqlProvisioning(database).check()
         assert (await SqlProbe(database).probe()).ok
+
+
+async def test_an_append_of_another_process_wakes_by_the_change_stream(
+    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit_log, "_POLL_SECONDS", LONG)
+    async with open_log() as mine, open_log() as theirs:
+        await theirs.store.append([proposed(POST_A, 1)])
+        waiting = asyncio.create_task(mine.commits.wait(after=1, timeout=LONG))
+        await asyncio.sleep(0)
+        await theirs.store.append([proposed(POST_A, 2)])
+        async with asyncio.timeout(SOON):
+            await waiting

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from entrypoints.http import schemas
-from entrypoints.http.commands import USERNAME
-from entrypoints.http.history import EVENT_PARAMETERS
+from entrypoints.http.parameters import (
+    AS_OF_PARAMETERS,
+    COMMENTS_PARAMETERS,
+    EVENTS_PARAMETERS,
+    POSTS_PARAMETERS,
+    USERNAME,
+)
 from entrypoints.http.paths import POSTS
-from entrypoints.http.queries import AS_OF_PARAMETERS, COMMENT_PARAMETERS, LIST_PARAMETERS
 from entrypoints.http.query_params import Parameter
 
 _POST = POSTS + "/{id}"
@@ -172,7 +176,7 @@ QUERIES = (
         path=POSTS,
         tag="Queries",
         summary="List posts, newest first",
-        query=LIST_PARAMETERS,
+        query=POSTS_PARAMETERS,
         answer=schemas.PostPage,
         headers=("Postlog-Min-Position",),
         sometimes=("Postlog-Parked",),
@@ -198,7 +202,7 @@ QUERIES = (
         path=_POST + "/comments",
         tag="Queries",
         summary="List the comments of a post, newest first",
-        query=COMMENT_PARAMETERS,
+        query=COMMENTS_PARAMETERS,
         answer=schemas.CommentPage,
         headers=("Postlog-Min-Position",),
         problems=_POST_READ_PROBLEMS,
@@ -214,7 +218,7 @@ QUERIES = (
             "then new ones as they happen. `data` is one of `events`, the id is its version; events that share a "
             "version come with one id, on the last of them. A removed post's events stay readable."
         ),
-        query=EVENT_PARAMETERS,
+        query=EVENTS_PARAMETERS,
         answer=schemas.EventPage,
         headers=("Last-Event-ID",),
         problems=("malformed-request", "route-not-found", "post-not-found", *_LOG_PROBLEMS),

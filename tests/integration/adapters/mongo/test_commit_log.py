@@ -7,8 +7,8 @@ import pytest
 from adapters.mongo import commit_log, waking
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import LogDamaged
 from adapters.mongo.event_store import MongoEventStore
+from application.errors import LogDamaged
 from contracts.commit_log import LONG, SOON, CommitLogContract
 from contracts.log_handle import POST_A, LogHandle, OpenLog, proposed
 

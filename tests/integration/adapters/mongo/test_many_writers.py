@@ -12,11 +12,11 @@ from pymongo.errors import DuplicateKeyError
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import LogDamaged
 from adapters.mongo.event_store import MongoEventStore
 from adapters.mongo.provisioning import MongoProvisioning
 from adapters.wire.commit_bson import at_position, encode_without_position
 from application.envelopes import Commit, ProposedCommit
+from application.errors import LogDamaged
 from application.ports.event_store import Appended, AppendOutcome, VersionTaken
 from contracts.log_handle import POST_A, POST_B, liked, proposed
 from domain.ids import PostId

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import psycopg
 import pytest
@@ -14,14 +14,24 @@ from adapters.postgres.read_db import postgres_read_db
 from adapters.sql import database as sql_database
 from adapters.sql import post_views
 from adapters.sql.database import SqlDatabase
+from adapters.sql.generations import SqlGenerations
 from adapters.sql.parked_streams import SqlParkedStreams
 from adapters.sql.post_views import SqlPostViews
 from adapters.sql.probe import SqlProbe
 from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sql.provisioning import SqlProvisioning
 from application.errors import ReadDbUnavailable
+from application.ports.generations import Build
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import CheckpointMoved, ProjectionBatch, RowChanges, Rows, Touched
+from application.ports.projection_store import (
+    Checkpoint,
+    CheckpointMoved,
+    Fold,
+    ProjectionBatch,
+    RowChanges,
+    Rows,
+    Touched,
+)
 from contracts.read_db_handle import LOG, NOON, ReadDbHandle, checkpoint, comment, moves, post, post_id
 from contracts.sql_read_db import handle_of
 from contracts.waiting import eventually
@@ -140,6 +150,46 @@ async def test_a_partition_that_begins_while_a_swap_is_under_way_waits_and_is_re
         swap.commit()
     with pytest.raises(CheckpointMoved):
         await late
+
+
+async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
+    fresh_postgres_url: str, read_db: ReadDbHandle, connect: Connect
+) -> None:
+    await read_db.write(RowChanges())
+    async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
+        generations = SqlGenerations(database)
+        build = await generations.begin(LOG, 1, NOON)
+        seen: list[Mapping[int, Checkpoint]] = []
+
+        def last_step(live: Mapping[int, Checkpoint]) -> tuple[Build, Touched, Fold]:
+            seen.append(live)
+            return build, Touched((), ()), lambda _: RowChanges()
+
+        with connect() as projector:
+            projector.execute("SELECT * FROM read_db FOR SHARE")
+            projector.execute("INSERT INTO checkpoints VALUES (1, 1, 5, 5, 'commit-5')")
+            swap = asyncio.create_task(generations.swap(build, last_step, NOON, keep_checkpoints=True))
+            await eventually(lambda: _somebody_waits(connect))
+            projector.commit()
+        live = await swap
+    kept = {0: checkpoint(1), 1: checkpoint(5, 1)}
+    assert seen == [kept]
+    assert await read_db.store.checkpoints(live.generation) == kept
+
+
+async def test_a_partition_that_begins_just_before_a_claim_counts_for_it(
+    read_db: ReadDbHandle, connect: Connect
+) -> None:
+    await read_db.store.claim(1, LOG, 2)
+    await read_db.store.project(ProjectionBatch(1, moves((None, checkpoint(9)))), lambda _: RowChanges())
+    with connect() as projector:
+        projector.execute("SELECT * FROM read_db FOR SHARE")
+        projector.execute("INSERT INTO checkpoints VALUES (1, 1, 5, 5, 'commit-5')")
+        claim = asyncio.create_task(read_db.store.claim(1, LOG, 3))
+        await eventually(lambda: _somebody_waits(connect))
+        projector.commit()
+    assert (await claim).partitions == 3
+    assert await read_db.store.checkpoints(1) == {n: checkpoint(5, n) for n in range(3)}
 
 
 async def test_readers_are_not_held_up_by_a_swap(read_db: ReadDbHandle, connect: Connect) -> None:

@@ -82,9 +82,10 @@ async def test_a_batch_waits_for_another_process_that_writes(path: Path) -> None
 
     async with sqlite_read_db(path) as database:
         store = SqlProjectionStore(database)
-        await store.live()
+        await handle_of(database).write(RowChanges())
         with writing(path):
-            projecting = asyncio.create_task(store.project(BATCH, fold))
+            batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))))
+            projecting = asyncio.create_task(store.project(batch, fold))
             for _ in range(20):
                 await SqlPostViews(database).stamp()
             assert not folded.is_set()

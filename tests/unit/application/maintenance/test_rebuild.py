@@ -164,7 +164,7 @@ async def test_it_can_begin_afresh_instead():
 
     assert (builds[0].generation, builds[0].position) == (3, 0)
     states = {build.generation: build.state for build in await MemoryGenerations(system.read_db).builds()}
-    assert states == {2: BuildState.CANCELLED, 3: BuildState.LIVE}
+    assert states == {1: BuildState.RETIRED, 2: BuildState.CANCELLED, 3: BuildState.LIVE}
 
 
 async def test_a_second_one_at_the_same_time_is_refused():

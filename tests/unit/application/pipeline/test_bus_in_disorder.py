@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,12 @@ class Disorder:
 
     def calm_down(self) -> None:
         self._store.fails = False
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a projector that has nothing to write notices in time that its checkpoint was moved."""
+    monkeypatch.setattr("application.pipeline.rows_watch._SECONDS", 0.1)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,7 +9,7 @@ from litestar.testing import AsyncTestClient
 
 from entrypoints.http.app import create_app
 from entrypoints.http.services import HttpServices
-from unit.entrypoints.http.fakes import Scripted, services
+from unit.entrypoints.http.fakes import FakeIds, Scripted, services
 
 Client = AsyncTestClient[Litestar]
 
@@ -20,14 +20,25 @@ async def client_of(services: HttpServices) -> AsyncIterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+async def _shared() -> AsyncIterator[tuple[Client, Scripted, FakeIds]]:
+    """Making an application takes longer than most tests."""
+    scripted, ids = Scripted(), FakeIds()
+    given = services(commands=scripted.commands(), queries=scripted.queries(), ids=ids)
+    async with client_of(given) as client:
+        yield client, scripted, ids
+
+
 @pytest.fixture
-def scripted() -> Scripted:
+def scripted(_shared: tuple[Client, Scripted, FakeIds]) -> Scripted:
     """What commands and queries of `client` are answered with."""
-    return Scripted()
+    _, scripted, ids = _shared
+    scripted.forget()
+    ids.count = 0
+    return scripted
 
 
 @pytest.fixture
-async def client(scripted: Scripted) -> AsyncIterator[Client]:
+def client(_shared: tuple[Client, Scripted, FakeIds], scripted: Scripted) -> Client:
     """Of both sides, with at most 4,096 bytes a body."""
-    async with client_of(services(commands=scripted.commands(), queries=scripted.queries())) as client:
-        yield client
+    return _shared[0]

@@ -62,11 +62,11 @@ class FakeIds:
     """00000000-0000-7000-8000-000000000001, then …2, and so on."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
 
     def new(self) -> str:
-        self._count += 1
-        return f"00000000-0000-7000-8000-{self._count:012x}"
+        self.count += 1
+        return f"00000000-0000-7000-8000-{self.count:012x}"
 
 
 class FakeMetrics:
@@ -91,6 +91,11 @@ class Scripted:
     answer: Any = None
     handed: list[Any] = field(default_factory=list)
     contexts: list[CommandContext] = field(default_factory=list)
+
+    def forget(self) -> None:
+        self.answer = None
+        self.handed.clear()
+        self.contexts.clear()
 
     @property
     def last(self) -> Any:
@@ -303,7 +308,7 @@ def services(
         commands=commands,
         queries=queries,
         clock=changes.pop("clock", FakeClock()),
-        ids=FakeIds(),
+        ids=changes.pop("ids", FakeIds()),
         limits=Limits(name=50, message=1_000, comment=500),
         metrics=changes.pop("metrics", FakeMetrics()),
         metrics_text=lambda: (b"postlog_up 1\n", "text/plain; version=0.0.4; charset=utf-8"),

@@ -1,5 +1,6 @@
 """Each command of the HTTP table: what it is handed on as, and what it answers."""
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -172,6 +173,18 @@ async def test_every_spelling_of_one_request_has_one_digest(client: Client, scri
     assert len(digests) == 1
 
 
+async def test_the_digest_stays_the_same_in_every_release(client: Client, scripted: Scripted) -> None:
+    """It is kept in the log."""
+    body = b'{"username":"ann","message":"x"}'
+    digest = await digest_of(client, scripted, "PUT", f"/api/v1/posts/{POST}/message", body)
+    assert (
+        digest
+        == sha256(
+            b'PUT\n/api/v1/posts/0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d/message\n{"message":"x","username":"ann"}'
+        ).hexdigest()
+    )
+
+
 async def test_other_requests_have_other_digests(client: Client, scripted: Scripted) -> None:
     post = f"/api/v1/posts/{POST}"
     other = f"/api/v1/posts/{COMMENT}"
@@ -210,6 +223,14 @@ async def test_each_of_several_versions_is_tried_once(client: Client, scripted: 
     scripted.answer = mismatch
     answer = await client.post(f"/api/v1/posts/{POST}/likes", headers={"If-Match": '"3", "8", "8"'})
     assert (answer.status_code, [c.expected_version for c in scripted.contexts]) == (412, [3, 8])
+
+
+@pytest.mark.parametrize("tags", ['W/"7"', '"abc"', '"07"', '"-7"', '"", W/"7"', '"99999999999999999999"'])
+async def test_tags_that_no_version_has_expect_one_that_never_is(client: Client, scripted: Scripted, tags: str) -> None:
+    """If-Match compares strongly."""
+    scripted.answer = VersionMismatch("It stands at 7.", current_version=7)
+    answer = await client.post(f"/api/v1/posts/{POST}/likes", headers={"If-Match": tags})
+    assert (answer.status_code, scripted.context.expected_version) == (412, -1)
 
 
 async def test_a_star_expects_no_version_of_a_post_that_exists(client: Client, scripted: Scripted) -> None:

@@ -34,15 +34,23 @@ async def test_every_answer_carries_the_name(client: Client, path: str) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_the_name_is_bound_to_every_log_line_of_the_request(client: Client, scripted: Scripted) -> None:
+async def test_the_name_is_bound_to_every_log_line_of_the_request_and_of_no_other() -> None:
     bound: list[dict[str, Any]] = []
 
     def note(_: object) -> object:
         bound.append(structlog.contextvars.get_contextvars())
         return done()
 
-    scripted.answer = note
-    await client.post(f"/api/v1/posts/{POST}/likes", headers={"X-Correlation-ID": "c-5"})
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: object) -> None:
+        pass
+
+    app = create_app(services(commands=Scripted(note).commands()))
+    headers = [(b"x-correlation-id", b"c-5")]
+    scope = {"type": "http", "method": "POST", "path": f"/api/v1/posts/{POST}/likes", "query_string": b""}
+    await app(scope | {"headers": headers}, receive, send)  # type: ignore[arg-type]
     assert bound == [{"correlation_id": "c-5"}]
     assert structlog.contextvars.get_contextvars() == {}
 

@@ -101,6 +101,41 @@ async def test_it_stops_at_once_though_an_event_stream_is_open() -> None:
         assert [line async for line in lines] == [""]
 
 
+async def test_a_stream_opens_at_once_though_there_is_no_event_yet() -> None:
+    scripted = Scripted(HistoryPage(events=[], next_after=None))
+    async with (
+        served(services(queries=scripted.queries(), poll_seconds=30)) as (address, _),
+        httpx.AsyncClient(base_url=address) as client,
+        asyncio.timeout(5),
+        client.stream("GET", f"/api/v1/posts/{POST}/events?after=9", headers={"Accept": "text/event-stream"}) as stream,
+    ):
+        assert stream.headers["content-type"] == "text/event-stream"
+        assert await anext(stream.aiter_lines()) == ": events of a post"
+
+
+async def test_a_stream_that_is_asking_the_store_is_ended_and_not_cut_off() -> None:
+    asking, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> HistoryPage:
+        asking.set()
+        await go_on.wait()
+        return HistoryPage(events=[], next_after=None)
+
+    first = HistoryPage(events=[past_event()], next_after=None)
+    scripted = Scripted(lambda query: slowly() if query.after else first)
+    async with (
+        served(services(queries=scripted.queries())) as (address, stop),
+        httpx.AsyncClient(base_url=address) as client,
+        client.stream("GET", f"/api/v1/posts/{POST}/events", headers={"Accept": "text/event-stream"}) as stream,
+    ):
+        await asking.wait()
+        stopping = asyncio.create_task(stop())
+        await asyncio.wait([stopping], timeout=IDLE_SECONDS / 3)
+        go_on.set()
+        assert [line async for line in stream.aiter_lines()][-1] == ""
+        assert await stopping < SECOND
+
+
 async def test_a_stream_whose_reader_has_gone_is_given_up() -> None:
     scripted = Scripted(HistoryPage(events=[past_event()], next_after=None))
     async with served(services(queries=scripted.queries())) as (address, _), httpx.AsyncClient() as client:

@@ -1,0 +1,149 @@
+"""`postlog init` for SQL Server, with an administrator's address: the database, and login and user of the service."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from sqlalchemy import URL
+
+from adapters.sql.address import Address
+from adapters.sql.attempts import not_made
+from adapters.sql.logins import address_of, rights, service_login
+from adapters.sqlserver.driver import DRIVER, SETTING, load, require_driver, said
+from adapters.sqlserver.rights import OF_THE_DATABASE, OF_THE_SERVER, quoted, statements, text
+from application.errors import ReadDbUnavailable, SchemaOutdated
+from application.ports.logins import LoginNotMade, may_do_more
+
+ADMIN_SETTING = "POSTLOG_ADMIN__SQLSERVER_URL"
+
+_DIALECT = "mssql+pyodbc"
+_SECONDS = 5
+_LOGIN_FAILED = "(18456)"
+
+
+class SqlServerLogins:
+    """The administrator is a sysadmin, or may make databases (dbcreator) and logins (securityadmin). Both addresses are
+    SQLAlchemy's. Raises `CannotOpen` when the ODBC driver is missing."""
+
+    def __init__(self, admin_url: str, service_url: str) -> None:
+        self._admin = _with_driver(address_of(admin_url, ADMIN_SETTING, _DIALECT))
+        self._login = service_login(address_of(service_url, SETTING, _DIALECT), SETTING)
+
+    @property
+    def tables_url(self) -> str:
+        """The service's database by the administrator's login, who makes and owns its tables."""
+        return self._admin.set(database=self._login.database).render_as_string(hide_password=False)
+
+    async def make_database(self) -> list[str]:
+        return await asyncio.to_thread(self._make_database)
+
+    async def make_login(self) -> list[str]:
+        return await asyncio.to_thread(self._make_login)
+
+    def _make_database(self) -> list[str]:
+        name = self._login.database
+        with self._connected(self._admin.database or "master") as cursor:
+            if _column(cursor, "SELECT DB_ID(?)", name) != [None]:
+                return []
+            cursor.execute(f"CREATE DATABASE {quoted(name)}")
+            if not all(_column(cursor, "SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = ?", name)):
+                # Readers see one moment without waiting for those who write; it can be switched on while nobody reads.
+                cursor.execute(f"ALTER DATABASE {quoted(name)} SET READ_COMMITTED_SNAPSHOT ON")
+        return [f"Made the database '{name}' in SQL Server."]
+
+    def _make_login(self) -> list[str]:
+        name, database = self._login.name, self._login.database
+        with self._connected(database) as cursor:
+            self._require_tables(cursor)
+            unfit = _column(cursor, OF_THE_SERVER, name, name) + _column(cursor, OF_THE_DATABASE, name, name, name)
+            if unfit:
+                raise may_do_more(SETTING, name, unfit)
+            made = [self._make_or_change_login(cursor), *self._make_user(cursor)]
+            before = _granted(cursor, name)
+            for statement in statements(self._login):
+                cursor.execute(statement)
+            if before != _granted(cursor, name):
+                made.append(
+                    f"Gave the login '{name}' its rights in the database '{database}': to read and write rows, and "
+                    f"nothing else."
+                )
+        return made
+
+    def _make_or_change_login(self, cursor: Any) -> str:
+        """The server leaves the password out of whatever it records of these statements."""
+        name, password = quoted(self._login.name), text(self._login.password)
+        is_there = _column(cursor, "SELECT SUSER_ID(?)", self._login.name) != [None]
+        if is_there:
+            cursor.execute(f"ALTER LOGIN {name} WITH PASSWORD = {password}")
+        else:
+            default = quoted(self._login.database)
+            cursor.execute(f"CREATE LOGIN {name} WITH PASSWORD = {password}, DEFAULT_DATABASE = {default}")
+        return f"{'Set the password of' if is_there else 'Made'} the login '{self._login.name}' in SQL Server."
+
+    def _make_user(self, cursor: Any) -> list[str]:
+        """A user that came with a restored backup belongs to a login of that name on another server."""
+        name = self._login.name
+        users = "SELECT CASE WHEN sid = SUSER_SID(?) THEN 1 ELSE 0 END FROM sys.database_principals WHERE name = ?"
+        match _column(cursor, users, name, name):
+            case []:
+                cursor.execute(f"CREATE USER {quoted(name)} FOR LOGIN {quoted(name)}")
+                return [f"Made the user '{name}' in the database '{self._login.database}'."]
+            case [0]:
+                cursor.execute(f"ALTER USER {quoted(name)} WITH LOGIN = {quoted(name)}")
+                return [f"Gave the user '{name}' in the database '{self._login.database}' back to its login."]
+        return []
+
+    def _require_tables(self, cursor: Any) -> None:
+        there = _column(cursor, "SELECT name FROM sys.objects WHERE schema_id = SCHEMA_ID('dbo')")
+        if not set(rights()) <= set(there):
+            raise SchemaOutdated(not_made(self._place(self._login.database)), path=SETTING)
+
+    @contextmanager
+    def _connected(self, database: str) -> Iterator[Any]:
+        """A cursor of the administrator; each statement is a transaction."""
+        pyodbc = load()
+        require_driver(str(self._admin.query["driver"]))
+        url = self._admin.set(database=database)
+        [[words], options] = url.get_dialect()().create_connect_args(url)
+        place = self._place(database)
+        try:
+            with (
+                closing(pyodbc.connect(words, autocommit=True, timeout=_SECONDS, **options)) as connection,
+                closing(connection.cursor()) as cursor,
+            ):
+                yield cursor
+        except pyodbc.Error as error:
+            if "(SQLDriverConnect)" in str(error) and _LOGIN_FAILED not in str(error):
+                raise ReadDbUnavailable(place.away(error), path=ADMIN_SETTING) from error
+            refusal = f"SQL Server refuses what the administrator's login ({ADMIN_SETTING}) asks"
+            raise LoginNotMade(f"{refusal}: {place.hushed(error)}.", path=ADMIN_SETTING) from error
+
+    def _place(self, database: str) -> Address:
+        passwords = [word for word in (self._login.password, self._admin.password) if word]
+        return Address(
+            setting=ADMIN_SETTING,
+            place=f"{database} on {self._admin.host}:{self._admin.port or 1433}",
+            secrets=tuple(form for word in passwords for form in (word, word.replace("}", "}}"))),
+            wording=said,
+        )
+
+
+def _with_driver(url: URL) -> URL:
+    """ODBC's keywords have no case; SQLAlchemy knows this one in small letters only."""
+    if named := [value for name, value in url.query.items() if name.lower() == "driver"]:
+        return url.set(query={**{k: v for k, v in url.query.items() if k.lower() != "driver"}, "driver": named[0]})
+    return url.update_query_dict({"driver": DRIVER})
+
+
+def _granted(cursor: Any, name: str) -> set[tuple[str, str]]:
+    """Tables and views, each with a right that the user has on it."""
+    granted = set()
+    for table in rights():
+        cursor.execute("EXEC sp_table_privileges @table_name = ?", table)
+        granted |= {(table, row.PRIVILEGE) for row in cursor.fetchall() if name == row.GRANTEE}
+    return granted
+
+
+def _column(cursor: Any, query: str, *values: str) -> list[Any]:
+    return [row[0] for row in cursor.execute(query, *values).fetchall()]

@@ -1,0 +1,91 @@
+"""`postlog events check`: can this version read the whole log?"""
+
+import os
+from collections.abc import Sequence
+
+import click
+import rich_click
+
+from application.maintenance.events_check import Tally, Unreadable
+from entrypoints.cli import exit_codes
+from entrypoints.cli.output import emit_json, json_option, one_line
+from entrypoints.cli.progress import show_progress
+from entrypoints.cli.running import run_job
+from entrypoints.cli.settings_options import settings_from, settings_options
+
+_MOST_PROCESSES = 64
+
+
+@rich_click.command(
+    "check",
+    epilog=exit_codes.epilog(
+        "postlog events check", done="every event can be read", data="done, but some can't be read", job=True
+    ),
+)
+@click.option("--places", type=click.IntRange(min=0), default=20, show_default=True, help="Failures to show at most.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, _MOST_PROCESSES),
+    help="Processes that read side by side; as many as processors when not given.",
+)
+@settings_options
+@json_option
+@click.pass_context
+def check(
+    ctx: click.Context,
+    places: int,
+    processes: int | None,
+    config_file: str | None,
+    assignments: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Read every event of the log with this version, and change nothing: to be tried before a deployment."""
+    from entrypoints.composition.events_check import with_events_check
+
+    loaded = settings_from(ctx, config_file, assignments)
+
+    async def job() -> int:
+        wanted = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
+        async with with_events_check(loaded, wanted, places) as (events_check, commits):
+            with show_progress("commits", commits) as progress:
+                tally = await events_check.run(progress.advance_to)
+        (_report_json if as_json else _report)(tally)
+        return exit_codes.DATA if tally.unreadable else exit_codes.DONE
+
+    return run_job(job)
+
+
+def _report(tally: Tally) -> None:
+    if tally.events:
+        width = max(len(name) for name, _ in tally.events)
+        click.echo(f"{'event':<{width}}  version  {'events':>13}  {'unreadable':>10}")
+    for name, version in sorted(tally.events):
+        events, unreadable = tally.events[name, version], tally.unreadable[name, version]
+        click.echo(f"{one_line(name):<{width}}  {version:>7}  {events:>13,}  {unreadable:>10,}")
+    failed = tally.unreadable.total()
+    result = f"{failed:,} commits can't be read by this version" if failed else "this version can read all of them"
+    click.echo(f"{tally.events.total():,} events in {tally.commits:,} commits: {result}.")
+    for place in tally.places:
+        click.echo(f"position {place.position:,}: {one_line(place.reason)}")
+    if failed > len(tally.places):
+        click.echo(f"… and {failed - len(tally.places):,} more; --places shows more of them.")
+
+
+def _report_json(tally: Tally) -> None:
+    for name, version in sorted(tally.events):
+        counts = {"events": tally.events[name, version], "unreadable": tally.unreadable[name, version]}
+        emit_json({"type": name, "schemaVersion": version, **counts})
+    for place in tally.places:
+        emit_json(_place(place))
+    emit_json({"commits": tally.commits, "events": tally.events.total(), "unreadable": tally.unreadable.total()})
+
+
+def _place(place: Unreadable) -> dict[str, object]:
+    return {
+        "position": place.position,
+        "postId": place.post_id,
+        "version": place.version,
+        "type": place.type,
+        "schemaVersion": place.schema_version,
+        "reason": place.reason,
+    }

@@ -1,0 +1,92 @@
+"""Addresses of administrators, which `postlog init` takes once. They are no settings: no settings file holds them, no
+other command reads them, and `postlog config` does not know them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from entrypoints.settings.conversion import Given, NotConvertible, convert
+from entrypoints.settings.problems import Problem, SettingsError
+from entrypoints.settings.secret import Secret
+from entrypoints.settings.secret_files import read_secret
+from entrypoints.settings.tree import Leaf, leaves
+
+OPTION = "--admin-url-file"
+PREFIX = "POSTLOG_ADMIN__"
+
+_SERVICE_URLS = {
+    "mongo": "event_store.mongo.url",
+    "postgres": "read_db.postgres.url",
+    "sqlserver": "read_db.sqlserver.url",
+}
+_VARIABLES = {f"{PREFIX}{server.upper()}_URL": server for server in _SERVICE_URLS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Administrators:
+    """One address a server at most; None: that server's logins are somebody else's business."""
+
+    mongo: Secret | None = None
+    postgres: Secret | None = None
+    sqlserver: Secret | None = None
+
+
+def administrators(environ: Mapping[str, str], files: Sequence[str] = ()) -> Administrators:
+    """From `POSTLOG_ADMIN__<SERVER>_URL`, `…_URL_FILE`, and the files of `--admin-url-file`, whose scheme says which
+    server they are for. Raises `SettingsError` with everything that is wrong."""
+    urls: dict[str, Secret] = {}
+    sources: dict[str, str] = {}
+    problems: list[Problem] = []
+    for server, url, source in _given(environ, files, problems):
+        if server in urls:
+            problems.append(Problem(source, f"and {sources[server]} both give an address for {server}; give one"))
+        urls[server], sources[server] = url, source
+    if problems:
+        raise SettingsError(problems)
+    return Administrators(**urls)
+
+
+def _given(
+    environ: Mapping[str, str], files: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[str, Secret, str]]:
+    """Server, address, and where the address stands; what is wrong is added to `problems`."""
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        variable = name.removesuffix("_FILE")
+        if variable not in _VARIABLES:
+            problems.append(Problem(name, f"names no server; did you mean {_nearest(name)}?"))
+            continue
+        server = _VARIABLES[variable]
+        try:
+            yield server, _value(_leaf(server), environ[name], name, in_file=name != variable), name
+        except NotConvertible as error:
+            problems.append(Problem(name, str(error)))
+    for file in files:
+        try:
+            server, url = _of_any_server(file)
+            yield server, url, f"{OPTION} {file}"
+        except NotConvertible as error:
+            problems.append(Problem(f"{OPTION} {file}", str(error)))
+
+
+def _value(leaf: Leaf, text: str, name: str, *, in_file: bool) -> Secret:
+    value: Secret = read_secret(leaf, text) if in_file else convert(leaf, Given(text, name))
+    return value
+
+
+def _of_any_server(file: str) -> tuple[str, Secret]:
+    schemes = tuple(scheme for server in _SERVICE_URLS for scheme in _leaf(server).schemes)
+    leaf = Leaf(path=OPTION, kind=Secret, default=None, schemes=schemes)
+    url: Secret = read_secret(leaf, file)
+    [server] = [server for server in _SERVICE_URLS if url.reveal().startswith(_leaf(server).schemes)]
+    return server, url
+
+
+def _leaf(server: str) -> Leaf:
+    return leaves()[_SERVICE_URLS[server]]
+
+
+def _nearest(name: str) -> str:
+    return next(iter(get_close_matches(name, _VARIABLES, n=1, cutoff=0.0)))

@@ -1,0 +1,113 @@
+"""A read database that belongs to another log, or to this one before it was restored to an older state, is refused with
+one sentence; `postlog rebuild` mends it."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pymongo
+import pytest
+
+from integration.distributed.evidence import Commit, rows_of
+from integration.distributed.system import Place, System
+from local.databases import fresh_mongo_database
+from running import ticks
+
+FOLLOWING_LOG = {"POSTLOG__BUS__ADAPTER": "log"}
+
+
+def write_posts(system: System, *messages: str) -> int:
+    """The position of the last."""
+    for message in messages:
+        answer = httpx.post(
+            f"{system.url('commands')}/api/v1/posts", json={"author": "Ann", "message": message}, timeout=20
+        )
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+    return int(answer.json()["position"])
+
+
+@contextmanager
+def filled(folder: Path, place: Place, *messages: str, **env: str) -> Iterator[System]:
+    """A command side and a query side that run, a projector that has brought these posts into the rows and stopped."""
+    with System(folder, place.settings | FOLLOWING_LOG | env) as system:
+        system.init()
+        system.start("commands", "serve", "command")
+        system.start("queries", "serve", "query")
+        system.start("projector", "project")
+        system["commands"].address()
+        system["queries"].address()
+        system.wait_for_lag_0("queries", write_posts(system, *messages))
+        system.kill("projector")
+        yield system
+
+
+def assert_refused(system: System, *sentences: str, **env: str) -> None:
+    """By `project` and by `doctor`, with the same sentence, and by no other line."""
+    projector = system.run("project", POSTLOG__WORKER__PORT="0", **env)
+    doctor = system.run("doctor", **env)
+    last = projector.stderr.splitlines()[-1]
+    assert (projector.returncode, doctor.returncode) == (2, 2), projector.stderr + doctor.stdout
+    for sentence in sentences:
+        assert sentence in last
+        assert sentence in doctor.stdout
+    assert "Traceback" not in projector.stderr + doctor.stderr
+
+
+@pytest.mark.parametrize("bus", ["log", "kafka"])
+def test_a_read_database_of_another_log_is_refused(tmp_path: Path, place: Place, bus: str):
+    with filled(tmp_path, place, "Hello") as system, fresh_mongo_database(place.mongo_url) as another:
+        rows = rows_of(place)
+        other = {"POSTLOG__EVENT_STORE__MONGO__DATABASE": another.name, "POSTLOG__BUS__ADAPTER": bus}
+        system.init(**other)
+        assert_refused(system, "was filled from log", "`postlog rebuild`", **other)
+        assert rows_of(place) == rows
+
+
+def backup_of(place: Place) -> dict[str, list[Commit]]:
+    with pymongo.MongoClient[Commit](place.mongo_url, timeoutMS=20_000) as client:
+        database = client[place.mongo_database]
+        return {name: list(database[name].find()) for name in ("commits", "relay", "snapshots")}
+
+
+def restore(place: Place, backup: dict[str, list[Commit]]) -> None:
+    with pymongo.MongoClient[Commit](place.mongo_url, timeoutMS=20_000) as client:
+        for name, documents in copy.deepcopy(backup).items():
+            collection = client[place.mongo_database][name]
+            collection.delete_many({})
+            if documents:
+                collection.insert_many(documents)
+
+
+@pytest.mark.parametrize("written_since", [0, 3])
+def test_a_log_restored_to_an_older_state_is_refused_and_a_rebuild_mends_it(
+    tmp_path: Path, place: Place, written_since: int
+):
+    with filled(tmp_path, place, "one", "two") as system:
+        backup = backup_of(place)
+        system.again("projector")
+        system.wait_for_lag_0("queries", write_posts(system, "three", "four"))
+        system.kill("projector")
+        system.kill("commands")
+        restore(place, backup)
+        if written_since:
+            system.again("commands").address()
+            write_posts(system, *(f"since then {n}" for n in range(written_since)))
+
+        assert_refused(system, "the log was restored to an older state", "`postlog rebuild`")
+
+        rebuilt = system.run("rebuild")
+        assert rebuilt.returncode == 0, rebuilt.stderr
+        assert system.run("audit").returncode == 0
+        system.again("projector")
+        for _ in ticks(20, "doctor is not content"):
+            if system.run("doctor").returncode == 0:
+                break
+        messages = {message for message, *_ in rows_of(place).values()}
+        assert messages == {"one", "two", *(f"since then {n}" for n in range(written_since))}
+
+
+def test_a_topic_that_carries_more_than_the_restored_log_is_refused_and_made_anew(tmp_path: Path, place: Place):
+    with filled(tmp_path, place, "one", "two", POSTLOG__BUS__ADAPTER="kafka") as system:
+        system.start("relay", "relay").address()
