@@ -85,13 +85,13 @@ class SqlServerLogins:
         """A user that came with a restored backup belongs to a login of that name on another server."""
         name = self._login.name
         users = "SELECT CASE WHEN sid = SUSER_SID(?) THEN 1 ELSE 0 END FROM sys.database_principals WHERE name = ?"
-        match _column(cursor, users, name, name):
-            case []:
-                cursor.execute(f"CREATE USER {quoted(name)} FOR LOGIN {quoted(name)}")
-                return [f"Made the user '{name}' in the database '{self._login.database}'."]
-            case [0]:
-                cursor.execute(f"ALTER USER {quoted(name)} WITH LOGIN = {quoted(name)}")
-                return [f"Gave the user '{name}' in the database '{self._login.database}' back to its login."]
+        found = _column(cursor, users, name, name)
+        if not found:
+            cursor.execute(f"CREATE USER {quoted(name)} FOR LOGIN {quoted(name)}")
+            return [f"Made the user '{name}' in the database '{self._login.database}'."]
+        if found == [0]:
+            cursor.execute(f"ALTER USER {quoted(name)} WITH LOGIN = {quoted(name)}")
+            return [f"Gave the user '{name}' in the database '{self._login.database}' back to its login."]
         return []
 
     def _require_tables(self, cursor: Any) -> None:

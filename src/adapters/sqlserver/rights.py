@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from adapters.sql.logins import READ, READ_AND_WRITE, ServiceLogin, rights
+from adapters.sql.logins import READ, ServiceLogin, rights
 
 OF_THE_SERVER = """
 SELECT 'is the administrator''s own' WHERE SUSER_SNAME() = ?
@@ -11,7 +11,7 @@ UNION ALL SELECT CONCAT('has the server role ', role.name) FROM sys.server_role_
     JOIN sys.server_principals AS member ON member.principal_id = membership.member_principal_id
     WHERE member.name = ?
 """
-OF_THE_DATABASE = f"""
+OF_THE_DATABASE = """
 SELECT 'owns the database' FROM sys.databases WHERE database_id = DB_ID() AND SUSER_SNAME(owner_sid) = ?
 UNION ALL SELECT CONCAT('has the database role ', role.name) FROM sys.database_role_members AS membership
     JOIN sys.database_principals AS role ON role.principal_id = membership.role_principal_id
@@ -20,7 +20,7 @@ UNION ALL SELECT CONCAT('has the database role ', role.name) FROM sys.database_r
 UNION ALL SELECT CONCAT('has the right ', permission_name) FROM sys.database_permissions
     WHERE grantee_principal_id = DATABASE_PRINCIPAL_ID(?) AND state IN ('G', 'W')
         AND NOT (class = 0 AND permission_name = 'CONNECT')
-        AND NOT (class = 1 AND permission_name IN ({", ".join(f"'{right}'" for right in READ_AND_WRITE)}))
+        AND NOT (class = 1 AND permission_name IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))
 """
 """Why a login, or its user in the database, is unfit for the service."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from application.ports.probes import Probe
+from application.query_side.readiness import RowsReady
 from domain.limits import Limits
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
@@ -48,7 +49,10 @@ async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> list[
     if sides.commands:
         await lifetime.open_commands()
     if sides.queries or sides.projector:
-        probes.append((await lifetime.open_read_db()).probe)
+        read_db = await lifetime.open_read_db()
+        probes.append(read_db.probe)
+        if sides.queries:
+            probes.append(RowsReady(read_db.post_views))
     if (sides.projector or sides.relay) and (bus := container.bus()) is not None:
         probes.append(bus.probe)
         if sides.relay:

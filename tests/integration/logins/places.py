@@ -18,6 +18,10 @@ from adapters.mongo.provisioning import MongoProvisioning
 from adapters.postgres.logins import PostgresLogins
 from adapters.postgres.read_db import postgres_read_db
 from adapters.sql.provisioning import SqlProvisioning
+from adapters.sqlserver import driver
+from adapters.sqlserver.logins import SqlServerLogins
+from adapters.sqlserver.read_db import sqlserver_read_db
+from local.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,3 +161,84 @@ def mongo_place(admin_url: str) -> Iterator[MongoPlace]:
             admin[place.database].command("dropAllUsersFromDatabase")
             if admin.admin.command("usersInfo", place.login)["users"]:
                 admin.admin.command("dropUser", place.login)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlServerPlace:
+    """Addresses are SQLAlchemy's. Login and database have names of their own; nothing of them is there at first."""
+
+    admin_url: str
+    service_url: str
+
+    @property
+    def login(self) -> str:
+        return str(make_url(self.service_url).username)
+
+    @property
+    def password(self) -> str:
+        return str(make_url(self.service_url).password)
+
+    @property
+    def database(self) -> str:
+        return str(make_url(self.service_url).database)
+
+    @property
+    def logins(self) -> SqlServerLogins:
+        return SqlServerLogins(self.admin_url, self.service_url)
+
+    def with_password(self, password: str) -> "SqlServerPlace":
+        url = make_url(self.service_url).set(password=password)
+        return replace(self, service_url=url.render_as_string(hide_password=False))
+
+    async def init(self) -> list[str]:
+        """What `postlog init` does with an administrator's address."""
+        made = await self.logins.make_database()
+        async with sqlserver_read_db(self.logins.tables_url, pool_size=1) as database:
+            made += await SqlProvisioning(database).provision()
+        return made + await self.logins.make_login()
+
+    def ask_as_admin(self, query: str, database: str | None = None) -> list[tuple[Any, ...]]:
+        return ask(self.admin_url, query, database)
+
+    def ask_as_service(self, query: str, database: str | None = None) -> list[tuple[Any, ...]]:
+        return ask(self.service_url, query, database)
+
+
+@contextmanager
+def sqlserver_place(admin_url: str) -> Iterator[SqlServerPlace]:
+    """Login and database are dropped at the end, whether they were made or not."""
+    name = uuid.uuid4().hex[:12]
+    service = make_url(admin_url).set(
+        username=f"SMUser {name}", password=f"Pass:word@/'\"]%20 {name}", database=f"SocialMedia_{name}"
+    )
+    place = SqlServerPlace(admin_url=admin_url, service_url=service.render_as_string(hide_password=False))
+    try:
+        yield place
+    finally:
+        wait_until(lambda: _gone(place), seconds=20, failure=lambda: TimeoutError(f"{place.database} was not dropped."))
+
+
+def _gone(place: SqlServerPlace) -> bool:
+    """Sessions end a moment after they were closed."""
+    login = place.login.replace("]", "]]")
+    try:
+        place.ask_as_admin(f"DROP DATABASE IF EXISTS {place.database}", "master")
+        is_there = "SELECT SUSER_ID('{}')".format(place.login.replace("'", "''"))
+        if place.ask_as_admin(is_there, "master") != [(None,)]:
+            place.ask_as_admin(f"DROP LOGIN [{login}]", "master")
+    except driver.load().Error:
+        return False
+    return True
+
+
+def ask(url: str, query: str, database: str | None = None) -> list[tuple[Any, ...]]:
+    """By ODBC, without SQLAlchemy's help."""
+    address = make_url(url)
+    address = address.set(database=database or address.database)
+    [[words], _] = address.get_dialect()().create_connect_args(address)
+    connection = driver.load().connect(words, autocommit=True, timeout=5)
+    try:
+        cursor = connection.execute(query)
+        return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+    finally:
+        connection.close()

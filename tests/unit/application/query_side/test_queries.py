@@ -8,10 +8,11 @@ import pytest
 
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import ProposedCommit, StoredEvent
-from application.errors import NotYetVisible, ReadDbNotReady
+from application.errors import NotYetVisible, ReadDbNotReady, ReadDbUnavailable
 from application.mediator import AlreadyRegistered, CommandDispatcher, Query, QueryDispatcher, UnknownRequest
-from application.ports.post_views import PostFilter
+from application.ports.post_views import PostFilter, Stamp
 from application.query_side.queries import GetPost, GetPostAsOf, GetReadDbStatus, ListComments, ListEvents, ListPosts
+from application.query_side.readiness import RowsReady
 from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, EditComment, EditMessage, LikePost, RemoveComment, RemovePost
 from domain.errors import PostNotFound
@@ -90,6 +91,28 @@ class TestFreshness:
         status = await system.queries.ask(GetReadDbStatus())
         assert (status.position, status.lag) == (0, 1)
         assert [(each.partition, each.position) for each in status.partitions] == [(0, 1), (1, 0)]
+
+
+class TestReadiness:
+    async def test_rows_that_were_never_filled_are_not_ready(self):
+        system = await written(HISTORY[0])
+        result = await RowsReady(system.views).probe()
+        assert (result.ok, result.detail) == (False, "They are being filled from the log, up to position 0.")
+
+    async def test_filled_rows_are_ready(self):
+        system = await projected(HISTORY[0])
+        result = await RowsReady(system.views).probe()
+        assert (result.ok, result.detail) == (True, "They stand at position 1.")
+
+    async def test_a_database_that_is_away_is_not_ready(self):
+        system = await projected(HISTORY[0])
+
+        async def away() -> Stamp:
+            raise ReadDbUnavailable("The read database does not answer.")
+
+        system.views.stamp = away
+        result = await RowsReady(system.views).probe()
+        assert (result.ok, result.detail) == (False, "The read database does not answer.")
 
 
 class TestPages:

@@ -1,0 +1,114 @@
+"""The runbook for moving to another read database, as docs/operations.md has it: there and back, while people write and
+read."""
+
+import re
+import shlex
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from integration.distributed.evidence import commits_of
+from integration.distributed.system import Place, System
+from integration.distributed.writers import Acknowledged, writing
+
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
+
+
+def commands_under(heading: str) -> list[list[str]]:
+    """Of the first block of shell commands below it, without `postlog`."""
+    section = OPERATIONS.read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1]
+    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    lines = [shlex.split(line, comments=True) for line in block.group(1).splitlines()]
+    assert {words[0] for words in lines if words} == {"postlog"}
+    return [words[1:] for words in lines if words]
+
+
+def test_a_running_service_moves_to_another_database_and_back_by_the_runbook(tmp_path: Path, place: Place):
+    runbook = commands_under("Move to another database")
+    assert [words[0] for words in runbook] == ["init", "rebuild", "project", "audit"]
+    settings = place.settings | {
+        "POSTLOG__READ_DB__ADAPTER": "sqlite",
+        "POSTLOG__READ_DB__SQLITE__PATH": str(tmp_path / "read.sqlite"),
+    }
+    with System(tmp_path, settings) as system:
+        system.init()
+        for name, words in {
+            "commands": ("serve", "command"),
+            "queries": ("serve", "query"),
+            "relay": ("relay",),
+            "projector": ("project",),
+        }.items():
+            system.start(name, *words)
+        system.wait_until_ready("commands", "queries", "relay", "projector")
+        with writing(2, system.url("commands")) as writers:
+            writers.wait_for_more(50)
+            with reading(system.url("queries")):
+                follow(runbook, system, "postgres")
+            system.start("queries on postgres", "serve", "query", POSTLOG__READ_DB__ADAPTER="postgres").address()
+            system.kill("projector")
+            writers.wait_for_more(20)
+            with reading(system.url("queries on postgres")):
+                follow([[word.replace("postgres", "sqlite") for word in words] for words in runbook], system, "sqlite")
+            acknowledged = writers.stop()
+
+        position = len(commits_of(place))
+        for name, adapter in (("queries", "sqlite"), ("queries on postgres", "postgres")):
+            system.wait_for_lag_0(name, position)
+            assert system.get(name, "/api/v1/read-db").json()["adapter"] == adapter
+            assert likes_at(system.url(name)) == likes_told(acknowledged)
+
+
+def follow(runbook: list[list[str]], system: System, adapter: str) -> None:
+    """Jobs to their end, with status 0; the service stays."""
+    for words in runbook:
+        if words[0] == "project":
+            system.start(f"projector of {adapter}", *words)
+            system.wait_until_ready(f"projector of {adapter}")
+        else:
+            done = system.run(*words)
+            assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def reading(address: str) -> Iterator[None]:
+    """Somebody reads all the time, and every answer is a good one."""
+    stopping = threading.Event()
+    answers: list[int] = []
+
+    def read() -> None:
+        with httpx.Client(timeout=20) as client:
+            while not stopping.is_set():
+                answers.append(client.get(f"{address}/api/v1/posts", params={"limit": 20}).status_code)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        reader.join(30)
+    assert len(answers) > 10
+    assert set(answers) == {httpx.codes.OK}
+
+
+def likes_at(address: str) -> dict[str, int]:
+    likes: dict[str, int] = {}
+    cursor = None
+    while True:
+        parameters = {"limit": 100} | ({"cursor": cursor} if cursor else {})
+        page = httpx.get(f"{address}/api/v1/posts", params=parameters, timeout=20).json()
+        likes |= {post["postId"]: post["likes"] for post in page["posts"]}
+        cursor = page["nextCursor"]
+        if cursor is None:
+            return likes
+
+
+def likes_told(acknowledged: list[Acknowledged]) -> dict[str, int]:
+    likes = {each.post_id: 0 for each in acknowledged}
+    for each in acknowledged:
+        likes[each.post_id] += each.event == "PostLiked"
+    return likes
