@@ -63,7 +63,7 @@ class KafkaConnection:
                 path="bus.kafka.topic",
             )
         return BusUnavailable(
-            f"Kafka at {self.bootstrap_servers} does not do its work: {reason.str()}.",
+            f"Kafka at {self.bootstrap_servers} (bus.kafka.bootstrap_servers) does not do its work: {reason.str()}.",
             path="bus.kafka.bootstrap_servers",
         )
 

@@ -15,7 +15,7 @@ from application.ports.metrics import Metrics
 _SETTINGS: dict[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
-    "linger.ms": 1,
+    "linger.ms": 0,
     "compression.type": "lz4",
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "message.timeout.ms": 30_000,

@@ -1,5 +1,6 @@
 """One topic, through Kafka's admin client. Every function blocks for a bounded time and raises `KafkaException`."""
 
+import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from adapters.kafka.connection import KafkaConnection
 
 _SECONDS = 5.0
+_PAUSE_SECONDS = 0.02
+_NOT_YET = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION)
 
 
 class FoundTopic(NamedTuple):
@@ -52,8 +55,31 @@ def ends(admin: AdminClient, topic: str, partitions: Collection[int]) -> dict[in
 
 
 def create(admin: AdminClient, topic: str, partitions: int, replication_factor: int, config: dict[str, str]) -> None:
+    """Returns when the topic can be used. One that is there already is left as it is."""
     new = NewTopic(topic, partitions, replication_factor, config=config)
-    _all(admin.create_topics([new], request_timeout=_SECONDS, operation_timeout=_SECONDS))
+    try:
+        _all(admin.create_topics([new], request_timeout=_SECONDS, operation_timeout=_SECONDS))
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+    _wait_for(admin, topic)
+
+
+def _wait_for(admin: AdminClient, topic: str) -> None:
+    """Brokers learn of a new topic, and who leads its partitions, one after the other."""
+    deadline = time.monotonic() + _SECONDS
+    while not _is_usable(admin, topic) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _is_usable(admin: AdminClient, topic: str) -> bool:
+    found = find_or_none(admin, topic)
+    try:
+        return found is not None and bool(ends(admin, topic, range(found.partitions)))
+    except KafkaException as error:
+        if error.args[0].code() in _NOT_YET:
+            return False
+        raise
 
 
 def add_partitions(admin: AdminClient, topic: str, partitions: int) -> None:

@@ -52,13 +52,13 @@ class BusSession:
 
     async def turn(self) -> None:
         """Receive and apply once. Raises `CheckpointMoved`, `TopicChanged`, `Unavailable`, `WrongLog`."""
-        timeout = 0.0 if self._intake.reads_log else _IDLE_SECONDS
+        timeout = 0.0 if self._intake.reads_log else min(_IDLE_SECONDS, self._watch.due_in())
         delivery = await self._subscription.receive(self._batch_size, timeout)
         begun = await self._own(delivery.owned)
         await self._go_on_without([each for each in delivery.lost if each in self._owned and each not in begun])
         await self._intake.take([message for message in delivery.messages if message.partition not in begun])
         await self._intake.read_log()
-        if await self._watch.look(self._intake.stored):
+        if not self._intake.reads_log and await self._watch.look(self._intake.stored):
             await self._require_same_topic()
 
     async def _own(self, owned: Mapping[int, int]) -> Collection[int]:

@@ -28,11 +28,14 @@ class RowsWatch:
         self._ready = live.ready
         self._look_at = 0.0
 
+    def due_in(self) -> float:
+        """Seconds until the next look."""
+        return max(0.0, self._look_at - asyncio.get_running_loop().time())
+
     async def look(self, stored: Mapping[int, Checkpoint | None]) -> bool:
         """Whether it was time to look. `stored` are this projector's checkpoints, as it left them. Raises
         `CheckpointMoved`, `Unavailable`, `WrongLog`."""
-        now = asyncio.get_running_loop().time()
-        if now < self._look_at:
+        if self.due_in():
             return False
         live, checkpoints = await self._projector.open(self._live.partitions)
         if live.generation != self._live.generation or any(checkpoints.get(p) != at for p, at in stored.items()):
@@ -42,7 +45,8 @@ class RowsWatch:
             logger.info("the read database is filled and answers queries now")
             self._ready = True
         self._ready = self._ready or live.ready
-        self._look_at = now + (_SECONDS if self._ready else _SECONDS_UNTIL_READY)
+        pause = _SECONDS if self._ready else _SECONDS_UNTIL_READY
+        self._look_at = asyncio.get_running_loop().time() + pause
         return True
 
     def _lowest(self, checkpoints: Mapping[int, Checkpoint]) -> int:

@@ -250,6 +250,21 @@ async def test_a_checkpoint_that_another_projector_moved_is_read_again(world: Wo
     assert world.rows() == await world.fold()
 
 
+async def test_who_has_nothing_to_write_notices_too_that_a_checkpoint_was_moved_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the database would seem old until the next commit."""
+    monkeypatch.setattr("application.pipeline.rows_watch._SECONDS", 0.02)
+    async with world.projecting():
+        async with world.relaying():
+            await write_likes(world, 9)
+            await world.caught_up()
+        at = checkpoint(world, 1)
+        assert at is not None
+        world.read_db.checkpoints[1][1] = replace(at, position=2, topic_id=None, offset=None)
+        await position_is(world, 1, 9)
+
+
 class Failing(MemoryProjectionStore):
     """Loses the connection before or after so many transactions."""
 
@@ -387,6 +402,18 @@ async def test_when_the_topic_gets_more_partitions_nothing_is_lost(world: World,
         await write_likes(world, 20, first=40)
         await world.caught_up()
     assert world.rows() == await world.fold()
+
+
+async def test_who_gets_no_message_notices_too_that_the_topic_was_divided_anew(
+    world: World, memory: MemoryBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.pipeline.rows_watch._SECONDS", 0.02)
+    async with world.projecting():
+        await write_likes(world, 9)
+        await world.caught_up()
+        memory.remake(2)
+        await eventually(lambda: has_partitions(world, 2))
+        await world.caught_up()
 
 
 async def test_messages_from_before_the_topic_got_more_partitions_are_not_believed(world: World) -> None:
