@@ -19,7 +19,7 @@ _ALIASES = {"postgresql", "postgres", _DRIVER}
 def postgres_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
     """`url` is SQLAlchemy's, `postgresql+psycopg://login:password@host:port/database`; `pool_size` is how many
     connections there are at most. Opened by `async with`, also while the server is away. Raises `CannotOpen` for an
-    address of another form."""
+    address of another form, and when it is opened without a driver."""
     parsed = _parsed(url)
 
     def connect() -> SqlBackend:
@@ -27,7 +27,7 @@ def postgres_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
 
         return postgres_backend(parsed, pool_size)
 
-    return SqlDatabase(address=_address(parsed), threads=pool_size, check=_nothing_to_check, connect=connect)
+    return SqlDatabase(address=_address(parsed), threads=pool_size, check=_require_driver, connect=connect)
 
 
 def _parsed(url: str) -> URL:
@@ -51,5 +51,13 @@ def _address(url: URL) -> Address:
     return Address(setting=SETTING, place=place, secrets=secrets)
 
 
-def _nothing_to_check() -> None:
-    """A service starts while its server is away."""
+def _require_driver() -> None:
+    """A service starts while its server is away, but not without a driver."""
+    try:
+        import psycopg  # noqa: F401 (only whether it can be)
+    except ImportError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise CannotOpen(
+            f"{SETTING} needs the driver psycopg, which can't be loaded: {reason}. Install 'psycopg[binary]'.",
+            path=SETTING,
+        ) from error

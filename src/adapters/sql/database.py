@@ -42,15 +42,18 @@ class SqlDatabase:
         self._is_open = False
 
     async def __aenter__(self) -> Self:
-        await self._threads.run(self._check)
+        try:
+            await self._threads.run(self._check)
+        except BaseException:
+            await self._threads.close(_CLOSING_SECONDS)
+            raise
         self._is_open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._is_open = False
         await self._threads.close(_CLOSING_SECONDS)
-        with self._opening:
-            opened, self._open = self._open, None
+        opened, self._open = self._open, None
         if opened is not None:
             opened.close()
 

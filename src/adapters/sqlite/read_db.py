@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from adapters.sql.backend import SqlBackend
 
 
-def sqlite_read_db(path: Path, pool_size: int = 4) -> SqlDatabase:
-    """Opened by `async with`, which makes the file when it is missing, or raises `CannotOpen`. Nobody runs `postlog
-    init` for a file: the thread that needs it first makes its tables or brings them up to date, while the process
-    answers commands already. `pool_size` is how many connections there are at most.
+def sqlite_read_db(path: Path, pool_size: int = 4, *, make_tables: bool = True) -> SqlDatabase:
+    """Opened by `async with`, which makes the file when it is missing, or raises `CannotOpen`. `pool_size` is how many
+    connections there are at most. With `make_tables`, the thread that needs the database first makes its tables or
+    brings them up to date: nobody runs `postlog init` for a file, and a process that starts answers commands meanwhile.
     """
     address = Address(setting=SETTING, place=str(path))
 
@@ -27,7 +27,8 @@ def sqlite_read_db(path: Path, pool_size: int = 4) -> SqlDatabase:
         from adapters.sqlite.engine import sqlite_backend
 
         backend = sqlite_backend(path, pool_size)
-        attempt(backend, address, Schema(backend, address).provision)
+        if make_tables:
+            attempt(backend, address, Schema(backend, address).provision)
         return backend
 
     return SqlDatabase(address=address, threads=pool_size, check=lambda: prepare(path), connect=connect)

@@ -1,6 +1,10 @@
 """The read database in PostgreSQL keeps the contracts."""
 
+from collections.abc import Iterator
+
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
 from contracts.parked_streams import ParkedStreamsContract
@@ -8,11 +12,22 @@ from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract
 from contracts.read_db_handle import OpenReadDb
 from contracts.sql_read_db import NewSqlDatabase, SqlReadDbContract, read_db_opener
+from local.databases import fresh_postgres_database
+
+
+@pytest.fixture(scope="module")
+def own_url(postgres_url: str) -> Iterator[str]:
+    """A database takes long to make; these tests share one, and each makes its tables anew."""
+    with fresh_postgres_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture
-def new_sql_database(fresh_postgres_url: str) -> NewSqlDatabase:
-    return lambda: postgres_read_db(fresh_postgres_url, pool_size=4)
+def new_sql_database(own_url: str) -> NewSqlDatabase:
+    address = make_url(own_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return lambda: postgres_read_db(own_url, pool_size=4)
 
 
 @pytest.fixture

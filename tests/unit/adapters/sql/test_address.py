@@ -1,5 +1,7 @@
 """Which database does not answer is said without its secrets."""
 
+import sys
+
 import pytest
 
 from adapters.postgres.read_db import postgres_read_db
@@ -41,3 +43,12 @@ def test_an_address_of_another_form_is_refused_without_repeating_it(url: str) ->
     assert "postgresql+psycopg://login:password@host:port/database" in caught.value.message
     assert "s3cret" not in caught.value.message
     assert caught.value.__cause__ is None
+
+
+async def test_a_missing_driver_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(CannotOpen) as caught:
+        await postgres_read_db("postgresql://ann:s3cret@db/posts").__aenter__()
+    assert caught.value.path == "read_db.postgres.url"
+    assert caught.value.message.startswith("read_db.postgres.url needs the driver psycopg, which can't be loaded: ")
+    assert caught.value.message.endswith("Install 'psycopg[binary]'.")

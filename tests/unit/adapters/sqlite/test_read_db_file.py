@@ -123,6 +123,7 @@ async def test_a_place_that_can_hold_no_file_is_refused_at_once(tmp_path: Path, 
     assert caught.value.path == "read_db.sqlite.path"
     assert str(tmp_path / place) in caught.value.message
     assert "name another file in read_db.sqlite.path" in caught.value.message
+    assert not any(thread.name.startswith("postlog-read-db") for thread in threading.enumerate())
 
 
 async def test_a_file_that_is_not_writable_is_refused_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sql.address import Address
-from adapters.sql.database import SqlDatabase
-from adapters.sqlite.engine import sqlite_backend
-from adapters.sqlite.read_db_file import SETTING, prepare
+from adapters.sqlite.read_db import sqlite_read_db
 from contracts.parked_streams import ParkedStreamsContract
 from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract
@@ -17,11 +14,7 @@ from contracts.sql_read_db import NewSqlDatabase, SqlReadDbContract, read_db_ope
 
 @pytest.fixture
 def new_sql_database(tmp_path: Path) -> NewSqlDatabase:
-    path = tmp_path / "read-db.sqlite"
-    address = Address(setting=SETTING, place=str(path))
-    return lambda: SqlDatabase(
-        address=address, threads=4, check=lambda: prepare(path), connect=lambda: sqlite_backend(path, 4)
-    )
+    return lambda: sqlite_read_db(tmp_path / "read-db.sqlite", make_tables=False)
 
 
 @pytest.fixture
