@@ -46,8 +46,13 @@ def check_name(name: str, path: str, limits: Limits) -> None:
         raise SurroundingBlanks(f"{path} begins or ends with a blank; send it without.", path=path)
 
 
+def is_storable(text: str) -> bool:
+    """Whether every store can hold it."""
+    return not _NOT_STORABLE.search(text)
+
+
 def check_text(text: str, path: str, limit: int) -> None:
-    if _NOT_STORABLE.search(text):
+    if not is_storable(text):
         raise TextNotStorable(
             f"{path} holds a NUL character or half of a surrogate pair, which can't be stored.", path=path
         )

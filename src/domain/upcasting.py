@@ -9,8 +9,8 @@ Versions count *stored* events: what comes out of a split shares its version, a 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 EventKey = tuple[str, int]
 """Event name and schema version."""
@@ -18,8 +18,7 @@ EventKey = tuple[str, int]
 Data = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlainEvent:
+class PlainEvent(NamedTuple):
     """An event as plain data on its way through the chain. `version` is its number in the stream, as stored."""
 
     type: str
@@ -57,6 +56,7 @@ class UpcasterChain:
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = tuple(steps)
         self._old_keys = frozenset(key for step in steps for key in step.consumes)
+        self._consumers = [(frozenset(step.consumes), step.apply) for step in steps]
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -67,10 +67,13 @@ class UpcasterChain:
         return key in self._old_keys
 
     def upcast(self, events: Sequence[PlainEvent]) -> Sequence[PlainEvent]:
-        if not any(event.key in self._old_keys for event in events):
+        keys = {event.key for event in events}
+        if keys.isdisjoint(self._old_keys):
             return events
-        for step in self._steps:
-            events = step.apply(events)
+        for consumed, apply in self._consumers:
+            if not keys.isdisjoint(consumed):
+                events = apply(events)
+                keys = {event.key for event in events}
         return events
 
 
@@ -139,4 +142,4 @@ def _reshape(name: str, from_version: int, change: Callable[[Data], Data]) -> St
 
 
 def _reborn(event: PlainEvent, key: EventKey, data: Data) -> PlainEvent:
-    return replace(event, type=key[0], schema_version=key[1], data=data)
+    return PlainEvent(*key, data, event.version, event.stored_type, event.stored_schema_version)

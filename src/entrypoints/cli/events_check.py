@@ -63,7 +63,8 @@ def _report(tally: Tally) -> None:
         events, unreadable = tally.events[name, version], tally.unreadable[name, version]
         click.echo(f"{one_line(name):<{width}}  {version:>7}  {events:>13,}  {unreadable:>10,}")
     failed = tally.unreadable.total()
-    result = f"{failed:,} commits can't be read by this version" if failed else "this version can read all of them"
+    which = f"{failed:,} commit{'' if failed == 1 else 's'}"
+    result = f"{which} can't be read by this version" if failed else "this version can read all of them"
     click.echo(f"{tally.events.total():,} events in {tally.commits:,} commits: {result}.")
     for place in tally.places:
         click.echo(f"position {place.position:,}: {one_line(place.reason)}")

@@ -23,6 +23,7 @@ VERBS = {
     "project": "project",
     "init": "init",
     "import": "import_posts",
+    "import-dotnet": "import_dotnet",
     "rebuild": "rebuild",
     "audit": "audit",
     "events": "events",

@@ -10,6 +10,7 @@ from domain.limits import Limits
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.sides import Sides
+from entrypoints.composition.watching import Watch
 from entrypoints.observability import configure_logging
 from entrypoints.settings.checks import refuse_memory
 from entrypoints.settings.loading import LoadedSettings
@@ -34,7 +35,10 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
     with stop_on_signals() as stopping:
         async with Lifetime(container) as lifetime:
             probes = await _open(container, lifetime, sides)
-            parts = {"HTTP server": _http_server(container, sides, probes, stopping, announce)}
+            parts = {
+                "HTTP server": _http_server(container, sides, probes, stopping, announce),
+                "watch": endless(Watch(probes, PROBE_SECONDS).run),
+            }
             if sides.projector:
                 parts["projector"] = endless(container.follower().run)
             if sides.relay and (relay := container.relay()) is not None:

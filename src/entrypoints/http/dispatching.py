@@ -8,7 +8,7 @@ from application.errors import VersionMismatch
 from application.mediator import CommandDispatcher, CommandResult
 from domain.commands import CreatePost, PostCommand
 from entrypoints.http.command_context import command_context
-from entrypoints.http.conditional import NO_VERSION, expected_versions
+from entrypoints.http.conditional import expected_versions
 from entrypoints.http.exchange import Exchange
 
 
@@ -17,19 +17,26 @@ async def dispatch(
 ) -> CommandResult:
     """`path` is the canonical one of the request, `content` what its body or query says. Raises what the command's
     handler raises, and `MalformedRequest` for a header."""
-    if b"if-match" not in exchange.headers:
-        return await commands.dispatch(command, command_context(exchange, path, content, None))
-    expected = expected_versions(exchange)
-    if expected is None:  # any version of a post that exists, which a new one does not
-        version = NO_VERSION if isinstance(command, CreatePost) else None
-        return await commands.dispatch(command, command_context(exchange, path, content, version))
-    untried = set(expected[1:])
-    version = expected[0]
+    expected = _expected(exchange, command)
+    untried = set(expected)
+    version = expected[0] if expected else None
     while True:
+        untried.discard(version)
         try:
             return await commands.dispatch(command, command_context(exchange, path, content, version))
         except VersionMismatch as error:
             if error.current_version not in untried:
                 raise
             version = error.current_version
-            untried.remove(version)
+
+
+def _expected(exchange: Exchange, command: PostCommand) -> tuple[int, ...]:
+    """Empty: any version will do. Raises `VersionMismatch` for a new post, which has none yet."""
+    if b"if-match" not in exchange.headers:
+        return ()
+    expected = expected_versions(exchange)
+    if not isinstance(command, CreatePost):
+        return expected or ()
+    if expected is None or 0 not in expected:
+        raise VersionMismatch("A new post has no version yet; send it without If-Match.", current_version=0)
+    return ()

@@ -12,25 +12,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from litestar.response.sse import ServerSentEventMessage
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import json
 
 from application.errors import Unavailable
 from application.mediator import QueryDispatcher
 from application.query_side.queries import HistoryPage, ListEvents, PastEvent
 from domain.ids import PostId
-from entrypoints.http.answers import Headers
 from entrypoints.http.exchange import Activity
 from entrypoints.http.parameters import MAX_EVENTS
 from entrypoints.http.services import HttpServices
 from entrypoints.http.views import event_view
 
 EVENT_STREAM = "text/event-stream"
-STREAM_HEADERS: Headers = [
-    (b"content-type", EVENT_STREAM.encode("ascii")),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
 
 _HELLO = ServerSentEventMessage(data=None, comment="events of a post", retry=1_000)
 """Servers send the head of an answer with its first part, so there must be one before there is an event."""
@@ -43,6 +37,7 @@ async def follow(
 ) -> AsyncIterator[ServerSentEventMessage]:
     """Messages until `services.stopping` is set. `first` is the page behind `after`, read by the caller, who could
     still answer with an error. Later the store may be away for a while; the stream then waits for it."""
+    yield _HELLO
     page: HistoryPage | None = first
     silent_since = services.clock.monotonic()
     while not services.stopping.is_set():
@@ -60,37 +55,15 @@ async def follow(
 
 
 @dataclass(frozen=True, slots=True)
-class EventStream:
-    """Sends messages until there are no more, or the reader has gone. Litestar's own stream waits for the reader to go
-    even when all is sent, and would be cut off by a stop of the server instead of being ended."""
+class Unwaited:
+    """An answer that goes on as long as its reader likes: a stop of the service does not wait for it."""
 
-    messages: AsyncIterator[ServerSentEventMessage]
+    answer: ASGIApp
     activity: Activity
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.activity.paused():
-            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-            sending = asyncio.create_task(self._send(send))
-            gone = asyncio.create_task(_gone(receive))
-            try:
-                await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
-                if sending.done():
-                    sending.result()
-            finally:
-                sending.cancel()
-                gone.cancel()
-                await asyncio.gather(sending, gone, return_exceptions=True)
-
-    async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.body", "body": _HELLO.encode(), "more_body": True})
-        async for message in self.messages:
-            await send({"type": "http.response.body", "body": message.encode(), "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+            await self.answer(scope, receive, send)
 
 
 async def _next_page(queries: QueryDispatcher, post_id: PostId, after: int) -> HistoryPage | None:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import ServerSentEvent
 from litestar.types import ASGIApp
 
 from application.errors import MalformedRequest
 from application.mediator import QueryDispatcher
 from application.query_side.queries import ListEvents
 from entrypoints.http.answers import REVALIDATE, Answer, json_answer
-from entrypoints.http.event_stream import EVENT_STREAM, STREAM_HEADERS, EventStream, follow
+from entrypoints.http.event_stream import EVENT_STREAM, Unwaited, follow
 from entrypoints.http.exchange import Exchange, exchange_of
 from entrypoints.http.parameters import AFTER, DEFAULT_EVENTS, EVENTS_PARAMETERS, MAX_EVENTS
 from entrypoints.http.paths import POSTS, post_id_segment
@@ -37,18 +38,19 @@ class HistoryEndpoints:
         )
         exchange = exchange_of(request.scope)
         if _wants_stream(exchange):
-            return await self._stream(query, exchange)
+            return await self._stream(request, query, exchange)
         page = await self.queries.ask(query)
         content = EventPage(events=[event_view(event) for event in page.events], next_after=page.next_after)
         return json_answer(200, content, [REVALIDATE])
 
-    async def _stream(self, query: ListEvents, exchange: Exchange) -> ASGIApp:
+    async def _stream(self, request: HttpRequest, query: ListEvents, exchange: Exchange) -> ASGIApp:
         after = _last_event_id(exchange, query.after)
         first = await self.queries.ask(ListEvents(post_id=query.post_id, limit=MAX_EVENTS, after=after))
         if exchange.method == "HEAD":
-            return Answer(200, STREAM_HEADERS)
+            return Answer(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
         messages = follow(self.queries, self.services, query.post_id, first, after)
-        return EventStream(messages, exchange.activity)
+        stream = ServerSentEvent(messages).to_asgi_response(app=None, request=request)
+        return Unwaited(stream, exchange.activity)
 
 
 def history_handlers(services: HttpServices, queries: QueryDispatcher) -> list[HTTPRouteHandler]:

@@ -30,12 +30,18 @@ logger = logging.getLogger(__name__)
 
 
 async def serve(
-    app: Litestar, host: str, port: int, stopping: asyncio.Event, on_listening: Callable[[str], None]
+    app: Litestar,
+    host: str,
+    port: int,
+    stopping: asyncio.Event,
+    on_listening: Callable[[str], None],
+    *,
+    settings: str = "http",
 ) -> None:
     """Until `stopping` is set; then no new connection is accepted, and requests under way are finished. `on_listening`
     is handed the address (`http://127.0.0.1:8000`) when connections are accepted; port 0 takes a free one. Raises
-    `CannotOpen` when it can't listen there."""
-    listener = _listen(host, port)
+    `CannotOpen` when it can't listen there, with the path below `settings` (`http` or `worker`) that is to blame."""
+    listener = _listen(host, port, settings)
     address = _address(listener)
     server = _EmbeddedServer(app, listener)
     stop: Callable[[], None] = server.stop
@@ -47,10 +53,8 @@ async def serve(
         if serving.done():
             serving.result()
             return
-        activity: Activity = app.state[ACTIVITY]
-        await _nobody_waits(activity)
         stop()
-        await _finished(serving, activity)
+        await _finished(serving, app.state[ACTIVITY])
     finally:
         stop()  # and no more: granian's task ends with the last connection, and stumbles when it is cancelled before
         asked.cancel()
@@ -82,13 +86,13 @@ def _logging() -> dict[str, Any]:
     return {"incremental": True, "handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}}
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, settings: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise CannotOpen(f"http.host: {host} is no address of this machine: {error}.", path="http.host") from error
+        raise _no_address(host, f"{settings}.host", error) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -96,23 +100,28 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise _cannot_listen(host, port, error) from error
+        raise _cannot_listen(host, port, settings, error) from error
     return listener
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> CannotOpen:
+def _cannot_listen(host: str, port: int, settings: str, error: OSError) -> CannotOpen:
+    path = f"{settings}.port"
     match error.errno:
         case errno.EADDRINUSE:
             return CannotOpen(
-                f"http.port: port {port} of {host} is in use by another program; stop it, or choose another port.",
-                path="http.port",
+                f"{path}: port {port} of {host} is in use by another program; stop it, or choose another port.",
+                path=path,
             )
         case errno.EACCES:
             return CannotOpen(
-                f"http.port: port {port} is not free to take for this user; choose one above 1023.", path="http.port"
+                f"{path}: port {port} is not free to take for this user; choose one above 1023.", path=path
             )
         case _:
-            return CannotOpen(f"http.host: {host} is no address of this machine: {error.strerror}.", path="http.host")
+            return _no_address(host, f"{settings}.host", error)
+
+
+def _no_address(host: str, path: str, error: OSError) -> CannotOpen:
+    return CannotOpen(f"{path}: {host} is no address of this machine: {error.strerror}.", path=path)
 
 
 def _address(listener: socket.socket) -> str:
@@ -120,25 +129,20 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _nobody_waits(activity: Activity) -> None:
-    """Open event streams end by themselves when the service stops (granian would cut them off), and a body may still
-    arrive. Callers who then let us wait, or don't read, are given up."""
-    if activity.waiting:
-        await asyncio.wait(activity.waiting, timeout=IDLE_SECONDS)
-    for task in activity.waiting:
-        task.cancel()
-
-
 async def _finished(serving: asyncio.Task[None], activity: Activity) -> None:
-    """granian ends when its connections have. Those of callers who sent half a head never do; when nothing is being
-    worked on any more, they are left behind."""
+    """granian ends when its connections have. Those of callers who sent half a request, or don't read their stream,
+    never do: when nothing else is left, they are given up."""
     deadline = asyncio.get_running_loop().time() + FINISH_SECONDS
-    while not serving.done():
-        working = activity.working
+    working = True
+    while working and not serving.done():
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
-            logger.warning("%d requests were not answered within %g s", working, FINISH_SECONDS)
+            logger.warning("%d requests were not answered within %g s", activity.working, FINISH_SECONDS)
             return
-        done, _ = await asyncio.wait((serving,), timeout=min(IDLE_SECONDS, left))
-        if not done and not working and not activity.working:
-            return
+        before = activity.working
+        await asyncio.wait((serving,), timeout=min(IDLE_SECONDS, left))
+        working = before > 0 or activity.working > 0
+    for task in activity.waiting:
+        task.cancel()
+    if activity.waiting:
+        await asyncio.wait(activity.waiting, timeout=IDLE_SECONDS)

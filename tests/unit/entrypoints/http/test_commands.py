@@ -239,7 +239,14 @@ async def test_a_star_expects_no_version_of_a_post_that_exists(client: Client, s
     assert scripted.context.expected_version is None
 
 
-async def test_a_new_post_is_none_that_exists(client: Client, scripted: Scripted) -> None:
-    scripted.answer = VersionMismatch("There is no such post.", current_version=0)
-    answer = await client.post("/api/v1/posts", json={"author": "ann", "message": "x"}, headers={"If-Match": "*"})
-    assert (answer.status_code, scripted.context.expected_version) == (412, -1)
+@pytest.mark.parametrize("tags", ["*", '"1"', '"abc"'])
+async def test_a_new_post_has_no_version_to_match(client: Client, scripted: Scripted, tags: str) -> None:
+    answer = await client.post("/api/v1/posts", json={"author": "ann", "message": "x"}, headers={"If-Match": tags})
+    assert (answer.status_code, answer.json()["currentVersion"], answer.headers["etag"]) == (412, 0, '"0"')
+    assert scripted.handed == []
+
+
+async def test_a_new_post_stands_at_version_0(client: Client, scripted: Scripted) -> None:
+    scripted.answer = done()
+    answer = await client.post("/api/v1/posts", json={"author": "ann", "message": "x"}, headers={"If-Match": '"0"'})
+    assert (answer.status_code, scripted.context.expected_version) == (201, None)

@@ -28,10 +28,11 @@ def in_turn(*answers: object) -> Callable[[object], object]:
 
 
 async def followed(scripted: Scripted, first: HistoryPage, count: int, **changes: Any) -> list[ServerSentEventMessage]:
-    """The first messages of a stream that begins behind version 0."""
+    """The first messages behind the greeting, of a stream that begins behind version 0."""
     given = services(**changes)
     messages = follow(scripted.queries(), given, POST, first, 0)
     async with asyncio.timeout(5):
+        await anext(messages)
         got = [await anext(messages) for _ in range(count)]
     given.stopping.set()
     async with asyncio.timeout(1):
@@ -81,6 +82,7 @@ async def test_a_store_that_goes_away_is_waited_for() -> None:
 async def test_the_stream_ends_when_the_service_stops_though_it_would_wait_long() -> None:
     stopping = asyncio.Event()
     messages = follow(Scripted(page()).queries(), services(stopping=stopping, poll_seconds=60), POST, page(), 0)
+    await anext(messages)
     ending = asyncio.create_task(_all(messages))
     await asyncio.sleep(0)
     stopping.set()
@@ -119,7 +121,7 @@ async def test_a_last_event_id_that_is_no_version_is_400(client: Client) -> None
 async def test_a_stream_is_given_to_who_asks_for_one(client: Client, scripted: Scripted, accept: str) -> None:
     scripted.answer = page()
     answer = await client.head(f"/api/v1/posts/{POST}/events", headers={"Accept": accept})
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/*"])

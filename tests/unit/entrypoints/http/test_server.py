@@ -109,7 +109,7 @@ async def test_a_stream_opens_at_once_though_there_is_no_event_yet() -> None:
         asyncio.timeout(5),
         client.stream("GET", f"/api/v1/posts/{POST}/events?after=9", headers={"Accept": "text/event-stream"}) as stream,
     ):
-        assert stream.headers["content-type"] == "text/event-stream"
+        assert stream.headers["content-type"].startswith("text/event-stream")
         assert await anext(stream.aiter_lines()) == ": events of a post"
 
 
@@ -181,6 +181,23 @@ async def test_callers_who_never_finish_their_request_do_not_hold_it_up(sent: by
         writer.close()
 
 
+async def test_a_request_that_is_given_up_is_ended_and_not_left_to_the_end_of_the_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """There, its cancellation would be logged as an error of the server."""
+    caplog.set_level("INFO")
+    async with served(one_post()) as (address, stop):
+        host, port = address.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /api/v1/posts HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+        await writer.drain()
+        assert (await asyncio.to_thread(httpx.get, f"{address}/nowhere")).status_code == 404
+        await stop()
+        lines = [(vars(record)["route"], vars(record)["status"]) for record in caplog.records]
+        writer.close()
+    assert lines == [("unknown", 404), ("/api/v1/posts", 0)]
+
+
 async def test_a_port_in_use_is_named_with_its_setting() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -189,6 +206,16 @@ async def test_a_port_in_use_is_named_with_its_setting() -> None:
         with pytest.raises(CannotOpen, match=f"http.port: port {port} of 127.0.0.1 is in use") as refused:
             await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print)
     assert refused.value.path == "http.port"
+
+
+async def test_a_worker_names_its_own_setting() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(CannotOpen) as refused:
+            await serve(create_app(services()), "127.0.0.1", port, asyncio.Event(), print, settings="worker")
+    assert refused.value.path == "worker.port"
 
 
 async def test_a_second_service_on_the_port_of_the_first_is_refused() -> None:

@@ -1,0 +1,185 @@
+"""`postlog import-dotnet MONGO_URL`: the history of the .NET course's system, from its own MongoDB collection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+import rich_click
+
+from application.command_side.foreign_posts import Healed, LeftOut
+from application.maintenance.audit import AuditReport
+from application.ports.dotnet_history import DotnetEvent, StrayDocument
+from domain.errors import PostlogError
+from entrypoints.cli import exit_codes
+from entrypoints.cli.audit import print_report
+from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line
+from entrypoints.cli.progress import show_progress
+from entrypoints.cli.running import run_job
+from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.secret import mask
+
+if TYPE_CHECKING:
+    from entrypoints.composition.import_dotnet import DotnetSource, HistoryImportTools
+
+
+@rich_click.command(
+    "import-dotnet",
+    epilog=exit_codes.epilog(
+        "postlog import-dotnet mongodb://127.0.0.1:27017",
+        done="all imported, and the rows are as the log says",
+        data="done, but some posts were left out, or rows differ",
+        job=True,
+    ),
+)
+@click.argument("mongo_url")
+@click.option("--database", default="socialMedia", show_default=True, help="Database of that system.")
+@click.option("--collection", default="eventStore", show_default=True, help="Collection of its events.")
+@click.option(
+    "--on-duplicate",
+    type=click.Choice(("leave-out", "first")),
+    default="leave-out",
+    show_default=True,
+    help="When two events of a post have one version: leave the post out, or take the older one.",
+)
+@settings_options
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    mongo_url: str,
+    database: str,
+    collection: str,
+    on_duplicate: str,
+    config_file: str | None,
+    assignments: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Import all history of the .NET course's system at MONGO_URL, with its ids, times and order, then audit the rows;
+    can be run again."""
+    from entrypoints.composition.import_dotnet import DotnetSource
+
+    loaded = settings_from(ctx, config_file, assignments)
+    source = DotnetSource(mongo_url, database, collection)
+    return run_job(lambda: _import(loaded, source, on_duplicate == "first", as_json))
+
+
+async def _import(loaded: LoadedSettings, source: "DotnetSource", take_first: bool, as_json: bool) -> int:
+    from entrypoints.composition.import_dotnet import with_history_import
+
+    report = _Report(as_json)
+    async with with_history_import(loaded, source, take_first=take_first) as tools:
+        documents = await tools.history_import.documents()
+        if not documents:
+            raise click.ClickException(
+                f"{mask(source.url)} has nothing in {source.database}.{source.collection}; name the right ones with "
+                "--database and --collection."
+            )
+        await _read_and_check(tools, documents, report)
+        await _append(tools, report)
+        report.summary()
+        audited = await _audit(tools, report)
+    differs = audited is not None and bool(audited.differences)
+    return exit_codes.DATA if report.left_out or differs else exit_codes.DONE
+
+
+async def _read_and_check(tools: "HistoryImportTools", documents: int, report: "_Report") -> None:
+    with show_progress("documents", documents) as progress:
+        async for done, strays in tools.history_import.read():
+            report.documents = done
+            progress.advance_to(done)
+            for stray in strays:
+                report.stray(stray)
+    with show_progress("events checked", report.documents) as progress:
+        async for done, found in tools.history_import.check():
+            progress.advance_to(done)
+            for each in found:
+                report.found(each)
+
+
+async def _append(tools: "HistoryImportTools", report: "_Report") -> None:
+    with show_progress("events", await tools.history_import.events()) as progress:
+        async for page in tools.history_import.append():
+            report.new += page.new
+            report.present += page.present
+            report.position = max(report.position, page.position)
+            progress.advance_to(report.new + report.present)
+            for left_out in page.left_out:
+                report.found(left_out)
+
+
+async def _audit(tools: "HistoryImportTools", report: "_Report") -> AuditReport | None:
+    """None when the rows can't be had: the import itself is done then."""
+    try:
+        with show_progress("commits projected", report.position) as progress:
+            audited = await tools.audit(report.position, progress.advance_to)
+    except PostlogError as error:
+        click.echo(f"Not audited: {mask(error.message)} Run `postlog audit` when that is mended.", err=True)
+        return None
+    print_report(audited, report.as_json)
+    return audited
+
+
+@dataclass(slots=True)
+class _Report:
+    """`left_out` counts posts, and documents that belong to none."""
+
+    as_json: bool
+    documents: int = 0
+    new: int = 0
+    present: int = 0
+    position: int = 0
+    left_out: int = 0
+
+    def stray(self, stray: StrayDocument) -> None:
+        self.left_out += 1
+        if self.as_json:
+            emit_json({"documentId": stray.document_id, "leftOut": True, "reason": stray.problem})
+        else:
+            click.echo(f"document {stray.document_id}  left out: {one_line(stray.problem)}")
+
+    def found(self, found: LeftOut | Healed) -> None:
+        if isinstance(found, LeftOut):
+            self.left_out += 1
+            self._print(found.post_id, True, found.reason, found.events)
+        else:
+            reason = f"of {1 + len(found.dropped)} events with version {found.taken.version} the oldest was taken"
+            self._print(found.post_id, False, reason, [found.taken, *found.dropped])
+
+    def _print(self, post_id: str, left_out: bool, reason: str, events: Sequence[DotnetEvent]) -> None:
+        if self.as_json:
+            shown = [_plain(event) for event in events]
+            emit_json({"postId": post_id, "leftOut": left_out, "reason": reason, "events": shown})
+            return
+        click.echo(f"{post_id}  {'left out: ' if left_out else ''}{one_line(reason)}")
+        for event in events:
+            click.echo(f"    {one_line(as_json_text(_plain(event)))}")
+
+    def summary(self) -> None:
+        if self.as_json:
+            emit_json(
+                {
+                    "documents": self.documents,
+                    "imported": self.new,
+                    "present": self.present,
+                    "leftOut": self.left_out,
+                    "position": self.position,
+                }
+            )
+            return
+        click.echo(
+            f"{self.documents:,} documents: {self.new:,} events imported, {self.present:,} were there before; "
+            f"{self.left_out:,} posts or documents left out."
+        )
+
+
+def _plain(event: DotnetEvent) -> dict[str, Any]:
+    stored = event.event
+    return {
+        "documentId": event.document_id,
+        "version": event.version,
+        "recordedAt": event.recorded_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "type": stored.type if stored else None,
+        "data": dict(stored.data) if stored else None,
+    }

@@ -1,0 +1,101 @@
+"""The import of the .NET system's history, and the audit that ends it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from application.command_side.import_history import HistoryImport
+from application.errors import ReadDbNotReady
+from application.maintenance.audit import AuditReport
+from application.ports.post_views import PostViews
+from entrypoints.composition.container import Container
+from entrypoints.composition.jobs import prepare
+from entrypoints.composition.lifetime import Lifetime
+from entrypoints.settings.loading import LoadedSettings
+
+VERB = "import-dotnet"
+
+_POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 30.0
+"""How long the rows may stand still before nobody waits for them any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class DotnetSource:
+    """Where the history is; `url` may hold a password."""
+
+    url: str
+    database: str
+    collection: str
+
+
+class HistoryImportTools:
+    def __init__(self, history_import: HistoryImport, container: Container, lifetime: Lifetime) -> None:
+        self.history_import = history_import
+        self._container = container
+        self._lifetime = lifetime
+
+    async def audit(self, position: int, note: Callable[[int], None]) -> AuditReport:
+        """Compare the rows with the log, once they have come to `position`; `note` is told where they are. Where
+        projectors follow the log itself, one is run for that time; otherwise those that run are waited for. Raises
+        `ReadDbNotReady` when the rows don't come nearer, `Unavailable`, `WrongLog`, `SchemaOutdated`."""
+        views = (await self._lifetime.open_read_db()).post_views
+        if self._container.bus() is None:
+            await _project_up_to(position, self._container, views, note)
+        else:
+            await _caught_up(position, views, note)
+        return await self._container.audit().run()
+
+
+@asynccontextmanager
+async def with_history_import(
+    loaded: LoadedSettings, source: DotnetSource, *, take_first: bool
+) -> AsyncIterator[HistoryImportTools]:
+    from adapters.mongo.dotnet_history import MongoDotnetHistory
+
+    container = prepare(loaded, VERB)
+    async with Lifetime(container) as lifetime:
+        log = await lifetime.open_log()
+        async with MongoDotnetHistory(source.url, source.database, source.collection) as history:
+            yield HistoryImportTools(
+                HistoryImport(
+                    source=history,
+                    store=log.event_store,
+                    codec=container.codec(),
+                    clock=container.clock(),
+                    take_first=take_first,
+                ),
+                container,
+                lifetime,
+            )
+
+
+async def _project_up_to(position: int, container: Container, views: PostViews, note: Callable[[int], None]) -> None:
+    """What ends the projector ends this."""
+    projecting = asyncio.create_task(container.follower().run())
+    waiting = asyncio.create_task(_caught_up(position, views, note))
+    try:
+        done, _ = await asyncio.wait([projecting, waiting], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (projecting, waiting):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _caught_up(position: int, views: PostViews, note: Callable[[int], None]) -> None:
+    loop = asyncio.get_running_loop()
+    reached, moved_at = -1, loop.time()
+    while reached < position:
+        now_at = (await views.stamp()).position
+        if now_at > reached:
+            reached, moved_at = now_at, loop.time()
+            note(min(reached, position))
+        elif loop.time() - moved_at > _PATIENCE_SECONDS:
+            raise ReadDbNotReady(
+                f"The rows stand at position {reached:,} of {position:,} and don't move; is a projector running?"
+            )
+        await asyncio.sleep(_POLL_SECONDS)

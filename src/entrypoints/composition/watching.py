@@ -1,0 +1,52 @@
+"""Says when something that this process needs stops answering, and when it answers again."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from application.ports.probes import Probe, ProbeResult
+
+_SECONDS_TO_NEXT_LOOK = 1.0
+"""At the start, which a look should not slow down, and after something did not answer."""
+
+_SECONDS_BETWEEN_LOOKS = 5.0
+
+_IN_A_ROW = 2
+"""Looks without an answer before it is told: one may come from a machine that is busy."""
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """`probe_seconds` is how long one probe may take. Each change is told once."""
+
+    def __init__(self, probes: Sequence[Probe], probe_seconds: float) -> None:
+        self._probes = probes
+        self._probe_seconds = probe_seconds
+        self._silent: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await asyncio.sleep(_SECONDS_TO_NEXT_LOOK)
+        while True:
+            await self.look()
+            await asyncio.sleep(_SECONDS_TO_NEXT_LOOK if self._silent else _SECONDS_BETWEEN_LOOKS)
+
+    async def look(self) -> None:
+        from entrypoints.http.health import run_probes
+
+        for result in await run_probes(self._probes, self._probe_seconds):
+            if result.ok:
+                self._note_answer(result)
+            else:
+                self._note_silence(result)
+
+    def _note_answer(self, result: ProbeResult) -> None:
+        if self._silent.pop(result.name, 0) >= _IN_A_ROW:
+            logger.info("ready again, %s: %s", result.name, result.detail)
+
+    def _note_silence(self, result: ProbeResult) -> None:
+        self._silent[result.name] += 1
+        if self._silent[result.name] == _IN_A_ROW:
+            logger.warning("not ready, %s: %s", result.name, result.detail)

@@ -1,0 +1,41 @@
+"""A process says when something it needs stops answering and when it answers again: each once."""
+
+import logging
+
+import pytest
+
+from application.ports.probes import ProbeResult
+from entrypoints.composition.watching import Watch
+
+
+class Scripted:
+    """Answers as the script says, one after the other."""
+
+    def __init__(self, name: str, *oks: bool) -> None:
+        self._name = name
+        self._oks = iter(oks)
+
+    async def probe(self) -> ProbeResult:
+        ok = next(self._oks)
+        return ProbeResult(self._name, ok=ok, detail=f"{self._name} {'answers' if ok else 'is away'}.")
+
+
+async def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log = Scripted("log", True, False, False, False, True, True, False, False)
+    watch = Watch([log, Scripted("bus", *[True] * 8)], 1.0)
+    for _ in range(8):
+        await watch.look()
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", "not ready, log: log is away."),
+        ("INFO", "ready again, log: log answers."),
+        ("WARNING", "not ready, log: log is away."),
+    ]
+
+
+async def test_what_did_not_answer_once_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    watch = Watch([Scripted("log", False, True, False, True)], 1.0)
+    for _ in range(4):
+        await watch.look()
+    assert caplog.records == []
