@@ -1,4 +1,4 @@
-"""A distributed system under test: its place on real servers, and its processes, each killed and started again alone."""
+"""A distributed system under test: its place on real servers, its processes, each killed and started again alone."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -149,7 +149,7 @@ class System:
                 return
 
     def printed(self, lines: int | None = None) -> str:
-        """Everything that every process printed, or the last lines of each."""
+        """What every process printed, or the last lines of each."""
         parts = []
         for output in self._outputs:
             text = output.read_text(encoding="utf-8", errors="replace")

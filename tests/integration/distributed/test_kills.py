@@ -39,7 +39,7 @@ Killing = Mapping[str, tuple[Callable[[], None], Callable[[], None]]]
 
 @dataclass(frozen=True, slots=True)
 class Killer:
-    """Kills by name, services and servers, and brings them back. Between two strikes `work` commands are acknowledged."""
+    """Kills services and servers, by name, and brings them back. `work` commands are acknowledged after each."""
 
     system: System
     writers: Writers
@@ -129,6 +129,7 @@ def active_relay(system: System) -> str:
     raise AssertionError
 
 
+@pytest.mark.timeout(300)
 def test_every_process_and_every_server_is_killed_once_and_nothing_is_lost(
     tmp_path: Path, system: System, killing: Killing, killable_place: Place
 ):
@@ -146,7 +147,7 @@ def test_every_process_and_every_server_is_killed_once_and_nothing_is_lost(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_kills_in_any_order_under_more_load_lose_nothing(
     tmp_path: Path, system: System, killing: Killing, killable_place: Place, seed: int
 ):
@@ -154,11 +155,11 @@ def test_kills_in_any_order_under_more_load_lose_nothing(
     likes = [chance.randrange(400) for _ in range(1_500)]
     file = posts_file(tmp_path, likes)
     start_all(system, second_commands=True)
-    victims = [*SERVICES, "second commands", *killing] * 3
+    victims = [*SERVICES, "second commands", *killing] * 2
     chance.shuffle(victims)
     with writing(12, system.url("commands"), system.url("second commands")) as writers:
         importing = system.start("import", "import", str(file))
-        killer = Killer(system, writers, killing, work=150)
+        killer = Killer(system, writers, killing, work=100)
         for victim in victims:
             killer.strike(victim)
         finish_import(system, importing, file)

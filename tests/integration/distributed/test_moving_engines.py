@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from integration.distributed.evidence import commits_of
 from integration.distributed.system import Place, System
 from integration.distributed.writers import Acknowledged, writing
+
+pytestmark = pytest.mark.timeout(300)
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
@@ -44,7 +47,7 @@ def test_a_running_service_moves_to_another_database_and_back_by_the_runbook(tmp
         }.items():
             system.start(name, *words)
         system.wait_until_ready("commands", "queries", "relay", "projector")
-        with writing(2, system.url("commands")) as writers:
+        with writing(2, system.url("commands"), pause=0.1) as writers:
             writers.wait_for_more(50)
             with reading(system.url("queries")):
                 follow(runbook, system, "postgres")
@@ -83,6 +86,7 @@ def reading(address: str) -> Iterator[None]:
         with httpx.Client(timeout=20) as client:
             while not stopping.is_set():
                 answers.append(client.get(f"{address}/api/v1/posts", params={"limit": 20}).status_code)
+                stopping.wait(0.02)
 
     reader = threading.Thread(target=read)
     reader.start()

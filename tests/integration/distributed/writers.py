@@ -25,10 +25,11 @@ class Acknowledged:
 
 @dataclass(slots=True)
 class Writer:
-    """Addresses take turns, command by command."""
+    """Addresses take turns, command by command. `pause` is in seconds, after each post."""
 
     number: int
     addresses: Sequence[str]
+    pause: float
     stopping: threading.Event
     acknowledged: list[Acknowledged] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Writer:
         with httpx.Client(timeout=25) as client:
             while not self.stopping.is_set() and not self.unexpected:
                 self._write_a_post(client)
+                self.stopping.wait(self.pause)
 
     def _write_a_post(self, client: httpx.Client) -> None:
         name = f"{self.number}-{len(self.acknowledged)}"
@@ -81,9 +83,9 @@ class Writer:
 
 
 class Writers:
-    def __init__(self, count: int, addresses: Sequence[str]) -> None:
+    def __init__(self, count: int, addresses: Sequence[str], pause: float) -> None:
         self._stopping = threading.Event()
-        self._writers = [Writer(number, addresses, self._stopping) for number in range(count)]
+        self._writers = [Writer(number, addresses, pause, self._stopping) for number in range(count)]
         self._threads = [threading.Thread(target=writer.run, daemon=True) for writer in self._writers]
 
     @property
@@ -94,9 +96,12 @@ class Writers:
         for thread in self._threads:
             thread.start()
 
+    def tell_to_stop(self) -> None:
+        self._stopping.set()
+
     def stop(self) -> list[Acknowledged]:
         """Everything acknowledged; what was under way is acknowledged first."""
-        self._stopping.set()
+        self.tell_to_stop()
         for thread in self._threads:
             thread.join(_PATIENCE_SECONDS + 30)
         assert not any(thread.is_alive() for thread in self._threads)
@@ -116,10 +121,11 @@ class Writers:
 
 
 @contextmanager
-def writing(count: int, *addresses: str) -> Iterator[Writers]:
-    writers = Writers(count, addresses)
+def writing(count: int, *addresses: str, pause: float = 0.0) -> Iterator[Writers]:
+    """So many people, from now on; those who go on when the block ends, because it failed, are told to stop."""
+    writers = Writers(count, addresses, pause)
     writers.start()
     try:
         yield writers
     finally:
-        writers._stopping.set()
+        writers.tell_to_stop()
