@@ -20,6 +20,7 @@ from domain.events import (
     PostUnliked,
 )
 from domain.ids import CommentId, PostId
+from domain.rules import is_storable
 
 
 class Projected(NamedTuple):
@@ -38,6 +39,7 @@ def evolve(post_id: PostId, post: PostRow | None, comment: CommentRow | None, ev
     """Raises `EventNotApplicable`. The version is not its business: `seal` notes it when a whole commit is applied."""
     if isinstance(event, PostLiked) and post is not None and post.status is PostStatus.LIVE:
         return Projected(post._replace(likes=post.likes + 1), comment)
+    _require_storable(event)
     if isinstance(event, PostCreated):
         if post is not None and post.status is not PostStatus.EMPTY:
             raise EventNotApplicable(f"PostCreated for post {post_id}, which exists already.")
@@ -47,6 +49,22 @@ def evolve(post_id: PostId, post: PostRow | None, comment: CommentRow | None, ev
     if post is None or post.status is not PostStatus.LIVE:
         raise EventNotApplicable(f"{type(event).__name__} for post {post_id}, which does not exist or was removed.")
     return _evolve_live(post, comment, event)
+
+
+def _require_storable(event: PostEvent) -> None:
+    """A text from another system may hold what not every database can; it must not stop the posts of others."""
+    texts: tuple[str, ...] = ()
+    match event:
+        case PostCreated():
+            texts = (event.author, event.message)
+        case MessageUpdated():
+            texts = (event.message,)
+        case CommentAdded() | CommentUpdated():
+            texts = (event.username, event.comment)
+    if not all(is_storable(text) for text in texts):
+        raise EventNotApplicable(
+            f"{type(event).__name__} holds a character that a read database can't: NUL, or half of a surrogate pair."
+        )
 
 
 def _evolve_live(

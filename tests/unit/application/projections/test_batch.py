@@ -156,6 +156,17 @@ def test_an_event_that_makes_no_sense_parks_its_stream_and_leaves_nothing_of_its
     assert [each.code for each in changes.parked] == ["event-not-applicable"]
 
 
+@pytest.mark.parametrize("text", ["nul\x00", "half \ud83d"])
+def test_a_text_that_not_every_database_can_hold_parks_its_post_alone(text: str):
+    stored = StoredEvent("MessageUpdated", 2, {"message": text, "username": "Ann", "editedAt": None})
+    other = commit(1, CREATED, post=OTHER, position=3)
+
+    changes = fold(commit(1, CREATED), commit(2, stored, position=2), other)
+
+    assert changes.posts == [row(1), row(1, post=OTHER)]
+    assert [(each.post_id, each.version) for each in changes.parked] == [(POST, 2)]
+
+
 def test_later_events_of_a_parked_stream_wait_and_are_noted():
     rows = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=2)})
 
