@@ -12,6 +12,7 @@ from heapq import nsmallest
 from typing import NamedTuple, Protocol
 
 from application.envelopes import Commit
+from application.errors import StoreUnavailable
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from domain.errors import EventNotReadable
@@ -84,7 +85,12 @@ class SpanCheck:
         return tally
 
     async def _read(self, after: int, until: int) -> list[Commit]:
-        return await self._log.read(after, min(_COMMITS_A_READ, until - after)) if after < until else []
+        if after == until:
+            return []
+        commits = await self._log.read(after, min(_COMMITS_A_READ, until - after))
+        if not commits:
+            raise StoreUnavailable(f"The log ends at position {after}, though it had a commit at {until} before.")
+        return commits
 
 
 class EventsCheck:
@@ -110,6 +116,7 @@ class EventsCheck:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return total
 
 

@@ -53,14 +53,14 @@ def evolve(post_id: PostId, post: PostRow | None, comment: CommentRow | None, ev
 
 def _require_storable(event: PostEvent) -> None:
     """A text from another system may hold what not every database can; it must not stop the posts of others."""
-    texts: tuple[str, ...] = ()
-    match event:
-        case PostCreated():
-            texts = (event.author, event.message)
-        case MessageUpdated():
-            texts = (event.message,)
-        case CommentAdded() | CommentUpdated():
-            texts = (event.username, event.comment)
+    if isinstance(event, PostCreated):
+        texts = [event.author, event.message]
+    elif isinstance(event, MessageUpdated):
+        texts = [event.message]
+    elif isinstance(event, CommentAdded | CommentUpdated):
+        texts = [event.username, event.comment]
+    else:
+        return
     if not all(is_storable(text) for text in texts):
         raise EventNotApplicable(
             f"{type(event).__name__} holds a character that a read database can't: NUL, or half of a surrogate pair."
