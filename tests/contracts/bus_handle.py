@@ -183,6 +183,15 @@ class World:
 
         await eventually(look, SOON)
 
+    async def on_the_bus(self) -> None:
+        """Return when every partition is followed on the bus: what is put there from now on is received."""
+
+        async def look() -> bool:
+            checkpoints = self.read_db.checkpoints[self.read_db.live.generation].values()
+            return len(checkpoints) == self.read_db.live.partitions and all(c.offset is not None for c in checkpoints)
+
+        await eventually(look, SOON)
+
     def rows(self) -> dict[PostId, tuple[PostRow | None, dict[Any, CommentRow]]]:
         rows = self.read_db.live_rows
         return {post_id: (post, dict(rows.comments[post_id])) for post_id, post in rows.posts.items()}

@@ -188,7 +188,7 @@ class BusProjectionContract:
         """Nobody noticed the loss, and nothing else is ever written: a watermark shows it."""
         publisher = FaultyPublisher(world.bus.publisher, lambda entry: entry.commit.position == 1, silent=True)
         async with world.projecting():
-            await world.caught_up()
+            await world.on_the_bus()
             with caplog.at_level(logging.WARNING):
                 async with world.relaying(publisher):
                     await world.write(post_id(1), created("lonely"))
@@ -224,7 +224,7 @@ class BusProjectionContract:
 
     async def test_a_spoilt_message_is_read_from_the_log(self, world: World) -> None:
         async with world.projecting():
-            await world.caught_up()
+            await world.on_the_bus()
             commit = await world.write(post_id(0), created())
             [message] = to_messages(Publication(world.log_id, 3, [CommitEntry(0, 0, commit)]))
             await world.bus.put(message._replace(value=b"\xff\xfe"))
@@ -239,7 +239,7 @@ class BusProjectionContract:
     async def test_strangers_messages_are_passed_over(self, world: World) -> None:
         other_log = World(world.bus)
         async with world.relaying(), other_log.relaying(), world.projecting():
-            await world.caught_up()
+            await world.on_the_bus()
             for partition in range(3):
                 await world.bus.put(WireMessage(partition, b"key", b"hello", [("content-type", b"text/plain")]))
             await write_mixed(world, 30)

@@ -1,6 +1,6 @@
 """Which rows stand below a key of two columns: `(a, b) < (x, y)`. SQL Server compares no rows, only values."""
 
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Boolean
 from sqlalchemy.ext.compiler import compiles
@@ -13,6 +13,10 @@ class is_below(FunctionElement[bool]):  # noqa: N801 (it reads as a function of 
 
     type = Boolean()
     inherit_cache = True
+
+    def self_group(self, against: object = None) -> Self:  # noqa: ARG002 (SQLAlchemy's signature)
+        """It is a condition as it stands, also where SQLAlchemy would compare a function's result with 1."""
+        return self
 
 
 @compiles(is_below)

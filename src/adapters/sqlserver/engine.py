@@ -20,7 +20,8 @@ from adapters.sqlserver.json_keys import key_set, key_values
 from adapters.sqlserver.locks import lock_first
 from adapters.sqlserver.moments import OPTIONS, Moments, one_moment, remember
 from adapters.sqlserver.newest_per_post import newest_per_post
-from adapters.sqlserver.parameter_arrays import tell_input_sizes
+from adapters.sqlserver.parameter_arrays import prepare_cursor
+from adapters.sqlserver.parameter_types import mark_missing, tell_types
 from adapters.sqlserver.upsert import upsert
 from application.errors import ReadDbUnavailable
 
@@ -45,11 +46,12 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,
-        fast_executemany=True,
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "before_execute", lock_first)
-    event.listen(engine, "before_cursor_execute", tell_input_sizes)
+    event.listen(engine, "before_cursor_execute", prepare_cursor)
+    event.listen(engine, "before_cursor_execute", mark_missing, retval=True)
+    event.listen(engine, "do_setinputsizes", tell_types)
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),

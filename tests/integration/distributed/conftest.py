@@ -9,6 +9,8 @@ from local.kafka import Kafka
 from local.mongod import ReplicaSet
 from local.postgres import Postgres
 
+pytest.register_assert_rewrite("integration.distributed.evidence")
+
 
 @pytest.fixture
 def place(mongo_url: str, kafka_bootstrap: str, postgres_url: str) -> Iterator[Place]:

@@ -146,7 +146,6 @@ def test_every_process_and_every_server_is_killed_once_and_nothing_is_lost(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kills_in_any_order_under_more_load_lose_nothing(
     tmp_path: Path, system: System, killing: Killing, killable_place: Place, seed: int

@@ -47,8 +47,8 @@ def test_a_running_service_moves_to_another_database_and_back_by_the_runbook(tmp
         }.items():
             system.start(name, *words)
         system.wait_until_ready("commands", "queries", "relay", "projector")
-        with writing(2, system.url("commands"), pause=0.1) as writers:
-            writers.wait_for_more(50)
+        with writing(1, system.url("commands"), pause=0.2) as writers:
+            writers.wait_for_more(25)
             with reading(system.url("queries")):
                 follow(runbook, system, "postgres")
             system.start("queries on postgres", "serve", "query", POSTLOG__READ_DB__ADAPTER="postgres").address()
@@ -86,7 +86,7 @@ def reading(address: str) -> Iterator[None]:
         with httpx.Client(timeout=20) as client:
             while not stopping.is_set():
                 answers.append(client.get(f"{address}/api/v1/posts", params={"limit": 20}).status_code)
-                stopping.wait(0.02)
+                stopping.wait(0.1)
 
     reader = threading.Thread(target=read)
     reader.start()

@@ -1,4 +1,4 @@
-"""Read databases in SQL Server. To make one takes seconds there, so the tests share one, which is made as new for each."""
+"""Read databases in SQL Server. Making one takes seconds there, so the tests share one, made as new for each."""
 
 from collections.abc import AsyncIterator, Iterator
 

@@ -114,7 +114,7 @@ def test_each_choice_loads_its_own_driver_only(tmp_path: Path) -> None:
     """And opening asks no server: none is there."""
     assert loaded_with({"POSTLOG__EVENT_STORE__ADAPTER": "mongo"}, tmp_path) == ["pymongo"]
     assert loaded_with({"POSTLOG__BUS__ADAPTER": "kafka"}, tmp_path) == ["confluent_kafka"]
-    assert loaded_with({"POSTLOG__READ_DB__ADAPTER": "postgres"}, tmp_path) == ["sqlalchemy"]
+    assert loaded_with({"POSTLOG__READ_DB__ADAPTER": "postgres"}, tmp_path) == ["psycopg", "sqlalchemy"]
 
 
 def test_each_read_database_has_a_consumer_group_of_its_own() -> None:

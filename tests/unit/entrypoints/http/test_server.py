@@ -193,9 +193,10 @@ async def test_a_request_that_is_given_up_is_ended_and_not_left_to_the_end_of_th
         await writer.drain()
         assert (await asyncio.to_thread(httpx.get, f"{address}/nowhere")).status_code == 404
         await stop()
-        lines = [(vars(record)["route"], vars(record)["status"]) for record in caplog.records]
         writer.close()
-    assert lines == [("unknown", 404), ("/api/v1/posts", 0)]
+    lines = [vars(record) for record in caplog.records if record.getMessage() == "request"]
+    assert [(line["route"], line["status"]) for line in lines] == [("unknown", 404), ("/api/v1/posts", 0)]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_port_in_use_is_named_with_its_setting() -> None:
