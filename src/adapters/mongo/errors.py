@@ -22,11 +22,9 @@ def masked(url: str) -> str:
     return _PASSWORD.sub(r"\g<before>:***@\g<after>", url).partition("?")[0]
 
 
-def unavailable(url: str, error: Exception, setting: str = URL_SETTING) -> StoreUnavailable:
+def unavailable(url: str, error: Exception, setting: str = URL_SETTING, what: str = "event store") -> StoreUnavailable:
     """One sentence with the setting to look at."""
-    return StoreUnavailable(
-        f"The event store, MongoDB at {masked(url)} ({setting}), {_what_is_wrong(error)}.", path=setting
-    )
+    return StoreUnavailable(f"The {what}, MongoDB at {masked(url)} ({setting}), {_what_is_wrong(error)}.", path=setting)
 
 
 def _what_is_wrong(error: Exception) -> str:

@@ -88,7 +88,7 @@ async def test_a_role_that_allows_something_else_is_brought_back(ready: MongoPla
         client[ready.database].commits.delete_one({})
 
 
-# What it may not do (that the adapters work with it is in test_work_with_least_rights.py)
+# What it may do, and may not (that the adapters work with it is in test_work_with_least_rights.py)
 
 
 REFUSED: dict[str, Callable[[Collections], Any]] = {
@@ -125,6 +125,20 @@ async def test_it_is_refused_to(shared: MongoPlace, what: str) -> None:
     with shared.as_service() as client, pytest.raises(OperationFailure, match="not authorized") as caught:
         REFUSED[what](client[shared.database])
     assert caught.value.code == 13
+
+
+async def test_with_it_init_finds_that_everything_is_there(shared: MongoPlace) -> None:
+    async with MongoDatabase(shared.service_url, shared.database) as database:
+        await MongoProvisioning(database).check()
+        assert await MongoProvisioning(database).provision() == []
+
+
+async def test_it_may_watch_commits_and_nothing_else(shared: MongoPlace) -> None:
+    with shared.as_service() as client:
+        client[shared.database].commits.watch().close()
+        for more in (client[shared.database].relay, client[shared.database], client):
+            with pytest.raises(OperationFailure, match="not authorized"):
+                more.watch()
 
 
 async def test_a_login_without_the_role_can_do_nothing_in_the_log(shared: MongoPlace) -> None:
@@ -205,8 +219,3 @@ async def test_the_server_s_log_does_not_show_the_password(mongo: MongoPlace) ->
         log = admin.admin.command("getLog", "global")["log"]
     assert any("createUser" in line for line in log)
     assert not any("a-very-secret-password" in line for line in [*log, *said])
-
-
-async def test_provisioning_is_checked_with_the_service_s_login(ready: MongoPlace) -> None:
-    async with MongoDatabase(ready.service_url, ready.database) as database:
-        await MongoProvisioning(database).check()

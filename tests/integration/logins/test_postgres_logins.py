@@ -95,6 +95,11 @@ async def test_before_there_are_tables_it_says_what_is_missing(place: PostgresPl
 # What it may do (that the adapters work with it is in test_work_with_least_rights.py)
 
 
+async def test_with_it_init_finds_that_everything_is_there(shared: PostgresPlace) -> None:
+    async with postgres_read_db(shared.service_url, pool_size=1) as database:
+        assert await SqlProvisioning(database).provision() == []
+
+
 async def test_it_may_write_every_table_but_the_revision(shared: PostgresPlace) -> None:
     with shared.as_service() as service:
         for table in metadata.tables:

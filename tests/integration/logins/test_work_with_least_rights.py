@@ -1,29 +1,30 @@
 """The adapters keep their contracts with the service's own login, not only as an administrator."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.mongo import commit_log
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from adapters.postgres.read_db import postgres_read_db
+from adapters.sql.database import SqlDatabase
 from adapters.sql.probe import SqlProbe
 from adapters.sql.provisioning import SqlProvisioning
 from adapters.sql.tables import metadata
 from application.ports.post_views import PostFilter, PostWithComments
 from application.ports.projection_store import RowChanges
-from contracts.commit_log import LONG, SOON, CommitLogContract
+from contracts.commit_log import CommitLogContract
 from contracts.event_store import EventStoreContract
-from contracts.log_handle import POST_A, LogHandle, OpenLog, proposed
+from contracts.log_handle import LogHandle, OpenLog
+from contracts.maintained import maintained_in_sql
 from contracts.parked_streams import ParkedStreamsContract
 from contracts.projection_store import ProjectionStoreContract
 from contracts.read_db_handle import OpenReadDb, comment, post, post_id
+from contracts.rebuilding import OpenMaintained, RebuildingContract
 from contracts.relay_state import RelayStateContract
 from contracts.snapshots import SnapshotsContract
 from contracts.sql_read_db import read_db_opener
@@ -41,13 +42,23 @@ async def shared(postgres_url: str) -> AsyncIterator[PostgresPlace]:
 
 
 @pytest.fixture
-def open_read_db(shared: PostgresPlace) -> OpenReadDb:
-    """One database for all, since making one takes long: brought back to what it was when it was made."""
+def new_sql_database(shared: PostgresPlace) -> Callable[[], SqlDatabase]:
+    """One place for all, since making one takes long: brought back to what it was when it was made."""
     with shared.as_admin(shared.database) as admin, admin.transaction():
         admin.execute(f"TRUNCATE {', '.join(metadata.tables)}")
         for table in metadata.tables:
             admin.execute(f"INSERT INTO {table} SELECT * FROM kept.{table}")
-    return read_db_opener(lambda: postgres_read_db(shared.service_url, pool_size=4))
+    return lambda: postgres_read_db(shared.service_url, pool_size=4)
+
+
+@pytest.fixture
+def open_read_db(new_sql_database: Callable[[], SqlDatabase]) -> OpenReadDb:
+    return read_db_opener(new_sql_database)
+
+
+@pytest.fixture
+def open_maintained(new_sql_database: Callable[[], SqlDatabase]) -> OpenMaintained:
+    return maintained_in_sql(new_sql_database)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +117,10 @@ class TestProjectionStore(ProjectionStoreContract):
     pass
 
 
+class TestRebuilding(RebuildingContract):
+    pass
+
+
 class TestParkedStreams(ParkedStreamsContract):
     pass
 
@@ -121,16 +136,3 @@ async def test_what_was_projected_is_answered_and_the_database_found_ready(
     async with postgres_read_db(shared.service_url, pool_size=1) as database:
         await SqlProvisioning(database).check()
         assert (await SqlProbe(database).probe()).ok
-
-
-async def test_an_append_of_another_process_wakes_by_the_change_stream(
-    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commit_log, "_POLL_SECONDS", LONG)
-    async with open_log() as mine, open_log() as theirs:
-        await theirs.store.append([proposed(POST_A, 1)])
-        waiting = asyncio.create_task(mine.commits.wait(after=1, timeout=LONG))
-        await asyncio.sleep(0)
-        await theirs.store.append([proposed(POST_A, 2)])
-        async with asyncio.timeout(SOON):
-            await waiting
