@@ -1,70 +1,72 @@
 """What the measurements share: servers, sizes, and Postlog itself as its composition root builds it."""
 
+import functools
 import os
 import sys
-import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
-from entrypoints.settings.model import (
-    EventStore,
-    Mongo,
-    Postgres,
-    ReadDb,
-    Settings,
-    SqliteLog,
-    SqliteReadDb,
-)
+from entrypoints.settings.model import EventStore, Mongo, Postgres, ReadDb, Settings, SqliteLog, SqliteReadDb
 from entrypoints.settings.secret import Secret
-from local.databases import fresh_postgres_database
+from local.databases import fresh_mongo_database, fresh_postgres_database
 from local.find import Servers
 
 POSTLOG = str(Path(sys.executable).with_name("postlog"))
 
 
+class SharedServers:
+    """One of each for the whole run, started when first asked for: both sides of a comparison meet the same server."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+
+    @functools.cached_property
+    def mongo_url(self) -> str:
+        return self._servers.mongo_url()
+
+    @functools.cached_property
+    def postgres_url(self) -> str:
+        return self._servers.postgres_url()
+
+    @functools.cached_property
+    def kafka_bootstrap(self) -> str:
+        return self._servers.kafka_bootstrap()
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`quick` measures on a tenth of the events: to see that it works, not to quote."""
+    """One measurement's surroundings: what it opens is gone after it. `quick` is a tenth of the events: to see that it
+    works, not to quote."""
 
-    servers: Servers
+    servers: SharedServers
     folder: Path
     rounds: int
     quick: bool
-    _filled: dict[str, object] = field(default_factory=dict)
+    stack: ExitStack
 
     def size(self, full: int) -> int:
         return max(full // 10, 1) if self.quick else full
 
-    def mongo_settings(self, database: str | None = None) -> EventStore:
-        """Of an empty log, unless `database` names one."""
-        url = Secret(self.servers.mongo_url())
-        return EventStore(adapter="mongo", mongo=Mongo(url=url, database=database or f"bench_{uuid.uuid4().hex[:12]}"))
+    def empty_mongo(self) -> EventStore:
+        database = self.stack.enter_context(fresh_mongo_database(self.servers.mongo_url))
+        return EventStore(adapter="mongo", mongo=Mongo(url=Secret(database.url), database=database.name))
 
-    def sqlite_settings(self, name: str) -> Settings:
-        """Log and read database in files of a folder of their own, both new where they are not there yet."""
+    def empty_postgres(self) -> ReadDb:
+        url = self.stack.enter_context(fresh_postgres_database(self.servers.postgres_url))
+        return ReadDb(adapter="postgres", postgres=Postgres(url=Secret(url)))
+
+    def sqlite(self, name: str) -> Settings:
+        """Log and read database in files that are made when they are first opened."""
         folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
         return Settings(
             event_store=EventStore(sqlite=SqliteLog(path=str(folder / "log.sqlite"))),
             read_db=ReadDb(sqlite=SqliteReadDb(path=str(folder / "read.sqlite"))),
         )
-
-    def postgres_database(self) -> str:
-        """SQLAlchemy's URL of an empty database; it goes with the server, or stays until somebody drops it."""
-        with_it = fresh_postgres_database(self.servers.postgres_url())
-        url = with_it.__enter__()
-        self._filled[url] = with_it
-        return url
-
-    def close(self) -> None:
-        from contextlib import AbstractContextManager
-
-        for kept in self._filled.values():
-            if isinstance(kept, AbstractContextManager):
-                kept.__exit__(None, None, None)
 
 
 @asynccontextmanager
@@ -76,3 +78,26 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
         await lifetime.open_commands()
         await lifetime.open_read_db()
         yield container
+
+
+async def provision(settings: Settings) -> None:
+    async with opened(settings) as container:
+        for part in (container.log(), container.read_db()):
+            if part.provisioning is not None:
+                await part.provisioning.provision()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """For a process of its own: this one's environment, and what leads to the same log and read database."""
+    log, read_db = settings.event_store, settings.read_db
+    return {
+        **os.environ,
+        "POSTLOG__EVENT_STORE__ADAPTER": log.adapter,
+        "POSTLOG__EVENT_STORE__SQLITE__PATH": log.sqlite.path,
+        "POSTLOG__EVENT_STORE__MONGO__URL": log.mongo.url.reveal(),
+        "POSTLOG__EVENT_STORE__MONGO__DATABASE": log.mongo.database,
+        "POSTLOG__READ_DB__ADAPTER": read_db.adapter,
+        "POSTLOG__READ_DB__SQLITE__PATH": read_db.sqlite.path,
+        "POSTLOG__READ_DB__POSTGRES__URL": read_db.postgres.url.reveal(),
+        "POSTLOG__LOG__LEVEL": "warning",
+    }

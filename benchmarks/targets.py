@@ -20,7 +20,11 @@ class Target:
 
 TARGETS = (
     Target(
-        "S1", "append through the whole write path, 64 in flight, MongoDB", "64 tasks with one `insert_one` each", 3, 1.5
+        "S1",
+        "append through the whole write path, 64 in flight, MongoDB",
+        "64 tasks with one `insert_one` each",
+        3,
+        1.5,
     ),
     Target("S2", "HTTP command end to end, 64 connections", "bare Litestar handler, same durable insert", 2.3, 1.2),
     Target("S3", "the same, 1 connection", "the same", 0.9, 0.7),
@@ -32,6 +36,7 @@ TARGETS = (
     Target("S8", "rebuild into PostgreSQL", "`eventsourcing` (PyPI), its projection runner on PostgreSQL", 100, 30),
     Target("S9", "rebuild from MongoDB", "`for doc in collection.find()`, thrown away", 0.9, 0.3),
     Target("S10", "rebuild on SQLite", "naive projector on SQLite, same durability", 40, 15),
+    Target("S10 NORMAL", "the same, synchronous=NORMAL as Postlog has it", "the same, synchronous=NORMAL", 40, 15),
     Target("S11", "live projection, mixed events", "raw COPY of as many rows, same batch size", 0.6, 0.2),
     Target("S12", "writes a second while a rebuild runs", "while none runs", 0.8, 0.5),
     Target("S13", "peak memory of a rebuild at 10 × the events", "at 1 ×", 1.05, 1.5),

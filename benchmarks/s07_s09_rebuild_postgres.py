@@ -1,0 +1,87 @@
+"""S7 and S9: a rebuild from MongoDB into PostgreSQL, beside a naive projector on the same log and an equal database,
+and beside a loop over the log that throws away what it reads. The connections of all three are open before the clock
+runs.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pymongo
+
+from benchmarks import naive_projector
+from benchmarks.bench import Bench, provision
+from benchmarks.figures import Figure, rate
+from benchmarks.logs import fill_mongo
+from benchmarks.naive_projector import NaiveEvent
+from benchmarks.rebuilding import check_rows, rebuild_seconds
+from benchmarks.rounds import in_turn, require
+from benchmarks.workload import commits, expected
+from entrypoints.settings.model import Mongo, ReadDb, Settings
+
+ROWS = ("S7", "S9")
+_EVENTS, _NAIVE_EVENTS = 200_000, 3_000
+
+
+def measure(bench: Bench) -> list[Figure]:
+    events, naive_events = bench.size(_EVENTS), bench.size(_NAIVE_EVENTS)
+    settings = Settings(event_store=bench.empty_mongo(), read_db=bench.empty_postgres())
+    naive_settings = Settings(event_store=settings.event_store, read_db=bench.empty_postgres())
+    asyncio.run(provision(settings))
+    asyncio.run(provision(naive_settings))
+    log = settings.event_store.mongo
+    fill_mongo(log.url.reveal(), log.database, commits(events))
+    ours, naive, loop = in_turn(
+        bench.rounds,
+        lambda: rate(events, rebuild_seconds(settings)),
+        lambda: rate(naive_events, _naive_seconds(log, naive_settings.read_db, naive_events)),
+        lambda: rate(events, _loop_seconds(log, events)),
+    )
+    with psycopg.connect(psycopg_url(settings.read_db)) as connection:
+        check_rows(connection.execute, expected(commits(events)))
+    with psycopg.connect(psycopg_url(naive_settings.read_db)) as connection:
+        check_rows(connection.execute, expected(commits(naive_events)), "posts_a", "comments_a")
+    sizes = f"{events:,} events, one a commit"
+    return [
+        Figure(line="S7", ours=ours, theirs=naive, unit="events/s", note=f"{sizes}; naive side on {naive_events:,}"),
+        Figure(line="S9", ours=ours, theirs=loop, unit="events/s", note=sizes),
+    ]
+
+
+def psycopg_url(read_db: ReadDb) -> str:
+    return read_db.postgres.url.reveal().replace("+psycopg", "", 1)
+
+
+def _naive_seconds(log: Mongo, read_db: ReadDb, events: int) -> float:
+    with pymongo.MongoClient[Any](log.url.reveal()) as client, psycopg.connect(psycopg_url(read_db)) as connection:
+        connection.execute(naive_projector.CHECKPOINT)
+
+        def execute(statement: str, values: tuple[Any, ...]) -> None:
+            connection.execute(statement.replace("?", "%s").encode(), values)
+
+        naive_projector.start(execute, connection.commit)
+        started = time.perf_counter()
+        naive_projector.project(itertools.islice(_events(client[log.database]), events), execute, connection.commit)
+        return time.perf_counter() - started
+
+
+def _events(database: Any) -> Iterator[NaiveEvent]:
+    for document in database.commits.find(sort=[("_id", 1)]):
+        for version, event in enumerate(document["events"], document["version"]):
+            yield document["_id"], document["streamId"], version, event["type"], event["data"]
+
+
+def _loop_seconds(log: Mongo, events: int) -> float:
+    with pymongo.MongoClient[Any](log.url.reveal()) as client:
+        collection = client[log.database].commits
+        collection.find_one()
+        seen = 0
+        started = time.perf_counter()
+        for _ in collection.find():
+            seen += 1
+        seconds = time.perf_counter() - started
+    require(seen, events, "documents seen")
+    return seconds
