@@ -110,14 +110,7 @@ class MsgspecEventCodec:
 
 def _plain_events(commit: Commit) -> list[PlainEvent]:
     return [
-        PlainEvent(
-            type=event.type,
-            schema_version=event.schema_version,
-            data=event.data,
-            version=version,
-            stored_type=event.type,
-            stored_schema_version=event.schema_version,
-        )
+        PlainEvent(event.type, event.schema_version, event.data, version, event.type, event.schema_version)
         for version, event in enumerate(commit.events, commit.version)
     ]
 

@@ -19,6 +19,7 @@ from application.command_side.idempotency import answer_from
 from application.command_side.snapshotting import Snapshotting
 from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
 from application.maintenance.audit import Audit
+from application.maintenance.events_check import Span, SpanCheck
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.event_codec import EventCodec
@@ -195,6 +196,11 @@ async def the_repair(history: Any, codec: WatchedCodec) -> Any:
     return rows_of(system)
 
 
+async def the_check_of_all_events(history: Any, codec: WatchedCodec) -> Any:
+    system = await system_with(history, codec)
+    return (await SpanCheck(system.commit_log, codec).check(Span(0, await system.commit_log.tip()), 5)).places
+
+
 async def the_post_as_it_was(history: Any, codec: WatchedCodec) -> Any:
     system = await system_with(history, codec)
     last = (await system.event_store.read_stream(POST))[-1].last_version
@@ -215,6 +221,7 @@ PATHS = (
     the_audit,
     a_sample_of_the_audit,
     the_repair,
+    the_check_of_all_events,
     the_post_as_it_was,
 )
 
@@ -243,7 +250,10 @@ async def test_the_history_shows_what_the_same_one_in_todays_shapes_would_show(c
     page = await system.queries.ask(ListEvents(post_id=POST, limit=100))
 
     shown = [StoredEvent(event.type, event.schema_version, event.data) for event in page.events]
-    assert shown == watched.stored_forms() == [event for events in story.today for event in events]
+    today = WatchedCodec(CODEC)
+    for commit in commits_of(story.today):
+        today.describe(commit)
+    assert shown == watched.stored_forms() == today.stored_forms()
     stored = [(event.type, event.schema_version) for events in story.stored for event in events]
     assert {(event.stored_type, event.stored_schema_version) for event in page.events} <= set(stored)
 

@@ -1,0 +1,145 @@
+"""Documents of the .NET course's collection `eventStore` as events:
+
+`{_id, TimeStamp, AggregateIdentifier, AggregateType: "PostAggregate", Version, EventType: "PostCreatedEvent",
+EventData: {_t: "PostCreatedEvent", _id, Version, Type, Author, Message, DatePosted}}`
+
+Its ids are GUIDs, which that driver writes as binary of subtype 3 in the byte order of C#, or of subtype 4 in standard
+order. `Version` counts from 0. Every field of an event must be there, and none that is not known.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from bson.binary import Binary, UuidRepresentation
+
+from adapters.wire.commit_json import events_to_json
+from adapters.wire.times import time_to_text
+from application.envelopes import MAX_BYTES_PER_COMMIT, StoredEvent
+from application.ports.dotnet_history import DotnetEvent, StrayDocument
+from domain.ids import PostId
+from domain.rules import is_storable
+
+AGGREGATE_TYPE = "PostAggregate"
+
+Document = Mapping[str, Any]
+
+
+def dotnet_event(document: Document) -> DotnetEvent | StrayDocument:
+    document_id = str(document.get("_id"))
+    try:
+        post_id = PostId(_guid(document.get("AggregateIdentifier")))
+    except ValueError as error:
+        return StrayDocument(document_id, f"its AggregateIdentifier {error}")
+    version, recorded_at = document.get("Version"), document.get("TimeStamp")
+    if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version < 2**62:
+        return StrayDocument(document_id, "its Version is no whole number from 0 on")
+    if not isinstance(recorded_at, datetime):
+        return StrayDocument(document_id, "its TimeStamp is no date of the years 1 to 9999")
+    found: StoredEvent | None = None
+    problem: str | None = None
+    try:
+        found = _event(document, post_id)
+    except ValueError as error:
+        problem = str(error)
+    return DotnetEvent(
+        document_id=document_id,
+        post_id=post_id,
+        version=int(version) + 1,
+        recorded_at=recorded_at.astimezone(UTC),
+        event=found,
+        problem=problem,
+    )
+
+
+def _event(document: Document, post_id: PostId) -> StoredEvent:
+    """Raises `ValueError` with a clause."""
+    event_type, data = document.get("EventType"), document.get("EventData")
+    if document.get("AggregateType") != AGGREGATE_TYPE:
+        raise ValueError(f"its AggregateType is {document.get('AggregateType')!r}, not {AGGREGATE_TYPE!r}")
+    if not isinstance(event_type, str) or event_type not in _EVENTS:
+        raise ValueError(f"its EventType is {event_type!r}, which is none of {', '.join(_EVENTS)}")
+    if not isinstance(data, Mapping):
+        raise ValueError("its EventData is no document")
+    _check_what_it_says_of_itself(data, event_type, post_id)
+    name, fields = _EVENTS[event_type]
+    unknown = [key for key in data if key not in fields and key not in _OF_EVERY_EVENT]
+    if unknown:
+        raise ValueError(f"its EventData has the unknown field {unknown[0]}")
+    stored = StoredEvent(name, 1, {_camel_case(field): _read(data, field, read) for field, read in fields.items()})
+    if len(events_to_json([stored])) > MAX_BYTES_PER_COMMIT:
+        raise ValueError(f"it takes more than {MAX_BYTES_PER_COMMIT:,} bytes, and no commit holds more")
+    return stored
+
+
+def _check_what_it_says_of_itself(data: Document, event_type: str, post_id: PostId) -> None:
+    """The driver's discriminator `_t` is a name, or an array that ends with it."""
+    discriminator = data.get("_t", event_type)
+    names = [discriminator[-1] if isinstance(discriminator, list) and discriminator else discriminator]
+    for name in [*names, data.get("Type", event_type)]:
+        if name is not None and name != event_type:
+            raise ValueError(f"its EventType is {event_type}, but its EventData is a {name}")
+    if data.get("_id") is not None and _read(data, "_id", _guid) != post_id:
+        raise ValueError("its EventData is of another post than its AggregateIdentifier")
+
+
+def _read(data: Document, field: str, read: Callable[[Any], str]) -> str:
+    if field not in data:
+        raise ValueError(f"its EventData has no {field}")
+    try:
+        return read(data[field])
+    except ValueError as error:
+        raise ValueError(f"its {field} {error}") from error
+
+
+def _guid(value: Any) -> str:
+    match value:
+        case Binary(subtype=3):
+            return str(value.as_uuid(UuidRepresentation.CSHARP_LEGACY))
+        case Binary(subtype=4):
+            return str(value.as_uuid(UuidRepresentation.STANDARD))
+        case str():
+            try:
+                return str(UUID(value))
+            except ValueError:
+                raise ValueError("is no GUID") from None
+        case _:
+            raise ValueError("is no GUID")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is null, not text" if value is None else "is no text")
+    if not is_storable(value):
+        raise ValueError("holds a NUL character or half of a surrogate pair, which can't be stored")
+    return value
+
+
+def _time(value: Any) -> str:
+    if not isinstance(value, datetime):
+        raise ValueError("is no date of the years 1 to 9999")
+    return time_to_text(value)
+
+
+def _camel_case(field: str) -> str:
+    return field[0].lower() + field[1:]
+
+
+_OF_EVERY_EVENT = frozenset({"_t", "_id", "Version", "Type"})
+
+_EVENTS: dict[str, tuple[str, dict[str, Callable[[Any], str]]]] = {
+    "PostCreatedEvent": ("PostCreated", {"Author": _text, "Message": _text, "DatePosted": _time}),
+    "MessageUpdatedEvent": ("MessageUpdated", {"Message": _text}),
+    "PostLikedEvent": ("PostLiked", {}),
+    "CommentAddedEvent": (
+        "CommentAdded",
+        {"CommentId": _guid, "Comment": _text, "Username": _text, "CommentDate": _time},
+    ),
+    "CommentUpdatedEvent": (
+        "CommentUpdated",
+        {"CommentId": _guid, "Comment": _text, "Username": _text, "EditDate": _time},
+    ),
+    "CommentRemovedEvent": ("CommentRemoved", {"CommentId": _guid}),
+    "PostRemovedEvent": ("PostRemoved", {}),
+}

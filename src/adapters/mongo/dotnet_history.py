@@ -1,0 +1,161 @@
+"""The history of the .NET course's system, from its MongoDB collection; `dotnet_documents` knows its form."""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from struct import Struct
+from types import TracebackType
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
+
+import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import PyMongoError
+
+from adapters.mongo.dotnet_documents import dotnet_event
+from adapters.mongo.dotnet_staging import DotnetStaging
+from adapters.mongo.errors import unavailable
+from application.errors import CannotOpen, StoreUnavailable
+from application.ports.dotnet_history import DotnetEvent, StrayDocument
+from domain.errors import InvalidInput
+from domain.ids import PostId
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ADDRESS = "MONGO_URL"
+"""What the address is called in sentences: the command line's argument."""
+
+_PAGE = 1_000
+_SERVER_SELECTION_MS = 5_000
+_ANSWER_MS = 60_000
+
+_LENGTH = Struct("<i")
+_AS_WRITTEN: CodecOptions[Mapping[str, Any]] = CodecOptions(
+    tz_aware=True,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+
+
+class _Opened(NamedTuple):
+    collection: AsyncCollection[dict[str, Any]]
+    staging: DotnetStaging
+
+
+class MongoDotnetHistory:
+    """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
+    is `InvalidInput`. What was read lies in a temporary folder (`TMPDIR`) until it is closed."""
+
+    def __init__(self, url: str, database: str, collection: str) -> None:
+        self._url = url
+        self._database = database
+        self._collection = collection
+        self._stack = AsyncExitStack()
+        self._now_open: _Opened | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+                self._url,
+                appname="postlog import-dotnet",
+                connect=False,
+                serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
+                socketTimeoutMS=_ANSWER_MS,
+            )
+            collection = client[self._database][self._collection]
+        except (PyMongoError, ValueError) as error:
+            raise InvalidInput(f"{ADDRESS} is no MongoDB address: {error}.", path=ADDRESS) from error
+        self._stack.push_async_callback(client.close)
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="postlog-import-"))
+        staging = await self._stage(DotnetStaging, Path(folder) / "events.sqlite")
+        self._stack.callback(staging.close)
+        self._now_open = _Opened(collection, staging)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._now_open = None
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def count(self) -> int:
+        try:
+            return await self._opened.collection.estimated_document_count()
+        except PyMongoError as error:
+            raise self._unavailable(error) from error
+
+    async def read(self) -> AsyncIterator[tuple[int, Sequence[StrayDocument]]]:
+        collection, staging = self._opened
+        done = 0
+        try:
+            async with collection.find_raw_batches({}, batch_size=_PAGE) as batches:
+                async for batch in batches:
+                    documents = [_decoded(raw) for raw in _documents(cast("bytes", batch))]
+                    events = [each for each in documents if isinstance(each, DotnetEvent)]
+                    await self._stage(staging.add, events)
+                    done += len(documents)
+                    yield done, [each for each in documents if isinstance(each, StrayDocument)]
+        except PyMongoError as error:
+            raise self._unavailable(error) from error
+
+    async def by_post(self) -> AsyncIterator[Sequence[DotnetEvent]]:
+        staging = self._opened.staging
+        places = await self._stage(staging.sort_by_post)
+        for after in range(0, places, _PAGE):
+            yield await self._stage(staging.by_post, after, after + _PAGE)
+
+    async def in_order(self) -> AsyncIterator[Sequence[DotnetEvent]]:
+        staging = self._opened.staging
+        places = await self._stage(staging.sort_in_order)
+        for after in range(0, places, _PAGE):
+            yield await self._stage(staging.in_order, after, after + _PAGE)
+
+    async def leave_out_post(self, post_id: PostId) -> None:
+        await self._stage(self._opened.staging.leave_out_post, post_id)
+
+    async def leave_out_event(self, document_id: str) -> None:
+        await self._stage(self._opened.staging.leave_out_event, document_id)
+
+    async def events_left(self) -> int:
+        return await self._stage(self._opened.staging.events_left)
+
+    async def _stage(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        except sqlite3.Error as error:
+            folder = tempfile.gettempdir()
+            raise CannotOpen(
+                f"What was read can't be kept in {folder}: {error}. Make room there, or name another folder in TMPDIR.",
+                path="TMPDIR",
+            ) from error
+
+    @property
+    def _opened(self) -> _Opened:
+        if self._now_open is None:
+            raise RuntimeError("The MongoDotnetHistory is used outside its `async with`.")
+        return self._now_open
+
+    def _unavailable(self, error: PyMongoError) -> StoreUnavailable:
+        return unavailable(self._url, error, ADDRESS, what="source")
+
+
+def _documents(batch: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(batch):
+        end = start + _LENGTH.unpack_from(batch, start)[0]
+        yield batch[start:end]
+        start = end
+
+
+def _decoded(raw: bytes) -> DotnetEvent | StrayDocument:
+    try:
+        return dotnet_event(bson.decode(raw, _AS_WRITTEN))
+    except BSONError as error:
+        return StrayDocument("unknown", f"it can't be decoded: {error}")

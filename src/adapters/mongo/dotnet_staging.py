@@ -1,0 +1,119 @@
+"""What was read of the .NET system's collection, on the disk of this machine until the import ends: so the collection
+is read once, whatever its size, and sorted without an index of its own.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.wire.commit_json import events_from_json, events_to_json
+from adapters.wire.times import time_from_text, time_to_text
+from application.ports.dotnet_history import DotnetEvent
+from domain.ids import PostId
+
+_TABLES = """
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        post_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        recorded_at TEXT NOT NULL,
+        document_id TEXT NOT NULL,
+        event BLOB,
+        problem TEXT
+    );
+    CREATE TABLE left_out_posts (post_id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE left_out_events (document_id TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+_COLUMNS = "post_id, version, recorded_at, document_id, event, problem"
+_INSERT = f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 (constants only)
+
+_BY_POST = """CREATE TABLE by_post AS
+    SELECT row_number() OVER (ORDER BY post_id, version, recorded_at, document_id) AS place, number FROM events"""
+
+# A post's events never stand behind one of a later version, even where the clock ran backwards between them. At one
+# time those that were stored first come first: the driver's document ids grow.
+_IN_ORDER = """CREATE TABLE in_order AS
+    SELECT row_number() OVER (ORDER BY due_at, due_id, post_id, version) AS place, number FROM (
+        SELECT number, post_id, version, max(recorded_at) OVER so_far AS due_at, max(document_id) OVER so_far AS due_id
+        FROM events WHERE {kept}
+        WINDOW so_far AS (PARTITION BY post_id ORDER BY version ROWS UNBOUNDED PRECEDING)
+    )"""
+
+_KEPT = """post_id NOT IN (SELECT post_id FROM left_out_posts)
+    AND document_id NOT IN (SELECT document_id FROM left_out_events)"""
+
+_PAGE = f"""SELECT place, {_COLUMNS} FROM {{order}} JOIN events USING (number)
+    WHERE place > ? AND place <= ? AND {{kept}} ORDER BY place"""  # noqa: S608 (constants only)
+
+_CACHE_KILOBYTES = 65_536
+
+
+class DotnetStaging:
+    """In a file of its own, which nobody else may have open. Used by one thread at a time; its errors are SQLite's."""
+
+    def __init__(self, file: Path) -> None:
+        self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KILOBYTES}"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        self._connection.executescript(_TABLES)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def add(self, events: Iterable[DotnetEvent]) -> None:
+        self._connection.execute("BEGIN")
+        self._connection.executemany(_INSERT, map(_row, events))
+        self._connection.execute("COMMIT")
+
+    def sort_by_post(self) -> int:
+        """How many places there are."""
+        return self._sort("by_post", _BY_POST)
+
+    def sort_in_order(self) -> int:
+        """What was left out until now has no place."""
+        return self._sort("in_order", _IN_ORDER.format(kept=_KEPT))
+
+    def by_post(self, after: int, until: int) -> list[DotnetEvent]:
+        return self._page(_PAGE.format(order="by_post", kept="true"), after, until)
+
+    def in_order(self, after: int, until: int) -> list[DotnetEvent]:
+        return self._page(_PAGE.format(order="in_order", kept=_KEPT), after, until)
+
+    def leave_out_post(self, post_id: PostId) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO left_out_posts VALUES (?)", (post_id,))
+
+    def leave_out_event(self, document_id: str) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO left_out_events VALUES (?)", (document_id,))
+
+    def events_left(self) -> int:
+        found: int = self._connection.execute(f"SELECT count(*) FROM events WHERE {_KEPT}").fetchone()[0]  # noqa: S608
+        return found
+
+    def _sort(self, order: str, statement: str) -> int:
+        self._connection.execute(f"DROP TABLE IF EXISTS {order}")
+        self._connection.execute(statement)
+        self._connection.execute(f"CREATE UNIQUE INDEX {order}_place ON {order} (place)")
+        found: int = self._connection.execute(f"SELECT count(*) FROM {order}").fetchone()[0]  # noqa: S608
+        return found
+
+    def _page(self, statement: str, after: int, until: int) -> list[DotnetEvent]:
+        return [_event(row) for row in self._connection.execute(statement, (after, until))]
+
+
+def _row(event: DotnetEvent) -> Sequence[Any]:
+    stored = events_to_json([event.event]) if event.event is not None else None
+    return (event.post_id, event.version, time_to_text(event.recorded_at), event.document_id, stored, event.problem)
+
+
+def _event(row: Sequence[Any]) -> DotnetEvent:
+    _, post_id, version, recorded_at, document_id, stored, problem = row
+    return DotnetEvent(
+        document_id=document_id,
+        post_id=PostId(post_id),
+        version=version,
+        recorded_at=time_from_text(recorded_at),
+        event=events_from_json(stored)[0] if stored is not None else None,
+        problem=problem,
+    )

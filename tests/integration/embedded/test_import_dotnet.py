@@ -1,0 +1,311 @@
+"""A user of the .NET course's system moves over: a collection as that system writes it, on a real MongoDB, comes into
+the log.
+"""
+
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import bson
+import httpx
+import pymongo
+import pytest
+from bson.binary import Binary, UuidRepresentation
+
+from local.databases import MongoDatabase
+from running import embedded, postlog, ticks
+
+LEGACY, STANDARD = UuidRepresentation.CSHARP_LEGACY, UuidRepresentation.STANDARD
+START = datetime(2023, 5, 6, 7, 8, 9, 123_000, UTC)
+
+WHOLE, REMOVED, TWINS, GAP, NONSENSE, MIXED, UNREADABLE = (
+    f"{number:08x}-8b86-4011-b42d-00cf4fc964ff" for number in range(1, 8)
+)
+COMMENT, OTHER_COMMENT = "0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+
+
+class Collection:
+    """Writes as that system's driver does, one document after the other, a minute apart."""
+
+    def __init__(self, client: pymongo.MongoClient[dict[str, Any]], database: str, name: str = "eventStore") -> None:
+        self.documents = client[database][name]
+        self._minutes = 0
+
+    def add(self, post: str, version: int, event_type: str, *, form: int = LEGACY, **data: Any) -> dict[str, Any]:
+        self._minutes += 1
+        guid = Binary.from_uuid(UUID(post), form)
+        document = {
+            "_id": bson.ObjectId(),
+            "TimeStamp": START + timedelta(minutes=self._minutes),
+            "AggregateIdentifier": guid,
+            "AggregateType": "PostAggregate",
+            "Version": version,
+            "EventType": event_type,
+            "EventData": {"_t": event_type, "_id": guid, "Version": version, "Type": event_type, **data},
+        }
+        self.documents.insert_one(document)
+        return document
+
+    def create(self, post: str, message: str = "Hello", *, form: int = LEGACY) -> None:
+        posted = START + timedelta(minutes=self._minutes + 1)
+        self.add(post, 0, "PostCreatedEvent", form=form, Author="Ann", Message=message, DatePosted=posted)
+
+
+def comment(form: int, text: str, comment_id: str = COMMENT, **more: Any) -> dict[str, Any]:
+    return {"CommentId": Binary.from_uuid(UUID(comment_id), form), "Comment": text, "Username": "Bob", **more}
+
+
+@pytest.fixture
+def collection(fresh_mongo_database: MongoDatabase) -> Any:
+    with pymongo.MongoClient[dict[str, Any]](fresh_mongo_database.url, tz_aware=True) as client:
+        yield Collection(client, fresh_mongo_database.name)
+
+
+def fill(collection: Collection) -> dict[str, Any]:
+    """All seven events in both forms of GUIDs, a removed post, and every fault; the two documents of the duplicate."""
+    add = collection.add
+    for post, form in ((WHOLE, LEGACY), (REMOVED, STANDARD)):
+        collection.create(post, "日本 👋", form=form)
+        add(post, 1, "MessageUpdatedEvent", form=form, Message="Hello again")
+        add(post, 2, "PostLikedEvent", form=form)
+        add(post, 3, "CommentAddedEvent", form=form, **comment(form, "Nice", CommentDate=START))
+        add(post, 4, "CommentUpdatedEvent", form=form, **comment(form, "Nicer", EditDate=START))
+        add(post, 5, "CommentAddedEvent", form=form, **comment(form, "Me too", OTHER_COMMENT, CommentDate=START))
+        removed = {"CommentId": Binary.from_uuid(UUID(OTHER_COMMENT), form)}
+        add(post, 6, "CommentRemovedEvent", form=form, **removed)
+    add(REMOVED, 7, "PostRemovedEvent", form=STANDARD)
+    collection.create(TWINS)
+    first = add(TWINS, 1, "PostLikedEvent")
+    second = add(TWINS, 1, "MessageUpdatedEvent", Message="No, this")
+    add(TWINS, 2, "PostLikedEvent")
+    collection.create(GAP)
+    add(GAP, 2, "PostLikedEvent")
+    add(NONSENSE, 0, "PostLikedEvent")
+    collection.create(MIXED)
+    add(MIXED, 1, "PostLikedEvent", form=STANDARD)
+    add(MIXED, 2, "PostLikedEvent", form=LEGACY)
+    collection.create(UNREADABLE)
+    add(UNREADABLE, 1, "MessageUpdatedEvent", Message=None)
+    collection.documents.insert_one({"Version": 0, "TimeStamp": START})
+    return {"first": first, "second": second}
+
+
+def run(data: Path, database: MongoDatabase, *arguments: str, **env: str) -> Any:
+    return postlog(
+        "import-dotnet", database.url, "--database", database.name, *arguments, env={"POSTLOG_DATA": str(data)} | env
+    )
+
+
+def records(printed: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+def log_of(data: Path) -> list[tuple[str, int, str, str, int]]:
+    """Stream, version, time, event and schema version of every commit, by position."""
+    with sqlite3.connect(data / "log.sqlite") as connection:
+        rows = connection.execute("SELECT stream_id, version, recorded_at, events FROM commits ORDER BY position")
+        found = []
+        for stream, version, recorded_at, events in rows:
+            [event] = json.loads(events)
+            found.append((stream, version, recorded_at, event["type"], event["schemaVersion"]))
+        return found
+
+
+SEVEN = [
+    "PostCreated",
+    "MessageUpdated",
+    "PostLiked",
+    "CommentAdded",
+    "CommentUpdated",
+    "CommentAdded",
+    "CommentRemoved",
+]
+
+
+def minutes(count: int) -> str:
+    return (START + timedelta(minutes=count)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_a_collection_with_every_event_and_every_fault(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    twins = fill(collection)
+    data = tmp_path / "data"
+
+    done = run(data, fresh_mongo_database, "--json")
+
+    assert done.returncode == 1, done.stderr
+    *left_out, summary, audit = records(done.stdout)
+    assert summary == {"documents": 28, "imported": 18, "present": 0, "leftOut": 5, "position": 18}
+    assert (audit["posts"], audit["postsThatDiffer"], audit["position"]) == (3, 0, 18)
+    reasons = {each.get("postId"): each["reason"] for each in left_out}
+    assert reasons == {
+        None: "its AggregateIdentifier is no GUID",
+        TWINS: "2 events have the version 2",
+        GAP: "the event with version 2 is missing",
+        NONSENSE: (
+            f"the event with version 1 makes no sense: PostLiked for post {NONSENSE}, which does not exist or was "
+            "removed."
+        ),
+        UNREADABLE: "the event with version 2 can't be read: its Message is null, not text",
+    }
+    [both] = [each["events"] for each in left_out if each.get("postId") == TWINS]
+    assert both == [
+        {
+            "documentId": str(twins["first"]["_id"]),
+            "version": 2,
+            "recordedAt": minutes(17),
+            "type": "PostLiked",
+            "data": {},
+        },
+        {
+            "documentId": str(twins["second"]["_id"]),
+            "version": 2,
+            "recordedAt": minutes(18),
+            "type": "MessageUpdated",
+            "data": {"message": "No, this"},
+        },
+    ]
+    assert log_of(data) == [
+        *[(WHOLE, n, minutes(n), event, 1) for n, event in enumerate(SEVEN, 1)],
+        *[(REMOVED, n, minutes(7 + n), event, 1) for n, event in enumerate([*SEVEN, "PostRemoved"], 1)],
+        *[
+            (MIXED, n, minutes(22 + n), event, 1)
+            for n, event in enumerate(["PostCreated", "PostLiked", "PostLiked"], 1)
+        ],
+    ]
+
+
+def test_the_service_goes_on_with_what_was_imported(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    fill(collection)
+    data = tmp_path / "data"
+    assert run(data, fresh_mongo_database).returncode == 1
+    with embedded(data) as (_, address):
+        posts = f"{address}/api/v1/posts"
+        liked = httpx.post(f"{posts}/{WHOLE}/likes", json={"username": "Eve"})
+        assert (liked.status_code, liked.json()["version"]) == (200, 8)
+        newest = {"Postlog-Min-Position": str(liked.json()["position"])}
+        whole = httpx.get(f"{posts}/{WHOLE}", headers=newest).json()
+        assert {k: whole[k] for k in ("author", "message", "likes", "version", "datePosted")} == {
+            "author": "Ann",
+            "message": "Hello again",
+            "likes": 2,
+            "version": 8,
+            "datePosted": minutes(1),
+        }
+        assert [(each["commentId"], each["comment"], each["edited"]) for each in whole["comments"]] == [
+            (COMMENT, "Nicer", True)
+        ]
+        assert httpx.get(f"{posts}/{REMOVED}", headers=newest).status_code == 404
+        history = httpx.get(f"{posts}/{REMOVED}/events").json()["events"]
+        assert [each["storedType"] for each in history] == [*SEVEN, "PostRemoved"]
+        assert httpx.put(f"{posts}/{REMOVED}/message", json={"message": "x", "username": "Ann"}).status_code == 409
+        for post in (TWINS, GAP, NONSENSE, UNREADABLE):
+            assert httpx.get(f"{posts}/{post}/events").status_code == 404, post
+
+    again = run(data, fresh_mongo_database, "--json")
+    *_, summary, audit = records(again.stdout)
+    assert (again.returncode, summary["imported"], summary["present"]) == (1, 0, 18)
+    assert audit["postsThatDiffer"] == 0
+
+
+def test_the_older_of_two_is_taken_on_request(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    collection.create(TWINS)
+    collection.add(TWINS, 1, "PostLikedEvent")
+    collection.add(TWINS, 1, "MessageUpdatedEvent", Message="No, this")
+    collection.add(TWINS, 2, "PostLikedEvent")
+    data = tmp_path / "data"
+
+    done = run(data, fresh_mongo_database, "--on-duplicate", "first")
+
+    assert done.returncode == 0, done.stderr
+    assert f"{TWINS}  of 2 events with version 2 the oldest was taken" in done.stdout
+    assert [event for *_, event, _ in log_of(data)] == ["PostCreated", "PostLiked", "PostLiked"]
+    assert "4 documents: 3 events imported, 0 were there before; 0 posts or documents left out." in done.stdout
+    assert "1 posts at position 3: all as the log says." in done.stdout
+
+
+def test_it_works_beside_a_running_service_and_can_be_run_again_when_there_is_more(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    collection.create(WHOLE)
+    data = tmp_path / "data"
+    with embedded(data) as (running, address):
+        assert run(data, fresh_mongo_database).returncode == 0
+        collection.add(WHOLE, 1, "PostLikedEvent")
+        collection.create(MIXED)
+        done = run(data, fresh_mongo_database, "--json")
+        assert done.returncode == 0, done.stderr
+        assert records(done.stdout)[0] == {"documents": 3, "imported": 2, "present": 1, "leftOut": 0, "position": 3}
+        for _ in ticks(20, running.printed):
+            found = httpx.get(f"{address}/api/v1/posts").json()["posts"]
+            if len(found) == 2:
+                break
+        assert {each["postId"]: each["likes"] for each in found} == {WHOLE: 1, MIXED: 0}
+
+
+def test_into_a_log_on_mongodb(tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase) -> None:
+    fill(collection)
+    log = f"{fresh_mongo_database.name}_log"
+    env = {
+        "POSTLOG__EVENT_STORE__ADAPTER": "mongo",
+        "POSTLOG__EVENT_STORE__MONGO__URL": fresh_mongo_database.url,
+        "POSTLOG__EVENT_STORE__MONGO__DATABASE": log,
+    }
+    try:
+        without_keys = run(tmp_path, fresh_mongo_database, **env)
+        assert without_keys.returncode == 2
+        assert "run `postlog init`" in without_keys.stderr
+        assert postlog("init", env=env | {"POSTLOG_DATA": str(tmp_path)}).returncode == 0
+
+        assert run(tmp_path, fresh_mongo_database, "--json", **env).returncode == 1
+        again = records(run(tmp_path, fresh_mongo_database, "--json", **env).stdout)
+
+        assert again[-2] == {"documents": 28, "imported": 0, "present": 18, "leftOut": 5, "position": 18}
+        assert again[-1]["postsThatDiffer"] == 0
+        stored = collection.documents.database.client[log]["commits"]
+        removed = stored.find_one({"streamId": REMOVED, "version": 8})
+        assert removed is not None
+        assert removed["recordedAt"] == START + timedelta(minutes=15)
+        assert removed["events"] == [{"type": "PostRemoved", "schemaVersion": 1, "data": {}}]
+    finally:
+        collection.documents.database.client.drop_database(log)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--collection", "events"], "has nothing in {name}.events; name the right ones with --database and"),
+        (["--on-duplicate", "second"], "Invalid value for '--on-duplicate'"),
+    ],
+)
+def test_a_wrong_name_is_said(
+    tmp_path: Path, fresh_mongo_database: MongoDatabase, arguments: list[str], sentence: str
+) -> None:
+    done = run(tmp_path, fresh_mongo_database, *arguments)
+    assert done.returncode == 2
+    assert sentence.format(name=fresh_mongo_database.name) in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        (
+            "mongodb://ann:s3cr3t@127.0.0.1:1/",
+            "Error: The source, MongoDB at mongodb://ann:***@127.0.0.1:1/ (MONGO_URL), has no",
+        ),
+        ("postgres://ann:s3cr3t@h/", "Error: MONGO_URL is no MongoDB address"),
+    ],
+)
+def test_a_source_that_is_away_is_said_without_its_password(tmp_path: Path, url: str, sentence: str) -> None:
+    done = postlog("import-dotnet", url, env={"POSTLOG_DATA": str(tmp_path)})
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "s3cr3t" not in done.stderr + done.stdout

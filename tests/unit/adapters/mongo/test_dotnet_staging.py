@@ -1,0 +1,85 @@
+"""What was read of the .NET system's collection, sorted on the disk."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.mongo.dotnet_staging import DotnetStaging
+from application.envelopes import StoredEvent
+from application.ports.dotnet_history import DotnetEvent
+from domain.ids import PostId
+
+A, B = PostId("aaaaaaaa-0000-4000-8000-000000000000"), PostId("bbbbbbbb-0000-4000-8000-000000000000")
+START = datetime(2023, 5, 6, 7, 8, 9, 123_000, UTC)
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Iterator[DotnetStaging]:
+    staging = DotnetStaging(tmp_path / "events.sqlite")
+    yield staging
+    staging.close()
+
+
+def event(post_id: PostId, version: int, minute: int, document: str | None = None) -> DotnetEvent:
+    return DotnetEvent(
+        document_id=document or f"{post_id[0]}{version}",
+        post_id=post_id,
+        version=version,
+        recorded_at=START + timedelta(minutes=minute),
+        event=StoredEvent("MessageUpdated", 1, {"message": f"日本 {version}"}),
+    )
+
+
+def ids(events: list[DotnetEvent]) -> list[str]:
+    return [each.document_id for each in events]
+
+
+def in_order(staging: DotnetStaging) -> list[str]:
+    return ids(staging.in_order(0, staging.sort_in_order()))
+
+
+def test_events_come_back_as_they_were(staging: DotnetStaging) -> None:
+    events = [event(A, 1, 0), event(A, 10, 1), event(B, 2, 0)]
+    spoilt = DotnetEvent(document_id="x", post_id=B, version=3, recorded_at=START, problem="it is spoilt")
+    staging.add([spoilt, *reversed(events)])
+    assert staging.sort_by_post() == 4
+    assert staging.by_post(0, 4) == [*events, spoilt]
+    assert staging.by_post(1, 3) == events[1:]
+
+
+def test_of_one_post_and_version_the_older_comes_first(staging: DotnetStaging) -> None:
+    staging.add([event(A, 1, 5, "late"), event(A, 1, 2, "b"), event(A, 1, 2, "a")])
+    staging.sort_by_post()
+    assert ids(staging.by_post(0, 9)) == ["a", "b", "late"]
+
+
+def test_the_order_is_that_of_time_over_all_posts(staging: DotnetStaging) -> None:
+    staging.add([event(A, 1, 0), event(A, 2, 3), event(B, 1, 1), event(B, 2, 2)])
+    assert in_order(staging) == ["a1", "b1", "b2", "a2"]
+
+
+def test_events_of_one_post_stay_in_the_order_of_versions_where_the_clock_ran_backwards(staging: DotnetStaging) -> None:
+    staging.add([event(A, 1, 0), event(A, 2, 9), event(A, 3, 1), event(A, 4, 1), event(B, 1, 5), event(B, 2, 10)])
+    assert in_order(staging) == ["a1", "b1", "a2", "a3", "a4", "b2"]
+
+
+def test_at_one_time_those_stored_first_come_first(staging: DotnetStaging) -> None:
+    staging.add([event(A, 1, 0, "64f3"), event(B, 1, 0, "64f1"), event(A, 2, 0, "64f0"), event(B, 2, 0, "64f2")])
+    assert in_order(staging) == ["64f1", "64f2", "64f3", "64f0"]
+
+
+def test_what_is_left_out_has_no_place(staging: DotnetStaging) -> None:
+    staging.add([event(A, 1, 0), event(A, 2, 1), event(B, 1, 2), event(B, 2, 3), event(B, 2, 4, "twin")])
+    staging.leave_out_post(A)
+    staging.leave_out_event("twin")
+    assert staging.events_left() == 2
+    places = staging.sort_in_order()
+    assert places == 2
+    assert ids(staging.in_order(0, 1)) == ["b1"]
+    staging.leave_out_post(B)
+    staging.leave_out_post(B)
+    assert staging.in_order(1, 2) == []
+    assert staging.events_left() == 0
+    assert staging.sort_by_post() == 5
