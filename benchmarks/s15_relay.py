@@ -9,14 +9,13 @@ from contextlib import suppress
 from typing import Any, Self
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.bench import Bench, opened, provision
 from benchmarks.figures import Figure, rate
 from benchmarks.logs import fill_mongo
 from benchmarks.rounds import in_turn, require
 from benchmarks.workload import commits
+from entrypoints.composition.container import container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.settings.model import Bus, Kafka, Settings
 
@@ -42,12 +41,12 @@ def measure(bench: Bench) -> list[Figure]:
 
 def _relay_seconds(bench: Bench, events: int, records: list[_Record]) -> float:
     """Leaves in `records` what it sent."""
-    kafka = Kafka(bootstrap_servers=bench.servers.kafka_bootstrap, topic=_new_topic(), partitions=_PARTITIONS)
+    kafka = _new_topic(bench.servers.kafka_bootstrap)
     log, read_db = bench.empty_mongo(), bench.sqlite("unused").read_db
     settings = Settings(event_store=log, read_db=read_db, bus=Bus(adapter="kafka", kafka=kafka))
     asyncio.run(provision(settings))
     fill_mongo(log.mongo.url.reveal(), log.mongo.database, commits(events))
-    _make_topic(kafka.bootstrap_servers, kafka.topic)
+    asyncio.run(_make_topic(kafka))
     seconds = asyncio.run(_relay(settings, events))
     records[:] = _sent(kafka.bootstrap_servers, kafka.topic)
     require(len({dict(headers)["ce_id"] for _, _, headers in records}), events, "events in the topic")
@@ -75,8 +74,9 @@ async def _relay(settings: Settings, events: int) -> float:
 
 
 def _produce_seconds(bootstrap: str, records: list[_Record]) -> float:
-    topic = _new_topic()
-    _make_topic(bootstrap, topic)
+    kafka = _new_topic(bootstrap)
+    asyncio.run(_make_topic(kafka))
+    topic = kafka.topic
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 5})
     producer.list_topics(topic, timeout=10)
     started = time.perf_counter()
@@ -137,10 +137,11 @@ def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
 
 
-def _make_topic(bootstrap: str, topic: str) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, _PARTITIONS, 1)])[topic].result(30)
+async def _make_topic(kafka: Kafka) -> None:
+    """As `postlog init` does, which waits until the topic has its leaders."""
+    provisioning = container_for(Settings(bus=Bus(adapter="kafka", kafka=kafka))).bus().provisioning
+    await provisioning.provision()
 
 
-def _new_topic() -> str:
-    return f"bench-{uuid.uuid4().hex[:12]}"
+def _new_topic(bootstrap: str) -> Kafka:
+    return Kafka(bootstrap_servers=bootstrap, topic=f"bench-{uuid.uuid4().hex[:12]}", partitions=_PARTITIONS)

@@ -18,6 +18,7 @@ from application.ports.projection_store import (
     Checkpoint,
     CheckpointMove,
     LiveGeneration,
+    ParkedStream,
     ProjectionBatch,
     ProjectionStore,
     RowChanges,
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _COMMITS_A_HEALING = 200
 _EVENTS_AT_ONCE = 500
+_PARKED_SHOWN = 10
 
 
 class Projector:
@@ -77,9 +79,12 @@ class Projector:
         decoded = decode_all(commits, self._codec)
         batch = ProjectionBatch(generation, moves, touched_by(decoded), partitions)
         started = self._clock.monotonic()
+        parked: list[ParkedStream] = []
 
         def fold(rows: Rows) -> RowChanges:
-            return fold_batch(decoded, rows, self._clock.now())
+            changes = fold_batch(decoded, rows, self._clock.now())
+            parked[:] = [stream for stream in changes.parked if stream.post_id not in rows.parked]
+            return changes
 
         while True:
             try:
@@ -88,6 +93,7 @@ class Projector:
             except MissingCommits as missing:
                 await self._heal(generation, moves, missing, partitions)
         self._note(commits, started)
+        self._note_parked(parked)
 
     async def mark_ready(self, generation: int) -> None:
         await self._store.mark_ready(generation)
@@ -120,3 +126,17 @@ class Projector:
         self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
         self._metrics.count("projector_commits", len(commits))
         self._metrics.count("projector_events", sum(len(commit.events) for commit in commits))
+
+    def _note_parked(self, parked: Sequence[ParkedStream]) -> None:
+        for stream in parked[:_PARKED_SHOWN]:
+            logger.warning(
+                "post %s is parked from version %d at position %d on: %s",
+                stream.post_id,
+                stream.version,
+                stream.position,
+                stream.reason,
+            )
+        if len(parked) > _PARKED_SHOWN:
+            logger.warning("%d more posts are parked; `postlog parked list` has them", len(parked) - _PARKED_SHOWN)
+        if parked:
+            self._metrics.count("streams_parked", len(parked))

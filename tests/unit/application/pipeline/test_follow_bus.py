@@ -1,7 +1,7 @@
 """A projector that follows the bus believes only what fits, and reads the rest from the log."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -15,7 +15,7 @@ from adapters.wire.cloudevents import WireMessage, to_messages
 from application.envelopes import Commit
 from application.errors import ReadDbUnavailable, WrongLog
 from application.partitioning import partition_of
-from application.ports.bus import CommitEntry, Publication, Watermark
+from application.ports.bus import CommitEntry, Publication, Subscription, Watermark
 from application.ports.projection_store import (
     Checkpoint,
     CheckpointMove,
@@ -24,6 +24,7 @@ from application.ports.projection_store import (
     ProjectionStore,
     RowChanges,
 )
+from contracts.bus_faults import UnrulySubscription
 from contracts.bus_handle import SOON, World, created, liked, post_id, running
 from contracts.memory_bus import memory_bus
 from contracts.waiting import eventually
@@ -106,6 +107,7 @@ async def test_it_answers_no_query_before_it_is_filled(world: World) -> None:
     async with projecting(world, store, batch_size=10):
         await world.caught_up()
     assert store.ready_at[:10] == [False] * 10, "ten batches of ten commits"
+    assert store.divided_by == {3}, "who divides the posts in another way is refused by the store"
 
 
 async def test_it_waits_for_the_partitions_of_other_projectors(world: World) -> None:
@@ -126,15 +128,17 @@ async def test_an_empty_log_makes_an_empty_database_that_answers(world: World) -
 
 
 class Recording(MemoryProjectionStore):
-    """Whether queries were answered while each batch was written."""
+    """Whether queries were answered while each batch was written, and by how many partitions posts were divided."""
 
     def __init__(self, read_db: MemoryReadDb) -> None:
         super().__init__(read_db)
         self._db = read_db
         self.ready_at: list[bool] = []
+        self.divided_by: set[int | None] = set()
 
     async def project(self, batch: ProjectionBatch, fold: Fold) -> None:
         self.ready_at.append(self._db.live.ready)
+        self.divided_by.add(batch.partitions)
         await super().project(batch, fold)
 
 
@@ -291,14 +295,29 @@ async def test_a_long_gap_holds_up_its_own_partition_only(world: World, memory: 
         await world.write(post_id(0), liked() if world.memory_log.tip else created())
     lost = await world.write(post_id(0), liked())
     other = await world.write(post_id(1), created())
-    async with projecting(world, store, batch_size=10):
-        memory.put(messages_of(world, lost, 0, 500))
-        memory.put(messages_of(world, other, 1, 0))
-        await position_is(world, 0, 501)
+    async with world.bus.subscription("rows") as subscription:
+        held = Held(subscription)
+        async with running(world.follower(held, store, batch_size=10).run()):
+            memory.put(messages_of(world, lost, 0, 500))
+            memory.put(messages_of(world, other, 1, 0))
+            await position_is(world, 0, 501)
+    assert held.held == [0]
     assert store.positions_of_0[post_id(1)] < 100, "partition 1 did not wait for partition 0"
     assert world.rows() == await world.fold()
     assert world.metrics.counts["projector_gaps"] == 1
     assert store.largest <= 10
+
+
+class Held(UnrulySubscription):
+    """Well-behaved, and remembers what was held."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        super().__init__(subscription, seed=0, share=0.0)
+        self.held: list[int] = []
+
+    async def hold(self, partitions: Collection[int]) -> None:
+        self.held += partitions
+        await super().hold(partitions)
 
 
 class Following(MemoryProjectionStore):
@@ -388,7 +407,7 @@ async def test_rows_that_remember_what_a_restored_log_forgot_end_it(
         entries[0] = replace(entries[0], commit=replace(commit, commit_id="written after the restore"))
         memory.put(messages_of(world, entries[0].commit, 0, 0))
         with pytest.raises(WrongLog, match="which the log does not have there"):
-            await asyncio.wait_for(following, SOON)
+            await asyncio.wait_for(following, 3)
 
 
 async def test_when_the_topic_gets_more_partitions_nothing_is_lost(world: World, memory: MemoryBus) -> None:
