@@ -85,9 +85,9 @@ def main() -> int:
             surroundings = _Surroundings(servers, folder, arguments.rounds, arguments.quick)
             figures += [each for each in _measured(names, measure, surroundings, reasons) if _row(each.line) in rows]
             # After each: who ends a long run keeps what it has measured.
-            path.write_text(report(figures, _missing(rows, figures, reasons), context))
+            path.write_text(report(figures, _missing(rows, figures, reasons), context, quick=arguments.quick))
         context["load average after"] = load_average()
-    text = report(figures, _missing(rows, figures, reasons), context)
+    text = report(figures, _missing(rows, figures, reasons), context, quick=arguments.quick)
     path.write_text(text)
     print(text)
     print(f"Written to {path}", file=sys.stderr)

@@ -76,7 +76,7 @@ class Projector:
         """One transaction. Commits that the rows lack before these are read from the log first. `partitions` is by how
         many the moves divide the posts. Raises `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
         """
-        decoded = decode_all(commits, self._codec)
+        decoded = await self._decode(commits)
         batch = ProjectionBatch(generation, moves, touched_by(decoded), partitions)
         started = self._clock.monotonic()
         parked: list[ParkedStream] = []

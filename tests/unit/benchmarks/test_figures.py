@@ -64,3 +64,10 @@ def test_a_line_without_a_figure_says_so_and_why() -> None:
     assert "not measured" in missing
     assert "it was not asked for" in missing
     assert "- machine: a desk" in text
+
+
+def test_a_quick_run_reaches_no_goal() -> None:
+    """Its sizes are not those that the line names."""
+    text = report([_figure()], {}, {}, quick=True)
+    assert "on a tenth" in text
+    assert "goal reached" not in text
