@@ -97,7 +97,7 @@ class GroupMember:
         first = self._consumer.poll(timeout)
         if first is None:
             return []
-        return [first, *self._consumer.consume(limit - 1, 0.001)] if limit > 1 else [first]
+        return [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
 
     def _lost(self, message: Message) -> int | None:
         """The partition whose offset is gone. Raises `KafkaException` for an error of another kind."""

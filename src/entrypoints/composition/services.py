@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from application.ports.probes import Probe
 from application.query_side.readiness import RowsReady
@@ -73,11 +73,12 @@ def _http_server(
     from entrypoints.http.server import serve
 
     settings = container.settings()
-    listens = settings.http if sides.commands or sides.queries else settings.worker
+    name: Literal["http", "worker"] = "http" if sides.commands or sides.queries else "worker"
+    listens = settings.http if name == "http" else settings.worker
     app = create_app(_http_services(container, sides, probes, stopping))
 
     def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
-        return serve(app, listens.host, listens.port, stopping, announce)
+        return serve(app, listens.host, listens.port, stopping, announce, settings=name)
 
     return part
 
