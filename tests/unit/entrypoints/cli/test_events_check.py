@@ -166,6 +166,7 @@ def test_a_short_log_is_read_by_this_process_alone(tmp_path: Path, processes: li
     assert processes == []
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_it_and_its_processes(tmp_path: Path, large_log: str) -> None:
     with Running(tmp_path / "output", "events", "check", "--processes", "2", large_log) as running:
         for _ in ticks(20, "no processes"):
