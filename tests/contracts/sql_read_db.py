@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Inspector, inspect, literal_column, select, text, update
 from sqlalchemy import insert as insert_into
-from sqlalchemy import inspect, literal_column, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from adapters.sql.database import SqlDatabase
@@ -176,7 +176,9 @@ class SqlReadDbContract:
         assert [(str(each[0]), str(each[1]), *each[2:]) for each in found] == [
             (reply.comment_id, post_id(1), "Bob", TEXTS["emoji"], True)
         ]
-        noon = await query(database, "SELECT count(*) FROM posts WHERE CAST(date_posted AS TEXT) LIKE '2026-11-23%'")
+        noon = await query(
+            database, "SELECT count(*) FROM posts WHERE CAST(date_posted AS VARCHAR(40)) LIKE '2026-11-23%'"
+        )
         assert noon == [(1,)]
 
     async def test_people_see_the_live_slot(self, database: SqlDatabase) -> None:
@@ -241,7 +243,7 @@ def _schema(opened: OpenDatabase) -> object:
                 [{**column, "type": repr(column["type"])} for column in there.get_columns(name)],
                 there.get_pk_constraint(name)["constrained_columns"],
                 sorted(map(str, there.get_indexes(name))),
-                sorted(each["sqltext"] for each in there.get_check_constraints(name)),
+                _checks(there, name),
             )
             for name in sorted(there.get_table_names())
         }
@@ -249,6 +251,13 @@ def _schema(opened: OpenDatabase) -> object:
         first = [connection.execute(text(f"SELECT * FROM {name}")).one() for name in ("read_db", "alembic_version")]
         build = "SELECT generation, slot, state, log_id, position, commit_id, target, events, ended_at FROM generations"
         return tables, views, first, connection.execute(text(build)).one()
+
+
+def _checks(there: Inspector, table: str) -> list[str]:
+    try:
+        return sorted(each["sqltext"] for each in there.get_check_constraints(table))
+    except NotImplementedError:
+        return []  # SQLAlchemy can't look for them in SQL Server
 
 
 def _drop_all(opened: OpenDatabase) -> None:

@@ -47,7 +47,7 @@ _KEPT = """post_id NOT IN (SELECT post_id FROM left_out_posts)
 _PAGE = f"""SELECT place, {_COLUMNS} FROM {{order}} JOIN events USING (number)
     WHERE place > ? AND place <= ? AND {{kept}} ORDER BY place"""  # noqa: S608 (constants only)
 
-_CACHE_KILOBYTES = 65_536
+_CACHE_KILOBYTES = 16_384
 
 
 class DotnetStaging:
@@ -55,7 +55,12 @@ class DotnetStaging:
 
     def __init__(self, file: Path) -> None:
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KILOBYTES}"):
+        for pragma in (
+            "journal_mode = OFF",
+            "synchronous = OFF",
+            "temp_store = FILE",
+            f"cache_size = -{_CACHE_KILOBYTES}",
+        ):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(_TABLES)
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from adapters.sql.backend import SqlBackend
+from adapters.sql.moments import of_one_moment
 from adapters.sql.tables import SLOTS, checkpoints, parked_streams, read_db
 from application.ports.audit_rows import AuditedPost, AuditStart, GenerationGone
 from application.ports.projection_store import Slot
@@ -81,7 +82,7 @@ class Auditing:
             .outerjoin(comments, comments.c.post_id == posts.c.post_id)
             .order_by(posts.c.post_id, comments.c.comment_id)
         )
-        rows = connection.execute(statement, values).all()
+        _, rows = of_one_moment(self._backend, connection, lambda: connection.execute(statement, values).all())
         _require(connection, generation)
         return _grouped(rows)
 

@@ -32,7 +32,7 @@ def _always(_: Connection) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlBackend:
     """`engine` is in autocommit mode, in which every statement sees one moment of the database, unless `one_moment`
-    says otherwise: it is asked first on a connection, and where it says no, `moments` finds answers of one moment.
+    says otherwise: it is asked before the statement, and where it says no, `moments` finds answers of one moment.
 
     `writing` opens a transaction that commits at the end of its block. Each of its statements sees what was committed
     before that statement began, and `SELECT … FOR UPDATE` keeps others from those rows until the end. `key_set` is a

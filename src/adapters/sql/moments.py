@@ -18,7 +18,7 @@ def of_one_moment(
     backend: SqlBackend, connection: Connection, ask: Callable[[], T], agree: Callable[[T, T], bool] = eq
 ) -> tuple[T, T]:
     """Two answers that agree, which were true when the first was there and the second was not yet asked for; where a
-    statement sees one moment, they are one and the same. `ask` uses `connection`, which was not used yet."""
+    statement sees one moment, they are one and the same. `ask` sends one statement by `connection`."""
     is_settled = backend.one_moment(connection)
     first = ask()
     if is_settled:

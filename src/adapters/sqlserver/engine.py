@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
-from sqlalchemy.engine import RootTransaction
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.sql.backend import SqlBackend
 from adapters.sqlserver import driver
 from adapters.sqlserver.bulk_load import load
-from adapters.sqlserver.errors import trouble
+from adapters.sqlserver.errors import give_up_snapshots, trouble
 from adapters.sqlserver.json_keys import key_set, key_values
 from adapters.sqlserver.locks import lock_first
 from adapters.sqlserver.moments import OPTIONS, Moments, one_moment, remember
@@ -28,6 +27,7 @@ from application.errors import ReadDbUnavailable
 _LOGIN_SECONDS = 5
 _STATEMENT_SECONDS = 60
 _SESSION = "SET NOCOUNT OFF; SET LOCK_TIMEOUT 30000"
+_BEGIN = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN TRANSACTION"
 _LOCK = """DECLARE @result int;
 EXEC @result = sp_getapplock
     @Resource = :resource, @LockMode = 'Exclusive', @LockOwner = :owner, @LockTimeout = :patience;
@@ -48,6 +48,7 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare)
+    event.listen(engine, "handle_error", give_up_snapshots)
     event.listen(engine, "before_execute", lock_first)
     event.listen(engine, "before_cursor_execute", prepare_cursor)
     event.listen(engine, "before_cursor_execute", mark_missing, retval=True)
@@ -78,20 +79,24 @@ def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
 
 @contextmanager
 def _writing(engine: Engine) -> Iterator[Connection]:
-    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        transaction = connection.begin()
+    """The transaction is begun in words, so that the commit of one that the server has given up is an error. In the
+    driver's own mode the next statement would begin another one, and the commit would be that one's."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql(_BEGIN)
         try:
             yield connection
+            connection.exec_driver_sql("COMMIT TRANSACTION")
         except BaseException:
-            _roll_back(transaction, connection)
+            _roll_back(connection)
             raise
-        transaction.commit()
 
 
-def _roll_back(transaction: RootTransaction, connection: Connection) -> None:
-    """After some errors the server has rolled back already, and says so; that must not hide what was wrong."""
+def _roll_back(connection: Connection) -> None:
+    """Whatever happens here must not hide what was wrong."""
+    if connection.invalidated:
+        return
     try:
-        transaction.rollback()
+        connection.exec_driver_sql("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION")
     except DBAPIError as error:
         connection.invalidate(error)
 

@@ -3,6 +3,7 @@ text."""
 
 import re
 
+from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from adapters.sql.backend import Trouble
@@ -37,26 +38,37 @@ _AWAY = {
     927,  # the database is being restored
     942,  # the database is offline
     3906,  # the database is read-only
-    3952,  # snapshots were switched off: the connection that relied on them is not used again
 }
 _NO_TABLES = 208
+_NO_SNAPSHOTS = 3952
 _TRANSIENT_TEXT = re.compile(r"due to lock timeout|could not serialize access|deadlock detected")
+_NO_RIGHTS_TEXT = re.compile(r"permission denied for")
 _NO_TABLES_TEXT = re.compile(r'relation "[^"]*" does not exist')
 
 
+def give_up_snapshots(context: ExceptionContext) -> None:
+    """Called for every error. When snapshots were switched off, connections that rely on them are not used again."""
+    if _NO_SNAPSHOTS in _numbers(_parts(context.original_exception)[1]):
+        context.is_disconnect = True
+
+
 def trouble(error: DBAPIError) -> Trouble:
-    state, text = _parts(error)
-    numbers = {int(number) for number in _NUMBER.findall(text)}
+    state, text = _parts(error.orig)
+    numbers = _numbers(text)
     if _NO_TABLES in numbers or _NO_TABLES_TEXT.search(text):
         return Trouble.NO_TABLES
-    if state in _TIMED_OUT or "(SQLDriverConnect)" in text or numbers & _AWAY:
+    if state in _TIMED_OUT or "(SQLDriverConnect)" in text or numbers & _AWAY or _NO_RIGHTS_TEXT.search(text):
         return Trouble.AWAY
     if error.connection_invalidated or numbers & _TRANSIENT or _TRANSIENT_TEXT.search(text):
         return Trouble.TRANSIENT
     return Trouble.AWAY if isinstance(error, OperationalError | InterfaceError) else Trouble.FAULT
 
 
-def _parts(error: DBAPIError) -> tuple[str, str]:
+def _numbers(text: str) -> set[int]:
+    return {int(number) for number in _NUMBER.findall(text)}
+
+
+def _parts(error: BaseException | None) -> tuple[str, str]:
     """SQLSTATE, and everything that was said."""
-    args = getattr(error.orig, "args", ())
-    return str(args[0] if args else ""), str(args[-1] if args else error.orig)
+    args = ("", "") if error is None or not error.args else error.args
+    return str(args[0]), str(args[-1])

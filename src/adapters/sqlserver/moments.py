@@ -1,5 +1,5 @@
 """How a reader sees one moment of the database. It depends on two options of the database: with
-READ_COMMITTED_SNAPSHOT every statement does; with ALLOW_SNAPSHOT_ISOLATION alone, every statement of a transaction of
+READ_COMMITTED_SNAPSHOT every statement does; with ALLOW_SNAPSHOT_ISOLATION alone, a statement that is a transaction of
 that kind; with neither, none."""
 
 from enum import Enum
@@ -15,7 +15,7 @@ _KEY = "postlog.moments"
 
 class Moments(Enum):
     EVERY_STATEMENT = "every statement sees one"
-    SNAPSHOT = "every statement of a snapshot transaction sees one"
+    SNAPSHOT = "a statement that is a snapshot transaction sees one"
     NONE = "an answer is believed when it is given twice"
 
     @classmethod
@@ -32,8 +32,8 @@ def remember(info: dict[str, object], moments: Moments) -> None:
 
 
 def one_moment(connection: Connection) -> bool:
-    """Called on a connection that was not used yet: whether each of its statements will see one moment."""
+    """Whether each of the statements that follow will see one moment."""
     moments = connection.info[_KEY]
     if moments is Moments.SNAPSHOT:
-        connection.execution_options(isolation_level="SNAPSHOT")
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
     return moments is not Moments.NONE

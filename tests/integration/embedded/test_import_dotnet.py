@@ -251,6 +251,23 @@ def test_it_works_beside_a_running_service_and_can_be_run_again_when_there_is_mo
         assert {each["postId"]: each["likes"] for each in found} == {WHOLE: 1, MIXED: 0}
 
 
+def test_without_a_read_database_the_import_is_done_and_says_that_it_was_not_audited(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    collection.create(WHOLE)
+    away = {
+        "POSTLOG__READ_DB__ADAPTER": "postgres",
+        "POSTLOG__READ_DB__POSTGRES__URL": "postgresql+psycopg://ann:s3cr3t@127.0.0.1:1/postlog",
+    }
+    done = run(tmp_path / "data", fresh_mongo_database, **away)
+    assert done.returncode == 0, done.stderr
+    assert "1 documents: 1 events imported" in done.stdout
+    assert "Not audited: " in done.stderr
+    assert "Run `postlog audit` when that is mended." in done.stderr
+    assert "s3cr3t" not in done.stderr
+    assert len(log_of(tmp_path / "data")) == 1
+
+
 def test_into_a_log_on_mongodb(tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase) -> None:
     fill(collection)
     log = f"{fresh_mongo_database.name}_log"

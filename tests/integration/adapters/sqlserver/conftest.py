@@ -1,14 +1,17 @@
-"""Read databases in SQL Server. Making one takes seconds there, so the tests share one, made as new for each."""
+"""Read databases in SQL Server. To make one takes seconds, so the tests share one, which is made as new for each."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, make_url, text
 
 from adapters.sql.open_database import OpenDatabase
 from adapters.sql.provisioning import SqlProvisioning
 from adapters.sql.schema import _insert_first_rows
 from adapters.sql.tables import metadata
+from adapters.sqlserver import driver
 from adapters.sqlserver.read_db import sqlserver_read_db
 from contracts.read_db_handle import OpenReadDb, ReadDbHandle
 from contracts.sql_read_db import NewSqlDatabase, read_db_opener
@@ -50,6 +53,23 @@ async def read_db(open_read_db: OpenReadDb) -> AsyncIterator[ReadDbHandle]:
 @pytest.fixture
 def new_sql_database(fresh_sqlserver_url: str) -> NewSqlDatabase:
     return lambda: sqlserver_read_db(fresh_sqlserver_url, pool_size=4)
+
+
+@pytest.fixture
+def connect(new_read_db_url: str) -> Callable[[], AbstractContextManager[Any]]:
+    """Somebody else, on the same database, in a transaction."""
+
+    @contextmanager
+    def connected() -> Iterator[Any]:
+        url = make_url(new_read_db_url)
+        [[words], options] = url.get_dialect()().create_connect_args(url)
+        connection = driver.load().connect(words, **options)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    return connected
 
 
 def _make_as_new(opened: OpenDatabase) -> None:

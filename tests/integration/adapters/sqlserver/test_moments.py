@@ -1,0 +1,58 @@
+"""Readers see one moment of the database, whatever its options; those that it has not are pretended here.
+
+A statement on the server that the tests use may see one moment whatever is pretended. That two answers are compared
+where it does not is tested in `tests/unit/adapters/sql/test_moments.py`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from adapters.sql.database import SqlDatabase
+from adapters.sqlserver import moments
+from adapters.sqlserver.moments import Moments
+from adapters.sqlserver.read_db import sqlserver_read_db
+from contracts.post_views import PostViewsContract
+from contracts.read_db_handle import OpenReadDb, ReadDbHandle
+from contracts.sql_read_db import handle_of
+
+RACES: list[Callable[[PostViewsContract, ReadDbHandle, ReadDbHandle], Awaitable[None]]] = [
+    PostViewsContract.test_a_post_is_never_older_than_what_was_written_before_the_question,
+    PostViewsContract.test_a_post_and_its_comments_are_of_one_version,
+    PostViewsContract.test_after_a_swap_the_new_rows_are_seen,
+    PostViewsContract.test_readers_never_see_a_mix_while_generations_are_swapped,
+]
+
+
+@pytest.fixture(params=[Moments.SNAPSHOT, Moments.NONE], ids=["snapshot transactions", "asked twice"])
+def pretended(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Moments:
+    monkeypatch.setattr(moments.Moments, "of", lambda *_: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("race", RACES, ids=[race.__name__.removeprefix("test_") for race in RACES])
+async def test_races(pretended: Moments, open_read_db: OpenReadDb, race: Callable[..., Awaitable[None]]) -> None:
+    async with open_read_db() as read_db, open_read_db() as other:
+        await race(PostViewsContract(), read_db, other)
+
+
+@pytest.fixture
+async def database(new_read_db_url: str) -> AsyncIterator[SqlDatabase]:
+    async with sqlserver_read_db(new_read_db_url, pool_size=1) as database:
+        yield database
+
+
+async def test_snapshots_are_for_readers_only(pretended: Moments, database: SqlDatabase) -> None:
+    """A projector that sees a snapshot would not see what those left who had the lock before."""
+    read_db = handle_of(database)
+    await read_db.views.stamp()
+    levels: list[Any] = []
+
+    def ask(opened: Any) -> None:
+        with opened._backend.writing() as connection:
+            level = "SELECT transaction_isolation_level FROM sys.dm_exec_sessions WHERE session_id = @@SPID"
+            levels.append(connection.exec_driver_sql(level).scalar_one())
+
+    await database.run(ask)
+    assert levels == [2]

@@ -1,0 +1,131 @@
+"""What SQL Server's errors mean, in the words of its ODBC driver."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+
+from adapters.sql.backend import Trouble
+from adapters.sqlserver.driver import said
+from adapters.sqlserver.errors import trouble
+
+DRIVER = "[Microsoft][ODBC Driver 18 for SQL Server]"
+SERVER = f"{DRIVER}[SQL Server]"
+ANOTHERS_NUMBER = 33557097
+"""That of most errors of a server that speaks SQL Server's protocol."""
+
+
+def refused(state: str, words: str, number: int, kind: type[DBAPIError] = ProgrammingError) -> DBAPIError:
+    """By the server."""
+    return _error(kind, state, f"[{state}] {SERVER}{words} ({number}) (SQLExecDirectW)")
+
+
+def failed(
+    state: str, words: str, during: str = "SQLExecDirectW", number: int = 0, *, broken: bool = False
+) -> DBAPIError:
+    """In the driver. `broken`: SQLAlchemy does not use the connection again."""
+    return _error(OperationalError, state, f"[{state}] {DRIVER}{words} ({number}) ({during})", broken=broken)
+
+
+def _error(kind: type[DBAPIError], state: str, text: str, *, broken: bool = False) -> DBAPIError:
+    driver_error: Any = Exception(state, text)
+    return kind("SELECT 1", None, driver_error, connection_invalidated=broken)
+
+
+DEADLOCK = "Transaction (Process ID 57) was deadlocked and has been chosen as the deadlock victim. Rerun it."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("40001", DEADLOCK, 1205),
+        refused("42000", "Lock request time out period exceeded.", 1222),
+        refused("42000", "Snapshot isolation transaction aborted due to update conflict.", 3960),
+        refused("42000", "canceling statement due to lock timeout", ANOTHERS_NUMBER),
+        refused("42000", "could not serialize access due to concurrent update", ANOTHERS_NUMBER),
+        _error(
+            ProgrammingError,
+            "42000",
+            f"[42000] {SERVER}Not prepared. (8180) (SQLExecDirectW); [40001] {SERVER}{DEADLOCK} (1205)",
+        ),
+    ],
+)
+def test_what_another_transaction_spoilt_is_repeated(error: DBAPIError) -> None:
+    assert trouble(error) is Trouble.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failed("08S01", "TCP Provider: Error code 0x2746", number=10054, broken=True),
+        failed("08S01", "Communication link failure", broken=True),
+        failed("08S01", "Communication link failure", "SQLEndTran", broken=True),
+        failed("42000", "Snapshot isolation is not allowed in this database.", number=3952, broken=True),
+    ],
+)
+def test_what_came_by_a_connection_that_broke_is_repeated_by_another(error: DBAPIError) -> None:
+    assert trouble(error) is Trouble.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failed("08001", "TCP Provider: Error code 0x2749", "SQLDriverConnect", 10061, broken=True),
+        failed("HYT00", "Login timeout expired", "SQLDriverConnect", broken=True),
+        failed("HYT00", "Query timeout expired", broken=True),
+        failed("HYT01", "Connection timeout expired"),
+        failed("HY000", "Connection is busy with results for another command"),
+        refused("28000", "Login failed for user 'ann'.", 18456, InterfaceError),
+        refused("42000", 'Cannot open database "posts" requested by the login.', 4060),
+        refused("42000", "The SELECT permission was denied on the object 'read_db'.", 229),
+        refused("42000", "permission denied for table read_db", ANOTHERS_NUMBER),
+        refused("42000", "The transaction log for database 'posts' is full.", 9002),
+    ],
+)
+def test_a_server_that_can_not_answer_is_away(error: DBAPIError) -> None:
+    """Also where SQLAlchemy takes the connection for broken: to repeat it would take as long again."""
+    assert trouble(error) is Trouble.AWAY
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("42S02", "Invalid object name 'read_db'.", 208),
+        refused("42000", 'relation "read_db" does not exist', ANOTHERS_NUMBER),
+    ],
+)
+def test_tables_that_are_missing_are_told_apart(error: DBAPIError) -> None:
+    assert trouble(error) is Trouble.NO_TABLES
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("42S22", "Invalid column name 'nope'.", 207),
+        refused("42000", "Incorrect syntax near (1205) something.", 102),
+        _error(ProgrammingError, "HY000", "The driver did not supply an error!"),
+    ],
+)
+def test_everything_else_is_a_fault_of_ours(error: DBAPIError) -> None:
+    assert trouble(error) is Trouble.FAULT
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (refused("28000", "Login failed for user 'ann'.", 18456), "Login failed for user 'ann'."),
+        (failed("HYT00", "Login timeout expired", "SQLDriverConnect"), "Login timeout expired"),
+        (refused("42000", "No column [x] in [y]", 207), "No column [x] in [y]"),
+        (
+            _error(ProgrammingError, "01000", "[01000] [unixODBC][Driver Manager]Can't open lib 'x' (0) (SQLConnect)"),
+            "Can't open lib 'x'",
+        ),
+        (_error(ProgrammingError, "42000", f"[42000] {SERVER}One (1) (SQLExecDirectW); [42000] Two (2)"), "One"),
+    ],
+)
+def test_a_sentence_has_only_what_was_said_first(error: DBAPIError, words: str) -> None:
+    assert said(error.orig) == words
+
+
+def test_a_reason_of_our_own_is_said_as_it_is() -> None:
+    assert said("it is closed") == "it is closed"
