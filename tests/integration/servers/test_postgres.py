@@ -50,6 +50,7 @@ def test_a_login_has_its_own_rights_and_needs_its_password(killable_postgres: Po
     url = make_url(killable_postgres.url).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
         connection.execute("CREATE ROLE reader LOGIN PASSWORD 'secret'")
+        connection.execute("GRANT CONNECT ON DATABASE postgres TO reader")
     reader = url.set(username="reader", password="secret")
 
     with (
@@ -59,6 +60,9 @@ def test_a_login_has_its_own_rights_and_needs_its_password(killable_postgres: Po
         connection.execute("CREATE TABLE public.mine (id int)")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(reader.set(password="wrong").render_as_string(hide_password=False))
+    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+        connection.execute("DROP OWNED BY reader")
+        connection.execute("DROP ROLE reader")
 
 
 def plain(url: str) -> str:
