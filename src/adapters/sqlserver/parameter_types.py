@@ -29,11 +29,11 @@ def tell_types(sizes: dict[BindParameter[Any], Any], *_: object) -> None:
             sizes[parameter] = _sizes().get(type(parameter.type))
 
 
-def mark_missing(_c: object, _cursor: object, statement: str, values: Any, context: Any, many: bool) -> tuple[str, Any]:
+def mark_missing(_: object, _cursor: object, statement: str, values: Any, context: Any, _many: bool) -> tuple[str, Any]:
     """Called before each statement is sent: pyodbc has a mark for missing values whose type it need not ask for."""
     if context.compiled is None:
         return statement, values
-    return statement, [_marked(each) for each in values] if many else _marked(values)
+    return statement, list(map(_marked, values)) if isinstance(values, list) else _marked(values)
 
 
 def _marked(values: tuple[Any, ...]) -> tuple[Any, ...]:
