@@ -53,9 +53,13 @@ class EventNotApplicable(PostlogError):
 
 
 class RebuildRunning(PostlogError):
-    """Another process is building in the idle slot of this read database."""
+    """Another process is building in the idle slot of this read database; `generation` if that is known already."""
 
     code = "rebuild-running"
+
+    def __init__(self, message: str, *, generation: int | None = None) -> None:
+        super().__init__(message)
+        self.generation = generation
 
 
 class RebuildCancelled(PostlogError):

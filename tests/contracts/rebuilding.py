@@ -15,7 +15,7 @@ import pytest
 from adapters.memory.log import MemoryLog
 from adapters.system.clock import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
-from application.errors import RebuildCancelled, RebuildRunning
+from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailable
 from application.maintenance.audit import Audit
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
@@ -224,6 +224,42 @@ class RebuildingContract:
         assert (builds[0].generation, builds[0].position) == (3, 0)
         assert await maintained.dump() == before
 
+    async def test_one_that_was_killed_while_it_emptied_the_slot_empties_it_again(self, maintained: Maintained) -> None:
+        system = await with_history(maintained, seed=14, commands=150)
+        before = await maintained.dump()
+        await run(maintained.rebuild(system))
+        first = maintained.rebuild(system).run()
+        assert (await anext(first)).state is BuildState.EMPTYING
+        await first.aclose()
+
+        builds = await run(maintained.rebuild(system))
+
+        assert (builds[0].generation, builds[0].state) == (3, BuildState.EMPTYING)
+        assert await maintained.dump() == before
+
+    async def test_what_stops_one_is_noted_with_it_until_it_is_gone_on_with(self, maintained: Maintained) -> None:
+        system = await with_history(maintained, seed=15, commands=100)
+        before = await maintained.dump()
+        read = system.commit_log.read
+
+        async def failing_read(after: int, limit: int = 1_000) -> object:
+            if after > 30:
+                raise StoreUnavailable("The log is away.")
+            return await read(after, limit)
+
+        system.commit_log.read = failing_read  # type: ignore[assignment,method-assign]
+        with pytest.raises(StoreUnavailable):
+            await run(maintained.rebuild(system, 10))
+        stopped = (await maintained.generations.builds())[0]
+        system.commit_log.read = read  # type: ignore[method-assign]
+        builds = await run(maintained.rebuild(system, 10))
+
+        assert (stopped.generation, stopped.state, stopped.error) == (2, BuildState.BUILDING, "The log is away.")
+        assert (builds[0].generation, builds[0].position) == (2, stopped.position)
+        assert stopped.position > 0
+        assert (await maintained.generations.builds())[0].error is None
+        assert await maintained.dump() == before
+
     async def test_two_at_once_are_refused_also_in_another_process(
         self, maintained: Maintained, other: Maintained
     ) -> None:
@@ -232,10 +268,15 @@ class RebuildingContract:
         await anext(first)
         assert await maintained.generations.is_locked()
 
-        with pytest.raises(RebuildRunning):
+        await anext(first)
+
+        with pytest.raises(
+            RebuildRunning, match=r"is running: generation 2 at position 5 of \d+, .* s left\. "
+        ) as refused:
             await run(maintained.rebuild(system, 5))
         await first.aclose()
 
+        assert refused.value.generation == 2
         assert not await maintained.generations.is_locked()
         assert (await run(maintained.rebuild(system, 5)))[-1].state is BuildState.LIVE
 
@@ -244,7 +285,7 @@ class RebuildingContract:
         before = await maintained.dump()
         running = maintained.rebuild(system, 5).run()
         build = await anext(running)
-        await other.generations.end(build, BuildState.CANCELLED, NOON)
+        await other.generations.cancel(build, NOON)
 
         with pytest.raises(RebuildCancelled):
             async for _ in running:

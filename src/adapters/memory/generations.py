@@ -9,7 +9,7 @@ from datetime import datetime
 from adapters.memory.projection_store import read_rows, write_changes
 from adapters.memory.read_db import MemoryReadDb, SlotRows
 from application.errors import RebuildRunning
-from application.ports.generations import Build, BuildGone, BuildState, LastStep
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
 from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Touched
 
 
@@ -40,11 +40,11 @@ class MemoryGenerations:
     async def begin(self, log_id: str, target: int, now: datetime) -> Build:
         read_db, live = self._read_db, self._read_db.live
         for build in list(read_db.builds.values()):
-            await self.end(build, BuildState.CANCELLED, now)
+            await self.cancel(build, now)
         build = Build(
             generation=max([live.generation, *read_db.builds]) + 1,
             slot="b" if live.slot == "a" else "a",
-            state=BuildState.BUILDING,
+            state=BuildState.EMPTYING,
             log_id=log_id,
             position=0,
             commit_id="",
@@ -53,12 +53,18 @@ class MemoryGenerations:
             started_at=now,
             updated_at=now,
         )
-        read_db.slots[build.slot] = SlotRows()
         read_db.builds[build.generation] = build
         return build
 
+    async def empty(self, build: Build, now: datetime) -> Build:
+        self._require(build, BuildState.EMPTYING)
+        emptied = replace(build, state=BuildState.BUILDING, updated_at=now)
+        self._read_db.slots[build.slot] = SlotRows()
+        self._read_db.builds[build.generation] = emptied
+        return emptied
+
     async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
-        self._require_building(build)
+        self._require(build, BuildState.BUILDING)
         self._apply(build, touched, fold)
         self._read_db.builds[build.generation] = after
 
@@ -67,7 +73,7 @@ class MemoryGenerations:
             return await self._swap(build, last_step, now, keep_checkpoints)
 
     async def _swap(self, build: Build, last_step: LastStep, now: datetime, keep_checkpoints: bool) -> LiveGeneration:
-        self._require_building(build)
+        self._require(build, BuildState.BUILDING)
         read_db, live = self._read_db, self._read_db.live
         checkpoints = dict(read_db.checkpoints[live.generation]) if keep_checkpoints else {}
         done, touched, fold = await asyncio.to_thread(last_step, checkpoints)
@@ -79,14 +85,19 @@ class MemoryGenerations:
         read_db.live = replace(live, generation=build.generation, slot=build.slot, log_id=build.log_id, ready=True)
         return read_db.live
 
-    async def end(self, build: Build, state: BuildState, now: datetime, error: str | None = None) -> None:
+    async def cancel(self, build: Build, now: datetime) -> None:
         stored = self._read_db.builds.get(build.generation)
-        if stored is not None and stored.state is BuildState.BUILDING:
-            self._read_db.builds[build.generation] = replace(stored, state=state, ended_at=now, error=error)
+        if stored is not None and stored.state in UNFINISHED:
+            self._read_db.builds[build.generation] = replace(stored, state=BuildState.CANCELLED, ended_at=now)
 
-    def _require_building(self, build: Build) -> None:
+    async def note_failure(self, build: Build, error: str) -> None:
         stored = self._read_db.builds.get(build.generation)
-        if stored is None or stored.state is not BuildState.BUILDING or stored.position != build.position:
+        if stored is not None and stored.state in UNFINISHED:
+            self._read_db.builds[build.generation] = replace(stored, error=error)
+
+    def _require(self, build: Build, state: BuildState) -> None:
+        stored = self._read_db.builds.get(build.generation)
+        if stored is None or stored.state is not state or stored.position != build.position:
             raise BuildGone(f"Generation {build.generation} is not being built any more.")
 
     def _apply(self, build: Build, touched: Touched, fold: Fold) -> None:

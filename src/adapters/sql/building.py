@@ -12,13 +12,15 @@ from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE
 from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
 from adapters.sql.touched_rows import TouchedRows
-from application.ports.generations import Build, BuildGone, BuildState, LastStep
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
 from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Slot, Touched
 
 _LOCK_LIVE = SELECT_LIVE.with_for_update()
 _BY_GENERATION = generations.c.generation == bindparam("of")
 _LOCK_BUILD = select(generations).where(_BY_GENERATION).with_for_update()
 _UPDATE_BUILD = update(generations).where(_BY_GENERATION)
+_IS_UNFINISHED = generations.c.state.in_([state.value for state in UNFINISHED])
+_UPDATE_UNFINISHED = _UPDATE_BUILD.where(_IS_UNFINISHED)
 _NEWEST = select(generations).order_by(generations.c.generation.desc())
 _HIGHEST = select(func.max(generations.c.generation))
 
@@ -33,16 +35,16 @@ class Building:
             return [_to_build(row) for row in connection.execute(_NEWEST.limit(limit))]
 
     def begin(self, log_id: str, target: int, now: datetime) -> Build:
-        """The row of the new build comes last: one that is BUILDING stands on an empty slot."""
-        live = self._leave_unfinished(now)
-        slot: Slot = "b" if live.slot == "a" else "a"
-        self._empty(slot, live.generation)
         with self._backend.writing() as connection:
+            for row in connection.execute(_NEWEST.where(_IS_UNFINISHED)).all():
+                _cancel(connection, row.generation, now)
+            live = to_live(connection.execute(SELECT_LIVE).one())
             highest = connection.execute(_HIGHEST).scalar_one() or 0
+            slot: Slot = "b" if live.slot == "a" else "a"
             build = Build(
                 generation=max(highest, live.generation) + 1,
                 slot=slot,
-                state=BuildState.BUILDING,
+                state=BuildState.EMPTYING,
                 log_id=log_id,
                 position=0,
                 commit_id="",
@@ -54,9 +56,24 @@ class Building:
             connection.execute(insert(generations), _from_build(build))
         return build
 
+    def empty(self, build: Build, now: datetime) -> Build:
+        """One that is BUILDING stands on a slot that was empty. Readers ask one statement at a time, and each names the
+        live slot: nobody can still be reading this one, but whoever had begun before the last swap, and his statement
+        sees the rows until its end."""
+        emptied = replace(build, state=BuildState.BUILDING, updated_at=now)
+        for table in (SLOTS[build.slot].comments, SLOTS[build.slot].posts):
+            self._backend.empty(table)
+        with self._backend.writing() as connection:
+            _require(connection, build, BuildState.EMPTYING)
+            live = to_live(connection.execute(SELECT_LIVE).one())
+            connection.execute(delete(parked_streams).where(parked_streams.c.generation != live.generation))
+            connection.execute(delete(checkpoints).where(checkpoints.c.generation != live.generation))
+            _save(connection, emptied)
+        return emptied
+
     def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
         with self._backend.writing() as connection:
-            _require_building(connection, build)
+            _require(connection, build, BuildState.BUILDING)
             self._apply(connection, build, touched, fold)
             _save(connection, after)
 
@@ -66,7 +83,7 @@ class Building:
         with self._backend.writing() as connection:
             live = to_live(connection.execute(_LOCK_LIVE).one())
             stored = connection.execute(LOCK_CHECKPOINTS, {"of": live.generation}).all()
-            _require_building(connection, build)
+            _require(connection, build, BuildState.BUILDING)
             kept = {row.partition: to_checkpoint(row) for row in stored} if keep_checkpoints else {}
             done, touched, fold = last_step(kept)
             self._apply(connection, build, touched, fold)
@@ -80,33 +97,22 @@ class Building:
             )
             return to_live(connection.execute(SELECT_LIVE).one())
 
-    def end(self, build: Build, state: BuildState, now: datetime, error: str | None) -> None:
+    def cancel(self, build: Build, now: datetime) -> None:
         with self._backend.writing() as connection:
-            _end(connection, state, now, error, build.generation)
+            _cancel(connection, build.generation, now)
 
-    def _leave_unfinished(self, now: datetime) -> LiveGeneration:
+    def note_failure(self, build: Build, error: str) -> None:
         with self._backend.writing() as connection:
-            for row in connection.execute(_NEWEST.where(generations.c.state == BuildState.BUILDING.value)).all():
-                _end(connection, BuildState.CANCELLED, now, None, row.generation)
-            return to_live(connection.execute(SELECT_LIVE).one())
-
-    def _empty(self, slot: Slot, live: int) -> None:
-        """Readers ask one statement at a time, and each names the live slot: nobody can still be reading this one, but
-        whoever had begun before the last swap, and his statement sees the rows until its end."""
-        for table in (SLOTS[slot].comments, SLOTS[slot].posts):
-            self._backend.empty(table)
-        with self._backend.writing() as connection:
-            connection.execute(delete(parked_streams).where(parked_streams.c.generation != live))
-            connection.execute(delete(checkpoints).where(checkpoints.c.generation != live))
+            connection.execute(_UPDATE_UNFINISHED, {"of": build.generation, "error": error})
 
     def _apply(self, connection: Connection, build: Build, touched: Touched, fold: Fold) -> None:
         rows = self._rows.read(connection, build.slot, build.generation, touched)
         self._rows.load(connection, build.slot, build.generation, rows, fold(rows))
 
 
-def _require_building(connection: Connection, build: Build) -> None:
+def _require(connection: Connection, build: Build, state: BuildState) -> None:
     row = connection.execute(_LOCK_BUILD, {"of": build.generation}).one_or_none()
-    if row is None or row.state != BuildState.BUILDING.value or row.position != build.position:
+    if row is None or row.state != state.value or row.position != build.position:
         raise BuildGone(f"Generation {build.generation} is not being built any more.")
 
 
@@ -114,9 +120,9 @@ def _save(connection: Connection, build: Build) -> None:
     connection.execute(_UPDATE_BUILD, {"of": build.generation, **_from_build(build)})
 
 
-def _end(connection: Connection, state: BuildState, now: datetime, error: str | None, generation: int) -> None:
-    building = _UPDATE_BUILD.where(generations.c.state == BuildState.BUILDING.value)
-    connection.execute(building, {"of": generation, "state": state.value, "ended_at": now, "error": error})
+def _cancel(connection: Connection, generation: int, now: datetime) -> None:
+    cancelled = {"of": generation, "state": BuildState.CANCELLED.value, "ended_at": now}
+    connection.execute(_UPDATE_UNFINISHED, cancelled)
 
 
 def _fresh_checkpoints(build: Build, partitions: int) -> list[Checkpoint]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from adapters.sql.database import SqlDatabase
 from application.errors import RebuildRunning
-from application.ports.generations import Build, BuildState, LastStep
+from application.ports.generations import Build, LastStep
 from application.ports.projection_store import Fold, LiveGeneration, Touched
 
 
@@ -43,6 +43,9 @@ class SqlGenerations:
     async def begin(self, log_id: str, target: int, now: datetime) -> Build:
         return await self._database.run(lambda opened: opened.building.begin(log_id, target, now))
 
+    async def empty(self, build: Build, now: datetime) -> Build:
+        return await self._database.run(lambda opened: opened.building.empty(build, now))
+
     async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
         await self._database.run(lambda opened: opened.building.load(build, after, touched, fold))
 
@@ -51,5 +54,8 @@ class SqlGenerations:
             lambda opened: opened.building.swap(build, last_step, now, keep_checkpoints=keep_checkpoints)
         )
 
-    async def end(self, build: Build, state: BuildState, now: datetime, error: str | None = None) -> None:
-        await self._database.run(lambda opened: opened.building.end(build, state, now, error))
+    async def cancel(self, build: Build, now: datetime) -> None:
+        await self._database.run(lambda opened: opened.building.cancel(build, now))
+
+    async def note_failure(self, build: Build, error: str) -> None:
+        await self._database.run(lambda opened: opened.building.note_failure(build, error))

@@ -12,16 +12,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from application.envelopes import Commit
-from application.errors import RebuildCancelled, WrongLog
+from application.errors import RebuildCancelled, Unavailable, WrongLog
+from application.maintenance.build_progress import building_alone
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.generations import Build, BuildGone, BuildState, Generations
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations
 from application.ports.metrics import Metrics
 from application.ports.projection_store import Checkpoint, Fold, ProjectionStore, RowChanges, Rows, Touched
 from application.projections.batch import DecodedCommit, decode_all, fold_batch, touched_by
 from application.projections.batching import at_most
 from application.projections.log_match import require_match
+from domain.errors import PostlogError
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +63,16 @@ class Rebuild:
         self._batch_events = batch_events
 
     async def run(self, *, restart: bool = False, swap: bool = True) -> AsyncGenerator[Build]:
-        """Build and swap; the build as it stands after each batch, and at last as it is LIVE. Without `swap` it ends
-        when the build has caught up. Raises `RebuildRunning`, `RebuildCancelled`, `WrongLog`, `Unavailable`.
+        """Build and swap; the build as it stands at first and after each batch, and at last as it is LIVE. Without
+        `swap` it ends when the build has caught up. What stops it is noted with the build, which can be gone on with.
+        Raises `RebuildRunning`, `RebuildCancelled`, `WrongLog`, `Unavailable`.
         """
-        async with self._generations.lock():
+        async with building_alone(self._generations):
             build = await self._start(restart=restart)
             try:
                 yield build
+                if build.state is BuildState.EMPTYING:
+                    build = await self._generations.empty(build, self._clock.now())
                 async with aclosing(self._load(build)) as loading:
                     async for build in loading:
                         yield build
@@ -75,18 +80,30 @@ class Rebuild:
                     yield await self._swap(build)
             except BuildGone:
                 raise RebuildCancelled("The rebuild was cancelled; the live rows are as they were.") from None
+            except Exception as error:
+                await self._note_failure(build, error)
+                raise
 
     async def _start(self, *, restart: bool) -> Build:
         log_id, tip = await self._log.log_id(), await self._log.tip()
         unfinished = await self._unfinished()
         if unfinished is not None and not restart and await self._is_of_this_log(unfinished, log_id):
             logger.info("going on with generation %d at position %d", unfinished.generation, unfinished.position)
-            return replace(unfinished, target=tip)
+            worked = unfinished.updated_at - unfinished.started_at
+            now = self._clock.now()
+            return replace(unfinished, target=tip, started_at=now - worked, updated_at=now, error=None)
         return await self._generations.begin(log_id, tip, self._clock.now())
 
     async def _unfinished(self) -> Build | None:
         builds = await self._generations.builds()
-        return next((build for build in builds if build.state is BuildState.BUILDING), None)
+        return next((build for build in builds if build.state in UNFINISHED), None)
+
+    async def _note_failure(self, build: Build, error: Exception) -> None:
+        sentence = error.message if isinstance(error, PostlogError) else f"{type(error).__name__}: {error}"
+        try:
+            await self._generations.note_failure(build, sentence)
+        except Unavailable:
+            logger.warning("the read database does not answer, so it does not tell why its rebuild stopped")
 
     async def _is_of_this_log(self, build: Build, log_id: str) -> bool:
         if build.log_id != log_id:

@@ -15,20 +15,25 @@ from application.ports.projection_store import Checkpoint, Fold, LiveGeneration,
 
 
 class BuildState(StrEnum):
-    """BUILDING also when its process was killed: it can be resumed. RETIRED: it was live and another took its place."""
+    """EMPTYING and BUILDING also when its process was killed or failed: it can be gone on with. RETIRED: it was live,
+    and another took its place."""
 
+    EMPTYING = "emptying"
     BUILDING = "building"
     LIVE = "live"
     RETIRED = "retired"
     CANCELLED = "cancelled"
-    FAILED = "failed"
+
+
+UNFINISHED = (BuildState.EMPTYING, BuildState.BUILDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """`position` is up to where the log is in the slot's rows, `commit_id` names the commit there ("" before the
     first), `target` the log's tip that it runs for, `events` how many it has read. `log_id` is None only for the
-    first generation, which no rebuild made. `error` is a sentence if it FAILED.
+    first generation, which no rebuild made. `started_at` is moved on by the time in which nobody worked on it: up to
+    `updated_at` is the time that it took. `error` is a sentence when one stopped it, and it was not gone on with since.
     """
 
     generation: int
@@ -46,7 +51,7 @@ class Build:
 
 
 class BuildGone(Exception):
-    """The build is not BUILDING any more: somebody cancelled it. Nothing was written."""
+    """The build is not unfinished any more: somebody cancelled it. Nothing was written."""
 
 
 LastStep = Callable[[Mapping[int, Checkpoint]], tuple[Build, Touched, Fold]]
@@ -71,8 +76,12 @@ class Generations(Protocol):
         ...
 
     async def begin(self, log_id: str, target: int, now: datetime) -> Build:
-        """A new generation, BUILDING, in the idle slot, which is emptied first: no reader may still be able to see it.
-        An unfinished build is CANCELLED. Raises `ReadDbUnavailable`."""
+        """A new generation, EMPTYING, for the idle slot. An unfinished one is CANCELLED. Raises `ReadDbUnavailable`."""
+        ...
+
+    async def empty(self, build: Build, now: datetime) -> Build:
+        """Empty the build's slot, which no reader may still be able to see, and make it BUILDING. Raises `BuildGone`,
+        `ReadDbUnavailable`."""
         ...
 
     async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
@@ -91,6 +100,11 @@ class Generations(Protocol):
         """
         ...
 
-    async def end(self, build: Build, state: BuildState, now: datetime, error: str | None = None) -> None:
-        """Make it CANCELLED or FAILED, if it is still BUILDING. The live generation is not touched."""
+    async def cancel(self, build: Build, now: datetime) -> None:
+        """Make it CANCELLED, if it is unfinished. The live generation is not touched. Raises `ReadDbUnavailable`."""
+        ...
+
+    async def note_failure(self, build: Build, error: str) -> None:
+        """Note the sentence that says why it goes no further, if it is unfinished; it can be gone on with. Raises
+        `ReadDbUnavailable`."""
         ...

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import click
 import rich_click
 
-from application.ports.generations import Build, BuildState
+from application.ports.generations import UNFINISHED, Build, BuildState
 from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report
 from entrypoints.cli.output import emit_json, json_option
@@ -80,7 +80,7 @@ async def _rebuild(loaded: LoadedSettings, *, restart: bool, dry_run: bool, as_j
             _say_parked(len(still), as_json)
             return exit_codes.DATA if still else exit_codes.DONE
         report = await tools.audit.run()
-        await tools.generations.end(build, BuildState.CANCELLED, tools.clock.now())
+        await tools.generations.cancel(build, tools.clock.now())
         print_report(report, as_json)
         return exit_codes.DATA if report.differences else exit_codes.DONE
 
@@ -89,9 +89,9 @@ async def _drop(loaded: LoadedSettings, as_json: bool) -> int:
     from entrypoints.composition.jobs import with_rebuild
 
     async with with_rebuild(loaded, "rebuild") as tools, tools.generations.lock():
-        dropped = [build for build in await tools.generations.builds() if build.state is BuildState.BUILDING]
+        dropped = [build for build in await tools.generations.builds() if build.state in UNFINISHED]
         for build in dropped:
-            await tools.generations.end(build, BuildState.CANCELLED, tools.clock.now())
+            await tools.generations.cancel(build, tools.clock.now())
     for build in dropped:
         if as_json:
             emit_json({"generation": build.generation, "state": BuildState.CANCELLED.value})

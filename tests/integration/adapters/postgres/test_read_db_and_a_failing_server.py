@@ -158,7 +158,7 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
     await read_db.write(RowChanges())
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
         generations = SqlGenerations(database)
-        build = await generations.begin(LOG, 1, NOON)
+        build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
         seen: list[Mapping[int, Checkpoint]] = []
 
         def last_step(live: Mapping[int, Checkpoint]) -> tuple[Build, Touched, Fold]:

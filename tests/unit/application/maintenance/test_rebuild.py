@@ -184,7 +184,7 @@ async def test_a_cancelled_one_stops_and_leaves_the_live_rows():
     generations = MemoryGenerations(system.read_db)
     running = rebuild_of(system, 10, generations).run()
     build = await anext(running)
-    await generations.end(build, BuildState.CANCELLED, NOON)
+    await generations.cancel(build, NOON)
 
     with pytest.raises(RebuildCancelled):
         async for _ in running:
