@@ -19,6 +19,7 @@ from entrypoints.composition import services
 from entrypoints.composition.container import container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.settings.loading import load_settings
+from running import ticks
 
 POSTLOG = (sys.executable, "-m", "entrypoints.cli.main")
 MEMORY = ("--set=event_store.adapter=memory", "--set=bus.adapter=memory", "--set=read_db.adapter=memory")
@@ -52,10 +53,11 @@ def test_everything_in_memory_serves_and_leaves_nothing_behind(tmp_path: Path) -
 
 def test_a_projector_answers_for_its_health_and_nothing_else() -> None:
     with running("project", "--port", "0") as (_, address):
-        ready = httpx.get(f"{address}/health/ready")
+        for _ in ticks(20, "it is not ready"):
+            if httpx.get(f"{address}/health/ready").json()["status"] == "ready":
+                break
         metrics = httpx.get(f"{address}/metrics").text
         posts = httpx.get(f"{address}/api/v1/posts")
-    assert ready.json()["status"] == "ready"
     assert "postlog_process_cpu_seconds_total" in metrics
     assert posts.status_code == 404
 
