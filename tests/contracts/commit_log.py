@@ -40,6 +40,14 @@ class CommitLogContract:
         await log.store.append([proposed(POST_A), proposed(POST_B)])
         assert await log.commits.tip() == 2
 
+    async def test_the_proven_tip_has_what_another_process_was_acknowledged(
+        self, log: LogHandle, other: LogHandle
+    ) -> None:
+        assert await log.commits.proven_tip() == 0
+        await other.store.append([proposed(POST_A), proposed(POST_B)])
+        assert await log.commits.proven_tip() == 2
+        assert [commit.position for commit in await log.commits.read(1)] == [2]
+
     async def test_commits_are_read_behind_a_position_in_order(self, log: LogHandle) -> None:
         await log.store.append([proposed(POST_A, 1, liked("a"), liked("b")), proposed(POST_B), proposed(POST_A, 3)])
         read = await log.commits.read(1)

@@ -17,6 +17,9 @@ class MemoryCommitLog:
     async def tip(self) -> int:
         return self._log.tip
 
+    async def proven_tip(self) -> int:
+        return self._log.tip
+
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         return self._log.page(after, limit)
 

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 
+from adapters.mongo.barrier import Barrier
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.waking import ChangeWatch
 from adapters.wire.commit_bson import commit_from_document
@@ -16,6 +17,7 @@ _POLL_SECONDS = 0.15
 class MongoCommitLog:
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
+        self._barrier = Barrier(database)
         self._watch = ChangeWatch(database, self.tip)
 
     async def log_id(self) -> str:
@@ -32,6 +34,10 @@ class MongoCommitLog:
         position: int = tip["_id"] if tip else 0
         self._database.known_tip.saw(position)
         return position
+
+    async def proven_tip(self) -> int:
+        await self._barrier.passed()
+        return await self.tip()
 
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         """Raises `LogDamaged` where positions are missing."""

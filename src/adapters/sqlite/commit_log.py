@@ -27,6 +27,9 @@ class SqliteCommitLog:
         )
         return tip
 
+    async def proven_tip(self) -> int:
+        return await self.tip()
+
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         wanted = {"after": after, "limit": limit}
         return await self._log.read(lambda connection: page_of(connection, _READ, wanted))

@@ -5,10 +5,11 @@ import asyncio
 from collections.abc import Sequence
 
 from application.envelopes import Commit
-from application.errors import StoreUnavailable, WrongLog
+from application.errors import WrongLog
 from application.partitioning import partition_of
 from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
+from application.projections.log_match import commit_at
 
 _SECONDS_BETWEEN_CHECKS = 1.0
 
@@ -43,15 +44,10 @@ class BusTrust:
             self._checked_at = now
 
     async def _compare(self, commit: Commit) -> None:
-        found = await self._log.read(commit.position - 1, 1)
-        if not found:
-            raise StoreUnavailable(
-                f"The bus carries position {commit.position}, but the log does not show it yet. If this stays, the log "
-                "was restored to an older state: delete the topic and run `postlog init`."
-            )
-        if found[0].commit_id != commit.commit_id:
+        found = await commit_at(commit.position, self._log)
+        if found is None or found.commit_id != commit.commit_id:
             raise WrongLog(
-                f"The bus carries commit {commit.commit_id} at position {commit.position}, where the log holds another "
-                "one: the log was restored to an older state. Delete the topic and run `postlog init`; projectors read "
-                "from the log what the topic does not bring."
+                f"The bus carries commit {commit.commit_id} at position {commit.position}, which the log does not have "
+                "there: the log was restored to an older state. Delete the topic and run `postlog init`; projectors "
+                "read from the log what the topic does not bring."
             )

@@ -27,6 +27,7 @@ from application.ports.projection_store import (
 from application.ports.rows_moved import RowsMoved
 from application.projections.batch import DecodedCommit, MissingCommits, decode_all, fold_batch, touched_by
 from application.projections.log_match import require_match
+from domain.ids import PostId
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Projector:
         """Apply a page of what the rows of these posts lack. The checkpoints stay: they are only locked and checked."""
         stay = [CheckpointMove(move.before, move.before) for move in moves if move.before is not None]
         for post_id, version in missing.after.items():
-            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
+            commits = await self._what_follows(post_id, version)
             if not commits or commits[0].version != version + 1:
                 raise WrongLog(
                     f"The read database has post {post_id} at version {version}, and the log has nothing that follows "
@@ -114,6 +115,14 @@ class Projector:
             logger.warning("read %d missing commits of post %s from the log", len(commits), post_id)
             self._metrics.count("projector_healed_commits", len(commits))
             await self.apply(generation, stay, commits, partitions)
+
+    async def _what_follows(self, post_id: PostId, version: int) -> list[Commit]:
+        """[] only when the log has nothing, and not because a read straight after a failover lags."""
+        commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
+        if not commits:
+            await self._log.proven_tip()
+            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
+        return commits
 
     async def _decode(self, commits: Sequence[Commit]) -> list[DecodedCommit]:
         """Many events are decoded in a thread, so that requests in this process are answered meanwhile."""

@@ -14,6 +14,13 @@ class CommitLog(Protocol):
         """The highest majority-committed position; 0 for an empty log. Raises `StoreUnavailable`."""
         ...
 
+    async def proven_tip(self) -> int:
+        """As `tip`, and no commit that was acknowledged before this call is beyond it, nor missing in what the caller
+        reads next. A `tip` or `read` straight after a failover may lag: who would conclude that a commit is gone asks
+        this first. May cost as much as an append. Raises `StoreUnavailable`.
+        """
+        ...
+
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         """The commits at `after + 1`, `after + 2`, … in order and without gap: at most `limit` of them and about 16
         MB, at least one if there is any, [] at the end. Only majority-committed ones, so what was read never goes

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from application.envelopes import Commit
 from application.errors import WrongLog
 from application.ports.commit_log import CommitLog
 from application.ports.projection_store import Checkpoint, LiveGeneration
@@ -19,9 +20,18 @@ async def require_match(live: LiveGeneration, checkpoints: Iterable[Checkpoint],
     for checkpoint in checkpoints:
         if not checkpoint.commit_position:
             continue
-        found = await log.read(checkpoint.commit_position - 1, 1)
-        if not found or found[0].commit_id != checkpoint.commit_id:
+        found = await commit_at(checkpoint.commit_position, log)
+        if found is None or found.commit_id != checkpoint.commit_id:
             raise WrongLog(
                 f"The read database has seen commit {checkpoint.commit_id} at position {checkpoint.commit_position}, "
                 f"which the log does not have there: the log was restored to an older state. {_REMEDY}"
             )
+
+
+async def commit_at(position: int, log: CommitLog) -> Commit | None:
+    """None only when the log has lost it, or never had it: a read straight after a failover may lag, so before a commit
+    is believed to be gone, the log has to prove where it ends."""
+    found = await log.read(position - 1, 1)
+    if not found and await log.proven_tip() >= position:
+        found = await log.read(position - 1, 1)
+    return found[0] if found else None

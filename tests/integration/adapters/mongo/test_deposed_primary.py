@@ -1,10 +1,11 @@
-"""A primary that was deposed without knowing it must not answer for how a stream ends."""
+"""A primary that was deposed without knowing it must not answer for how a stream, or the log, ends."""
 
 import asyncio
 from uuid import uuid4
 
 import pytest
 
+from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
 from adapters.mongo.provisioning import MongoProvisioning
@@ -27,13 +28,20 @@ async def tail_or_refusal(store: MongoEventStore) -> StreamTail | str | None:
         return "refused"
 
 
+async def tip_or_refusal(log: MongoCommitLog) -> int | str:
+    try:
+        return await log.proven_tip()
+    except StoreUnavailable:
+        return "refused"
+
+
 async def copy_from(nodes: ReplicaSet, primary: int, third: int) -> None:
     """Otherwise the third node still waits for the frozen one for some ten seconds."""
     async with MongoDatabase(f"mongodb://{nodes.addresses[third]}/?directConnection=true") as database:
         await database.client.admin.command("replSetSyncFrom", nodes.addresses[primary])
 
 
-async def test_a_deposed_primary_never_shows_a_tail_without_what_the_next_has_acknowledged(
+async def test_a_deposed_primary_never_shows_an_end_without_what_the_next_has_acknowledged(
     three_nodes: ReplicaSet,
 ) -> None:
     name = f"test_{uuid4().hex[:12]}"
@@ -47,10 +55,14 @@ async def test_a_deposed_primary_never_shows_a_tail_without_what_the_next_has_ac
         assert await store.append([proposed(POST_A, 1)]) == [Appended(1)]
         old_stores = [MongoEventStore(knows_only_the_old) for _ in range(8)]
         assert await asyncio.gather(*map(tail_or_refusal, old_stores)) == [StreamTail(1, 1)] * 8
+        old_logs = [MongoCommitLog(knows_only_the_old) for _ in range(8)]
+        assert await asyncio.gather(*map(tip_or_refusal, old_logs)) == [1] * 8
         three_nodes.freeze(old)
         asked_the_old = asyncio.gather(*map(tail_or_refusal, old_stores))
+        asked_for_the_tip = asyncio.gather(*map(tip_or_refusal, old_logs))
         new = await asyncio.to_thread(three_nodes.wait_for_primary, other_than=old)
         await copy_from(three_nodes, new, third=3 - old - new)
         assert await store.append([proposed(POST_A, 2)]) == [Appended(2)]
         three_nodes.thaw(old)
         assert set(await asked_the_old) <= {"refused", StreamTail(2, 2)}
+        assert set(await asked_for_the_tip) <= {"refused", 2}

@@ -94,6 +94,9 @@ class Log:
     async def tip(self) -> int:
         return self.of.tip
 
+    async def proven_tip(self) -> int:
+        return self.of.tip
+
     async def read(self, after: int, limit: int) -> list[Any]:
         return []
 

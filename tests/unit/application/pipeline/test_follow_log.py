@@ -173,6 +173,34 @@ async def test_commits_that_the_rows_lack_are_read_from_the_log():
     assert system.metrics.counts["projector_healed_commits"] == 5
 
 
+async def test_missing_commits_that_a_lagging_read_does_not_show_are_asked_for_again():
+    """As straight after a failover; the projector would take the log for one that was restored to an older state."""
+    system = SmallSystem()
+    await system.process.commands.handle(CREATE, ANYBODY)
+    await like(system, 5)
+    async with system.projecting():
+        await system.caught_up()
+    posts = system.read_db.live_rows.posts
+    posts[POST] = posts[POST]._replace(version=2, likes=1)
+    read_stream, lagging = system.event_store.read_stream, True
+
+    async def prove() -> int:
+        nonlocal lagging
+        lagging = False
+        return await system.commit_log.tip()
+
+    async def read(post_id: PostId, after: int = 0, limit: int = 1_000):
+        return [] if lagging else await read_stream(post_id, after, limit)
+
+    system.event_store.read_stream = read
+    system.commit_log.proven_tip = prove
+    [newest] = await system.commit_log.read(5)
+    at = system.read_db.checkpoints[1][0]
+    await system.projector.apply(1, [CheckpointMove(at, at)], [newest])
+
+    assert (posts[POST].likes, posts[POST].version) == (5, 6)
+
+
 async def test_a_removed_post_stays_removed_when_its_history_is_projected_again():
     system = SmallSystem()
     await system.process.commands.handle(CREATE, ANYBODY)
