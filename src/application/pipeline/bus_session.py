@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from application.errors import BusUnavailable
 from application.pipeline.assembling import PartitionReader
+from application.pipeline.following import TopicChanged
 from application.pipeline.intake import Intake
 from application.pipeline.projector import Projector
 from application.pipeline.rows_watch import RowsWatch
@@ -17,10 +18,6 @@ from application.ports.projection_store import Checkpoint, CheckpointMoved, Live
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 1.0
-
-
-class TopicChanged(Exception):
-    """The topic was made anew, or has another number of partitions."""
 
 
 class BusSession:

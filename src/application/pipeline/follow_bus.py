@@ -1,16 +1,11 @@
-"""A projector that follows the bus: one checkpoint a partition, and the log for what the bus does not bring.
+"""A projector that follows the bus: one checkpoint a partition, and the log for what the bus does not bring."""
 
-It runs until it is told to stop. A server that is away is asked again with growing pauses; a database that belongs to
-another log ends it, because no retry can mend that.
-"""
+from typing import Never
 
-import asyncio
-import logging
-
-from application.errors import Unavailable
 from application.pipeline.backoff import Backoff
-from application.pipeline.bus_session import BusSession, TopicChanged
+from application.pipeline.bus_session import BusSession
 from application.pipeline.bus_trust import BusTrust
+from application.pipeline.following import follow
 from application.pipeline.intake import Intake
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
@@ -18,9 +13,6 @@ from application.pipeline.rows_watch import RowsWatch
 from application.ports.bus import Subscription
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
-from application.ports.projection_store import CheckpointMoved
-
-logger = logging.getLogger(__name__)
 
 
 class BusFollower:
@@ -45,22 +37,9 @@ class BusFollower:
 
     async def run(self) -> None:
         """Until cancelled. Raises `WrongLog`."""
-        backoff = Backoff()
-        while True:
-            try:
-                await self._follow(backoff)
-            except CheckpointMoved:
-                logger.info("another projector or a swap moved a checkpoint; going on from the checkpoints")
-            except TopicChanged:
-                logger.warning("the topic was made anew or divided anew; going on from the checkpoints")
-                self._metrics.count("projector_interruptions", code="topic-changed")
-            except Unavailable as error:
-                pause = backoff.next()
-                logger.warning("projecting stopped, again in %.1f s: %s", pause, error.message)
-                self._metrics.count("projector_interruptions", code=error.code)
-                await asyncio.sleep(pause)
+        await follow(self._session, self._metrics)
 
-    async def _follow(self, backoff: Backoff) -> None:
+    async def _session(self, backoff: Backoff) -> Never:
         session = await self._open()
         await self._parked.retry_all()
         while True:

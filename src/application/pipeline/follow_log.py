@@ -1,24 +1,17 @@
-"""A projector that follows the log itself by position: one checkpoint, number 0, no bus.
+"""A projector that follows the log itself by position: one checkpoint, number 0, no bus."""
 
-It runs until it is told to stop. A server that is away is asked again with growing pauses; a database that belongs to
-another log ends it, because no retry can mend that.
-"""
-
-import asyncio
-import logging
 from dataclasses import dataclass
+from typing import Never
 
 from application.envelopes import Commit
-from application.errors import Unavailable
 from application.pipeline.backoff import Backoff
+from application.pipeline.following import follow
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
-from application.ports.projection_store import Checkpoint, CheckpointMove, CheckpointMoved
+from application.ports.projection_store import Checkpoint, CheckpointMove
 from application.projections.batching import at_most
-
-logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 5.0
 
@@ -51,19 +44,9 @@ class LogFollower:
 
     async def run(self) -> None:
         """Until cancelled. Raises `WrongLog`."""
-        backoff = Backoff()
-        while True:
-            try:
-                await self._follow(backoff)
-            except CheckpointMoved:
-                logger.info("another projector or a swap moved the checkpoint; going on from there")
-            except Unavailable as error:
-                pause = backoff.next()
-                logger.warning("projecting stopped, again in %.1f s: %s", pause, error.message)
-                self._metrics.count("projector_interruptions", code=error.code)
-                await asyncio.sleep(pause)
+        await follow(self._session, self._metrics)
 
-    async def _follow(self, backoff: Backoff) -> None:
+    async def _session(self, backoff: Backoff) -> Never:
         standing = await self._open()
         await self._parked.retry_all()
         while True:
