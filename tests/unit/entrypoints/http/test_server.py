@@ -1,6 +1,7 @@
 """Served for real: granian on this loop, sockets on loopback."""
 
 import asyncio
+import inspect
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,12 +9,14 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from granian.server.common import AbstractServer
+from granian.server.embed import Server
 
 from application.errors import CannotOpen
 from application.query_side.queries import HistoryPage
 from domain.limits import Limits
 from entrypoints.http.app import create_app
-from entrypoints.http.server import IDLE_SECONDS, serve
+from entrypoints.http.server import IDLE_SECONDS, _EmbeddedServer, serve
 from entrypoints.http.services import HttpServices
 from unit.entrypoints.http.fakes import POST, PostService, Scripted, done, past_event, services
 
@@ -68,6 +71,21 @@ async def test_a_command_and_a_query_go_through_a_real_server() -> None:
         created = await client.post("/api/v1/posts", json={"author": "ann", "message": "Hello"})
         read = await client.get(created.headers["location"])
     assert (created.status_code, read.status_code, read.json()["message"]) == (201, 200, "Hello")
+
+
+def test_granian_listens_on_the_socket_that_it_is_handed() -> None:
+    changed = (
+        "This granian opens its socket in another way than `_EmbeddedServer` in entrypoints/http/server.py believes: "
+        "it would listen on 127.0.0.1:8000 whatever the settings say. Mend that class, or keep the granian before."
+    )
+    assert "_init_shared_socket" in vars(AbstractServer), changed
+    assert "self._init_shared_socket()" in inspect.getsource(inspect.getmodule(Server.serve)), changed
+    assert "self._shd" in inspect.getsource(Server._spawn_worker), changed
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        handed = listener.fileno()
+        server = _EmbeddedServer(create_app(one_post()), listener)
+        server._init_shared_socket()
+    assert server._shd.get_fd() == handed, changed
 
 
 async def test_names_with_slashes_and_percent_signs_arrive_whole() -> None:
