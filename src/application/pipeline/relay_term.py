@@ -112,7 +112,6 @@ class RelayTerm:
     async def _look_around(self, announcer: Announcer) -> None:
         if await self._publisher.partitions() != announcer.partitions:
             raise PartitionsChanged
-        self._metrics.gauge("relay_lag", await self._log.tip() - self._acknowledged)
 
     async def _publish(
         self, announcer: Announcer, entries: Sequence[CommitEntry | Watermark], tasks: asyncio.TaskGroup

@@ -116,6 +116,8 @@ class Container(containers.DeclarativeContainer):
         metrics=metrics,
         settings=settings.provided.relay,
     )
+    rows_lag = providers.Singleton(pipeline.rows_lag, log=log, read_db=read_db, clock=clock, metrics=metrics)
+    bus_lag = providers.Singleton(pipeline.bus_lag, log=log, metrics=metrics)
 
 
 def container_for(settings: Settings, *, may_make_tables: bool = True) -> Container:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Union
 
 from application.pipeline.follow_log import LogFollower
+from application.pipeline.lag import BusLag, RowsLag
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.clock import Clock
@@ -94,3 +95,11 @@ def relay(
         lease_seconds=settings.lease_seconds,
         watermark_seconds=settings.watermark_seconds,
     )
+
+
+def rows_lag(*, log: LogParts, read_db: ReadDbParts, clock: Clock, metrics: Metrics) -> RowsLag:
+    return RowsLag(read_db.post_views, log.commit_log, clock, metrics)
+
+
+def bus_lag(*, log: LogParts, metrics: Metrics) -> BusLag:
+    return BusLag(log.relay_state, log.commit_log, metrics)

@@ -41,8 +41,10 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
             }
             if sides.projector:
                 parts["projector"] = endless(container.follower().run)
+                parts["lag of the rows"] = endless(container.rows_lag().run)
             if sides.relay and (relay := container.relay()) is not None:
                 parts["relay"] = endless(relay.run)
+                parts["lag of the bus"] = endless(container.bus_lag().run)
             await run_parts(parts, stopping)
 
 

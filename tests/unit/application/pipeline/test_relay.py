@@ -324,16 +324,3 @@ class Flaky(MemoryCommitLog):
         if self.away:
             raise StoreUnavailable("The event store does not answer.")
         return await super().read(after, limit)
-
-
-async def test_how_far_it_lags_is_measured(world: World) -> None:
-    publisher = Recorder(held=True)
-    async with running(world.relay(publisher).run()):
-        await is_true(lambda: len(publisher.calls) == 1)
-        for _ in range(3):
-            await world.write(post_id(0), liked())
-        await is_true(lambda: world.metrics.gauges.get("relay_lag") == 3)
-        for call in range(4):
-            await is_true(lambda: len(publisher._waiting) > call)  # noqa: B023
-            publisher.release(call)
-        await is_true(lambda: world.metrics.gauges["relay_position"] == 3)

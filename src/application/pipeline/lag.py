@@ -1,0 +1,73 @@
+"""How far the rows, and the bus, are behind the log: looked at from outside, whether anybody gets on with the work or
+not. What does not answer leaves the other figures right: a log that grows while the read database is away shows as lag.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from application.errors import Unavailable
+from application.ports.clock import Clock
+from application.ports.commit_log import CommitLog
+from application.ports.metrics import Metrics
+from application.ports.post_views import PostViews
+from application.ports.relay_state import RelayState
+
+_SECONDS = 2.0
+
+
+class RowsLag:
+    """Gauges of one read database, the same whichever projector measures them: `projector_lag` in commits,
+    `projector_lag_seconds` the age of the oldest commit that the rows lack, `parked_streams`."""
+
+    def __init__(self, views: PostViews, log: CommitLog, clock: Clock, metrics: Metrics) -> None:
+        self._views = views
+        self._log = log
+        self._clock = clock
+        self._metrics = metrics
+        self._position: int | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await _now_and_then(self._look_at_rows, self._look_at_log)
+
+    async def _look_at_rows(self) -> None:
+        stamp = await self._views.stamp()
+        self._position = stamp.position
+        self._metrics.gauge("parked_streams", stamp.parked)
+
+    async def _look_at_log(self) -> None:
+        if self._position is None:
+            return
+        lacking = await self._log.read(self._position, 1)
+        age = (self._clock.now() - lacking[0].recorded_at).total_seconds() if lacking else 0.0
+        lag = await self._log.tip() - self._position if lacking else 0
+        self._metrics.gauge("projector_lag", lag)
+        self._metrics.gauge("projector_lag_seconds", max(0.0, age))
+
+
+class BusLag:
+    """The gauge `relay_lag`: commits that the bus has not acknowledged, by the checkpoint of whichever relay works."""
+
+    def __init__(self, relay_state: RelayState, log: CommitLog, metrics: Metrics) -> None:
+        self._relay_state = relay_state
+        self._log = log
+        self._metrics = metrics
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await _now_and_then(self._look)
+
+    async def _look(self) -> None:
+        state = await self._relay_state.state()
+        published = state.position if state else 0
+        self._metrics.gauge("relay_lag", max(0, await self._log.tip() - published))
+
+
+async def _now_and_then(*looks: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        for look in looks:
+            try:
+                await look()
+            except Unavailable:
+                continue  # readiness and the log say what is away; the last figures stand
+        await asyncio.sleep(_SECONDS)

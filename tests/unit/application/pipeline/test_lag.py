@@ -1,0 +1,106 @@
+"""The gauges that tell how far rows and bus are behind the log, measured beside whoever works."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory.log import MemoryLog
+from adapters.memory.post_views import MemoryPostViews
+from adapters.memory.read_db import MemoryReadDb
+from adapters.memory.relay_state import MemoryRelayState
+from application.errors import ReadDbUnavailable
+from application.pipeline.lag import BusLag, RowsLag
+from application.ports.projection_store import Checkpoint
+from command_process import SteppingClock
+from contracts.bus_handle import World, created, liked, post_id, running
+from contracts.memory_bus import memory_bus
+from contracts.waiting import eventually
+
+
+class Views(MemoryPostViews):
+    away = False
+
+    async def stamp(self):  # type: ignore[no-untyped-def]
+        if self.away:
+            raise ReadDbUnavailable("The read database does not answer.")
+        return await super().stamp()
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("application.pipeline.lag._SECONDS", 0.001)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(memory_bus())
+
+
+def rows_at(read_db: MemoryReadDb, position: int) -> None:
+    read_db.live = replace(read_db.live, partitions=1, ready=True)
+    read_db.checkpoints[1][0] = Checkpoint(partition=0, position=position)
+
+
+async def written(world: World, commits: int) -> None:
+    await world.write(post_id(0), created())
+    for _ in range(commits - 1):
+        await world.write(post_id(0), liked())
+
+
+def gauge_is(world: World, name: str, value: float) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return world.metrics.gauges.get(name) == value
+
+    return look
+
+
+async def test_rows_that_nobody_brings_further_lag_by_commits_and_by_the_age_of_the_oldest(world: World) -> None:
+    await written(world, 5)
+    rows_at(world.read_db, 2)
+    clock = SteppingClock()
+    third = (await world.log.read(2, 1))[0].recorded_at
+    clock._now = third + timedelta(seconds=90)
+    async with running(RowsLag(Views(world.read_db), world.log, clock, world.metrics).run()):
+        await eventually(gauge_is(world, "projector_lag", 3))
+        assert 90 <= world.metrics.gauges["projector_lag_seconds"] < 100
+        rows_at(world.read_db, 5)
+        await eventually(gauge_is(world, "projector_lag", 0))
+        await eventually(gauge_is(world, "projector_lag_seconds", 0))
+
+
+async def test_a_log_that_grows_while_the_read_database_is_away_shows_as_lag(world: World) -> None:
+    await written(world, 1)
+    rows_at(world.read_db, 1)
+    views = Views(world.read_db)
+    async with running(RowsLag(views, world.log, SteppingClock(), world.metrics).run()):
+        await eventually(gauge_is(world, "projector_lag", 0))
+        views.away = True
+        await world.write(post_id(0), liked())
+        await eventually(gauge_is(world, "projector_lag", 1))
+
+
+async def test_parked_posts_are_counted_until_they_are_freed(world: World) -> None:
+    async with running(RowsLag(Views(world.read_db), world.log, SteppingClock(), world.metrics).run()):
+        await eventually(gauge_is(world, "parked_streams", 0))
+        world.read_db.parked[1] = {post_id(0): None}  # type: ignore[dict-item]
+        await eventually(gauge_is(world, "parked_streams", 1))
+
+
+async def test_what_no_relay_has_published_lags_by_its_checkpoint(world: World) -> None:
+    await written(world, 4)
+    state = MemoryRelayState(world.memory_log)
+    async with running(BusLag(state, world.log, world.metrics).run()):
+        await eventually(gauge_is(world, "relay_lag", 4))
+        lease = await state.acquire("relay", 60)
+        assert lease is not None
+        await state.advance(lease, 3)
+        await eventually(gauge_is(world, "relay_lag", 1))
+
+
+async def test_an_empty_log_has_no_lag() -> None:
+    world = World(memory_bus())
+    assert isinstance(world.memory_log, MemoryLog)
+    async with running(RowsLag(Views(world.read_db), world.log, SteppingClock(), world.metrics).run()):
+        await eventually(gauge_is(world, "projector_lag", 0))
