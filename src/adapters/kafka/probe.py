@@ -11,6 +11,8 @@ _SECONDS = 2.0
 
 
 class KafkaProbe:
+    name = "bus"
+
     def __init__(self, connection: KafkaConnection, topic: str) -> None:
         self._connection = connection
         self._topic = topic
@@ -25,8 +27,8 @@ class KafkaProbe:
         except KafkaException as error:
             reason = error.args[0].str()
             detail = f"Kafka at {where} (bus.kafka.bootstrap_servers) does not answer: {reason}. Is it running?"
-            return ProbeResult("bus", ok=False, detail=detail)
+            return ProbeResult(self.name, ok=False, detail=detail)
         if found.error is not None:
-            return ProbeResult("bus", ok=False, detail=self._connection.no_topic(self._topic).message)
+            return ProbeResult(self.name, ok=False, detail=self._connection.no_topic(self._topic).message)
         detail = f"Kafka at {where} answers; the topic {self._topic} has {len(found.partitions)} partitions."
-        return ProbeResult("bus", ok=True, detail=detail)
+        return ProbeResult(self.name, ok=True, detail=detail)

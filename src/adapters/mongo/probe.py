@@ -11,11 +11,12 @@ from adapters.mongo.schema import SchemaCheck
 from application.errors import SchemaOutdated, StoreUnavailable
 from application.ports.probes import ProbeResult
 
-_NAME = "event_store"
 _SECONDS = 2.0
 
 
 class MongoProbe:
+    name = "event_store"
+
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
 
@@ -25,9 +26,11 @@ class MongoProbe:
                 hello = await require_replica_set(self._database)
                 await SchemaCheck(self._database).check()
         except (PyMongoError, TimeoutError) as error:
-            return ProbeResult(_NAME, ok=False, detail=unavailable(self._database.url, error).message)
+            return ProbeResult(self.name, ok=False, detail=unavailable(self._database.url, error).message)
         except (StoreUnavailable, SchemaOutdated) as error:
-            return ProbeResult(_NAME, ok=False, detail=error.message)
+            return ProbeResult(self.name, ok=False, detail=error.message)
         return ProbeResult(
-            _NAME, ok=True, detail=f"MongoDB at {masked(self._database.url)} answers; {hello['me']} takes the writes."
+            self.name,
+            ok=True,
+            detail=f"MongoDB at {masked(self._database.url)} answers; {hello['me']} takes the writes.",
         )

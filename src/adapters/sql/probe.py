@@ -8,6 +8,8 @@ _SECONDS = 2.0
 
 
 class SqlProbe:
+    name = "read_db"
+
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
 
@@ -15,5 +17,5 @@ class SqlProbe:
         try:
             await self._database.run(lambda opened: opened.schema.check(), _SECONDS)
         except (ReadDbUnavailable, SchemaOutdated) as error:
-            return ProbeResult("read_db", ok=False, detail=error.message)
-        return ProbeResult("read_db", ok=True, detail=f"The read database {self._database.address.place} answers.")
+            return ProbeResult(self.name, ok=False, detail=error.message)
+        return ProbeResult(self.name, ok=True, detail=f"The read database {self._database.address.place} answers.")

@@ -12,6 +12,8 @@ _SECONDS = 2.0
 
 
 class SqliteLogProbe:
+    name = "event_store"
+
     def __init__(self, log: SqliteLog) -> None:
         self._log = log
 
@@ -20,8 +22,8 @@ class SqliteLogProbe:
             async with asyncio.timeout(_SECONDS):
                 tip = await SqliteCommitLog(self._log).tip()
         except StoreUnavailable as error:
-            return ProbeResult("event_store", ok=False, detail=error.message)
+            return ProbeResult(self.name, ok=False, detail=error.message)
         except TimeoutError:
             detail = f"The event log {self._log.path} ({SETTING}) did not answer within {_SECONDS:g} seconds."
-            return ProbeResult("event_store", ok=False, detail=f"{detail} Is its disk busy or gone?")
-        return ProbeResult("event_store", ok=True, detail=f"The event log {self._log.path} stands at position {tip:,}.")
+            return ProbeResult(self.name, ok=False, detail=f"{detail} Is its disk busy or gone?")
+        return ProbeResult(self.name, ok=True, detail=f"The event log {self._log.path} stands at position {tip:,}.")

@@ -12,19 +12,18 @@ class FreeDiskProbe:
     """`setting` is the path of the setting that names the file."""
 
     def __init__(self, file: Path, setting: str) -> None:
+        self.name = f"disk of {setting}"
         self._file = file
-        self._setting = setting
 
     async def probe(self) -> ProbeResult:
-        name = f"disk of {self._setting}"
         try:
             free = shutil.disk_usage(_existing(self._file.absolute())).free
         except OSError as error:
-            return ProbeResult(name, ok=False, detail=f"{self._file}: {error.strerror or error}.")
+            return ProbeResult(self.name, ok=False, detail=f"{self._file}: {error.strerror or error}.")
         room = f"{free / 1024**3:,.1f} GB are free beside {self._file}"
         if free < ENOUGH_BYTES:
-            return ProbeResult(name, ok=False, detail=f"Only {room}; make room, or no command can be stored soon.")
-        return ProbeResult(name, ok=True, detail=f"{room}.")
+            return ProbeResult(self.name, ok=False, detail=f"Only {room}; make room, or no command can be stored soon.")
+        return ProbeResult(self.name, ok=True, detail=f"{room}.")
 
 
 def _existing(path: Path) -> Path:

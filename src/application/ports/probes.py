@@ -14,6 +14,11 @@ class ProbeResult:
 
 
 class Probe(Protocol):
+    @property
+    def name(self) -> str:
+        """What it asks for; its results carry the same name."""
+        ...
+
     async def probe(self) -> ProbeResult:
         """Answers within about two seconds and never raises for a server that is away."""
         ...

@@ -4,10 +4,10 @@ from application.ports.post_views import PostViews
 from application.ports.probes import ProbeResult
 from domain.errors import PostlogError
 
-_NAME = "rows"
-
 
 class RowsReady:
+    name = "rows"
+
     def __init__(self, views: PostViews) -> None:
         self._views = views
 
@@ -15,7 +15,9 @@ class RowsReady:
         try:
             stamp = await self._views.stamp()
         except PostlogError as error:
-            return ProbeResult(_NAME, False, error.message)
+            return ProbeResult(self.name, False, error.message)
         if not stamp.ready:
-            return ProbeResult(_NAME, False, f"They are being filled from the log, up to position {stamp.position:,}.")
-        return ProbeResult(_NAME, True, f"They stand at position {stamp.position:,}.")
+            return ProbeResult(
+                self.name, False, f"They are being filled from the log, up to position {stamp.position:,}."
+            )
+        return ProbeResult(self.name, True, f"They stand at position {stamp.position:,}.")

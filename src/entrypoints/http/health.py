@@ -53,12 +53,11 @@ async def run_probes(probes: Sequence[Probe], seconds: float) -> list[ProbeResul
 
 
 async def _run(probe: Probe, seconds: float) -> ProbeResult:
-    name = type(probe).__name__
     try:
         async with asyncio.timeout(seconds):
             return await probe.probe()
     except TimeoutError:
-        return ProbeResult(name, ok=False, detail=f"It did not answer within {seconds:g} s.")
+        return ProbeResult(probe.name, ok=False, detail=f"It did not answer within {seconds:g} s.")
     except Exception:
-        logger.exception("the check %s failed itself", name)
-        return ProbeResult(name, ok=False, detail="The check itself failed; the log tells why.")
+        logger.exception("the check %s failed itself", probe.name)
+        return ProbeResult(probe.name, ok=False, detail="The check itself failed; the log tells why.")

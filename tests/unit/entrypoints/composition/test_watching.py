@@ -1,5 +1,6 @@
 """A process says when something it needs stops answering and when it answers again: each once."""
 
+import asyncio
 import logging
 
 import pytest
@@ -12,12 +13,12 @@ class Scripted:
     """Answers as the script says, one after the other."""
 
     def __init__(self, name: str, *oks: bool) -> None:
-        self._name = name
+        self.name = name
         self._oks = iter(oks)
 
     async def probe(self) -> ProbeResult:
         ok = next(self._oks)
-        return ProbeResult(self._name, ok=ok, detail=f"{self._name} {'answers' if ok else 'is away'}.")
+        return ProbeResult(self.name, ok=ok, detail=f"{self.name} {'answers' if ok else 'is away'}.")
 
 
 async def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -39,3 +40,27 @@ async def test_what_did_not_answer_once_is_not_told(caplog: pytest.LogCaptureFix
     for _ in range(4):
         await watch.look()
     assert caplog.records == []
+
+
+async def test_what_hung_and_answers_again_is_told_by_one_name(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rows = Hanging()
+    watch = Watch([rows], 0.01)
+    for _ in range(2):
+        await watch.look()
+    rows.hangs = False
+    await watch.look()
+    assert [record.message for record in caplog.records] == [
+        "not ready, rows: It did not answer within 0.01 s.",
+        "ready again, rows: They are there.",
+    ]
+
+
+class Hanging:
+    name = "rows"
+    hangs = True
+
+    async def probe(self) -> ProbeResult:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return ProbeResult(self.name, ok=True, detail="They are there.")
