@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,18 +75,22 @@ async def run_parts(parts: Mapping[str, Part], stopping: asyncio.Event) -> None:
     finally:
         stopping.set()
         asked.cancel()
-        await _stopped(tasks)
+        await _wait_for_end(tasks)
+    _tell_failures(task for task in tasks if task is not ended)
     if ended is not None:
         _raise_for(ended)
 
 
-async def _stopped(tasks: list[asyncio.Task[None]]) -> None:
+async def _wait_for_end(tasks: list[asyncio.Task[None]]) -> None:
     _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
     for task in late:
         logger.warning("%s did not stop within %g s and is cancelled", task.get_name(), GRACE_SECONDS)
         task.cancel()
     if late:
         await asyncio.wait(late, timeout=GRACE_SECONDS)
+
+
+def _tell_failures(tasks: Iterable[asyncio.Task[None]]) -> None:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
             logger.info("%s ended with %s: %s", task.get_name(), type(error).__name__, error)

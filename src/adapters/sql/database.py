@@ -62,6 +62,8 @@ class SqlDatabase:
         `seconds`, and `SchemaOutdated` when the tables are not there."""
         if not self._is_open:
             raise self._away("it is closed")
+        if self._open is None:
+            await self._threads.run(self._opened)  # imports, which may take seconds and say nothing of the database
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await self._threads.run(lambda: self._perform(work))
