@@ -40,16 +40,18 @@ servers: setup ## make the servers of the tests available: MongoDB, Kafka, Postg
 stack: setup servers ## start the distributed system on this machine with real servers, and print the addresses
 	PYTHONPATH=deploy $(BIN)/python -m local.stack
 
-check: setup ## check format, lint, types and import contracts; edits nothing
+check: setup ## check format, lint, types, import contracts and the catalogue of events; edits nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m adapters.wire.catalogue
 
-fix: setup ## format, and mend what ruff can mend
+fix: setup ## format, mend what ruff can mend, and write what follows from the classes of events
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m adapters.wire.catalogue --write
 
 bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks

@@ -7,6 +7,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -66,9 +67,8 @@ def _tell(done: "asyncio.Future[Any]", end: Callable[[Any], None], outcome: obje
         if not done.done():
             end(outcome)
 
-    loop = done.get_loop()
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(settle)
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        done.get_loop().call_soon_threadsafe(settle)
 
 
 def _join(threads: list[threading.Thread], patience: float) -> None:

@@ -47,7 +47,9 @@ def _unreadable(key: EventKey, current: Sequence[EventKey]) -> str:
 
 def _broken_golden(key: EventKey, shapes: StoredShapes, codec: MsgspecEventCodec) -> Iterator[str]:
     golden = shapes.golden.get(shape_name(*key))
-    if golden is None:
+    if golden is None and shape_name(*key) in shapes.history:
+        yield f"{golden_path(key)} is gone, but logs hold events of this shape. Bring it back: it is history."
+    elif golden is None:
         yield f"{golden_path(key)} is missing: write an example of this event, and what it reads as."
     elif key not in {(event.type, event.schema_version) for event in golden.stored}:
         yield f"{golden_path(key)} holds another event than its name says."

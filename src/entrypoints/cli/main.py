@@ -95,6 +95,8 @@ def run(arguments: Sequence[str]) -> int:
     """Carry out one command line and answer its exit status."""
     try:
         status = _invoke(arguments)
+        if status == exit_codes.INTERRUPTED:
+            click.echo("Interrupted.", err=True)
         sys.stdout.flush()
     except (BrokenPipeError, _ReaderGone):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter stumbles when it flushes

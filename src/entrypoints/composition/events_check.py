@@ -3,9 +3,10 @@
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
@@ -47,7 +48,8 @@ async def with_events_check(
 
 
 class WorkerProcess:
-    """A `SpanWorker` in a process of its own, which ends with the `async with` block, or with this process."""
+    """A `SpanWorker` in a process of its own, which ends with the `async with` block, or with this process. One
+    thread talks to it."""
 
     def __init__(self, loaded: LoadedSettings) -> None:
         context = multiprocessing.get_context("spawn")
@@ -57,16 +59,23 @@ class WorkerProcess:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postlog-worker-process")
 
     async def __aenter__(self) -> Self:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._process.start)
-        self._theirs.close()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
+        except asyncio.CancelledError:  # the thread starts it all the same
+            await self._in_the_end(self._terminate)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._process.terminate()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._end)
+            self._terminate()  # from here: the thread may be waiting for an answer
+        await self._in_the_end()
+
+    async def _in_the_end(self, *before: Callable[[], None]) -> None:
+        for last in (*before, self._end):
+            await asyncio.get_running_loop().run_in_executor(self._thread, last)
         self._thread.shutdown()
 
     async def check(self, span: Span, places: int) -> Tally:
@@ -74,6 +83,17 @@ class WorkerProcess:
         if isinstance(answer, PostlogError):
             raise answer
         return answer
+
+    def _start(self) -> None:
+        """A terminal sends Ctrl-C to all. The process never hears it: it inherits what this thread is deaf to."""
+        resource_tracker.ensure_running()  # else starting the process starts that, and opens the ears again
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self._process.start()
+        self._theirs.close()
+
+    def _terminate(self) -> None:
+        if self._process.pid is not None:
+            self._process.terminate()
 
     def _ask(self, span: Span, places: int) -> Tally | PostlogError:
         try:
@@ -85,6 +105,8 @@ class WorkerProcess:
 
     def _end(self) -> None:
         self._connection.close()
+        if self._process.pid is None:
+            return
         self._process.join(_GOODBYE_SECONDS)
         if self._process.is_alive():
             self._process.kill()
@@ -96,7 +118,6 @@ def _work(loaded: LoadedSettings, connection: Connection) -> None:
     """The process that asks decides when this one ends: it closes the connection, or is gone."""
     import uvloop
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_answer(prepare(loaded, VERB), connection))
 

@@ -113,6 +113,24 @@ def test_a_call_that_hangs_does_not_keep_a_process_from_ending() -> None:
     subprocess.run([sys.executable, "-c", script, str(source)], check=True, timeout=20)
 
 
+def test_an_answer_that_comes_when_the_loop_is_closed_is_no_error() -> None:
+    """pytest turns an exception in a thread into a failure."""
+    threads, go_on = Threads("test-late", 1), threading.Event()
+
+    async def leave_it() -> threading.Thread:
+        waiting = asyncio.create_task(threads.run(go_on.wait))
+        await asyncio.sleep(0)
+        [thread] = [each for each in threading.enumerate() if each.name.startswith("test-late")]
+        await threads.close(0.01)
+        waiting.cancel()
+        return thread
+
+    late = asyncio.run(leave_it())
+    go_on.set()
+    late.join(10)
+    assert not late.is_alive()
+
+
 def _is_set(event: threading.Event) -> Callable[[], Awaitable[bool]]:
     async def ask() -> bool:
         return event.is_set()

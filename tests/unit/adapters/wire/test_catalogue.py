@@ -231,6 +231,13 @@ def test_history_can_not_be_deleted(root: Path) -> None:
     ]
 
 
+def test_an_example_of_an_old_version_is_not_to_be_written_anew(root: Path) -> None:
+    (root / "tests/golden/Closed.v1.json").unlink()
+    assert catalogue(root).problems == [
+        "tests/golden/Closed.v1.json is gone, but logs hold events of this shape. Bring it back: it is history."
+    ]
+
+
 def test_a_field_of_a_type_that_has_no_stored_form_is_refused(root: Path) -> None:
     assert catalogue(root, with_opened(OpenedTimes)).problems == [
         (
@@ -369,6 +376,15 @@ def test_the_command_works_from_the_root_of_the_repository() -> None:
     line = [sys.executable, "-m", "adapters.wire.catalogue"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [("check", "python -m adapters.wire.catalogue"), ("fix", "python -m adapters.wire.catalogue --write")],
+)
+def test_make_runs_the_command(target: str, command: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert any(line.endswith(command) for line in done.stdout.splitlines())
 
 
 def test_the_command_writes_over_nothing_while_a_person_is_needed(
