@@ -21,6 +21,8 @@ from contracts.bus_handle import SOON, BusHandle, World, created, liked, post_id
 from contracts.waiting import eventually
 from domain.errors import EventNotReadable
 from domain.ids import PostId
+from old_shapes import CODEC as NEWER_CODEC
+from old_shapes import STORIES
 
 POSTS = [post_id(partition, number) for partition in range(3) for number in range(3)]
 
@@ -198,6 +200,35 @@ class BusProjectionContract:
         assert len(publisher.lost) == 1
         assert "partition 1: messages did not arrive; reading positions 1 to 1 from the log" in caplog.text
         assert world.metrics.counts["projector_gaps"] == 1
+
+    @pytest.mark.parametrize("batch_size", [1, 100])
+    async def test_events_of_a_commit_are_merged_split_and_dropped_though_each_is_a_message(
+        self, world: World, batch_size: int
+    ) -> None:
+        """The halves of a merge are of one commit, and may be received one by one."""
+        world.codec = NEWER_CODEC
+        posts = dict(zip(STORIES, POSTS, strict=False))
+        async with world.relaying(), world.projecting(batch_size=batch_size):
+            await world.on_the_bus()
+            for name, story in STORIES.items():
+                for events in story.stored:
+                    await world.write(posts[name], *events)
+            await world.caught_up()
+        assert world.rows() == await world.fold()
+        likes_and_versions = {
+            name: (post.likes, post.version) for name in STORIES if (post := world.rows()[posts[name]][0])
+        }
+        assert likes_and_versions == {
+            "split": (1, 2),
+            "split-among-others": (2, 3),
+            "merge": (1, 3),
+            "merge-among-others": (1, 4),
+            "drop": (1, 3),
+            "drop-among-others": (1, 3),
+            "rename-then-add-a-field": (1, 2),
+            "old-versions": (1, 6),
+        }
+        assert (world.metrics.counts["projector_gaps"], world.read_db.live_parked) == (0, {})
 
     async def test_an_event_that_can_not_be_read_parks_its_post_only(self, world: World) -> None:
         codec = Mendable()

@@ -2,10 +2,12 @@
 what it makes of the same one in today's shapes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapters.memory.audit_rows import MemoryAuditRows
@@ -16,7 +18,7 @@ from adapters.wire.event_codec import MsgspecEventCodec
 from adapters.wire.golden_events import GoldenEvent, golden_events
 from application.command_side.heads import HeadReader
 from application.command_side.idempotency import answer_from
-from application.command_side.snapshotting import Snapshotting
+from application.command_side.snapshotting import Snapshotting, StoredState
 from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
 from application.maintenance.audit import Audit
 from application.maintenance.events_check import Span, SpanCheck
@@ -26,12 +28,18 @@ from application.ports.event_codec import EventCodec
 from application.query_side.queries import GetPostAsOf, ListEvents
 from application.rows import PostStatus
 from command_process import CODEC, RecordedMetrics
+from contracts.bus_handle import World
+from contracts.memory_bus import memory_bus
 from domain.errors import EventNotReadable, PostNotFound
 from domain.events import PostEvent
+from entrypoints.http.event_stream import follow
+from entrypoints.http.schemas import Event
+from entrypoints.http.views import event_view
 from given import POST
 from old_shapes import CHAIN as OTHER_CHAIN
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, STORIES, Story, commits
 from small_system import SmallSystem
+from unit.entrypoints.http.fakes import services
 
 GOLDEN = golden_events(Path(__file__).parents[2] / "golden")
 
@@ -119,6 +127,17 @@ async def the_command_side(history: Any, codec: WatchedCodec) -> Any:
     return (await HeadReader(system.event_store, codec, snapshotting).read(POST)).state
 
 
+async def the_command_side_from_a_snapshot(history: Any, codec: WatchedCodec) -> Any:
+    """Of everything but the last commit, so that the tail is read on top of it."""
+    system = await system_with(history[:-1], codec)
+    snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=1)
+    before = await HeadReader(system.event_store, codec, snapshotting).read(POST)
+    snapshotting.consider(POST, 0, StoredState(before.state, before.version, before.position))
+    await snapshotting.drain()
+    await system.event_store.append(commits(history)[len(history) - 1 :])
+    return (await HeadReader(system.event_store, codec, snapshotting).read(POST)).state
+
+
 async def the_replay_of_an_answer(history: Any, codec: WatchedCodec) -> Any:
     system = await system_with(history, codec)
     answers = [answer_from(commit, None, codec) for commit in await system.event_store.read_stream(POST)]
@@ -127,6 +146,18 @@ async def the_replay_of_an_answer(history: Any, codec: WatchedCodec) -> Any:
 
 async def the_projector(history: Any, codec: WatchedCodec) -> Any:
     return rows_of(await projected(await system_with(history, codec)))
+
+
+async def the_projector_behind_a_bus(history: Any, codec: WatchedCodec) -> Any:
+    world = World(memory_bus(), codec)
+    async with world.relaying(), world.projecting(batch_size=1):
+        await world.on_the_bus()
+        for events in history:
+            await world.write(POST, *events)
+        await world.caught_up()
+    [(post, comments)] = world.rows().values()
+    assert post is not None
+    return post._replace(version=0), comments
 
 
 async def the_retry_of_a_parked_post(history: Any, codec: WatchedCodec) -> Any:
@@ -213,8 +244,10 @@ async def the_post_as_it_was(history: Any, codec: WatchedCodec) -> Any:
 
 PATHS = (
     the_command_side,
+    the_command_side_from_a_snapshot,
     the_replay_of_an_answer,
     the_projector,
+    the_projector_behind_a_bus,
     the_retry_of_a_parked_post,
     the_rebuild,
     the_last_step_of_a_rebuild,
@@ -242,20 +275,44 @@ async def test_an_old_history_reads_as_the_same_one_in_todays_shapes(
     )
 
 
+async def the_list_of_events(system: SmallSystem) -> list[Any]:
+    page = await system.queries.ask(ListEvents(post_id=POST, limit=100))
+    return [event_view(event) for event in page.events]
+
+
+async def the_stream_of_events(system: SmallSystem) -> list[Any]:
+    """Of the first event, and then of those that come."""
+    running = services(poll_seconds=0.001)
+    first = await system.queries.ask(ListEvents(post_id=POST, limit=1))
+    messages = follow(system.queries, running, POST, first, 0)
+    shown = []
+    async with asyncio.timeout(5):
+        async for message in messages:
+            if message.data is not None:
+                shown.append(msgspec.json.decode(message.data, type=Event))
+            if message.id == (await system.event_store.read_stream(POST))[-1].last_version:
+                break
+    running.stopping.set()
+    return shown
+
+
 @pytest.mark.parametrize("case", CASES)
-async def test_the_history_shows_what_the_same_one_in_todays_shapes_would_show(case: str) -> None:
+@pytest.mark.parametrize("path", [the_list_of_events, the_stream_of_events], ids=lambda path: path.__name__)
+async def test_the_history_shows_what_the_same_one_in_todays_shapes_would_show(
+    path: Callable[[SmallSystem], Awaitable[list[Any]]], case: str
+) -> None:
     story, codec = CASES[case]
     watched = WatchedCodec(codec)
     system = await system_with(story.stored, watched)
-    page = await system.queries.ask(ListEvents(post_id=POST, limit=100))
+    events = await path(system)
 
-    shown = [StoredEvent(event.type, event.schema_version, event.data) for event in page.events]
+    shown = [StoredEvent(event.type, event.schema_version, event.data) for event in events]
     today = WatchedCodec(CODEC)
     for commit in commits_of(story.today):
         today.describe(commit)
     assert shown == watched.stored_forms() == today.stored_forms()
     stored = [(event.type, event.schema_version) for events in story.stored for event in events]
-    assert {(event.stored_type, event.stored_schema_version) for event in page.events} <= set(stored)
+    assert {(event.stored_type, event.stored_schema_version) for event in events} <= set(stored)
 
 
 def commits_of(history: Any) -> list[Commit]:
