@@ -41,7 +41,7 @@ class BusFollower:
 
     async def _session(self, backoff: Backoff) -> Never:
         session = await self._open()
-        await self._parked.retry_all()
+        await self._parked.retry_at_start()
         while True:
             await session.turn()
             backoff.reset()

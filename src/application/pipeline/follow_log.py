@@ -48,7 +48,7 @@ class LogFollower:
 
     async def _session(self, backoff: Backoff) -> Never:
         standing = await self._open()
-        await self._parked.retry_all()
+        await self._parked.retry_at_start()
         while True:
             commits = at_most(await self._log.read(standing.position, self._batch_size))
             if commits or standing.checkpoint is None:

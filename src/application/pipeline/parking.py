@@ -63,6 +63,12 @@ class ParkedRetry:
             after = page[-1].post_id
         return results
 
+    async def retry_at_start(self) -> None:
+        """Of a projector: whoever reads its log is told what is left, too."""
+        still = [retried for retried in await self.retry_all() if retried.still is not None]
+        if still:
+            logger.warning("%d posts are still parked; `postlog parked list` has them", len(still))
+
     async def retry(self, post_id: PostId) -> Retried:
         """Go on with the stream where its rows stand, until it is freed or something can't be projected again."""
         version = 0

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from application.envelopes import StoredEvent
+from contracts.waiting import eventually
 from domain.ids import PostId
 from old_shapes import CREATED, LIKED_BY_BOB, commits
 from small_system import SmallSystem
@@ -53,3 +54,14 @@ async def test_many_at_once_do_not_flood_the_log(caplog: pytest.LogCaptureFixtur
     assert len(told) == 11
     assert told[-1] == "15 more posts are parked; `postlog parked list` has them"
     assert system.metrics.counts["streams_parked"] == 25
+
+
+async def test_a_projector_that_starts_tells_what_is_still_parked(caplog: pytest.LogCaptureFixture):
+    system = await projected([[CREATED], [NEWER]], [[CREATED], [NEWER]], [[CREATED]])
+    caplog.clear()
+    async with system.projecting():
+        await eventually(lambda: told("2 posts are still parked; `postlog parked list` has them", caplog))
+
+
+async def told(sentence: str, caplog: pytest.LogCaptureFixture) -> bool:
+    return sentence in [record.getMessage() for record in caplog.records]
