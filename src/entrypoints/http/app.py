@@ -9,39 +9,41 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.errors import PostlogError
-from entrypoints.http.answers import Answer
 from entrypoints.http.commands import command_handlers
 from entrypoints.http.docs import DocsEndpoints
 from entrypoints.http.edge import Edge
-from entrypoints.http.exchange import Activity
 from entrypoints.http.health import HealthEndpoints
 from entrypoints.http.history import history_handlers
 from entrypoints.http.operations import OperationEndpoints
-from entrypoints.http.problem_answers import litestar_error, postlog_error, unexpected_error
+from entrypoints.http.problem_answers import ErrorAnswers
 from entrypoints.http.problem_pages import ProblemPages
 from entrypoints.http.queries import QueryEndpoints
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.answers import Answer
+from entrypoints.serving.exchange import Activity
+from entrypoints.serving.pages import Pages
 
 ACTIVITY = "activity"
 """Where the application's state holds its `Activity`."""
 
 
-def create_app(services: HttpServices) -> Litestar:
-    handlers = _handlers(services)
+def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
+    handlers = [*_handlers(services), *(pages.handlers() if pages else [DocsEndpoints.root_handler()])]
     activity = Activity()
+    errors = ErrorAnswers(pages)
     app = Litestar(
         [*_options(handlers), *handlers],
         exception_handlers={
-            PostlogError: postlog_error,
-            HTTPException: litestar_error,
-            Exception: unexpected_error,
+            PostlogError: errors.postlog_error,
+            HTTPException: errors.litestar_error,
+            Exception: errors.unexpected_error,
         },
         openapi_config=None,
         logging_config=None,
         request_max_body_size=services.max_body_bytes,
         state=State({ACTIVITY: activity}, deep_copy=False),
     )
-    app.asgi_handler = Edge(app.asgi_handler, services, activity)
+    app.asgi_handler = Edge(app.asgi_handler, services, activity, errors)
     return app
 
 

@@ -7,15 +7,15 @@ from msgspec import DecodeError, Struct, ValidationError, json
 from msgspec.structs import fields
 
 from application.errors import MalformedRequest
-from entrypoints.http.errors import BodyIncomplete, BodyTooLarge, InvalidFields, UnsupportedMediaType
-from entrypoints.http.exchange import Exchange, exchange_of
-from entrypoints.http.routes import HttpRequest
+from entrypoints.serving.errors import InvalidFields, UnsupportedMediaType
+from entrypoints.serving.exchange import Exchange, exchange_of
+from entrypoints.serving.routes import HttpRequest
+from entrypoints.serving.whole_body import whole_body
 
 Body = TypeVar("Body", bound=Struct)
 
 _WRONG_PLACE = re.compile(r"(?P<reason>.*) - at `\$\.?(?P<path>.*)`", re.DOTALL)
 _FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<path>.*)`", re.DOTALL)
-_MANY_DIGITS = 18
 
 
 class BodyReader(Generic[Body]):
@@ -36,7 +36,7 @@ class BodyReader(Generic[Body]):
     async def read_optional(self, request: HttpRequest) -> Body | None:
         """None when there is no body. Raises as `read`."""
         exchange = exchange_of(request.scope)
-        raw = await _whole_body(request, exchange, self._limit)
+        raw = await whole_body(request, exchange, self._limit)
         if not raw:
             return None
         _require_json(exchange)
@@ -57,26 +57,6 @@ class BodyReader(Generic[Body]):
         return InvalidFields("A value is not what it must be.", [(path, why.replace("`", ""))])
 
 
-async def _whole_body(request: HttpRequest, exchange: Exchange, limit: int) -> bytes:
-    announced = exchange.headers.get(b"content-length", b"0")
-    if announced.isdigit() and (len(announced) > _MANY_DIGITS or int(announced) > limit):
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    with exchange.activity.paused():
-        while True:
-            message = await request.receive()
-            if message["type"] != "http.request":
-                raise BodyIncomplete("The connection was closed before the body was complete.")
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return b"".join(chunks)
-
-
 def _require_json(exchange: Exchange) -> None:
     headers = exchange.headers
     if headers.get(b"content-type") == b"application/json" and b"content-encoding" not in headers:
@@ -87,10 +67,6 @@ def _require_json(exchange: Exchange) -> None:
         raise UnsupportedMediaType(f"The body {given}; send JSON, with the header Content-Type: application/json.")
     if (exchange.header(b"content-encoding") or "identity").lower() != "identity":
         raise UnsupportedMediaType("The body is compressed; send it without Content-Encoding.")
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {limit:,} bytes, which is as much as is taken.", path="body")
 
 
 def _reason(error: Exception) -> str:

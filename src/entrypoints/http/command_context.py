@@ -1,13 +1,13 @@
 """What comes with a command in headers: `Idempotency-Key`, `traceparent`, the correlation id."""
 
 import re
-from hashlib import sha256
 
-from msgspec import Struct, json
+from msgspec import Struct
 
 from application.errors import MalformedRequest
 from application.mediator import CommandContext, IdempotencyKey
-from entrypoints.http.exchange import Exchange
+from entrypoints.serving.exchange import Exchange
+from entrypoints.serving.request_digest import request_digest
 
 _KEY = re.compile(rb"[!-~]{1,255}")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -34,12 +34,6 @@ def _idempotency_key(key: bytes, method: str, path: str, content: Struct | str |
             "Idempotency-Key takes 1 to 255 visible ASCII characters, without blanks.", path="Idempotency-Key"
         )
     return IdempotencyKey(key.decode("ascii"), request_digest(method, path, content))
-
-
-def request_digest(method: str, path: str, content: Struct | str | None) -> str:
-    """The same for every spelling of one request: white space and the order of keys in its body do not count."""
-    canonical = json.encode(content, order="sorted")
-    return sha256(b"\n".join((method.encode(), path.encode(), canonical))).hexdigest()
 
 
 def _well_formed(traceparent: bytes) -> str | None:

@@ -22,24 +22,17 @@ from domain.commands import (
     UnlikePost,
 )
 from domain.ids import CommentId, PostId
-from entrypoints.http.answers import Answer, Headers, etag, json_answer
 from entrypoints.http.bodies import BodyReader
 from entrypoints.http.dispatching import dispatch
-from entrypoints.http.exchange import exchange_of
 from entrypoints.http.parameters import USERNAME
-from entrypoints.http.paths import (
-    POSTS,
-    comment_id_segment,
-    comment_path,
-    like_path,
-    post_id_segment,
-    post_path,
-    text_segment,
-)
+from entrypoints.http.paths import POSTS, comment_path, like_path, post_path
 from entrypoints.http.query_params import read_query
-from entrypoints.http.routes import HttpRequest
 from entrypoints.http.schemas import CommentDone, Done, EditedComment, NewComment, NewLike, NewMessage, NewPost
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.answers import Answer, Headers, etag, json_answer
+from entrypoints.serving.exchange import exchange_of
+from entrypoints.serving.paths import comment_id_segment, post_id_segment, text_segment
+from entrypoints.serving.routes import HttpRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from application.errors import MalformedRequest
-from entrypoints.http.exchange import Exchange
+from entrypoints.serving.exchange import Exchange
 
 _TAG = re.compile(r'[ \t]*(?P<weak>W/)?"(?P<opaque>[^"\x00-\x20\x7f]*)"[ \t]*(?:,|$)')
 _VERSION = re.compile(r"0|[1-9][0-9]{0,17}")

@@ -9,7 +9,7 @@ from application.mediator import CommandDispatcher, CommandResult
 from domain.commands import CreatePost, PostCommand
 from entrypoints.http.command_context import command_context
 from entrypoints.http.conditional import expected_versions
-from entrypoints.http.exchange import Exchange
+from entrypoints.serving.exchange import Exchange
 
 
 async def dispatch(

@@ -7,12 +7,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import json
 
-from entrypoints.http.answers import JSON, Answer
-from entrypoints.http.errors import RouteNotFound
-from entrypoints.http.pages import ASSETS, asset, html_page
-from entrypoints.http.paths import instance_of, text_segment
-from entrypoints.http.routes import HttpRequest, reading
+from entrypoints.http.pages import ASSETS, FILES, html_page
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.answers import JSON, Answer
+from entrypoints.serving.errors import RouteNotFound
+from entrypoints.serving.paths import instance_of, text_segment
+from entrypoints.serving.routes import HttpRequest, reading
 
 _HEAD = (
     f'<link rel="stylesheet" href="{ASSETS}/swagger-ui.css">\n'
@@ -27,20 +27,25 @@ class DocsEndpoints:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         return [
-            reading("/")(self.root),
             reading("/docs")(self.docs),
             reading(ASSETS + "/{name:str}")(self.asset),
             reading("/openapi.json")(self.openapi),
         ]
 
-    async def root(self) -> ASGIApp:
-        return Answer(302, [(b"location", b"/docs")])
+    @staticmethod
+    def root_handler() -> HTTPRouteHandler:
+        """Where no pages are served, the root leads to the documentation."""
+
+        async def root() -> ASGIApp:
+            return Answer(302, [(b"location", b"/docs")])
+
+        return reading("/")(root)
 
     async def docs(self) -> ASGIApp:
         return html_page("Postlog API", '<div id="docs"></div>', head=_HEAD)
 
     async def asset(self, request: HttpRequest) -> ASGIApp:
-        found = await asyncio.to_thread(asset, text_segment(request.scope, "name"))
+        found = await asyncio.to_thread(FILES.answer, text_segment(request.scope, "name"))
         if found is None:
             raise RouteNotFound(f"There is no file {instance_of(request.scope)}.")
         return found

@@ -13,10 +13,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.errors import PostlogError
-from entrypoints.http.exchange import Activity, Exchange, attach
-from entrypoints.http.paths import routable_path
-from entrypoints.http.problem_answers import failed, problem_answer
+from entrypoints.http.problem_answers import ErrorAnswers, failed
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.exchange import Activity, Exchange, attach
+from entrypoints.serving.paths import routable_path
 
 CORRELATION_ID = b"x-correlation-id"
 
@@ -30,11 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, services: HttpServices, activity: Activity) -> None:
+    def __init__(self, app: ASGIApp, services: HttpServices, activity: Activity, errors: ErrorAnswers) -> None:
         # Imported here, since the set-up of logging decides how structlog is to be imported.
         from structlog.contextvars import bind_contextvars, reset_contextvars
 
         self._app = app
+        self._errors = errors
         self._clock = services.clock
         self._ids = services.ids
         self._metrics = services.metrics
@@ -77,7 +78,7 @@ class Edge:
             known = error if isinstance(error, PostlogError) else failed(error)
             if exchange.status is not None:
                 raise  # the answer has begun: all that is left is to break the connection, which the server does
-            await problem_answer(known, scope)(scope, receive, send)
+            await self._errors.answer(known, scope)(scope, receive, send)
 
     def _note(self, scope: Any, exchange: Exchange, seconds: float) -> None:
         method = exchange.method if exchange.method in _METHODS else "other"

@@ -5,26 +5,20 @@ version (after a split) are told apart by nothing, so only the last of them carr
 them gets them all again, and misses none.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 
 from litestar.response.sse import ServerSentEventMessage
-from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import json
 
 from application.errors import Unavailable
 from application.mediator import QueryDispatcher
 from application.query_side.queries import HistoryPage, ListEvents, PastEvent
 from domain.ids import PostId
-from entrypoints.http.exchange import Activity
 from entrypoints.http.parameters import MAX_EVENTS
 from entrypoints.http.services import HttpServices
 from entrypoints.http.views import event_view
-
-EVENT_STREAM = "text/event-stream"
+from entrypoints.serving.event_stream import stopping_within
 
 _HELLO = ServerSentEventMessage(data=None, comment="events of a post", retry=1_000)
 """Servers send the head of an answer with its first part, so there must be one before there is an event."""
@@ -50,20 +44,8 @@ async def follow(
             yield ServerSentEventMessage(data=None, comment="still here")
             silent_since = services.clock.monotonic()
         if not (page and page.next_after is not None):
-            await _stopping_within(services, services.poll_seconds)
+            await stopping_within(services.stopping, services.poll_seconds)
         page = await _next_page(queries, post_id, after)
-
-
-@dataclass(frozen=True, slots=True)
-class Unwaited:
-    """An answer that goes on as long as its reader likes: a stop of the service does not wait for it."""
-
-    answer: ASGIApp
-    activity: Activity
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.activity.paused():
-            await self.answer(scope, receive, send)
 
 
 async def _next_page(queries: QueryDispatcher, post_id: PostId, after: int) -> HistoryPage | None:
@@ -72,12 +54,6 @@ async def _next_page(queries: QueryDispatcher, post_id: PostId, after: int) -> H
     except Unavailable as error:
         logger.info("an event stream waits: %s", error.code)
         return None
-
-
-async def _stopping_within(services: HttpServices, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await services.stopping.wait()
 
 
 def _messages(events: Sequence[PastEvent]) -> Iterator[ServerSentEventMessage]:

@@ -9,10 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from application.ports.probes import Probe, ProbeResult
-from entrypoints.http.answers import Answer, json_answer
-from entrypoints.http.routes import reading
 from entrypoints.http.schemas import Check, Live, Ready
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.answers import Answer, json_answer
+from entrypoints.serving.routes import reading
 
 _UNCACHED = (b"cache-control", b"no-store")
 

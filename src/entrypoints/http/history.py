@@ -3,22 +3,23 @@
 from dataclasses import dataclass
 
 from litestar.handlers import HTTPRouteHandler
-from litestar.response import ServerSentEvent
 from litestar.types import ASGIApp
 
 from application.errors import MalformedRequest
 from application.mediator import QueryDispatcher
 from application.query_side.queries import ListEvents
-from entrypoints.http.answers import REVALIDATE, Answer, json_answer
-from entrypoints.http.event_stream import EVENT_STREAM, Unwaited, follow
-from entrypoints.http.exchange import Exchange, exchange_of
+from entrypoints.http.event_stream import follow
 from entrypoints.http.parameters import AFTER, DEFAULT_EVENTS, EVENTS_PARAMETERS, MAX_EVENTS
-from entrypoints.http.paths import POSTS, post_id_segment
+from entrypoints.http.paths import POSTS
 from entrypoints.http.query_params import read_query
-from entrypoints.http.routes import HttpRequest, reading
 from entrypoints.http.schemas import EventPage
 from entrypoints.http.services import HttpServices
 from entrypoints.http.views import event_view
+from entrypoints.serving.answers import REVALIDATE, json_answer
+from entrypoints.serving.event_stream import EVENT_STREAM, event_stream
+from entrypoints.serving.exchange import Exchange, exchange_of
+from entrypoints.serving.paths import post_id_segment
+from entrypoints.serving.routes import HttpRequest, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,7 @@ class HistoryEndpoints:
     async def _stream(self, request: HttpRequest, query: ListEvents, exchange: Exchange) -> ASGIApp:
         after = _last_event_id(exchange, query.after)
         first = await self.queries.ask(ListEvents(post_id=query.post_id, limit=MAX_EVENTS, after=after))
-        if exchange.method == "HEAD":
-            return Answer(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
-        messages = follow(self.queries, self.services, query.post_id, first, after)
-        stream = ServerSentEvent(messages).to_asgi_response(app=None, request=request)
-        return Unwaited(stream, exchange.activity)
+        return event_stream(request, follow(self.queries, self.services, query.post_id, first, after))
 
 
 def history_handlers(services: HttpServices, queries: QueryDispatcher) -> list[HTTPRouteHandler]:

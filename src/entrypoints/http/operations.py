@@ -7,10 +7,10 @@ from litestar.types import ASGIApp
 
 from application.mediator import QueryDispatcher
 from application.query_side.queries import GetReadDbStatus
-from entrypoints.http.answers import REVALIDATE, json_answer
 from entrypoints.http.query_params import read_query
-from entrypoints.http.routes import HttpRequest, reading
 from entrypoints.http.views import read_db_view
+from entrypoints.serving.answers import REVALIDATE, json_answer
+from entrypoints.serving.routes import HttpRequest, reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,18 @@
 from html import escape
 from pathlib import Path
 
-from entrypoints.http.answers import Answer
+from entrypoints.serving.answers import Answer
+from entrypoints.serving.static_files import StaticFiles
 
 ASSETS = "/docs/assets"
 
-_STATIC = Path(__file__).parent / "static"
 _FILES = {
-    "docs.js": ("docs.js", "text/javascript; charset=utf-8"),
-    "pages.css": ("pages.css", "text/css; charset=utf-8"),
-    "swagger-ui-bundle.js": ("vendor/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
-    "swagger-ui.css": ("vendor/swagger-ui.css", "text/css; charset=utf-8"),
+    "docs.js": "docs.js",
+    "pages.css": "pages.css",
+    "swagger-ui-bundle.js": "vendor/swagger-ui-bundle.js",
+    "swagger-ui.css": "vendor/swagger-ui.css",
 }
+FILES = StaticFiles(Path(__file__).parent / "static", _FILES)
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -34,12 +35,3 @@ def html_page(title: str, body: str, *, head: str = "") -> Answer:
         (b"vary", b"accept"),
     ]
     return Answer(200, headers, page.encode())
-
-
-def asset(name: str) -> Answer | None:
-    """A file of the pages; None for any other name."""
-    if name not in _FILES:
-        return None
-    file, content_type = _FILES[name]
-    headers = [(b"content-type", content_type.encode("ascii")), (b"cache-control", b"max-age=3600")]
-    return Answer(200, headers, (_STATIC / file).read_bytes())

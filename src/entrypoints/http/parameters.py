@@ -1,7 +1,7 @@
 """Every query parameter that is taken, declared once."""
 
-from entrypoints.http.instants import parse_instant
 from entrypoints.http.query_params import MAX_NUMBER, Parameter, flag, whole_number
+from entrypoints.serving.instants import parse_instant
 
 DEFAULT_ROWS = 20
 DEFAULT_EVENTS = 100

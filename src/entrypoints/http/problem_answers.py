@@ -1,6 +1,7 @@
 """Every error as an answer: those of the tree, those that Litestar raises, and what nobody expected."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Response
@@ -8,42 +9,48 @@ from litestar.exceptions import HTTPException
 
 from application.errors import MalformedRequest
 from domain.errors import PostlogError
-from entrypoints.http.answers import Answer
-from entrypoints.http.errors import BodyTooLarge, InternalError, MethodNotAllowed, RouteNotFound
-from entrypoints.http.exchange import exchange_of
-from entrypoints.http.paths import instance_of
 from entrypoints.http.problems import PROBLEM_JSON, Problem, encoded, problem_headers, problem_of
-from entrypoints.http.routes import HttpRequest
+from entrypoints.serving.answers import Answer
+from entrypoints.serving.errors import BodyTooLarge, InternalError, MethodNotAllowed, RouteNotFound
+from entrypoints.serving.exchange import exchange_of
+from entrypoints.serving.pages import Pages
+from entrypoints.serving.paths import instance_of
+from entrypoints.serving.routes import HttpRequest
 
 logger = logging.getLogger(__name__)
 
 
-def postlog_error(request: HttpRequest, error: PostlogError) -> Response[bytes]:
-    problem = _problem(error, request.scope)
-    return Response(
-        encoded(problem),
-        status_code=problem.status,
-        headers=problem_headers(error, problem.status),
-        media_type=PROBLEM_JSON,
-    )
+@dataclass(frozen=True, slots=True)
+class ErrorAnswers:
+    """`pages` tell people of an error, where there are pages; everybody else gets a problem."""
 
+    pages: Pages | None = None
 
-def litestar_error(request: HttpRequest, error: HTTPException) -> Response[bytes]:
-    match error.status_code:
-        case 404:
-            return postlog_error(request, RouteNotFound(f"There is nothing at {instance_of(request.scope)}."))
-        case 405:
-            return postlog_error(request, _method_not_allowed(request, error))
-        case 413:
-            return postlog_error(request, BodyTooLarge("The body is too large."))
-        case status if 400 <= status < 500:
-            return postlog_error(request, MalformedRequest(f"{error.detail}."))
-        case _:
-            return unexpected_error(request, error)
+    def answer(self, error: PostlogError, scope: Any) -> Answer:
+        problem = _problem(error, scope)
+        page = self.pages.error_page(error, scope) if self.pages else None
+        return page or _problem_answer(problem, error)
 
+    def postlog_error(self, request: HttpRequest, error: PostlogError) -> Response[bytes]:
+        answer = self.answer(error, request.scope)
+        headers = {name.decode("ascii"): value.decode("ascii") for name, value in answer.headers}
+        return Response(answer.body, status_code=answer.status, media_type=headers.pop("content-type"), headers=headers)
 
-def unexpected_error(request: HttpRequest, error: Exception) -> Response[bytes]:
-    return postlog_error(request, failed(error))
+    def litestar_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
+        match error.status_code:
+            case 404:
+                return self.postlog_error(request, RouteNotFound(f"There is nothing at {instance_of(request.scope)}."))
+            case 405:
+                return self.postlog_error(request, _method_not_allowed(request, error))
+            case 413:
+                return self.postlog_error(request, BodyTooLarge("The body is too large."))
+            case status if 400 <= status < 500:
+                return self.postlog_error(request, MalformedRequest(f"{error.detail}."))
+            case _:
+                return self.unexpected_error(request, error)
+
+    def unexpected_error(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        return self.postlog_error(request, failed(error))
 
 
 def failed(error: Exception) -> InternalError:
@@ -52,10 +59,8 @@ def failed(error: Exception) -> InternalError:
     return InternalError("Something unexpected happened, a fault of Postlog itself.")
 
 
-def problem_answer(error: PostlogError, scope: Any) -> Answer:
-    """For the edge, where Litestar has not seen the request or has given it up."""
-    problem = _problem(error, scope)
-    headers = {"Content-Type": PROBLEM_JSON} | problem_headers(error, problem.status)
+def _problem_answer(problem: Problem, error: PostlogError) -> Answer:
+    headers = {"content-type": PROBLEM_JSON} | problem_headers(error, problem.status)
     return Answer(
         problem.status,
         [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()],

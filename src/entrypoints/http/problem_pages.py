@@ -7,13 +7,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import json
 
-from entrypoints.http.answers import JSON, Answer
-from entrypoints.http.errors import RouteNotFound
-from entrypoints.http.exchange import exchange_of
 from entrypoints.http.pages import html_page
-from entrypoints.http.paths import instance_of, text_segment
-from entrypoints.http.problem_kinds import PROBLEM_KINDS, ProblemKind
-from entrypoints.http.routes import HttpRequest, reading
+from entrypoints.serving.answers import JSON, Answer
+from entrypoints.serving.errors import RouteNotFound
+from entrypoints.serving.exchange import exchange_of
+from entrypoints.serving.paths import instance_of, text_segment
+from entrypoints.serving.problem_kinds import PROBLEM_KINDS, ProblemKind
+from entrypoints.serving.routes import HttpRequest, reading
 
 _VARY = (b"vary", b"accept")
 

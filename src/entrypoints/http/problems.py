@@ -6,8 +6,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, json
 
 from application.errors import Unavailable, VersionMismatch
 from domain.errors import PostlogError
-from entrypoints.http.errors import InvalidFields, MethodNotAllowed, UnsupportedMediaType
-from entrypoints.http.problem_kinds import kind_of
+from entrypoints.serving.errors import InvalidFields, MethodNotAllowed, UnsupportedMediaType
+from entrypoints.serving.problem_kinds import kind_of
 
 PROBLEM_JSON = "application/problem+json"
 

@@ -12,17 +12,18 @@ from application.mediator import QueryDispatcher
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey
 from application.query_side.queries import GetPost, GetPostAsOf, ListComments, ListPosts, PostAnswer
 from domain.ids import CommentId, PostId
-from entrypoints.http.answers import REVALIDATE, Answer, etag, json_answer
 from entrypoints.http.conditional import has_version
-from entrypoints.http.cursors import decode_cursor, encode_cursor
-from entrypoints.http.errors import InvalidFields
-from entrypoints.http.exchange import Exchange, exchange_of
 from entrypoints.http.parameters import AS_OF_PARAMETERS, COMMENTS_PARAMETERS, DEFAULT_ROWS, POSTS_PARAMETERS
-from entrypoints.http.paths import POSTS, post_id_segment
+from entrypoints.http.paths import POSTS
 from entrypoints.http.query_params import read_query
-from entrypoints.http.routes import HttpRequest, reading
 from entrypoints.http.schemas import CommentPage, PostPage
 from entrypoints.http.views import comment_view, post_summary, post_view
+from entrypoints.serving.answers import REVALIDATE, Answer, etag, json_answer
+from entrypoints.serving.cursors import decode_cursor, encode_cursor
+from entrypoints.serving.errors import InvalidFields
+from entrypoints.serving.exchange import Exchange, exchange_of
+from entrypoints.serving.paths import post_id_segment
+from entrypoints.serving.routes import HttpRequest, reading
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 

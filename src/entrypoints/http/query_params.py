@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from entrypoints.http.errors import InvalidFields
+from entrypoints.serving.errors import InvalidFields
 
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")

@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from application.errors import CannotOpen
 from entrypoints.http.app import ACTIVITY
-from entrypoints.http.exchange import Activity
+from entrypoints.serving.exchange import Activity
 
 BACKLOG = 2_048
 """Connections that may wait to be accepted, and requests that may be under way."""

@@ -2,8 +2,8 @@
 
 from application.query_side.queries import PastEvent, PostAnswer, ReadDbStatus
 from application.rows import CommentRow, PostRow
-from entrypoints.http.instants import instant_text
 from entrypoints.http.schemas import Comment, Event, Partition, Post, PostSummary, ReadDb
+from entrypoints.serving.instants import instant_text
 
 
 def post_summary(row: PostRow) -> PostSummary:

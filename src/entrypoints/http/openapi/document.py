@@ -6,14 +6,14 @@ from importlib.metadata import version
 from typing import Any
 
 from domain.limits import Limits
-from entrypoints.http.event_stream import EVENT_STREAM
 from entrypoints.http.openapi.components import Schema, ref, schemas_of, with_limits
 from entrypoints.http.openapi.headers import answer_headers, request_header
 from entrypoints.http.openapi.operations import COMMANDS, HEALTH, OPERATIONS, QUERIES, Operation
-from entrypoints.http.problem_kinds import PROBLEM_KINDS, ProblemKind
 from entrypoints.http.problems import PROBLEM_JSON, Problem
 from entrypoints.http.query_params import Parameter
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.event_stream import EVENT_STREAM
+from entrypoints.serving.problem_kinds import PROBLEM_KINDS, ProblemKind
 
 _DESCRIPTION = """\
 A social-media post service. Every change is an event in a log that is never rewritten; what queries read is computed

@@ -27,7 +27,7 @@ from domain.errors import (
     PostNotFound,
     PostRemovedAlready,
 )
-from entrypoints.http.problem_kinds import PROBLEM_KINDS, kind_of
+from entrypoints.serving.problem_kinds import PROBLEM_KINDS, kind_of
 from unit.entrypoints.http.conftest import Client, client_of
 from unit.entrypoints.http.fakes import POST, Scripted, services
 

@@ -1,0 +1,67 @@
+"""Paths as they come in, and as they are written out.
+
+A decoded path can't be routed: `a%2Fb` would fall into two segments. So escapes are decoded segment by segment, and
+what would then be taken for structure, `/` and `%`, is escaped again until the handler reads the segment.
+"""
+
+import re
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from application.errors import MalformedRequest
+from domain.ids import CommentId, PostId
+
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def routable_path(scope: Any) -> str:
+    """The path to route by. Raises `MalformedRequest` for a broken escape or text that is not UTF-8."""
+    raw: bytes | None = scope.get("raw_path")
+    path: str = scope["path"]
+    if raw is None:
+        return path.replace("%", "%25")
+    if b"%" not in raw and raw.isascii():
+        return path
+    raw = raw.partition(b"?")[0]
+    if _BROKEN_ESCAPE.search(raw):
+        raise MalformedRequest("The path holds a % that two hexadecimal digits don't follow; write it as %25.")
+    try:
+        segments = [unquote_to_bytes(segment).decode() for segment in raw.split(b"/")]
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("The path is not UTF-8.") from error
+    return "/".join(segment.replace("%", "%25").replace("/", "%2F") for segment in segments)
+
+
+def instance_of(scope: Any) -> str:
+    """The path as a URI reference, for the member `instance` of a problem."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        return quote(scope["path"])
+    return quote(raw.partition(b"?")[0], safe="/%:@!$&'()*+,;=~")
+
+
+def text_segment(scope: Any, name: str) -> str:
+    """A segment of the path as the caller meant it."""
+    segment: str = scope["path_params"][name]
+    return segment.replace("%2F", "/").replace("%25", "%")
+
+
+def post_id_segment(scope: Any) -> PostId:
+    """Raises `MalformedRequest`."""
+    return PostId(_uuid(scope["path_params"]["id"], "id"))
+
+
+def comment_id_segment(scope: Any) -> CommentId:
+    """Raises `MalformedRequest`."""
+    return CommentId(_uuid(scope["path_params"]["comment_id"], "commentId"))
+
+
+def _uuid(text: str, path: str) -> str:
+    if _UUID.fullmatch(text) is None:
+        raise MalformedRequest(
+            f"{path} is no UUID; it takes 32 hexadecimal digits with hyphens, like "
+            "0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d.",
+            path=path,
+        )
+    return text.lower()
