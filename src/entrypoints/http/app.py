@@ -28,11 +28,12 @@ ACTIVITY = "activity"
 
 
 def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
-    handlers = [*_handlers(services), *(pages.handlers() if pages else [DocsEndpoints.root_handler()])]
+    handlers = _handlers(services)
+    page_handlers = pages.handlers() if pages else [DocsEndpoints.root_handler()]
     activity = Activity()
     errors = ErrorAnswers(pages)
     app = Litestar(
-        [*_options(handlers), *handlers],
+        [*_options(handlers), *handlers, *page_handlers],
         exception_handlers={
             PostlogError: errors.postlog_error,
             HTTPException: errors.litestar_error,

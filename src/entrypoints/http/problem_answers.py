@@ -34,7 +34,8 @@ class ErrorAnswers:
     def postlog_error(self, request: HttpRequest, error: PostlogError) -> Response[bytes]:
         answer = self.answer(error, request.scope)
         headers = {name.decode("ascii"): value.decode("ascii") for name, value in answer.headers}
-        return Response(answer.body, status_code=answer.status, media_type=headers.pop("content-type"), headers=headers)
+        media_type = headers.pop("content-type").removesuffix("; charset=utf-8")  # which Litestar adds to texts
+        return Response(answer.body, status_code=answer.status, media_type=media_type, headers=headers)
 
     def litestar_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
         match error.status_code:

@@ -124,6 +124,12 @@ class Http(Struct, frozen=True, kw_only=True):
     ] = 5
 
 
+class Web(Struct, frozen=True, kw_only=True):
+    enabled: Annotated[
+        bool, Meta(description="Serve pages for people at /, by `run` and `serve query` (there for reading only).")
+    ] = True
+
+
 class Worker(Struct, frozen=True, kw_only=True):
     host: Annotated[Text, Meta(description="Address of a worker's health and metrics.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port of a worker's health and metrics; 0 takes a free one.")] = 8001
@@ -177,6 +183,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     bus: Bus = field(default_factory=Bus)
     read_db: ReadDb = field(default_factory=ReadDb)
     http: Http = field(default_factory=Http)
+    web: Web = field(default_factory=Web)
     worker: Worker = field(default_factory=Worker)
     log: Log = field(default_factory=Log)
     limits: TextLimits = field(default_factory=TextLimits)

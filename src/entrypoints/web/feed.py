@@ -1,0 +1,105 @@
+"""`/`: the newest posts, page by page, and the form that writes one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from litestar.types import ASGIApp
+
+from application.ports.post_views import PostFilter, PostKey
+from application.query_side.queries import ListPosts
+from domain.commands import CreatePost
+from domain.ids import PostId
+from entrypoints.serving.cursors import decode_cursor, encode_cursor
+from entrypoints.web.routes import Route
+from entrypoints.web.sending import send, writer_of
+from entrypoints.web.services import WebServices
+from entrypoints.web.visit import Visit, see_other
+from entrypoints.web.whoami import name_cookie
+
+_ROWS = 20
+_COMMENTS = {"with": True, "without": False}
+_MOST_LIKES = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFilter:
+    """As the form of the feed writes it into the address."""
+
+    author: str
+    comments: str
+    likes: int
+
+    @property
+    def given(self) -> dict[str, str]:
+        values = {"author": self.author, "comments": self.comments, "likes": str(self.likes) if self.likes else ""}
+        return {name: value for name, value in values.items() if value}
+
+    @property
+    def list_name(self) -> tuple[object, ...]:
+        """A cursor is good for the list that it came with."""
+        return ("posts", self.author, self.comments, self.likes)
+
+    def address(self, more: Mapping[str, str] = {}) -> str:
+        query = urlencode(self.given | dict(more))
+        return f"/?{query}" if query else "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    services: WebServices
+
+    def routes(self) -> list[Route]:
+        return [Route("/", show=self.show), Route("/posts", submit=self.create)]
+
+    async def show(self, visit: Visit) -> ASGIApp:
+        wanted = _filter_of(visit)
+        cursor = visit.query.get("cursor")
+        page = await self.services.queries.ask(
+            ListPosts(
+                wanted=PostFilter(
+                    author=wanted.author or None,
+                    has_comments=_COMMENTS.get(wanted.comments),
+                    min_likes=wanted.likes or None,
+                ),
+                limit=_ROWS,
+                after=_key_of(cursor, wanted) if cursor else None,
+                min_position=visit.position,
+            )
+        )
+        older = None
+        if page.next:
+            end = encode_cursor(wanted.list_name, page.next.date_posted, page.next.post_id)
+            older = wanted.address({"cursor": end})
+        return await visit.page(
+            "feed.html", posts=page.posts, older=older, wanted=wanted, is_first=cursor is None, parked=page.parked
+        )
+
+    async def create(self, visit: Visit) -> ASGIApp:
+        form = await visit.form()
+        author, message = writer_of(visit, form), form.text("text")
+        command = CreatePost(
+            post_id=PostId(self.services.ids.new()),
+            author=author,
+            message=message,
+            date_posted=self.services.clock.now(),
+        )
+        result = await send(visit, command, form, {"author": author, "message": message})
+        return see_other(f"/?position={result.position}", [name_cookie(author)])
+
+
+def _filter_of(visit: Visit) -> FeedFilter:
+    """Raises `MalformedRequest`."""
+    author = visit.query.get("author", "").strip()
+    comments = visit.query.get("comments", "")
+    return FeedFilter(
+        author="" if "\x00" in author else author,
+        comments=comments if comments in _COMMENTS else "",
+        likes=min(visit.number("likes") or 0, _MOST_LIKES),
+    )
+
+
+def _key_of(cursor: str, wanted: FeedFilter) -> PostKey:
+    """Raises `MalformedRequest`."""
+    date, row_id = decode_cursor(cursor, wanted.list_name)
+    return PostKey(date, PostId(row_id))

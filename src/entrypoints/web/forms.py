@@ -1,0 +1,63 @@
+"""What a form holds, as its sender meant it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from application.errors import MalformedRequest
+from entrypoints.serving.errors import UnsupportedMediaType
+from entrypoints.serving.exchange import exchange_of
+from entrypoints.serving.routes import HttpRequest
+from entrypoints.serving.whole_body import whole_body
+
+_MOST_FIELDS = 30
+_KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    fields: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """As it was written; "" when it is missing. Lines end in \\n, whatever the browser sent."""
+        return self.fields.get(name, "").replace("\r\n", "\n").replace("\r", "\n")
+
+    def name(self, field: str) -> str:
+        """A person's name, without the blanks that slipped in around it."""
+        return self.text(field).strip()
+
+    def key(self) -> str:
+        """The form's own idempotency key. Raises `MalformedRequest`."""
+        key = self.fields.get("key", "")
+        if _KEY.fullmatch(key) is None:
+            raise MalformedRequest("The form came without its key; load the page again, and send it again.", path="key")
+        return key
+
+    def number(self, name: str) -> int | None:
+        """None when it is missing. Raises `MalformedRequest`."""
+        value = self.fields.get(name, "")
+        if value and _NUMBER.fullmatch(value) is None:
+            raise MalformedRequest(f"{name} takes a whole number; load the page again.", path=name)
+        return int(value) if value else None
+
+
+async def read_form(request: HttpRequest, limit: int) -> Form:
+    """Raises `UnsupportedMediaType`, `MalformedRequest`, `BodyTooLarge`, `BodyIncomplete`."""
+    exchange = exchange_of(request.scope)
+    media_type = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("This path takes a form of these pages; programs use the API under /api/v1.")
+    raw = await whole_body(request, exchange, limit)
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            encoding="utf-8",
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except (ValueError, UnicodeDecodeError) as error:
+        raise MalformedRequest("The form can't be read; load the page again, and send it again.") from error
+    return Form(dict(pairs))

@@ -1,0 +1,87 @@
+"""All pages, as one handler: what it costs at the start does not grow with their number."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from domain.errors import PostlogError
+from entrypoints.serving.answers import Answer
+from entrypoints.serving.errors import MethodNotAllowed
+from entrypoints.serving.exchange import exchange_of
+from entrypoints.serving.paths import instance_of
+from entrypoints.serving.routes import HttpRequest
+from entrypoints.web.error_page import error_answer
+from entrypoints.web.feed import Feed
+from entrypoints.web.files import Files
+from entrypoints.web.likes import Likes
+from entrypoints.web.post import PostPage
+from entrypoints.web.routes import NavigationEntry, Route
+from entrypoints.web.same_origin import require_same_origin
+from entrypoints.web.services import WebServices
+from entrypoints.web.visit import Visit
+from entrypoints.web.you import You
+
+_NOT_PAGES = re.compile(r"/(api|docs|problems|openapi\.json|health|metrics|static)(/|$)")
+
+
+class PageModule(Protocol):
+    def routes(self) -> Sequence[Route]: ...
+
+
+def page_modules(services: WebServices) -> list[PageModule]:
+    """THE list: every file of this room that serves paths."""
+    return [Feed(services), PostPage(services), Likes(), You(), Files()]
+
+
+def navigation(services: WebServices) -> list[NavigationEntry]:  # noqa: ARG001
+    """What the top of every page leads to."""
+    return [NavigationEntry("/", "Feed")]
+
+
+class Site:
+    """The pages that `create_app` is handed."""
+
+    def __init__(self, services: WebServices) -> None:
+        self._services = services
+        self._routes = {route.path: route for module in page_modules(services) for route in module.routes()}
+        self._navigation = navigation(services)
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        methods: Any = ["GET", "HEAD", "POST", "OPTIONS"]
+        paths = [path.replace("}", ":str}") for path in self._routes]
+        return [HTTPRouteHandler(paths, http_method=methods, status_code=200)(self.answer)]
+
+    async def answer(self, request: HttpRequest) -> ASGIApp:
+        route = self._routes[request.scope["path_template"]]
+        visit = self._visit(request)
+        match visit.exchange.method:
+            case "OPTIONS":
+                return Answer(204, [(b"allow", route.methods.encode("ascii"))])
+            case "POST" if route.submit:
+                require_same_origin(visit.exchange)
+                return await route.submit(visit)
+            case "GET" | "HEAD" if route.show:
+                return await route.show(visit)
+            case method:
+                raise MethodNotAllowed(
+                    f"{instance_of(request.scope)} does not know the method {method}; it knows {route.methods}.",
+                    allowed=route.methods,
+                )
+
+    def error_page(self, error: PostlogError, scope: Any) -> Answer | None:
+        if scope.get("path_template") in self._routes or _is_lost_browser(scope):
+            return error_answer(error, self._visit(HttpRequest(scope)))
+        return None
+
+    def _visit(self, request: HttpRequest) -> Visit:
+        return Visit(request, self._services, self._navigation)
+
+
+def _is_lost_browser(scope: Any) -> bool:
+    """On a path that nobody serves."""
+    if scope.get("path_template") or _NOT_PAGES.match(scope["path"]):
+        return False
+    return "text/html" in (exchange_of(scope).header(b"accept") or "")

@@ -1,0 +1,68 @@
+"""Pages out of templates. Jinja is imported with the first page that is asked for: a start does not wait for it."""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import json
+
+from entrypoints.serving.instants import instant_text
+from entrypoints.web import texts
+from entrypoints.web.site_files import file_address
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HTMX = json.encode(
+    {
+        "allowEval": False,  # nor would the content security policy
+        "allowScriptTags": False,
+        "includeIndicatorStyles": False,
+        "historyCacheSize": 0,  # pages hold what people wrote: none is kept in the browser
+        "scrollIntoViewOnBoost": False,
+        "timeout": 30_000,
+        "responseHandling": [
+            {"code": "204", "swap": False},
+            {"code": "[23]..", "swap": True},
+            {
+                "code": "[45]..",
+                "swap": True,
+                "target": "#notice",
+                "select": "#problem > *",
+                "swapOverride": "innerHTML",
+            },
+        ],
+    }
+).decode()
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(name: str, context: dict[str, Any]) -> bytes:
+    """Whatever is put into a page is escaped; a name that the context lacks is an error."""
+    return _environment().get_template(name).render(context).encode()
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "counted": texts.counted,
+        "initial": texts.initial,
+        "instant": instant_text,
+        "moment": texts.moment_text,
+        "number": "{:,}".format,
+        "shortened": texts.shortened,
+        "tone": texts.tone,
+        "ago": texts.ago,
+    }
+    environment.globals |= {"file": file_address, "htmx_config": _HTMX}
+    return environment

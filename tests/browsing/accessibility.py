@@ -1,0 +1,24 @@
+"""What axe finds wrong with a page."""
+
+from functools import cache
+from importlib.resources import files
+
+from playwright.async_api import Page
+
+_SERIOUS = ("serious", "critical")
+
+
+@cache
+def _axe() -> str:
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+async def serious_faults(page: Page) -> list[str]:
+    """One line a fault, with the elements that have it. Empty: none is serious or critical."""
+    await page.evaluate(_axe())
+    results = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{fault['id']}: {fault['help']}: " + " | ".join(str(node["html"])[:160] for node in fault["nodes"][:4])
+        for fault in results["violations"]
+        if fault["impact"] in _SERIOUS
+    ]

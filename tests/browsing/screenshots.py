@@ -1,0 +1,82 @@
+"""`make screenshots`: a picture of each page into docs/screenshots, from a service with a small story, or with the
+posts of a file (`POSTS=…`, as `postlog import` takes them).
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from playwright.async_api import Browser, Page
+
+from browsing.chromium import chromium, visitor
+from running import embedded, postlog
+
+FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
+_DESK = {"width": 1200, "height": 800}
+_PHONE = {"width": 390, "height": 844}
+
+
+async def _nothing(_: Page) -> None:
+    """The page as it opens."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """`prepare` brings the page that was opened at `path` into the state to be shown."""
+
+    name: str
+    path: str
+    prepare: Callable[[Page], Awaitable[None]] = _nothing
+    schemes: tuple[str, ...] = ("light", "dark")
+    phone: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+SHOTS = (
+    Shot("feed", "/"),
+    Shot("feed-on-a-phone", "/", schemes=("light",), phone=True),
+)
+
+
+async def take(shot: Shot, browser: Browser, address: str, folder: Path) -> None:
+    for scheme in shot.schemes:
+        size = _PHONE if shot.phone else _DESK
+        async with visitor(browser, address, viewport=size, color_scheme=scheme, reduced_motion="reduce") as someone:
+            await someone.context.add_cookies([{"name": "postlog_name", "value": "Mira", "url": address}])
+            await someone.go(shot.path)
+            await shot.prepare(someone.page)
+            suffix = "" if scheme == "light" else f"-{scheme}"
+            await someone.page.screenshot(path=folder / f"{shot.name}{suffix}.png")
+            if someone.errors or someone.elsewhere:
+                raise SystemExit(f"{shot.name}: {someone.errors} {someone.elsewhere}")
+
+
+async def take_all(address: str, only: str) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    async with chromium() as browser:
+        for shot in SHOTS:
+            if only in shot.name:
+                await take(shot, browser, address, FOLDER)
+                print(f"{shot.name}: {shot.path}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
+    parser.add_argument("--posts", help="a file of posts to show instead of the story")
+    parser.add_argument("--only", default="", help="only those with this in their name")
+    asked = parser.parse_args()
+    with TemporaryDirectory(prefix="postlog-screenshots-") as folder, embedded(Path(folder)) as (_, address):
+        if asked.posts:
+            imported = postlog("import", asked.posts, env={"POSTLOG_DATA": folder}, timeout=600)
+            print(imported.stdout, imported.stderr)
+        asyncio.run(take_all(address, asked.only))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""One browser and one service for all tests of the pages; each test is a visitor of its own."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser
+
+from browsing.chromium import MISSING, Visitor, chromium, visitor
+from local.programs import find_chromium
+from running import embedded
+
+Meet = Callable[..., AbstractAsyncContextManager[Visitor]]
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    if find_chromium() is None:
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service with an empty log at first; what tests write stays in it."""
+    folder: Path = tmp_path_factory.mktemp("site")
+    with embedded(folder) as (_, address):
+        yield address
+
+
+@pytest.fixture
+def meet(browser: Browser, site: str) -> Meet:
+    """Further visitors, with options of Playwright's `new_context`. What the first visitor must not meet, they neither
+    may: ask their `errors` and `elsewhere`."""
+
+    def another(**options: object) -> AbstractAsyncContextManager[Visitor]:
+        return visitor(browser, site, **options)
+
+    return another
+
+
+@pytest.fixture
+async def guest(meet: Meet) -> AsyncIterator[Visitor]:
+    """Somebody with an empty browser. At the end of the test nothing was asked of another server, and the console said
+    of nothing that it is wrong."""
+    async with meet() as someone:
+        yield someone
+        assert someone.elsewhere == []
+        assert someone.errors == []

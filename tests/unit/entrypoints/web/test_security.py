@@ -1,0 +1,152 @@
+"""What a hostile text, form or page can't do."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from unit.entrypoints.web.conftest import OWN_PAGE, Client
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "</textarea><script>alert(1)</script>",
+    "<!-- --><svg/onload=alert(1)>",
+]
+
+
+async def write(client: Client, text: str, name: str = "Ann", key: str = "k1") -> None:
+    answer = await client.post("/posts", data={"key": key, "name": name, "text": text}, headers=OWN_PAGE)
+    assert answer.status_code == 303, answer.text
+
+
+_LEADING = ("href", "src", "action", "hx-post", "hx-get")
+
+
+class Parsed(HTMLParser):
+    """What a browser makes of a page: its tags with the attributes that they have, and where it leads."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.shapes: set[tuple[str, ...]] = set()
+        self.addresses: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.shapes.add((tag, *sorted(name for name, _ in attrs)))
+        self.addresses += [value or "" for name, value in attrs if name in _LEADING]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_a_hostile_text_stays_a_text(browser: Client, text: str) -> None:
+    await write(browser, "harmless", name="Ann")
+    before = Parsed((await browser.get("/", params={"author": "Ann"})).text)
+    await write(browser, text, name=text, key="k2")
+    after = Parsed((await browser.get("/", params={"author": text})).text)
+    assert after.texts.count(text) >= 2  # author and message, at least
+    assert after.shapes == before.shapes
+    assert [address for address in after.addresses if not address.startswith(("/", "#"))] == []
+
+
+async def test_no_template_is_made_of_a_text(browser: Client) -> None:
+    await write(browser, "{{ 7 * 7 }}")
+    assert "{{ 7 * 7 }}" in (await browser.get("/")).text
+
+
+@pytest.mark.parametrize("name", ["Ann\r\nSet-Cookie: a=b", "Ann\nX: y", "Ä\u202eB", "a;b=c", "ℵ" * 50])
+async def test_no_name_gets_out_of_its_cookie(browser: Client, name: str) -> None:
+    answer = await browser.post("/you", data={"name": name, "back": "/"}, headers=OWN_PAGE)
+    cookies = answer.headers.get_list("set-cookie")
+    assert len(cookies) == 1
+    value, *attributes = cookies[0].split("; ")
+    assert re.fullmatch(r"postlog_name=[A-Za-z0-9_.~%-]*", value)
+    assert attributes == ["Max-Age=31536000", "Path=/", "HttpOnly", "SameSite=Strict"]
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "\\/evil.example",
+        "/\r\nSet-Cookie: a=b",
+        "javascript:alert(1)",
+        "",
+        "/\u202e",
+        "/ /x",
+    ],
+)
+async def test_a_form_leads_to_no_other_server(browser: Client, back: str) -> None:
+    answer = await browser.post("/you", data={"name": "Ann", "back": back}, headers=OWN_PAGE)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "a=b" not in str(answer.headers)
+
+
+async def test_a_form_leads_back_to_the_page_it_was_on(browser: Client) -> None:
+    answer = await browser.post("/you", data={"name": "Ann", "back": "/?author=%C3%84&likes=3"}, headers=OWN_PAGE)
+    assert answer.headers["location"] == "/?author=%C3%84&likes=3"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://postlog.test"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://postlog.test:3000"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://postlog.test.evil.example"},
+        {"Origin": "null"},
+    ],
+)
+async def test_forms_of_other_sites_are_not_taken(browser: Client, headers: dict[str, str]) -> None:
+    answer = await browser.post("/posts", data={"key": "k", "name": "Ann", "text": "planted"}, headers=headers)
+    assert answer.status_code == 403
+    assert "was not sent from a page of this service" in answer.text
+    assert "planted" not in (await browser.get("/")).text
+
+
+async def test_a_browser_that_tells_only_the_origin_is_believed(browser: Client) -> None:
+    answer = await browser.post(
+        "/posts", data={"key": "k", "name": "Ann", "text": "mine"}, headers={"Origin": "http://postlog.test"}
+    )
+    assert answer.status_code == 303
+
+
+async def test_every_page_says_what_it_may_load(browser: Client) -> None:
+    for path in ("/", "/nowhere", "/posts/nothing"):
+        headers = (await browser.get(path)).headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+
+
+async def test_no_page_holds_a_script_or_a_style_of_its_own(browser: Client) -> None:
+    await write(browser, "Hello")
+    page = (await browser.get("/")).text
+    assert re.findall(r"<script(?![^>]*\ssrc=)", page) == []
+    assert re.findall(r"<style|\sstyle=", page) == []
+    assert re.findall(r"https?://", page) == []
+
+
+async def test_a_form_that_is_no_form_is_refused(browser: Client) -> None:
+    as_json = await browser.post("/posts", json={"text": "x"}, headers=OWN_PAGE)
+    assert as_json.status_code == 415
+    form = {"Content-Type": "application/x-www-form-urlencoded"} | OWN_PAGE
+    broken = await browser.post("/posts", content=b"key=k&name=Ann&text=%ff%fe", headers=form)
+    assert broken.status_code == 400
+    large = await browser.post("/posts", content=b"text=" + b"x" * 5_000, headers=form)
+    assert large.status_code == 413
+    many = await browser.post("/posts", content=b"&".join(b"a=1" for _ in range(100)), headers=form)
+    assert many.status_code == 400
