@@ -8,7 +8,7 @@ without gap, and 0 stands for "before the first". Times are aware, UTC, whole mi
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.events import PostEvent
 from domain.ids import PostId
@@ -18,8 +18,7 @@ MAX_BYTES_PER_COMMIT = 1_000_000
 """Of the events' JSON; a MongoDB document may have 16 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """As it stands in the log for ever: `data` is plain JSON data, camelCase, in the shape of its schema version."""
 
     type: str
@@ -64,6 +63,23 @@ class Commit:
         return self.version + len(self.events) - 1
 
 
+class CommitEvents(NamedTuple):
+    """What a projection needs of a commit: its events, and where they stand. A `Commit` has these fields, too."""
+
+    position: int
+    stream_id: PostId
+    version: int
+    commit_id: str
+    events: tuple[StoredEvent, ...]
+
+    @property
+    def last_version(self) -> int:
+        return self.version + len(self.events) - 1
+
+
+AnyCommit = Commit | CommitEvents
+
+
 @dataclass(frozen=True, slots=True)
 class StreamTail:
     """Where a stream ends: its last version, and the position of the commit that holds it."""
@@ -72,8 +88,7 @@ class StreamTail:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class VersionedEvent:
+class VersionedEvent(NamedTuple):
     """A decoded event and its stored version. Several share one after a split."""
 
     version: int

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from application.envelopes import Commit, ProposedCommit
+from application.envelopes import Commit, CommitEvents, ProposedCommit
 from application.ports.event_store import Appended
 from contracts.log_handle import POST_A, POST_B, LogHandle, OpenLog, liked, proposed, with_data
 from domain.ids import PostId
@@ -80,6 +80,18 @@ class CommitLogContract:
         assert 14 <= len(first) <= 18
         second = await log.commits.read(first[-1].position)
         assert [c.position for c in first + second] == list(range(1, 21))
+
+    async def test_what_a_projection_needs_is_read_as_the_whole_commits_are(self, log: LogHandle) -> None:
+        whole_numbers = {"small": 1, "beyond 32 bits": 2**40}
+        await log.store.append([proposed(POST_A, 1, liked("ann"), liked(None)), with_data(POST_B, 1, whole_numbers)])
+        await log.store.append([proposed(POST_A, version) for version in range(3, 7)])
+        commits = await log.commits.read(0)
+        expected = [CommitEvents(c.position, c.stream_id, c.version, c.commit_id, c.events) for c in commits]
+        assert len(expected) == 6
+        assert await log.commits.read_events(0) == expected
+        assert await log.commits.read_events(1, limit=2) == expected[1:3]
+        assert await log.commits.read_events(6) == []
+        assert [each.last_version for each in expected] == [2, 1, 3, 4, 5, 6]
 
     # The log's own id
 

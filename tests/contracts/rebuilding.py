@@ -5,7 +5,7 @@ in a test makes a fresh read database; each further call opens the same one agai
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from adapters.memory.log import MemoryLog
 from adapters.system.clock import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailable
-from application.maintenance.audit import Audit
+from application.maintenance.audit import Audit, AuditReport
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.audit_rows import AuditRows, GenerationGone
@@ -240,18 +240,18 @@ class RebuildingContract:
     async def test_what_stops_one_is_noted_with_it_until_it_is_gone_on_with(self, maintained: Maintained) -> None:
         system = await with_history(maintained, seed=15, commands=100)
         before = await maintained.dump()
-        read = system.commit_log.read
+        read = system.commit_log.read_events
 
         async def failing_read(after: int, limit: int = 1_000) -> object:
             if after > 30:
                 raise StoreUnavailable("The log is away.")
             return await read(after, limit)
 
-        system.commit_log.read = failing_read  # type: ignore[assignment,method-assign]
+        system.commit_log.read_events = failing_read  # type: ignore[assignment,method-assign]
         with pytest.raises(StoreUnavailable):
             await run(maintained.rebuild(system, 10))
         stopped = (await maintained.generations.builds())[0]
-        system.commit_log.read = read  # type: ignore[method-assign]
+        system.commit_log.read_events = read  # type: ignore[method-assign]
         builds = await run(maintained.rebuild(system, 10))
 
         assert (stopped.generation, stopped.state, stopped.error) == (2, BuildState.BUILDING, "The log is away.")
@@ -428,15 +428,26 @@ class RebuildingContract:
                 await write(system, random_command(choice, 20))
                 await asyncio.sleep(0)
 
+        left = 0
+
         async def keep_rebuilding() -> None:
+            nonlocal left
             while True:
-                await run(maintained.rebuild(system, 100))
-                await asyncio.sleep(0.05)
+                if left:
+                    left -= 1
+                    await run(maintained.rebuild(system, 100))
+                await asyncio.sleep(0)
+
+        async def audited(audit: Awaitable[AuditReport]) -> AuditReport:
+            """Beside as many swaps as an audit endures, with one that is under way."""
+            nonlocal left
+            left = 4
+            return await audit
 
         async with system.projecting():
             tasks = [asyncio.create_task(keep_writing()), asyncio.create_task(keep_rebuilding())]
-            reports = [await maintained.audit(system).run() for _ in range(4)]
-            reports.append(await maintained.audit(system).sample(20))
+            reports = [await audited(maintained.audit(system).run()) for _ in range(4)]
+            reports.append(await audited(maintained.audit(system).sample(20)))
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from adapters.memory.log import MemoryLog
-from application.envelopes import Commit
+from application.envelopes import Commit, CommitEvents
 
 
 class MemoryCommitLog:
@@ -22,6 +22,12 @@ class MemoryCommitLog:
 
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         return self._log.page(after, limit)
+
+    async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
+        return [
+            CommitEvents(commit.position, commit.stream_id, commit.version, commit.commit_id, commit.events)
+            for commit in self._log.page(after, limit)
+        ]
 
     async def wait(self, after: int, timeout: float) -> None:
         with suppress(TimeoutError):

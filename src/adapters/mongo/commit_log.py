@@ -2,13 +2,17 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
+from typing import TypeVar
 
 from adapters.mongo.barrier import Barrier
-from adapters.mongo.database import MongoDatabase
+from adapters.mongo.database import Collection, Document, MongoDatabase
 from adapters.mongo.waking import ChangeWatch
-from adapters.wire.commit_bson import commit_from_document
-from application.envelopes import Commit
+from adapters.wire.commit_bson import FIELDS_OF_EVENTS, PLAIN_CODEC_OPTIONS, commit_events_of, commit_from_document
+from application.envelopes import AnyCommit, Commit, CommitEvents
 from application.errors import LogDamaged, StoreUnavailable
+
+C = TypeVar("C", Commit, CommitEvents)
 
 _POLL_SECONDS = 0.15
 """How long another process's append stays unseen at most when the change stream brings nothing."""
@@ -41,12 +45,25 @@ class MongoCommitLog:
 
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         """Raises `LogDamaged` where positions are missing."""
+        found = await self._page(self._database.commits, after, limit)
+        return self._checked([commit_from_document(document) for document in found], after)
+
+    async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
+        """Raises `LogDamaged` where positions are missing."""
+        commits = self._database.commits.with_options(codec_options=PLAIN_CODEC_OPTIONS)
+        return self._checked(commit_events_of(await self._page(commits, after, limit, FIELDS_OF_EVENTS)), after)
+
+    async def _page(
+        self, commits: Collection, after: int, limit: int, fields: Sequence[str] | None = None
+    ) -> list[Document]:
+        """A negative limit: one answer of the server, which is at most 16 MB, and no second one."""
         async with self._database.answering() as session:
-            # A negative limit: one answer of the server, which is at most 16 MB, and no second one.
-            found = self._database.commits.find(
-                {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=-limit, batch_size=limit, session=session
+            found = commits.find(
+                {"_id": {"$gt": after}}, fields, sort=[("_id", 1)], limit=-limit, batch_size=limit, session=session
             )
-            commits = [commit_from_document(document) for document in await found.to_list()]
+            return await found.to_list()
+
+    def _checked(self, commits: list[C], after: int) -> list[C]:
         if commits:
             _check_dense(commits, after)
             self._database.known_tip.saw(commits[-1].position)
@@ -66,7 +83,7 @@ class MongoCommitLog:
                 return  # awake early: what is wrong with the store shows when the caller reads
 
 
-def _check_dense(commits: list[Commit], after: int) -> None:
+def _check_dense(commits: Sequence[AnyCommit], after: int) -> None:
     if commits[-1].position == after + len(commits):
         return
     for expected, commit in enumerate(commits, after + 1):

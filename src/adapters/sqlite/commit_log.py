@@ -2,12 +2,14 @@
 
 import time
 
-from adapters.sqlite.commit_rows import SELECT_COMMITS, page_of
+from adapters.sqlite.commit_rows import SELECT_COMMITS, SELECT_EVENTS, commit_events_of, commits_of, page_of
 from adapters.sqlite.log_database import SqliteLog
-from application.envelopes import Commit
+from application.envelopes import Commit, CommitEvents
 from application.errors import StoreUnavailable
 
-_READ = SELECT_COMMITS + "WHERE position > :after ORDER BY position LIMIT :limit"
+_PAGE = "WHERE position > :after ORDER BY position LIMIT :limit"
+_READ = SELECT_COMMITS + _PAGE
+_READ_EVENTS = SELECT_EVENTS + _PAGE
 
 _POLL_SECONDS = 0.1
 """How often a wait looks for another process's append: half of what the port allows."""
@@ -32,7 +34,11 @@ class SqliteCommitLog:
 
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         wanted = {"after": after, "limit": limit}
-        return await self._log.read(lambda connection: page_of(connection, _READ, wanted))
+        return await self._log.read(lambda connection: commits_of(page_of(connection, _READ, wanted)))
+
+    async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
+        wanted = {"after": after, "limit": limit}
+        return await self._log.read(lambda connection: commit_events_of(page_of(connection, _READ_EVENTS, wanted)))
 
     async def wait(self, after: int, timeout: float) -> None:
         deadline = time.monotonic() + timeout

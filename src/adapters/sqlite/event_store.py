@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from adapters.sqlite.append_group import append_group, is_there, row_of, stored_commits
-from adapters.sqlite.commit_rows import SELECT_COMMITS, page_of
+from adapters.sqlite.commit_rows import SELECT_COMMITS, commits_of, page_of
 from adapters.sqlite.log_database import SqliteLog
 from application.envelopes import Commit, ProposedCommit, StreamTail
 from application.errors import StoreUnavailable
@@ -38,7 +38,7 @@ class SqliteEventStore:
 
     async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
         wanted = {"stream": stream_id, "after": after_version, "limit": limit}
-        return await self._log.read(lambda connection: page_of(connection, _STREAM, wanted))
+        return await self._log.read(lambda connection: commits_of(page_of(connection, _STREAM, wanted)))
 
     async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
         row = await self._log.read(lambda connection: connection.execute(_TAIL, (stream_id,)).fetchone())

@@ -6,7 +6,7 @@
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -15,7 +15,7 @@ from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from application.envelopes import Commit, ProposedCommit, StoredEvent
+from application.envelopes import Commit, CommitEvents, ProposedCommit, StoredEvent
 
 _LENGTH = struct.Struct("<i")
 _POSITION = struct.Struct("<5sq")
@@ -34,6 +34,12 @@ class _PlainIntegers(TypeDecoder):
 CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(type_registry=TypeRegistry([_PlainIntegers()]))
 """With these the driver must decode what `commit_from_document` gets. Its times have no zone then, and are UTC: to put
 the zone in afterwards takes a third of the time that the driver takes."""
+
+PLAIN_CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions()
+"""For `commit_events_of`: integers beyond 32 bits come as the driver's own, which takes a third of the time less."""
+
+FIELDS_OF_EVENTS = ("streamId", "version", "commitId", "events")
+"""And the `_id`: what `commit_events_of` needs of a document."""
 
 
 def encode_without_position(commit: ProposedCommit) -> bytes:
@@ -67,7 +73,18 @@ def commit_from_document(document: Mapping[str, Any]) -> Commit:
         commit_id=document["commitId"],
         recorded_at=document["recordedAt"].replace(tzinfo=UTC),
         metadata=document["metadata"],
-        events=tuple(
-            [StoredEvent(event["type"], event["schemaVersion"], event["data"]) for event in document["events"]]
-        ),
+        events=_events_of(document),
     )
+
+
+def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvents]:
+    return [
+        CommitEvents(
+            int(document["_id"]), document["streamId"], document["version"], document["commitId"], _events_of(document)
+        )
+        for document in documents
+    ]
+
+
+def _events_of(document: Mapping[str, Any]) -> tuple[StoredEvent, ...]:
+    return tuple([StoredEvent(event["type"], event["schemaVersion"], event["data"]) for event in document["events"]])

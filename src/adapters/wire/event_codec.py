@@ -7,6 +7,7 @@ from adapters.wire.event_shape import EventShape, WrongShape, shape_of
 from application.envelopes import (
     MAX_BYTES_PER_COMMIT,
     MAX_EVENTS_PER_COMMIT,
+    AnyCommit,
     Commit,
     DescribedEvent,
     StoredEvent,
@@ -44,15 +45,16 @@ class MsgspecEventCodec:
             )
         return stored
 
-    def decode(self, commit: Commit) -> list[VersionedEvent]:
-        decoders = self._current
+    def decode(self, commit: AnyCommit) -> list[VersionedEvent]:
+        decoders, version = self._current, commit.version
+        decoded: list[VersionedEvent] = []
         try:
-            return [
-                VersionedEvent(version, decoders[event.type, event.schema_version](event.data))
-                for version, event in enumerate(commit.events, commit.version)
-            ]
+            for name, schema_version, data in commit.events:
+                decoded.append(VersionedEvent(version, decoders[name, schema_version](data)))
+                version += 1
         except (KeyError, WrongShape):
             return self._decode_through_the_chain(commit)
+        return decoded
 
     def describe(self, commit: Commit) -> list[DescribedEvent]:
         plain = _plain_events(commit)
@@ -65,7 +67,7 @@ class MsgspecEventCodec:
         shape = self._shape_of_class[type(event)]
         return StoredEvent(shape.type.name, shape.type.schema_version, shape.encode(event))
 
-    def _decode_through_the_chain(self, commit: Commit) -> list[VersionedEvent]:
+    def _decode_through_the_chain(self, commit: AnyCommit) -> list[VersionedEvent]:
         try:
             upcast = self._chain.upcast(_plain_events(commit))
         except Exception as error:  # a step is free code that met data which its author did not foresee
@@ -75,7 +77,7 @@ class MsgspecEventCodec:
             ) from error
         return [VersionedEvent(event.version, self._decode_plain(commit, event)) for event in upcast]
 
-    def _decode_plain(self, commit: Commit, event: PlainEvent) -> PostEvent:
+    def _decode_plain(self, commit: AnyCommit, event: PlainEvent) -> PostEvent:
         shape = self._shapes.get(event.key)
         if shape is None:
             raise EventNotReadable(f"{_name(commit, event)}: {self._why_unknown(event)}", version=event.version)
@@ -108,7 +110,7 @@ class MsgspecEventCodec:
         return upcast
 
 
-def _plain_events(commit: Commit) -> list[PlainEvent]:
+def _plain_events(commit: AnyCommit) -> list[PlainEvent]:
     return [
         PlainEvent(event.type, event.schema_version, event.data, version, event.type, event.schema_version)
         for version, event in enumerate(commit.events, commit.version)
@@ -126,10 +128,10 @@ def _described(event: PlainEvent) -> DescribedEvent:
     )
 
 
-def _name(commit: Commit, event: PlainEvent) -> str:
+def _name(commit: AnyCommit, event: PlainEvent) -> str:
     stored = f"{event.stored_type}, schema version {event.stored_schema_version}"
     return f"Event {event.version} of post {commit.stream_id} ({stored})"
 
 
-def _stored_types(commit: Commit) -> str:
+def _stored_types(commit: AnyCommit) -> str:
     return ", ".join(sorted({f"{event.type} {event.schema_version}" for event in commit.events}))

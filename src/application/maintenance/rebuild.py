@@ -11,9 +11,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from application.envelopes import Commit
+from application.envelopes import CommitEvents
 from application.errors import RebuildCancelled, Unavailable, WrongLog
 from application.maintenance.build_progress import building_alone
+from application.maintenance.garbage import seldom_searched
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
@@ -27,7 +28,7 @@ from domain.errors import PostlogError
 
 logger = logging.getLogger(__name__)
 
-_COMMITS_A_READ = 1_000
+_COMMITS_A_READ = 5_000
 _LAST_STEP_SECONDS = 30.0
 
 
@@ -73,9 +74,10 @@ class Rebuild:
                 yield build
                 if build.state is BuildState.EMPTYING:
                     build = await self._generations.empty(build, self._clock.now())
-                async with aclosing(self._load(build)) as loading:
-                    async for build in loading:
-                        yield build
+                with seldom_searched():
+                    async with aclosing(self._load(build)) as loading:
+                        async for build in loading:
+                            yield build
                 if swap:
                     yield await self._swap(build)
             except BuildGone:
@@ -132,10 +134,10 @@ class Rebuild:
 
     async def _read(self, after: int) -> _Batch | None:
         limit = min(_COMMITS_A_READ, self._batch_events)
-        commits: list[Commit] = []
+        commits: list[CommitEvents] = []
         events, ended = 0, False
         while events < self._batch_events and not ended:
-            page = await self._log.read(commits[-1].position if commits else after, limit)
+            page = await self._log.read_events(commits[-1].position if commits else after, limit)
             commits += page
             events += sum(len(commit.events) for commit in page)
             ended = not page
@@ -192,10 +194,10 @@ class Rebuild:
             return False
         return True
 
-    async def _read_until(self, after: int, until: int) -> list[Commit]:
-        commits: list[Commit] = []
+    async def _read_until(self, after: int, until: int) -> list[CommitEvents]:
+        commits: list[CommitEvents] = []
         while after < until:
-            page = await self._log.read(after, min(_COMMITS_A_READ, until - after))
+            page = await self._log.read_events(after, min(_COMMITS_A_READ, until - after))
             if not page:
                 raise WrongLog(f"The live rows have seen position {until}, but the log ends at {after}.")
             commits += page

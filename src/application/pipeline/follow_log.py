@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Never
 
-from application.envelopes import Commit
+from application.envelopes import CommitEvents
 from application.pipeline.backoff import Backoff
 from application.pipeline.following import follow
 from application.pipeline.parking import ParkedRetry
@@ -50,7 +50,7 @@ class LogFollower:
         standing = await self._open()
         await self._parked.retry_at_start()
         while True:
-            commits = at_most(await self._log.read(standing.position, self._batch_size))
+            commits = at_most(await self._log.read_events(standing.position, self._batch_size))
             if commits or standing.checkpoint is None:
                 await self._apply(standing, commits)
             elif standing.ready:
@@ -64,7 +64,7 @@ class LogFollower:
         live, checkpoints = await self._projector.open(partitions=1)
         return _Standing(live.generation, checkpoints.get(0), live.ready, await self._log.tip())
 
-    async def _apply(self, standing: _Standing, commits: list[Commit]) -> None:
+    async def _apply(self, standing: _Standing, commits: list[CommitEvents]) -> None:
         after = _checkpoint_behind(commits) or Checkpoint(partition=0, position=0)
         move = CheckpointMove(standing.checkpoint, after)
         await self._projector.apply(standing.generation, [move], commits, partitions=1)
@@ -72,7 +72,7 @@ class LogFollower:
         self._metrics.gauge("projector_position", after.position, partition="0")
 
 
-def _checkpoint_behind(commits: list[Commit]) -> Checkpoint | None:
+def _checkpoint_behind(commits: list[CommitEvents]) -> Checkpoint | None:
     if not commits:
         return None
     last = commits[-1]

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from application.envelopes import Commit
+from application.envelopes import AnyCommit, Commit
 from application.errors import WrongLog
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
@@ -71,7 +71,7 @@ class Projector:
         self,
         generation: int,
         moves: Sequence[CheckpointMove],
-        commits: Sequence[Commit],
+        commits: Sequence[AnyCommit],
         partitions: int | None = None,
     ) -> None:
         """One transaction. Commits that the rows lack before these are read from the log first. `partitions` is by how
@@ -124,13 +124,13 @@ class Projector:
             commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
         return commits
 
-    async def _decode(self, commits: Sequence[Commit]) -> list[DecodedCommit]:
+    async def _decode(self, commits: Sequence[AnyCommit]) -> list[DecodedCommit]:
         """Many events are decoded in a thread, so that requests in this process are answered meanwhile."""
         if sum(len(commit.events) for commit in commits) < _EVENTS_AT_ONCE:
             return decode_all(commits, self._codec)
         return await asyncio.to_thread(decode_all, commits, self._codec)
 
-    def _note(self, commits: Sequence[Commit], started: float) -> None:
+    def _note(self, commits: Sequence[AnyCommit], started: float) -> None:
         self._rows_moved.notify()
         self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
         self._metrics.count("projector_commits", len(commits))

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from application.envelopes import Commit
+from application.envelopes import Commit, CommitEvents
 
 
 class CommitLog(Protocol):
@@ -26,6 +26,10 @@ class CommitLog(Protocol):
         MB, at least one if there is any, [] at the end. Only majority-committed ones, so what was read never goes
         away. Raises `StoreUnavailable`.
         """
+        ...
+
+    async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
+        """As `read`, with what a projection needs of each commit, and faster: what decides how long a rebuild takes."""
         ...
 
     async def wait(self, after: int, timeout: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
+from application.envelopes import AnyCommit, Commit, DescribedEvent, StoredEvent, VersionedEvent
 from domain.events import PostEvent
 
 
@@ -12,7 +12,7 @@ class EventCodec(Protocol):
         """In today's shape. Raises `CommitTooLarge` above 1,000 events or 1 MB."""
         ...
 
-    def decode(self, commit: Commit) -> list[VersionedEvent]:
+    def decode(self, commit: AnyCommit) -> list[VersionedEvent]:
         """Upcast and typed. May be empty, when every event was dropped by an upcaster. Raises `EventNotReadable` when
         any event of the commit has an unknown type, a newer schema version or data of another shape.
         """

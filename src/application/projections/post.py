@@ -1,11 +1,15 @@
-"""The pure projection: `evolve(rows, event) -> rows`. Projector, rebuild, audit and time machine share it.
+"""The projection: how events become the rows of one post. Projector, rebuild, audit and time machine share it.
 
-An event touches its post's row and at most one comment, the one it names.
+`PostFold` is what is known of a post while its commits are applied, one after the other: it changes in place, since a
+rebuild applies millions of events and most of them add one to a number. It asks nobody for anything but the comments
+that events name, so the same rows and events always lead to the same rows.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, assert_never
+from typing import Self, assert_never
 
+from application.envelopes import VersionedEvent
 from application.errors import EventNotApplicable
 from application.rows import CommentRow, PostRow, PostStatus
 from domain.events import (
@@ -22,92 +26,158 @@ from domain.events import (
 from domain.ids import CommentId, PostId
 from domain.rules import is_storable
 
+StoredComment = Callable[[CommentId], CommentRow | None]
+"""What there was of a comment before the fold began."""
 
-class Projected(NamedTuple):
-    """The post, and the comment that the event names (None: there is none, or none any more)."""
-
-    post: PostRow | None
-    comment: CommentRow | None
-
-
-def touched_comment(event: PostEvent) -> CommentId | None:
-    """Which comment `evolve` wants to be handed."""
-    return event.comment_id if isinstance(event, CommentAdded | CommentUpdated | CommentRemoved) else None
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_LIVE = PostStatus.LIVE  # looked at for every event, and an enum's members are slow to get
 
 
-def evolve(post_id: PostId, post: PostRow | None, comment: CommentRow | None, event: PostEvent) -> Projected:
-    """Raises `EventNotApplicable`. The version is not its business: `seal` notes it when a whole commit is applied."""
-    if isinstance(event, PostLiked) and post is not None and post.status is PostStatus.LIVE:
-        return Projected(post._replace(likes=post.likes + 1), comment)
-    _require_storable(event)
-    if isinstance(event, PostCreated):
-        if post is not None and post.status is not PostStatus.EMPTY:
-            raise EventNotApplicable(f"PostCreated for post {post_id}, which exists already.")
-        return Projected(
-            PostRow(post_id, PostStatus.LIVE, event.author, event.date_posted, event.message, 0, 0, 0), None
+COMMENT_EVENTS = (CommentAdded, CommentUpdated, CommentRemoved)
+"""Those of which a fold asks for the comment that they name."""
+
+
+class PostFold:
+    """`version` is that of the last whole commit that was applied. `comments` holds those that events have named: each
+    as it is now, None when it is there no more."""
+
+    __slots__ = (*PostRow._fields, "comments", "stored_comment")
+
+    post_id: PostId
+    status: PostStatus
+    author: str
+    date_posted: datetime
+    message: str
+    likes: int
+    comments_count: int
+    version: int
+
+    def __init__(self, row: PostRow, stored_comment: StoredComment) -> None:
+        self.comments: dict[CommentId, CommentRow | None] = {}
+        self.stored_comment = stored_comment
+        self._stand_at(row)
+
+    @classmethod
+    def begin(cls, post_id: PostId, stored_comment: StoredComment) -> Self:
+        """Of a post that has no row yet."""
+        return cls(PostRow(post_id, PostStatus.EMPTY, "", _EPOCH, "", 0, 0, 0), stored_comment)
+
+    @property
+    def row(self) -> PostRow:
+        return PostRow(
+            self.post_id,
+            self.status,
+            self.author,
+            self.date_posted,
+            self.message,
+            self.likes,
+            self.comments_count,
+            self.version,
         )
-    if post is None or post.status is not PostStatus.LIVE:
-        raise EventNotApplicable(f"{type(event).__name__} for post {post_id}, which does not exist or was removed.")
-    return _evolve_live(post, comment, event)
 
+    def apply(self, events: Sequence[VersionedEvent], version: int) -> None:
+        """A whole commit, which ends at stored version `version`, even if every event in it was dropped. Raises
+        `EventNotApplicable`; the post is then as it was."""
+        if len(events) == 1:
+            self._evolve(events[0].event)
+        elif events:
+            self._evolve_together(events)
+        self.version = version
 
-def _require_storable(event: PostEvent) -> None:
-    """A text from another system may hold what not every database can; it must not stop the posts of others."""
-    if isinstance(event, PostCreated):
-        texts = [event.author, event.message]
-    elif isinstance(event, MessageUpdated):
-        texts = [event.message]
-    elif isinstance(event, CommentAdded | CommentUpdated):
-        texts = [event.username, event.comment]
-    else:
-        return
-    if not all(is_storable(text) for text in texts):
-        raise EventNotApplicable(
-            f"{type(event).__name__} holds a character that a read database can't: NUL, or half of a surrogate pair."
-        )
+    def comment(self, comment_id: CommentId) -> CommentRow | None:
+        return self.comments[comment_id] if comment_id in self.comments else self.stored_comment(comment_id)
 
+    def _stand_at(self, row: PostRow) -> None:
+        (
+            self.post_id,
+            self.status,
+            self.author,
+            self.date_posted,
+            self.message,
+            self.likes,
+            self.comments_count,
+            self.version,
+        ) = row
 
-def _evolve_live(
-    post: PostRow,
-    comment: CommentRow | None,
-    event: MessageUpdated | PostLiked | PostUnliked | CommentAdded | CommentUpdated | CommentRemoved | PostRemoved,
-) -> Projected:
-    match event:
-        case MessageUpdated():
-            return Projected(post._replace(message=event.message), comment)
-        case PostLiked():
-            return Projected(post._replace(likes=post.likes + 1), comment)
-        case PostUnliked():
-            if not post.likes:
-                raise EventNotApplicable(f"PostUnliked for post {post.post_id}, which has no likes.")
-            return Projected(post._replace(likes=post.likes - 1), comment)
-        case PostRemoved():
-            return Projected(post._replace(status=PostStatus.REMOVED, message="", comments_count=0), None)
-        case CommentAdded() | CommentUpdated() | CommentRemoved():
-            return _evolve_comment(post, comment, event)
-        case _:
-            assert_never(event)
+    def _evolve_together(self, events: Sequence[VersionedEvent]) -> None:
+        """On a copy: any of them may turn out not to be applicable."""
+        trial = PostFold(self.row, self.comment)
+        for versioned in events:
+            trial._evolve(versioned.event)
+        self._stand_at(trial.row)
+        self.comments.update(trial.comments)
+        if trial.status is PostStatus.REMOVED:
+            self.comments.clear()
 
+    def _evolve(self, event: PostEvent) -> None:
+        """Either all of it or, when it raises, nothing."""
+        if isinstance(event, PostCreated):
+            self._create(event)
+            return
+        if self.status is not _LIVE:
+            raise EventNotApplicable(
+                f"{type(event).__name__} for post {self.post_id}, which does not exist or was removed."
+            )
+        match event:
+            case PostLiked():
+                self.likes += 1
+            case CommentAdded():
+                self._add_comment(event)
+            case MessageUpdated():
+                _require_storable(event, event.message)
+                self.message = event.message
+            case PostUnliked():
+                self._unlike()
+            case CommentUpdated():
+                self._update_comment(event)
+            case CommentRemoved():
+                self._known_comment(event)
+                self.comments[event.comment_id] = None
+                self.comments_count -= 1
+            case PostRemoved():
+                self.status, self.message, self.comments_count = PostStatus.REMOVED, "", 0
+                self.comments.clear()
+            case _:
+                assert_never(event)
 
-def _evolve_comment(
-    post: PostRow, comment: CommentRow | None, event: CommentAdded | CommentUpdated | CommentRemoved
-) -> Projected:
-    if isinstance(event, CommentAdded):
-        if comment is not None:
+    def _create(self, event: PostCreated) -> None:
+        _require_storable(event, event.author, event.message)
+        if self.status is not PostStatus.EMPTY:
+            raise EventNotApplicable(f"PostCreated for post {self.post_id}, which exists already.")
+        self.status = _LIVE
+        self.author, self.date_posted, self.message = event.author, event.date_posted, event.message
+
+    def _unlike(self) -> None:
+        if not self.likes:
+            raise EventNotApplicable(f"PostUnliked for post {self.post_id}, which has no likes.")
+        self.likes -= 1
+
+    def _add_comment(self, event: CommentAdded) -> None:
+        _require_storable(event, event.username, event.comment)
+        if self.comment(event.comment_id) is not None:
             raise EventNotApplicable(f"CommentAdded for comment {event.comment_id}, which exists already.")
-        added = CommentRow(post.post_id, event.comment_id, event.username, event.comment, event.comment_date, False)
-        return Projected(post._replace(comments_count=post.comments_count + 1), added)
-    if comment is None:
-        raise EventNotApplicable(f"{type(event).__name__} for comment {event.comment_id}, which does not exist.")
-    if isinstance(event, CommentUpdated):
-        return Projected(post, comment._replace(comment=event.comment, username=event.username, edited=True))
-    return Projected(post._replace(comments_count=post.comments_count - 1), None)
+        self.comments[event.comment_id] = CommentRow(
+            self.post_id, event.comment_id, event.username, event.comment, event.comment_date, False
+        )
+        self.comments_count += 1
+
+    def _update_comment(self, event: CommentUpdated) -> None:
+        _require_storable(event, event.username, event.comment)
+        before = self._known_comment(event)
+        self.comments[event.comment_id] = before._replace(comment=event.comment, username=event.username, edited=True)
+
+    def _known_comment(self, event: CommentUpdated | CommentRemoved) -> CommentRow:
+        comment = self.comment(event.comment_id)
+        if comment is None:
+            raise EventNotApplicable(f"{type(event).__name__} for comment {event.comment_id}, which does not exist.")
+        return comment
 
 
-def seal(post_id: PostId, post: PostRow | None, version: int) -> PostRow:
-    """The row after a whole commit, with the commit's last stored version, even if every event in it was dropped."""
-    return post._replace(version=version) if post is not None else _empty(post_id, version)
-
-
-def _empty(post_id: PostId, version: int) -> PostRow:
-    return PostRow(post_id, PostStatus.EMPTY, "", datetime.fromtimestamp(0, UTC), "", 0, 0, version)
+def _require_storable(event: PostEvent, *texts: str) -> None:
+    """A text from another system may hold what not every database can; it must not stop the posts of others."""
+    for text in texts:
+        if not is_storable(text):
+            raise EventNotApplicable(
+                f"{type(event).__name__} holds a character that a read database can't: "
+                "NUL, or half of a surrogate pair."
+            )

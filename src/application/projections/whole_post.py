@@ -1,44 +1,39 @@
 """One post with all its comments, folded in memory: for what is not a batch (audit, repair, the post as it was)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from application.envelopes import VersionedEvent
-from application.projections.post import evolve, seal, touched_comment
-from application.rows import CommentRow, PostRow, PostStatus
+from application.projections.post import PostFold
+from application.rows import CommentRow, PostRow
 from domain.ids import CommentId, PostId
 
 
-@dataclass(slots=True)
 class WholePost:
     """`post` is None before the first commit."""
 
-    post_id: PostId
-    post: PostRow | None = None
-    comments: dict[CommentId, CommentRow] = field(default_factory=dict)
+    def __init__(self, post_id: PostId) -> None:
+        self._fold = PostFold.begin(post_id, _none_stored)
+
+    @property
+    def post_id(self) -> PostId:
+        return self._fold.post_id
+
+    @property
+    def post(self) -> PostRow | None:
+        return self._fold.row if self._fold.version else None
+
+    @property
+    def comments(self) -> Mapping[CommentId, CommentRow]:
+        return {key: comment for key, comment in self._fold.comments.items() if comment is not None}
 
     @property
     def version(self) -> int:
-        return self.post.version if self.post is not None else 0
+        return self._fold.version
 
-    def apply(self, events: Iterable[VersionedEvent], version: int) -> None:
+    def apply(self, events: Sequence[VersionedEvent], version: int) -> None:
         """The events up to stored version `version`. Raises `EventNotApplicable`; the post is then as it was."""
-        post, changed = self.post, dict[CommentId, CommentRow | None]()
-        for versioned in events:
-            comment_id = touched_comment(versioned.event)
-            if comment_id is None:
-                post, _ = evolve(self.post_id, post, None, versioned.event)
-            else:
-                before = changed[comment_id] if comment_id in changed else self.comments.get(comment_id)
-                post, changed[comment_id] = evolve(self.post_id, post, before, versioned.event)
-        self.post = seal(self.post_id, post, version)
-        self._change_comments(changed, self.post.status)
+        self._fold.apply(events, version)
 
-    def _change_comments(self, changed: dict[CommentId, CommentRow | None], status: PostStatus) -> None:
-        for comment_id, comment in changed.items():
-            if comment is None:
-                self.comments.pop(comment_id, None)
-            else:
-                self.comments[comment_id] = comment
-        if status is PostStatus.REMOVED:
-            self.comments.clear()
+
+def _none_stored(_: CommentId) -> None:
+    return None

@@ -85,5 +85,7 @@ async def test_a_log_from_which_a_commit_was_removed_is_not_read_past_the_gap(da
     )
     with pytest.raises(LogDamaged):
         await log.read(2)
+    with pytest.raises(LogDamaged):
+        await log.read_events(0)
     assert [commit.position for commit in await log.read(0, limit=2)] == [1, 2]
     assert [commit.position for commit in await log.read(3)] == [4, 5]

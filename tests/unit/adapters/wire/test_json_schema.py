@@ -49,6 +49,25 @@ def test_a_field_of_a_type_that_is_not_stored_is_refused() -> None:
         schema_of(EventType("PostRated", 1, PostRated), "0.1.0")
 
 
+def test_a_class_that_does_more_than_hold_its_fields_is_refused() -> None:
+    """Decoding sets the slots and calls nothing."""
+
+    @dataclass(slots=True)
+    class PostRated:
+        stars: str
+
+        def __post_init__(self) -> None:
+            self.stars = self.stars.strip()
+
+    @dataclass
+    class PostPraised:
+        words: str
+
+    for event_class in (PostRated, PostPraised):
+        with pytest.raises(TypeError, match="is no dataclass with slots and without __post_init__"):
+            schema_of(EventType(event_class.__name__, 1, event_class), "0.1.0")
+
+
 TEXT = {"type": "string"}
 TEXT_OR_NULL = {"type": ["string", "null"]}
 TIME = {"type": "string", "format": "date-time", "pattern": "Z$"}

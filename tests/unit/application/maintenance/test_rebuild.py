@@ -236,7 +236,7 @@ async def test_without_a_swap_the_build_waits_beside_the_live_rows():
 async def test_reading_goes_on_while_a_batch_is_written():
     system = await filled()
     generations = MemoryGenerations(system.read_db)
-    read, load = system.commit_log.read, generations.load
+    read, load = system.commit_log.read_events, generations.load
     reads_during_load: list[int] = []
     loading = False
 
@@ -253,7 +253,7 @@ async def test_reading_goes_on_while_a_batch_is_written():
         loading = False
         await load(*arguments)
 
-    system.commit_log.read, generations.load = noting_read, slow_load
+    system.commit_log.read_events, generations.load = noting_read, slow_load
     await run(rebuild_of(system, 10, generations))
 
     assert reads_during_load
