@@ -4,7 +4,9 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
@@ -51,13 +53,15 @@ class _Opened(NamedTuple):
 
 class MongoDotnetHistory:
     """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
-    is `InvalidInput`. What was read lies in a temporary folder (`TMPDIR`) until it is closed."""
+    is `InvalidInput`. What was read lies in a temporary folder (`TMPDIR`) until it is closed. One thread works on it,
+    and closes it: whoever leaves the block may have left work behind that is not done."""
 
     def __init__(self, url: str, database: str, collection: str) -> None:
         self._url = url
         self._database = database
         self._collection = collection
         self._stack = AsyncExitStack()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postlog-import")
         self._now_open: _Opened | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,10 +76,13 @@ class MongoDotnetHistory:
             collection = client[self._database][self._collection]
         except (PyMongoError, ValueError) as error:
             raise InvalidInput(f"{ADDRESS} is no MongoDB address: {error}.", path=ADDRESS) from error
-        self._stack.push_async_callback(client.close)
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="postlog-import-"))
-        staging = await self._stage(DotnetStaging, Path(folder) / "events.sqlite")
-        self._stack.callback(staging.close)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(client.close)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="postlog-import-"))
+            stack.callback(self._thread.shutdown)
+            staging = await self._stage(DotnetStaging, Path(folder) / "events.sqlite")
+            stack.push_async_callback(self._close, staging)
+            self._stack = stack.pop_all()
         self._now_open = _Opened(collection, staging)
         return self
 
@@ -126,9 +133,13 @@ class MongoDotnetHistory:
     async def events_left(self) -> int:
         return await self._stage(self._opened.staging.events_left)
 
+    async def _close(self, staging: DotnetStaging) -> None:
+        staging.interrupt()
+        await self._stage(staging.close)
+
     async def _stage(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.to_thread(work, *args, **kwargs)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
         except sqlite3.Error as error:
             folder = tempfile.gettempdir()
             raise CannotOpen(

@@ -51,7 +51,8 @@ _CACHE_KILOBYTES = 16_384
 
 
 class DotnetStaging:
-    """In a file of its own, which nobody else may have open. Used by one thread at a time; its errors are SQLite's."""
+    """In a file of its own, which nobody else may have open. Used by one thread at a time, but for `interrupt`. Its
+    errors are SQLite's."""
 
     def __init__(self, file: Path) -> None:
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
@@ -63,6 +64,10 @@ class DotnetStaging:
         ):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(_TABLES)
+
+    def interrupt(self) -> None:
+        """End what another thread is about, if it takes long, with an error there."""
+        self._connection.interrupt()
 
     def close(self) -> None:
         self._connection.close()

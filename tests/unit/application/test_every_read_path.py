@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from application.maintenance.audit import Audit
 from application.maintenance.events_check import Span, SpanCheck
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
+from application.pipeline import projector
 from application.ports.event_codec import EventCodec
 from application.query_side.queries import GetPostAsOf, ListEvents
 from application.rows import PostStatus
@@ -148,6 +150,12 @@ async def the_projector(history: Any, codec: WatchedCodec) -> Any:
     return rows_of(await projected(await system_with(history, codec)))
 
 
+async def the_projector_of_many_events_at_once(history: Any, codec: WatchedCodec) -> Any:
+    """Which decodes them in a thread."""
+    with patch.object(projector, "_EVENTS_AT_ONCE", 1):
+        return rows_of(await projected(await system_with(history, codec)))
+
+
 async def the_projector_behind_a_bus(history: Any, codec: WatchedCodec) -> Any:
     world = World(memory_bus(), codec)
     async with world.relaying(), world.projecting(batch_size=1):
@@ -247,6 +255,7 @@ PATHS = (
     the_command_side_from_a_snapshot,
     the_replay_of_an_answer,
     the_projector,
+    the_projector_of_many_events_at_once,
     the_projector_behind_a_bus,
     the_retry_of_a_parked_post,
     the_rebuild,
