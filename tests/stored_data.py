@@ -45,7 +45,13 @@ def _data_of(schema: Schema, texts: Texts) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _value_of(field: Schema, texts: st.SearchStrategy[str] | None) -> st.SearchStrategy[Any]:
-    assert field.keys() <= {"type", "format", "pattern"}
+    assert field.keys() <= {"type", "format", "pattern", "items"}
     kinds = [field["type"]] if isinstance(field["type"], str) else field["type"]
-    drawn = {"string": _OF_FORMAT[field.get("format")] if texts is None else texts, "null": st.none()}
+    drawn = {
+        "string": _OF_FORMAT[field.get("format")] if texts is None else texts,
+        "null": st.none(),
+        "integer": st.integers(-(2**63), 2**63 - 1),
+        "boolean": st.booleans(),
+        "array": st.lists(_texts, max_size=3),
+    }
     return st.one_of([drawn[kind] for kind in kinds])

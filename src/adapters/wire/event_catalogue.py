@@ -77,7 +77,12 @@ def _fields(name: str, version: int, schemas: Schemas) -> str:
 
 def _kind(field: Schema) -> str:
     kinds = [field["type"]] if isinstance(field["type"], str) else field["type"]
-    names = {"string": {"date-time": "time", "uuid": "UUID"}.get(field.get("format", ""), "text")}
+    names = {
+        "string": {"date-time": "time", "uuid": "UUID"}.get(field.get("format", ""), "text"),
+        "integer": "whole number",
+        "boolean": "true or false",
+        "array": "list of texts",
+    }
     return " or ".join(names.get(kind, kind) for kind in kinds)
 
 

@@ -110,30 +110,60 @@ def _read_text_or_null(value: Any) -> str | None:
     raise ValueError(f"it is {_kind_name(value)}, neither text nor null")
 
 
+def _read_number(value: Any) -> int:
+    """Of 64 bits, which every store can hold."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"it is {_kind_name(value)}, not a whole number")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("it has more than 64 bits")
+    return int(value)
+
+
+def _read_flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"it is {_kind_name(value)}, not true or false")
+
+
+def _read_texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"it is {_kind_name(value)}, not a list of texts")
+    return tuple([_read_text(each) for each in value])
+
+
 def _read_time(value: Any) -> datetime:
     return time_from_text(_read_text(value))
-
-
-def _read_time_or_null(value: Any) -> datetime | None:
-    return None if value is None else time_from_text(_read_text(value))
 
 
 def _write_as_it_is(value: Any) -> Any:
     return value
 
 
-def _write_time_or_null(value: datetime | None) -> str | None:
-    return None if value is None else time_to_text(value)
+def _or_null(kind: _Kind) -> _Kind:
+    return _Kind(
+        lambda value: None if value is None else kind.read(value),
+        lambda value: None if value is None else kind.write(value),
+        {**kind.schema, "type": [kind.schema["type"], "null"]},
+    )
 
 
 _TIME = {"format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d+)?Z$"}
+
+_NUMBER = _Kind(_read_number, _write_as_it_is, {"type": "integer"})
+_FLAG = _Kind(_read_flag, _write_as_it_is, {"type": "boolean"})
+_INSTANT = _Kind(_read_time, time_to_text, {"type": "string", **_TIME})
 
 _KINDS: dict[Any, _Kind] = {
     str: _Kind(_read_text, _write_as_it_is, {"type": "string"}),
     CommentId: _Kind(_read_text, _write_as_it_is, {"type": "string", "format": "uuid"}),
     str | None: _Kind(_read_text_or_null, _write_as_it_is, {"type": ["string", "null"]}),
-    datetime: _Kind(_read_time, time_to_text, {"type": "string", **_TIME}),
-    datetime | None: _Kind(_read_time_or_null, _write_time_or_null, {"type": ["string", "null"], **_TIME}),
+    datetime: _INSTANT,
+    datetime | None: _or_null(_INSTANT),
+    int: _NUMBER,
+    int | None: _or_null(_NUMBER),
+    bool: _FLAG,
+    bool | None: _or_null(_FLAG),
+    tuple[str, ...]: _Kind(_read_texts, list, {"type": "array", "items": {"type": "string"}}),
 }
 
 
