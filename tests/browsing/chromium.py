@@ -62,7 +62,7 @@ class Visitor:
 @asynccontextmanager
 async def visitor(browser: Browser, address: str, **options: Any) -> AsyncIterator[Visitor]:
     """`options` are those of Playwright's `new_context`: `color_scheme`, `viewport`, `java_script_enabled` …"""
-    context = await browser.new_context(**options)
+    context = await browser.new_context(base_url=address, **options)
     context.set_default_timeout(10_000)
     page = await context.new_page()
     someone = Visitor(page, address)

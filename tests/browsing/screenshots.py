@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
 from playwright.async_api import Browser, Page
 
 from browsing.chromium import chromium, visitor
@@ -37,8 +38,23 @@ class Shot:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+async def _first_post(page: Page) -> None:
+    await page.locator(".post .badge").first.click()
+    await page.locator("#slider").wait_for()
+
+
+async def _edited(page: Page) -> None:
+    await _first_post(page)
+    await page.locator(".told", has_text="edited the message").locator(".told-version").click()
+    await page.locator("#moment ins").first.wait_for()
+    await page.evaluate("scrollTo(0, 0)")
+
+
 SHOTS = (
     Shot("feed", "/"),
+    Shot("post", "/", _first_post),
+    Shot("time-machine", "/", _edited),
+    Shot("time-machine-on-a-phone", "/", _edited, schemes=("dark",), phone=True),
     Shot("feed-on-a-phone", "/", schemes=("light",), phone=True),
 )
 
@@ -65,6 +81,13 @@ async def take_all(address: str, only: str) -> None:
                 print(f"{shot.name}: {shot.path}")
 
 
+def _tell_story(address: str) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": address}
+    answer = httpx.post(f"{address}/story", headers=form, timeout=60)
+    if answer.status_code != httpx.codes.SEE_OTHER:
+        raise SystemExit(answer.text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make screenshots", description=__doc__)
     parser.add_argument("--posts", help="a file of posts to show instead of the story")
@@ -74,6 +97,8 @@ def main() -> int:
         if asked.posts:
             imported = postlog("import", asked.posts, env={"POSTLOG_DATA": folder}, timeout=600)
             print(imported.stdout, imported.stderr)
+        else:
+            _tell_story(address)
         asyncio.run(take_all(address, asked.only))
     return 0
 

@@ -99,6 +99,13 @@ class EventStoreContract:
         assert await log.store.read_stream(POST_A) == [as_stored(commit, 1)]
         assert await log.store.stream_tail(POST_A) == StreamTail(version=1_000, position=1)
 
+    async def test_the_last_version_is_that_of_the_last_event(self, log: LogHandle) -> None:
+        assert await log.past_events.last_version(POST_A) == 0
+        await log.store.append([proposed(POST_A, 1, liked("a"), liked("b")), proposed(POST_B)])
+        assert await log.past_events.last_version(POST_A) == 2
+        await log.store.append([proposed(POST_A, 3, liked("c"), liked("d"), liked("e"))])
+        assert (await log.past_events.last_version(POST_A), await log.past_events.last_version(POST_B)) == (5, 1)
+
     # A repeated commit id
 
     async def test_a_repeated_commit_id_answers_the_stored_commit_and_adds_nothing(self, log: LogHandle) -> None:

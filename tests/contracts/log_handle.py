@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from application.envelopes import ProposedCommit, StoredEvent
 from application.ports.commit_log import CommitLog
 from application.ports.event_store import EventStore
+from application.ports.past_events import PastEvents
 from domain.ids import PostId
 
 POST_A = PostId("019b0000-0000-7000-8000-00000000000a")
@@ -28,10 +29,11 @@ _COMMITS = UUID("5d7ee5a1-9c0f-4b57-8a39-6f1a6c1f4e11")
 
 @dataclass(frozen=True, slots=True)
 class LogHandle:
-    """Event store and commit log on one log."""
+    """Event store, commit log and past events of one log."""
 
     store: EventStore
     commits: CommitLog
+    past_events: PastEvents
 
 
 OpenLog = Callable[[], AbstractAsyncContextManager[LogHandle]]

@@ -30,6 +30,10 @@ class MemoryEventStore:
         last = self._log.last_of(stream_id)
         return StreamTail(last.last_version, last.position) if last else None
 
+    async def last_version(self, stream_id: PostId) -> int:
+        tail = await self.stream_tail(stream_id)
+        return tail.version if tail else 0
+
     async def find_commit(self, commit_id: str) -> Commit | None:
         return self._log.by_commit_id.get(commit_id)
 

@@ -1,6 +1,7 @@
 """Read one stream, in pages."""
 
 from adapters.mongo.database import Document, MongoDatabase
+from adapters.mongo.stream_ends import EVENTS_COUNTED
 from adapters.wire.commit_bson import commit_from_document
 from application.envelopes import Commit
 from domain.ids import PostId
@@ -16,6 +17,13 @@ class MongoPastEvents:
         if after_version <= 0 or (commits and commits[0].version == after_version + 1):
             return commits
         return [*await self._around(stream_id, after_version), *commits][:limit]
+
+    async def last_version(self, stream_id: PostId) -> int:
+        async with self._database.answering() as session:
+            last = await self._database.commits.find_one(
+                {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
+            )
+        return last["version"] + last["events"] - 1 if last else 0
 
     async def _around(self, stream_id: PostId, version: int) -> list[Commit]:
         """The commit that begins at or before `version` and ends behind it, if there is one."""

@@ -44,6 +44,10 @@ class SqliteEventStore:
         row = await self._log.read(lambda connection: connection.execute(_TAIL, (stream_id,)).fetchone())
         return StreamTail(*row) if row else None
 
+    async def last_version(self, stream_id: PostId) -> int:
+        tail = await self.stream_tail(stream_id)
+        return tail.version if tail else 0
+
     async def find_commit(self, commit_id: str) -> Commit | None:
         return (await self._log.read(lambda connection: stored_commits(connection, [commit_id]))).get(commit_id)
 

@@ -10,3 +10,7 @@ class PastEvents(Protocol):
     async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
         """As `EventStore.read_stream`."""
         ...
+
+    async def last_version(self, stream_id: PostId) -> int:
+        """That of the stream's last majority-committed event; 0 when it has none. Raises `StoreUnavailable`."""
+        ...

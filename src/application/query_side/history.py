@@ -10,7 +10,7 @@ from application.ports.event_codec import EventCodec
 from application.ports.past_events import PastEvents
 from application.projections.whole_post import WholePost
 from application.query_side.posts import no_such_post
-from application.query_side.queries import GetPostAsOf, HistoryPage, ListEvents, PastEvent, PostAnswer
+from application.query_side.queries import CountEvents, GetPostAsOf, HistoryPage, ListEvents, PastEvent, PostAnswer
 from application.rows import PostStatus
 from domain.ids import PostId
 
@@ -26,6 +26,7 @@ class HistoryQueries:
     def register_with(self, dispatcher: QueryDispatcher) -> None:
         dispatcher.register(ListEvents, self.list_events)
         dispatcher.register(GetPostAsOf, self.get_post_as_of)
+        dispatcher.register(CountEvents, self.count_events)
 
     async def list_events(self, query: ListEvents) -> HistoryPage:
         """A page may hold more than `limit` events when several share the version that ends it (after a split)."""
@@ -38,6 +39,12 @@ class HistoryQueries:
         if not events and not query.after:
             raise no_such_post(query.post_id)
         return HistoryPage(events=events, next_after=None)
+
+    async def count_events(self, query: CountEvents) -> int:
+        count = await self._past_events.last_version(query.post_id)
+        if not count:
+            raise no_such_post(query.post_id)
+        return count
 
     async def get_post_as_of(self, query: GetPostAsOf) -> PostAnswer:
         whole = await self._fold(query.post_id, query.version, query.at)

@@ -128,5 +128,13 @@ class ListEvents(Query[HistoryPage]):
 
 
 @dataclass(frozen=True, slots=True)
+class CountEvents(Query[int]):
+    """How many events stand behind a post in the log, a removed one too: the version of its last. Raises
+    `PostNotFound` when there is none."""
+
+    post_id: PostId
+
+
+@dataclass(frozen=True, slots=True)
 class GetReadDbStatus(Query[ReadDbStatus]):
     """Where the read database stands against the log."""

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from litestar.types import ASGIApp
 
 from application.ports.post_views import PostFilter, PostKey
-from application.query_side.queries import ListPosts
+from application.query_side.queries import GetReadDbStatus, ListPosts
 from domain.commands import CreatePost
 from domain.ids import PostId
 from entrypoints.serving.cursors import decode_cursor, encode_cursor
@@ -72,8 +72,18 @@ class Feed:
             end = encode_cursor(wanted.list_name, page.next.date_posted, page.next.post_id)
             older = wanted.address({"cursor": end})
         return await visit.page(
-            "feed.html", posts=page.posts, older=older, wanted=wanted, is_first=cursor is None, parked=page.parked
+            "feed.html",
+            posts=page.posts,
+            older=older,
+            wanted=wanted,
+            is_first=cursor is None,
+            parked=page.parked,
+            log_is_empty=not page.posts and await self._log_is_empty(),
         )
+
+    async def _log_is_empty(self) -> bool:
+        status = await self.services.queries.ask(GetReadDbStatus())
+        return status.position + status.lag == 0
 
     async def create(self, visit: Visit) -> ASGIApp:
         form = await visit.form()

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from litestar.types import ASGIApp
 
-from application.mediator import CommandResult
 from domain.commands import LikePost, UnlikePost
 from entrypoints.serving.paths import post_id_segment
 from entrypoints.web.routes import Route
-from entrypoints.web.sending import send, what_it_did, writer_of
-from entrypoints.web.visit import Visit, see_other
+from entrypoints.web.sending import send, to_the_post, writer_of
+from entrypoints.web.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +23,10 @@ class Likes:
         form = await visit.form()
         username = None if form.text("anonymous") else visit.name
         command = LikePost(post_id=post_id_segment(visit.request.scope), username=username)
-        return await _to_the_post(visit, await send(visit, command, form, username))
+        return await to_the_post(visit, await send(visit, command, form, username))
 
     async def unlike(self, visit: Visit) -> ASGIApp:
         form = await visit.form()
         username = writer_of(visit, form)
         command = UnlikePost(post_id=post_id_segment(visit.request.scope), username=username)
-        return await _to_the_post(visit, await send(visit, command, form, username))
-
-
-async def _to_the_post(visit: Visit, result: CommandResult) -> ASGIApp:
-    return see_other(f"/posts/{result.post_id}?{await what_it_did(visit, result)}")
+        return await to_the_post(visit, await send(visit, command, form, username))

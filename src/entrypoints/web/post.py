@@ -1,14 +1,24 @@
-"""`/posts/{id}`: one post with its comments."""
+"""`/posts/{id}`: one post, its comments, its events, and the way back through them: `?version=n`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from litestar.types import ASGIApp
 
-from application.query_side.queries import GetPost
+from application.ports.post_views import CommentKeyset
+from application.query_side.queries import CountEvents, GetPost, ListComments
+from application.rows import CommentRow
+from domain.errors import PostNotFound
+from domain.ids import CommentId, PostId
+from entrypoints.serving.cursors import decode_cursor, encode_cursor
 from entrypoints.serving.paths import post_id_segment
+from entrypoints.web.moment import moment_at
 from entrypoints.web.routes import Route
 from entrypoints.web.services import WebServices
+from entrypoints.web.timeline import timeline
 from entrypoints.web.visit import Visit
+
+_COMMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +29,51 @@ class PostPage:
         return [Route("/posts/{id}", show=self.show)]
 
     async def show(self, visit: Visit) -> ASGIApp:
+        """The post as it is, from its row; with `?version=n` as it was, from the log. What was removed is shown as it
+        was last."""
         post_id = post_id_segment(visit.request.scope)
-        found = await self.services.queries.ask(GetPost(post_id=post_id, min_position=visit.position))
-        return await visit.page("post.html", post=found.post, comments=found.comments)
+        last = await self.services.queries.ask(CountEvents(post_id))
+        asked = visit.number("version", low=1)
+        live = await self._live(visit, post_id) if asked is None else None
+        version = live["post"].version if live else min(asked or last, last)
+        moment = None if live else await moment_at(self.services.queries, post_id, version)
+        window = await timeline(self.services.queries, post_id, last, version, visit.number("events"))
+        return await visit.page(
+            "post.html",
+            post_id=post_id,
+            last=last,
+            version=version,
+            is_past=asked is not None,
+            moment=moment,
+            timeline=window,
+            **(live or {"post": moment.shown if moment else None, "comments": [], "older_comments": None}),
+        )
+
+    async def _live(self, visit: Visit, post_id: PostId) -> dict[str, Any] | None:
+        """None when there is no row: the post was removed, or is so new that no row tells of it."""
+        try:
+            found = await self.services.queries.ask(GetPost(post_id=post_id, min_position=visit.position))
+            comments, older = await self._comments(visit, post_id)
+        except PostNotFound:
+            return None
+        return {"post": found.post, "comments": comments, "older_comments": older}
+
+    async def _comments(self, visit: Visit, post_id: PostId) -> tuple[list[CommentRow], str | None]:
+        """A page of them, newest first, and the cursor of the next."""
+        this_list = ("comments", post_id)
+        cursor = visit.query.get("comments")
+        page = await self.services.queries.ask(
+            ListComments(
+                post_id=post_id,
+                limit=_COMMENTS,
+                after=_keyset(cursor, this_list) if cursor else None,
+                min_position=visit.position,
+            )
+        )
+        older = encode_cursor(this_list, page.next.comment_date, page.next.comment_id) if page.next else None
+        return list(page.comments), older
+
+
+def _keyset(cursor: str, this_list: tuple[object, ...]) -> CommentKeyset:
+    date, row_id = decode_cursor(cursor, this_list)
+    return CommentKeyset(date, CommentId(row_id))

@@ -7,10 +7,11 @@ from application.mediator import CommandContext, CommandDispatcher, CommandResul
 from application.query_side.queries import ListEvents
 from domain.commands import PostCommand
 from domain.errors import BlankText
+from entrypoints.serving.answers import Answer, Headers
 from entrypoints.serving.errors import RouteNotFound
 from entrypoints.serving.request_digest import request_digest
 from entrypoints.web.forms import Form
-from entrypoints.web.visit import IN_EFFECT, Visit
+from entrypoints.web.visit import IN_EFFECT, Visit, see_other
 
 
 def writer_of(visit: Visit, form: Form) -> str:
@@ -51,3 +52,7 @@ async def what_it_did(visit: Visit, result: CommandResult) -> str:
     page = await visit.services.queries.ask(ListEvents(post_id=result.post_id, limit=1, after=result.version - 1))
     own = any(event.correlation_id == visit.exchange.correlation_id for event in page.events)
     return f"position={result.position}" if own else f"position={result.position}&did={IN_EFFECT}"
+
+
+async def to_the_post(visit: Visit, result: CommandResult, headers: Headers | None = None) -> Answer:
+    return see_other(f"/posts/{result.post_id}?{await what_it_did(visit, result)}", headers)

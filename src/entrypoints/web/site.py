@@ -13,14 +13,17 @@ from entrypoints.serving.errors import MethodNotAllowed
 from entrypoints.serving.exchange import exchange_of
 from entrypoints.serving.paths import instance_of
 from entrypoints.serving.routes import HttpRequest
+from entrypoints.web.comments import Comments
 from entrypoints.web.error_page import error_answer
 from entrypoints.web.feed import Feed
 from entrypoints.web.files import Files
 from entrypoints.web.likes import Likes
+from entrypoints.web.own_post import OwnPost
 from entrypoints.web.post import PostPage
 from entrypoints.web.routes import NavigationEntry, Route
 from entrypoints.web.same_origin import require_same_origin
 from entrypoints.web.services import WebServices
+from entrypoints.web.story import Story
 from entrypoints.web.visit import Visit
 from entrypoints.web.you import You
 
@@ -33,7 +36,16 @@ class PageModule(Protocol):
 
 def page_modules(services: WebServices) -> list[PageModule]:
     """THE list: every file of this room that serves paths."""
-    return [Feed(services), PostPage(services), Likes(), You(), Files()]
+    return [
+        Feed(services),
+        PostPage(services),
+        Likes(),
+        Comments(services),
+        OwnPost(services),
+        Story(services),
+        You(),
+        Files(),
+    ]
 
 
 def navigation(services: WebServices) -> list[NavigationEntry]:  # noqa: ARG001

@@ -61,6 +61,7 @@ def _environment() -> "Environment":
         "moment": texts.moment_text,
         "number": "{:,}".format,
         "shortened": texts.shortened,
+        "title_of": texts.title_of,
         "tone": texts.tone,
         "ago": texts.ago,
     }

@@ -47,3 +47,9 @@ def shortened(text: str) -> str:
     if len(begin) > _SHOWN:
         begin = begin[:_SHOWN].rsplit(" ", 1)[0] if " " in begin[_SHOWN // 2 : _SHOWN] else begin[:_SHOWN]
     return begin
+
+
+def title_of(text: str) -> str:
+    """The first words of a text, in one line."""
+    line = " ".join(text[:200].split())
+    return line if len(line) <= 60 else f"{line[:60].rsplit(' ', 1)[0]}…"

@@ -8,6 +8,7 @@ import pytest
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
+from adapters.mongo.past_events import MongoPastEvents
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from adapters.postgres.read_db import postgres_read_db
@@ -88,7 +89,7 @@ def open_log(log_place: MongoPlace) -> OpenLog:
     @asynccontextmanager
     async def open_log() -> AsyncIterator[LogHandle]:
         async with MongoDatabase(log_place.service_url, log_place.database) as database:
-            yield LogHandle(MongoEventStore(database), MongoCommitLog(database))
+            yield LogHandle(MongoEventStore(database), MongoCommitLog(database), MongoPastEvents(database))
 
     return open_log
 

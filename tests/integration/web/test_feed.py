@@ -1,17 +1,99 @@
 """The feed: what a newcomer does first."""
 
-from playwright.async_api import expect
+import re
+
+from playwright.async_api import Page, expect
 
 from browsing.chromium import Visitor
+from integration.web.conftest import Meet
+
+
+async def write(page: Page, text: str, name: str = "Ann") -> None:
+    """Somebody who has just come writes a post; it stands first on the feed then."""
+    await page.goto("/")
+    await page.get_by_label("Write a post").fill(text)
+    if await page.get_by_label("Your name").count():
+        await page.get_by_label("Your name").fill(name)
+    await page.get_by_role("button", name="Post", exact=True).click()
+    await expect(page.locator(".post .message").first).to_have_text(text)
 
 
 async def test_what_is_written_is_in_view_at_once(guest: Visitor) -> None:
-    await guest.go("/")
     page = guest.page
-    await page.get_by_label("Write a post").fill("Good morning")
-    await page.get_by_label("Your name").fill("Ann")
-    await page.get_by_role("button", name="Post").click()
-    await expect(page.locator(".message").first).to_have_text("Good morning")
+    await write(page, "Good morning")
     await expect(page.get_by_role("status")).to_contain_text("Written to the log at position")
     await expect(page.get_by_label("Write a post")).to_have_value("")
     await expect(page.locator("summary .you-name")).to_have_text("You: Ann")
+    await page.get_by_role("button", name="Close this message").click()
+    await expect(page.get_by_role("status")).to_be_empty()
+
+
+async def test_a_like_counts_in_place_and_a_second_one_of_the_same_name_does_not(guest: Visitor) -> None:
+    page = guest.page
+    await write(page, "Like me")
+    post = page.locator(".post").first
+    await post.get_by_role("button", name="Like as Ann").click()
+    await expect(post.get_by_role("button", name="Like as Ann")).to_have_text("1")
+    await post.get_by_role("button", name="Like as Ann").click()
+    await expect(page.get_by_role("status")).to_contain_text("nothing was written to the log")
+    await post.get_by_label("More to do with this post").click()
+    await post.get_by_role("button", name="Like without a name").click()
+    await expect(post.get_by_role("button", name="Like as Ann")).to_have_text("2")
+    await post.get_by_label("More to do with this post").click()
+    await post.get_by_role("button", name="Take back the like").click()
+    await expect(post.get_by_role("button", name="Like as Ann")).to_have_text("1")
+
+
+async def test_a_refusal_is_told_and_nothing_that_was_written_is_lost(meet: Meet) -> None:
+    async with meet() as someone:
+        page = someone.page
+        await page.goto("/")
+        await page.get_by_label("Write a post").fill("   ")
+        await page.get_by_label("Your name").fill("Ann")
+        await page.get_by_role("button", name="Post", exact=True).click()
+        await expect(page.get_by_role("status")).to_contain_text("message is blank")
+        await expect(page.get_by_label("Write a post")).to_have_value("   ")
+        assert [text for text in someone.errors if "422" not in text] == []
+
+
+async def test_older_posts_come_when_they_are_scrolled_to(guest: Visitor) -> None:
+    page = guest.page
+    for number in range(22):
+        post = {"author": "Scroller", "message": f"Number {number}"}
+        written = await page.request.post("/api/v1/posts", data=post)
+        assert written.status == 201
+    await write(page, "Now they are all there")
+    await page.goto("/?author=scroller")
+    await expect(page.locator(".post")).to_have_count(20)
+    await page.locator(".post").last.scroll_into_view_if_needed()
+    await expect(page.locator(".post")).to_have_count(22)
+    await expect(page.locator(".post .message").last).to_have_text("Number 0")
+
+
+async def test_filters_are_in_the_address(guest: Visitor) -> None:
+    page = guest.page
+    await write(page, "Filter me", name="Wanda")
+    await page.get_by_text("Filter", exact=True).click()
+    await page.get_by_label("Author").fill("WANDA")
+    await page.get_by_label("Comments").select_option("without")
+    await page.get_by_role("button", name="Show").click()
+    await expect(page).to_have_url(re.compile(r"\?author=WANDA&comments=without&likes=$"))
+    await expect(page.locator(".post .message")).to_have_text(["Filter me"])
+    await page.get_by_label("Likes at least").fill("1")
+    await page.get_by_role("button", name="Show").click()
+    await expect(page.get_by_role("heading", name="No post fits")).to_be_visible()
+
+
+async def test_everything_works_without_javascript(meet: Meet) -> None:
+    async with meet(java_script_enabled=False) as someone:
+        page = someone.page
+        await write(page, "Without scripts", name="Plain")
+        await page.locator(".post").first.get_by_role("button", name="Like as Plain").click()
+        await expect(page.locator(".post .like")).to_have_text("1")
+        await page.get_by_label("Write a comment").fill("Still works")
+        await page.get_by_role("button", name="Comment").click()
+        await expect(page.locator(".comment .message")).to_have_text("Still works")
+        await expect(page.locator(".machine output")).to_have_text("version 3 of 3")
+        await page.get_by_label("One version back").click()
+        await expect(page.locator(".banner")).to_contain_text("Version 2: Plain liked the post")
+        assert (someone.errors, someone.elsewhere) == ([], [])

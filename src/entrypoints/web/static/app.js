@@ -35,6 +35,36 @@
     }
   });
 
+  // The slider of the time machine is moved by its neighbours too: the steps beside it, the versions of the timeline.
+  const slider = () => document.getElementById("slider");
+
+  const move = (version) => {
+    slider().value = version;
+    slider().dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-version], a[data-step]");
+    if (!link || !slider() || !window.htmx || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    move(link.dataset.version ?? Number(slider().value) + Number(link.dataset.step));
+    const moment = document.getElementById("moment");
+    if (moment.getBoundingClientRect().bottom < 150) moment.scrollIntoView();
+  });
+
+  document.addEventListener("input", (event) => {
+    if (event.target !== slider()) return;
+    const { value, max, form } = slider();
+    const text = `version ${Number(value).toLocaleString("en")} of ${Number(max).toLocaleString("en")}`;
+    document.getElementById("machine-at").textContent = text;
+    document.getElementById("machine-now").hidden = false;
+    slider().setAttribute("aria-valuetext", text);
+    for (const link of form.querySelectorAll("a[data-step]")) {
+      const version = Math.min(Math.max(Number(value) + Number(link.dataset.step), 1), Number(max));
+      link.href = `${form.getAttribute("action")}?version=${version}`;
+    }
+  });
+
   document.addEventListener("htmx:sendError", () => say("Postlog does not answer. Is it running? Try again."));
   document.addEventListener("htmx:timeout", () => say("Postlog takes too long to answer. Try again."));
 })();

@@ -9,6 +9,7 @@ import pytest
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
+from adapters.mongo.past_events import MongoPastEvents
 from adapters.mongo.provisioning import MongoProvisioning
 from contracts.log_handle import LogHandle, OpenLog
 from local.databases import MongoDatabase as Place
@@ -22,7 +23,7 @@ def open_log(fresh_mongo_database: Place) -> OpenLog:
     async def open_log() -> AsyncIterator[LogHandle]:
         async with MongoDatabase(fresh_mongo_database.url, fresh_mongo_database.name) as database:
             await MongoProvisioning(database).provision()
-            yield LogHandle(MongoEventStore(database), MongoCommitLog(database))
+            yield LogHandle(MongoEventStore(database), MongoCommitLog(database), MongoPastEvents(database))
 
     return open_log
 

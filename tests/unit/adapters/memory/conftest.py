@@ -16,6 +16,7 @@ def open_log() -> OpenLog:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[LogHandle]:
-        yield LogHandle(MemoryEventStore(log), MemoryCommitLog(log))
+        store = MemoryEventStore(log)
+        yield LogHandle(store, MemoryCommitLog(log), store)
 
     return opened

@@ -20,7 +20,8 @@ def open_log(log_path: Path) -> OpenLog:
     @asynccontextmanager
     async def opened() -> AsyncIterator[LogHandle]:
         async with SqliteLog(log_path) as log:
-            yield LogHandle(SqliteEventStore(log), SqliteCommitLog(log))
+            store = SqliteEventStore(log)
+            yield LogHandle(store, SqliteCommitLog(log), store)
 
     return opened
 

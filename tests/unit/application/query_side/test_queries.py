@@ -11,7 +11,15 @@ from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import NotYetVisible, ReadDbNotReady, ReadDbUnavailable
 from application.mediator import AlreadyRegistered, CommandDispatcher, Query, QueryDispatcher, UnknownRequest
 from application.ports.post_views import PostFilter, Stamp
-from application.query_side.queries import GetPost, GetPostAsOf, GetReadDbStatus, ListComments, ListEvents, ListPosts
+from application.query_side.queries import (
+    CountEvents,
+    GetPost,
+    GetPostAsOf,
+    GetReadDbStatus,
+    ListComments,
+    ListEvents,
+    ListPosts,
+)
 from application.query_side.readiness import RowsReady
 from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, EditComment, EditMessage, LikePost, RemoveComment, RemovePost
@@ -297,3 +305,10 @@ async def append(system: SmallSystem, *events: StoredEvent) -> None:
         events=events,
     )
     await system.event_store.append([commit])
+
+
+async def test_events_are_counted_in_the_log_also_of_a_removed_post():
+    system = await written(*HISTORY)
+    assert await system.queries.ask(CountEvents(POST)) == 7
+    with pytest.raises(PostNotFound):
+        await system.queries.ask(CountEvents(OTHER))

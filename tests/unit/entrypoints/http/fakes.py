@@ -39,6 +39,7 @@ QUERIES = (
     asked.ListComments,
     asked.GetPostAsOf,
     asked.ListEvents,
+    asked.CountEvents,
     asked.GetReadDbStatus,
 )
 NOW = datetime(2026, 11, 23, 15, 46, 58, 123_000, UTC)
@@ -161,6 +162,7 @@ class PostService:
             asked.ListComments: self._list_comments,
             asked.GetPostAsOf: self._get_post_as_of,
             asked.ListEvents: self._list_events,
+            asked.CountEvents: self._count_events,
             asked.GetReadDbStatus: self._read_db,
         }
         for query_type, handler in handlers.items():
@@ -250,6 +252,12 @@ class PostService:
         behind = stream.events[query.after :]
         page = behind[: query.limit]
         return asked.HistoryPage(events=page, next_after=page[-1].version if len(behind) > query.limit else None)
+
+    async def _count_events(self, query: asked.CountEvents) -> int:
+        stream = self._streams.get(query.post_id)
+        if stream is None:
+            raise PostNotFound(f"There is no post {query.post_id}.", path="id")
+        return len(stream.events)
 
     async def _read_db(self, _: asked.GetReadDbStatus) -> asked.ReadDbStatus:
         return read_db_status(position=self._position)

@@ -15,7 +15,7 @@ VENDOR = STATIC / "vendor"
 async def test_the_root_is_the_feed(browser: Client) -> None:
     answer = await browser.get("/")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "Nothing has happened yet" in answer.text
+    assert "There are no posts" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/problems", "/health/live", "/metrics", "/api/v1/posts"])
