@@ -57,7 +57,6 @@ MEASURES: Sequence[tuple[Sequence[str], Measure]] = tuple(
 )
 NOT_YET: Mapping[str, str] = {
     "S8": "the package `eventsourcing` is not among the development dependencies",
-    "S14 Kafka": "there is no measurement for it yet; the embedded profile has one",
 }
 
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,17 @@ from pathlib import Path
 
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
-from entrypoints.settings.model import EventStore, Mongo, Postgres, ReadDb, Settings, SqliteLog, SqliteReadDb
+from entrypoints.settings.model import (
+    Bus,
+    EventStore,
+    Kafka,
+    Mongo,
+    Postgres,
+    ReadDb,
+    Settings,
+    SqliteLog,
+    SqliteReadDb,
+)
 from entrypoints.settings.secret import Secret
 from local.databases import fresh_mongo_database, fresh_postgres_database
 from local.find import Servers
@@ -81,21 +92,37 @@ async def opened(settings: Settings) -> AsyncIterator[Container]:
 
 
 async def provision(settings: Settings) -> None:
+    """As `postlog init` does."""
     async with opened(settings) as container:
-        for part in (container.log(), container.read_db()):
-            if part.provisioning is not None:
+        for part in (container.log(), container.read_db(), container.bus()):
+            if part is not None and part.provisioning is not None:
                 await part.provisioning.provision()
 
 
+async def make_topic(kafka: Kafka) -> None:
+    """Returns when it has its leaders."""
+    bus = container_for(Settings(bus=Bus(adapter="kafka", kafka=kafka))).bus()
+    await bus.provisioning.provision()
+
+
+def new_topic(bootstrap: str) -> Kafka:
+    """A name that no topic has yet."""
+    return Kafka(bootstrap_servers=bootstrap, topic=f"bench-{uuid.uuid4().hex[:12]}", partitions=3)
+
+
 def environment(settings: Settings) -> dict[str, str]:
-    """For a process of its own: this one's environment, and what leads to the same log and read database."""
-    log, read_db = settings.event_store, settings.read_db
+    """For a process of its own: this one's environment, and what leads to the same log, topic and read database."""
+    log, bus, read_db = settings.event_store, settings.bus, settings.read_db
     return {
         **os.environ,
         "POSTLOG__EVENT_STORE__ADAPTER": log.adapter,
         "POSTLOG__EVENT_STORE__SQLITE__PATH": log.sqlite.path,
         "POSTLOG__EVENT_STORE__MONGO__URL": log.mongo.url.reveal(),
         "POSTLOG__EVENT_STORE__MONGO__DATABASE": log.mongo.database,
+        "POSTLOG__BUS__ADAPTER": bus.adapter,
+        "POSTLOG__BUS__KAFKA__BOOTSTRAP_SERVERS": bus.kafka.bootstrap_servers,
+        "POSTLOG__BUS__KAFKA__TOPIC": bus.kafka.topic,
+        "POSTLOG__BUS__KAFKA__PARTITIONS": str(bus.kafka.partitions),
         "POSTLOG__READ_DB__ADAPTER": read_db.adapter,
         "POSTLOG__READ_DB__SQLITE__PATH": read_db.sqlite.path,
         "POSTLOG__READ_DB__POSTGRES__URL": read_db.postgres.url.reveal(),

@@ -10,14 +10,13 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from benchmarks.bench import Bench, opened, provision
+from benchmarks.bench import Bench, make_topic, new_topic, opened, provision
 from benchmarks.figures import Figure, rate
 from benchmarks.logs import fill_mongo
 from benchmarks.rounds import in_turn, require
 from benchmarks.workload import commits
-from entrypoints.composition.container import container_for
 from entrypoints.composition.lifetime import Lifetime
-from entrypoints.settings.model import Bus, Kafka, Settings
+from entrypoints.settings.model import Bus, Settings
 
 ROWS = ("S15",)
 _EVENTS, _PARTITIONS = 50_000, 3
@@ -41,12 +40,11 @@ def measure(bench: Bench) -> list[Figure]:
 
 def _relay_seconds(bench: Bench, events: int, records: list[_Record]) -> float:
     """Leaves in `records` what it sent."""
-    kafka = _new_topic(bench.servers.kafka_bootstrap)
+    kafka = new_topic(bench.servers.kafka_bootstrap)
     log, read_db = bench.empty_mongo(), bench.sqlite("unused").read_db
     settings = Settings(event_store=log, read_db=read_db, bus=Bus(adapter="kafka", kafka=kafka))
     asyncio.run(provision(settings))
     fill_mongo(log.mongo.url.reveal(), log.mongo.database, commits(events))
-    asyncio.run(_make_topic(kafka))
     seconds = asyncio.run(_relay(settings, events))
     records[:] = _sent(kafka.bootstrap_servers, kafka.topic)
     require(len({dict(headers)["ce_id"] for _, _, headers in records}), events, "events in the topic")
@@ -74,8 +72,8 @@ async def _relay(settings: Settings, events: int) -> float:
 
 
 def _produce_seconds(bootstrap: str, records: list[_Record]) -> float:
-    kafka = _new_topic(bootstrap)
-    asyncio.run(_make_topic(kafka))
+    kafka = new_topic(bootstrap)
+    asyncio.run(make_topic(kafka))
     topic = kafka.topic
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all", "linger.ms": 5})
     producer.list_topics(topic, timeout=10)
@@ -135,13 +133,3 @@ def _headers(message: Message) -> _Headers:
 
 def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-async def _make_topic(kafka: Kafka) -> None:
-    """As `postlog init` does, which waits until the topic has its leaders."""
-    provisioning = container_for(Settings(bus=Bus(adapter="kafka", kafka=kafka))).bus().provisioning
-    await provisioning.provision()
-
-
-def _new_topic(bootstrap: str) -> Kafka:
-    return Kafka(bootstrap_servers=bootstrap, topic=f"bench-{uuid.uuid4().hex[:12]}", partitions=_PARTITIONS)

@@ -37,10 +37,10 @@ class Seen:
 
 
 def serve_postlog(stack: ExitStack, folder: Path, settings: Settings, side: str) -> int:
-    """`postlog serve command` or `query`, or `postlog run`, until the stack closes; its port."""
+    """`postlog serve command` or `query`, or `postlog run`, `relay` or `project`, until the stack closes; its port."""
     port = free_port()
-    env = {**environment(settings), "PORT": str(port)}
-    words = [POSTLOG, "run"] if side == "run" else [POSTLOG, "serve", side]
+    env = {**environment(settings), "PORT": str(port), "POSTLOG__WORKER__PORT": str(port)}
+    words = [POSTLOG, "serve", side] if side in ("command", "query") else [POSTLOG, side]
     _start(stack, ServerProcess(f"postlog {side}", words, log=folder / f"{side}.log", env=env), port)
     return port
 
