@@ -249,6 +249,18 @@ async def test_a_relay_that_lost_its_lease_stops_publishing(world: World) -> Non
     assert (record.owner, record.position) == ("another", 0)
 
 
+async def test_a_relay_whose_checkpoint_is_refused_stops_publishing_long_before_it_would_renew(world: World) -> None:
+    publisher = Recorder()
+    relay = world.relay(publisher, lease_seconds=FAR, watermark_seconds=FAR)
+    async with running(relay.run()):
+        await is_true(lambda: len(publisher.calls) == 1)
+        record = world.memory_log.relay
+        record.owner, record.token = "another", record.token + 1
+        await world.write(post_id(0), liked())
+        await is_true(lambda: world.metrics.gauges["relay_active"] == 0)
+    assert (record.owner, record.position) == ("another", 0)
+
+
 async def test_a_cancelled_relay_gives_its_lease_back_though_the_bus_hangs(world: World) -> None:
     publisher = Recorder(held=True)
     await world.write(post_id(0), liked())
