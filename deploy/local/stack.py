@@ -1,4 +1,7 @@
-"""`python -m local.stack`: the three servers and Postlog's four processes, until Ctrl-C. Their data ends with them."""
+"""`python -m local.stack`: the three servers and Postlog's four processes, until Ctrl-C. Their data ends with them.
+
+Who kills one of the processes can watch the system recover: it is started again.
+"""
 
 import argparse
 import http.client
@@ -19,7 +22,7 @@ _PROCESSES = {"serve command": 8001, "serve query": 8002, "relay": 8003, "projec
 
 
 def main() -> int:
-    """0 when stopped by Ctrl-C or SIGTERM; 1 when a process ended by itself; 2 when something can't start."""
+    """0 when stopped by Ctrl-C or SIGTERM; 1 when a process of Postlog does not come up; 2 when it can't start."""
     parser = argparse.ArgumentParser(prog="python -m local.stack", description=__doc__)
     parser.add_argument("--servers-only", action="store_true", help="without Postlog's own processes")
     servers_only: bool = parser.parse_args().servers_only
@@ -59,16 +62,18 @@ def run_postlog(settings: dict[str, str], folder: Path, stopped: threading.Event
     init = subprocess.run([*guarded(), str(postlog), "init"], env=environment, check=False)
     if init.returncode != 0:
         raise ServerFailedError(f"`postlog init` ended with status {init.returncode}")
-    processes: list[ServerProcess] = []
+    processes: dict[ServerProcess, int] = {}
     try:
         for words, first_choice in _PROCESSES.items():
             port = first_choice if port_is_free(first_choice) else free_port()
-            processes.append(_start(words, port, postlog, environment, folder))
-            print(f"postlog {words}: http://127.0.0.1:{port}", flush=True)
+            processes[_start(words, port, postlog, environment, folder)] = port
+        for process, port in processes.items():
+            _wait_until_ready(process, port)
+            print(f"{process.name}: http://127.0.0.1:{port}", flush=True)
         print(f"logs: {folder}; stop with Ctrl-C", flush=True)
         while not stopped.wait(0.2):
-            for process in processes:
-                process.check_running()
+            for process, port in processes.items():
+                _start_again_if_ended(process, port)
     except ServerFailedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -88,8 +93,21 @@ def _start(words: str, port: int, postlog: Path, environment: dict[str, str], fo
         env={**environment, **own},
     )
     process.start()
-    process.wait_until(lambda: _is_ready(port), seconds=60)
     return process
+
+
+def _wait_until_ready(process: ServerProcess, port: int) -> None:
+    process.wait_until(lambda: _is_ready(port), seconds=60)
+
+
+def _start_again_if_ended(process: ServerProcess, port: int) -> None:
+    """As whatever keeps services alive on a server does; one that then does not come up ends the stack."""
+    if process.running:
+        return
+    print(f"{process.name} has ended; it is started again", flush=True)
+    process.start()
+    _wait_until_ready(process, port)
+    print(f"{process.name} is ready again", flush=True)
 
 
 def _is_ready(port: int) -> bool:
