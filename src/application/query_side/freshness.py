@@ -10,8 +10,9 @@ from application.ports.rows_moved import RowsMoved
 
 T = TypeVar("T")
 
-_POLL_SECONDS = 0.02
-"""Projectors in other processes can't wake us; this is how late we notice them."""
+_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.02
+"""Projectors in other processes can't wake us; this is how late we notice them. Rows are mostly on their way when they
+are asked for, so the first looks come soon."""
 
 
 class Freshness:
@@ -27,6 +28,7 @@ class Freshness:
         swap in between can't make them older. Raises `ReadDbNotReady`, `PostParked`, `NotYetVisible`.
         """
         until = self._clock.monotonic() + self._patience
+        pause = _FIRST_POLL_SECONDS
         while True:
             answer = await read()
             if _is_new_enough(answer.stamp, min_position):
@@ -34,7 +36,8 @@ class Freshness:
             left = until - self._clock.monotonic()
             if left <= 0:
                 raise self._too_old(answer.stamp, min_position)
-            await self._rows_moved.wait(min(left, _POLL_SECONDS))
+            await self._rows_moved.wait(min(left, pause))
+            pause = min(2 * pause, _LONGEST_POLL_SECONDS)
 
     def _too_old(self, stamp: Stamp, min_position: int | None) -> Unavailable:
         if not stamp.ready:
