@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 TESTS  ?= tests
+# Processes that share the tests; each starts the servers that its own ones need.
+WORKERS ?= 2
 
 export UV_NO_PROGRESS = 1
 
@@ -26,7 +28,7 @@ run: setup ## start the whole system in one process on SQLite (PORT and POSTLOG_
 	@exec $(BIN)/postlog run
 
 test: setup servers ## run every test but the long ones, on real servers
-	$(BIN)/pytest $(TESTS) -m "not long"
+	$(BIN)/pytest $(TESTS) -m "not long" -n $(WORKERS) --dist loadgroup
 
 test-unit: setup ## run the tests that need no server: seconds
 	$(BIN)/pytest tests/unit -m "not long"

@@ -15,15 +15,22 @@ _PREFIX = "postlog-servers-"
 def server_folder() -> Iterator[Path]:
     """A folder of this process's own. Other users may pass through it, so that a server may run as one of them."""
     _remove_orphans()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder, lock = _own_folder()
     folder.chmod(0o711)
-    lock = _lock(folder)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _own_folder() -> tuple[Path, int]:
+    """Another process that starts at the same moment may take one that is not locked yet for an orphan."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = _lock(folder)
         if lock is not None:
-            os.close(lock)
+            return folder, lock
 
 
 def _remove_orphans() -> None:

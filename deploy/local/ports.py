@@ -8,12 +8,20 @@ import socket
 # and keep the server from coming back.
 _FIRST, _LAST = 20_000, 32_000
 _given: set[int] = set()
+_share = range(_FIRST, _LAST)
+
+
+def keep_to_share(number: int, shares: int) -> None:
+    """Of several processes that start servers at once each takes another share, so that no two choose the same port
+    between the moment in which it is free and the one in which somebody listens there."""
+    global _share
+    _share = range(_FIRST + number, _LAST, shares)
 
 
 def free_port() -> int:
     """A port that nobody listens on now and that this process was not given before."""
     for _ in range(200):
-        port = random.randint(_FIRST, _LAST)  # noqa: S311
+        port = random.choice(_share)  # noqa: S311
         if port not in _given and port_is_free(port):
             _given.add(port)
             return port
