@@ -14,6 +14,8 @@ from typing import Self
 
 import httpx
 
+from local.processes import guarded
+
 POSTLOG = Path(sys.executable).with_name("postlog")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 
@@ -32,7 +34,8 @@ def postlog(*arguments: str, env: Mapping[str, str] = {}, timeout: float = 60) -
 
 
 class Running:
-    """A verb that runs until it is stopped. What it prints goes to `output`, stdout and stderr together."""
+    """A verb that runs until it is stopped, or the thread that started it ends: tests that are killed leave nothing
+    behind. What it prints goes to `output`, stdout and stderr together."""
 
     def __init__(
         self, folder: Path, *arguments: str, env: Mapping[str, str] = {}, program: str | Path = POSTLOG
@@ -41,7 +44,7 @@ class Running:
         self.output = folder / f"{'-'.join(arguments[:2]).replace('/', '_')}-{time.monotonic_ns()}.log"
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [program, *arguments],
+                [*guarded(), program, *arguments],
                 env=environment(env),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
