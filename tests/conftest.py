@@ -2,6 +2,7 @@
 busy machine is no fault. And who runs what where several processes share the tests."""
 
 import os
+import signal
 from collections.abc import Sequence
 
 import pytest
@@ -19,6 +20,9 @@ _DEAR = {"_own_kafka": "kafka", "kafka_bootstrap": "kafka", "_own_three_nodes": 
 
 
 def pytest_configure() -> None:
+    # A shell that starts tests in the background has them ignore Ctrl-C, and their processes, which wait for it, too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         keep_to_share(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
