@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 TESTS  ?= tests
-# Processes that share the tests; each starts the servers that its own ones need.
+# Processes that share the tests, each with the servers that its own ones need; 0: all in one process.
 WORKERS ?= 2
 
 export UV_NO_PROGRESS = 1
