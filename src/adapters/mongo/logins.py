@@ -40,8 +40,15 @@ class MongoLogins:
         self._login = _login(service_url)
         self._database = database
 
+    @property
+    def tables_url(self) -> str:
+        return self._admin_url
+
     async def make_database(self) -> list[str]:
-        """Nothing: MongoDB makes a database with its first collection."""
+        """Nothing: MongoDB makes a database with its first collection. But nothing is made in it either for a login
+        that may do more, or by somebody who is no administrator."""
+        async with self._connected() as client:
+            await self._is_there(client)
         return []
 
     async def make_login(self) -> list[str]:

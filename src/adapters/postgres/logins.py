@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
+from adapters.postgres.driver import SETTING
 from adapters.postgres.other_databases import close_other_databases
-from adapters.postgres.read_db import SETTING
 from adapters.postgres.rights import ANSWERED_FOR, MORE_THAN_NEEDED, statements
 from adapters.sql.address import Address
 from adapters.sql.attempts import not_made

@@ -5,12 +5,11 @@ from urllib.parse import quote
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from adapters.postgres.driver import SETTING, require_driver
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
 from adapters.sql.database import SqlDatabase
 from application.errors import CannotOpen
-
-SETTING = "read_db.postgres.url"
 
 _DRIVER = "postgresql+psycopg"
 _ALIASES = {"postgresql", "postgres", _DRIVER}
@@ -27,7 +26,7 @@ def postgres_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
 
         return postgres_backend(parsed, pool_size)
 
-    return SqlDatabase(address=_address(parsed), threads=pool_size, check=_require_driver, connect=connect)
+    return SqlDatabase(address=_address(parsed), threads=pool_size, check=require_driver, connect=connect)
 
 
 def _parsed(url: str) -> URL:
@@ -49,15 +48,3 @@ def _address(url: URL) -> Address:
     passwords = [str(word) for word in (url.password, url.query.get("password")) if word]
     secrets = (*passwords, *(quote(word, safe="") for word in passwords))
     return Address(setting=SETTING, place=place, secrets=secrets)
-
-
-def _require_driver() -> None:
-    """A service starts while its server is away, but not without a driver."""
-    try:
-        import psycopg  # noqa: F401 (only whether it can be)
-    except ImportError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise CannotOpen(
-            f"{SETTING} needs the driver psycopg, which can't be loaded: {reason}. Install 'psycopg[binary]'.",
-            path=SETTING,
-        ) from error

@@ -39,8 +39,14 @@ class Logins(Protocol):
     server does not answer.
     """
 
+    @property
+    def tables_url(self) -> str:
+        """The service's database by the administrator's login, who makes and owns what is in it."""
+        ...
+
     async def make_database(self) -> list[str]:
-        """The database, when it is missing."""
+        """The database, when it is missing. The first that is asked of the server: an administrator's address that
+        will not do is told here."""
         ...
 
     async def make_login(self) -> list[str]:

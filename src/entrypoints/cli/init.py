@@ -1,5 +1,6 @@
 """`postlog init`: what the servers need before the first start."""
 
+import os
 from collections.abc import Sequence
 
 import click
@@ -9,21 +10,37 @@ from entrypoints.cli import exit_codes
 from entrypoints.cli.output import emit_json, json_option
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.administrators import OPTION, administrators
 
 
 @rich_click.command("init", epilog=exit_codes.epilog("postlog init --config config/distributed.yaml", job=True))
 @settings_options
+@click.option(
+    OPTION,
+    "admin_url_files",
+    metavar="FILE",
+    multiple=True,
+    help="File with an administrator's address of MongoDB, PostgreSQL or SQL Server, used this once to make the "
+    "database and the service's own login; POSTLOG_ADMIN__MONGO_URL_FILE, …POSTGRES…, …SQLSERVER… do the same.",
+)
 @json_option
 @click.pass_context
-def command(ctx: click.Context, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
-    """Make the indexes, topic and tables that are missing; nothing that is there is lost."""
-    from entrypoints.composition.jobs import provisioned
+def command(
+    ctx: click.Context,
+    config_file: str | None,
+    assignments: Sequence[str],
+    admin_url_files: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Make the indexes, topic, tables and logins that are missing; nothing that is there is lost."""
+    from entrypoints.composition.provisioning import provisioned
 
     loaded = settings_from(ctx, config_file, assignments)
+    admins = administrators(os.environ, admin_url_files)
 
     async def job() -> int:
         made = 0
-        async for sentence in provisioned(loaded):
+        async for sentence in provisioned(loaded, admins):
             made += 1
             if as_json:
                 emit_json({"made": sentence})

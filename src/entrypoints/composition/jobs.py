@@ -112,13 +112,3 @@ async def with_rebuild(loaded: LoadedSettings, verb: str) -> AsyncIterator[Rebui
             container.parked_retry(),
             container.clock(),
         )
-
-
-async def provisioned(loaded: LoadedSettings) -> AsyncIterator[str]:
-    """Make what is missing; a sentence for each thing made. Raises `Unavailable` for a server that is away."""
-    container = prepare(loaded, "init")
-    async with Lifetime(container) as lifetime:
-        for part in (await lifetime.open_log(), container.bus(), await lifetime.open_read_db()):
-            if part is not None and part.provisioning is not None:
-                for sentence in await part.provisioning.provision():
-                    yield sentence
