@@ -17,7 +17,7 @@ from entrypoints.settings.model import Settings
 from entrypoints.settings.problems import Problem, SettingsError, unknown
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.secret_files import secrets_from_files
-from entrypoints.settings.tree import groups, leaves
+from entrypoints.settings.tree import Leaf, groups, is_secret, leaves
 
 DEFAULT = "default"
 
@@ -90,13 +90,22 @@ def _options(options: Sequence[Option]) -> tuple[dict[str, Given], list[Problem]
     given: dict[str, Given] = {}
     problems: list[Problem] = []
     for option in options:
-        if option.path in leaves():
+        if is_secret(option.path) and str(Secret(option.text)) != option.text:
+            problems.append(Problem(option.path, _shown(leaves()[option.path]), option.name))
+        elif option.path in leaves():
             given[option.path] = Given(option.text, option.name)
         elif option.path in groups():
             problems.append(Problem(option.path, "is a group of settings; it has no value of its own", option.name))
         else:
             problems.append(unknown(option.path, option.name))
     return given, problems
+
+
+def _shown(leaf: Leaf) -> str:
+    return (
+        f"holds a password, and everybody on this machine can read command lines; give it as {leaf.variable}, or in a "
+        f"file that {leaf.path}_file names"
+    )
 
 
 def _build(values: Mapping[str, Any]) -> Settings:

@@ -29,7 +29,7 @@ def secrets_from_files(values: MutableMapping[str, Any], sources: MutableMapping
 def read_secret(leaf: Leaf, file: str) -> Any:
     """Raises `NotConvertible`, with nothing of what is in the file."""
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8-sig")  # some editors put a mark of UTF-8 before the text
     except OSError as error:
         raise NotConvertible(f"should come from {file}, which can't be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings.loading import LoadedSettings, load_settings
+from entrypoints.settings.loading import LoadedSettings, Option, load_settings
 from entrypoints.settings.problems import SettingsError
 from entrypoints.settings.rendering import as_records, as_yaml
 from entrypoints.settings.secret import Secret, mask
@@ -88,6 +88,13 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     assert loaded.sources["read_db.postgres.url"] == f"{file}, named by {URL_FILE}"
 
 
+@pytest.mark.parametrize("written", [b"%b\n", b"%b\r\n", b"\n  %b  \n\n", b"\xef\xbb\xbf%b\r\n"])
+def test_what_editors_put_around_a_secret_is_no_part_of_it(tmp_path: Path, written: bytes) -> None:
+    file = tmp_path / "url"
+    file.write_bytes(written.replace(b"%b", "postgresql://ann:pæss@db/postlog".encode()))
+    assert postgres_url(load_settings(environ={URL_FILE: str(file)})) == "postgresql://ann:pæss@db/postlog"
+
+
 def test_a_null_beside_a_file_is_no_value(tmp_path: Path) -> None:
     secret, config = tmp_path / "url", tmp_path / "postlog.yaml"
     secret.write_text("postgresql://db/postlog", encoding="utf-8")
@@ -108,8 +115,11 @@ def test_a_secret_file_that_can_not_be_read_or_does_not_fit_is_named(tmp_path: P
     empty, wrong, bytes_ = tmp_path / "empty", tmp_path / "wrong", tmp_path / "bytes"
     empty.write_text("\n", encoding="utf-8")
     wrong.write_text("ann:s3cr3t@db", encoding="utf-8")
-    bytes_.write_bytes(b"\xff")
+    bytes_.write_bytes("postgresql://ann:s3cr3t@db/postlog".encode("utf-16"))
     path = "read_db.postgres.url"
+    assert problem_of(**{URL_FILE: str(tmp_path)}) == (
+        f"{path} should come from {tmp_path}, which can't be read: Is a directory ({URL_FILE})"
+    )
     assert problem_of(**{URL_FILE: "/nowhere/url"}) == (
         f"{path} should come from /nowhere/url, which can't be read: No such file or directory ({URL_FILE})"
     )
@@ -121,4 +131,41 @@ def test_a_secret_file_that_can_not_be_read_or_does_not_fit_is_named(tmp_path: P
     )
     assert problem_of(**{URL_FILE: str(bytes_)}) == (
         f"{path} should come from {bytes_}, which is not UTF-8 text ({URL_FILE})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("read_db.postgres.url", "postgresql://ann:s3cr3t@db/postlog"),
+        ("read_db.sqlserver.url", "mssql+pyodbc://db/postlog?driver=x&PWD=s3cr3t"),
+        ("bus.kafka.password", HIDDEN),
+    ],
+)
+def test_a_password_on_the_command_line_is_refused(path: str, text: str) -> None:
+    """It would stand in the list of processes."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ={}, options=[Option(path, text, f"--set {path}")])
+    variable = f"POSTLOG__{path.replace('.', '__').upper()}"
+    assert str(caught.value) == (
+        f"The settings don't fit: {path} holds a password, and everybody on this machine can read command lines; give "
+        f"it as {variable}, or in a file that {path}_file names (--set {path})"
+    )
+    assert f"{path}_file" in load_settings(environ={}).sources
+
+
+def test_an_address_without_a_password_may_stand_on_the_command_line() -> None:
+    url = Option("read_db.postgres.url", "postgresql://ann@db/postlog", "--set read_db.postgres.url")
+    assert postgres_url(load_settings(environ={}, options=[url])) == "postgresql://ann@db/postlog"
+
+
+def test_a_secret_file_that_this_process_may_not_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, who may read everything."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert problem_of(**{URL_FILE: "/run/secrets/url"}) == (
+        f"read_db.postgres.url should come from /run/secrets/url, which can't be read: Permission denied ({URL_FILE})"
     )
