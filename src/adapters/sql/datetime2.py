@@ -3,29 +3,35 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import BindParameter, ColumnElement, Dialect, cast
 from sqlalchemy.dialects.mssql import DATETIME2
-from sqlalchemy.engine.interfaces import DBAPIModule
 from sqlalchemy.types import TypeDecorator
+
+_COLUMN = DATETIME2(precision=3)  # type: ignore[no-untyped-call]
+LENGTH = len("2026-11-23T15:46:58.123")
+"""Of a parameter, in characters."""
 
 
 class UtcDatetime2(TypeDecorator[datetime]):
-    impl = DATETIME2(precision=3)  # type: ignore[no-untyped-call]
+    """A parameter is text, which the statement makes the column's own type: compared with a finer one, the column would
+    be converted, row by row."""
+
+    impl = _COLUMN
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return utc_without_zone(value)
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        return as_parameter(value)
+
+    def bind_expression(self, bindparam: BindParameter[datetime]) -> ColumnElement[datetime]:
+        return cast(bindparam, _COLUMN)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else value.replace(tzinfo=UTC)
 
-    def get_dbapi_type(self, dbapi: DBAPIModule) -> Any:
-        """The column's own type: compared with a finer one, the column would be converted, row by row."""
-        return dbapi.SQL_TYPE_TIMESTAMP, 23, 3
 
-
-def utc_without_zone(value: datetime | None) -> datetime | None:
-    """The driver refuses what is finer than the column."""
+def as_parameter(value: datetime | None) -> str | None:
+    """In the form that means the same in every language of the server. As a time the driver would send it without its
+    milliseconds when it can't find out that the server has them: one that speaks SQL Server's protocol did not say."""
     if value is None:
         return None
-    return value.astimezone(UTC).replace(tzinfo=None, microsecond=value.microsecond // 1_000 * 1_000)
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")

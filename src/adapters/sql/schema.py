@@ -59,6 +59,7 @@ class Schema:
         metadata.create_all(connection, checkfirst=False)
         for view in views.values():
             connection.execute(view)
+        _note_revision(connection)
         _insert_first_rows(connection)
         return f"Made the tables of the read database {self._address.place} (revision {REVISION})."
 
@@ -81,11 +82,14 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(select(_revisions.c.version_num)).scalar_one_or_none()
 
 
+def _note_revision(connection: Connection) -> None:
+    _revisions.create(connection)
+    connection.execute(insert(_revisions).values(version_num=REVISION))
+
+
 def _insert_first_rows(connection: Connection) -> None:
     now = datetime.now(UTC)
     live = {"generation": 1, "slot": "a"}
     build = {"state": "live", "position": 0, "commit_id": "", "target": 0, "events": 0}
-    _revisions.create(connection)
-    connection.execute(insert(_revisions).values(version_num=REVISION))
     connection.execute(insert(read_db).values(**live, id=ONLY_ROW, partitions=1, ready=False))
     connection.execute(insert(generations).values(**live, **build, started_at=now, updated_at=now))

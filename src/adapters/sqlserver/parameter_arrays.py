@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection
 
 from adapters.sql.backend import Row
-from adapters.sql.datetime2 import utc_without_zone
+from adapters.sql.datetime2 import as_parameter
 from adapters.sql.types import Instant
 from adapters.sqlserver.parameter_types import sizes_of
 
@@ -35,5 +35,5 @@ def prepare_cursor(_: Connection, cursor: Any, _statement: str, _values: object,
 def _plain(row: Row, instants: Sequence[int]) -> Row:
     values = list(row)
     for place in instants:
-        values[place] = utc_without_zone(values[place])
+        values[place] = as_parameter(values[place])
     return tuple(values)

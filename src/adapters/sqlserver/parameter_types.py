@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, BindParameter, Boolean, Column, Integer, SmallInteger, UnicodeText
 from sqlalchemy.types import TypeEngine
 
+from adapters.sql.datetime2 import LENGTH
 from adapters.sql.types import Id, Instant, OrdinalText
 from adapters.sqlserver import driver
 
@@ -23,10 +24,10 @@ def sizes_of(columns: Iterable[Column[Any]]) -> list[Size]:
 
 
 def tell_types(sizes: dict[BindParameter[Any], Any], *_: object) -> None:
-    """Called before each statement with the types that SQLAlchemy would tell: those of texts and times."""
-    for parameter, size in sizes.items():
-        if size is None:
-            sizes[parameter] = _sizes().get(type(parameter.type))
+    """Called before each statement with what SQLAlchemy would tell, which is nothing of use for numbers."""
+    for parameter in sizes:
+        if told := _sizes().get(type(parameter.type)):
+            sizes[parameter] = told
 
 
 def mark_missing(_: object, _cursor: object, statement: str, values: Any, context: Any, _many: bool) -> tuple[str, Any]:
@@ -48,7 +49,7 @@ def _sizes() -> dict[type[TypeEngine[Any]], Size]:
         Id: (pyodbc.SQL_CHAR, 36, 0),
         OrdinalText: (pyodbc.SQL_WVARCHAR, 400, 0),
         UnicodeText: (pyodbc.SQL_WVARCHAR, 0, 0),
-        Instant: (pyodbc.SQL_TYPE_TIMESTAMP, 23, 3),
+        Instant: (pyodbc.SQL_VARCHAR, LENGTH, 0),
         Boolean: (pyodbc.SQL_BIT, 0, 0),
         SmallInteger: (pyodbc.SQL_SMALLINT, 0, 0),
         Integer: (pyodbc.SQL_INTEGER, 0, 0),

@@ -5,38 +5,38 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, make_url, text
+from sqlalchemy import delete, make_url
 
+from adapters.sql.database import SqlDatabase
 from adapters.sql.open_database import OpenDatabase
-from adapters.sql.provisioning import SqlProvisioning
 from adapters.sql.schema import _insert_first_rows
 from adapters.sql.tables import metadata
 from adapters.sqlserver import driver
 from adapters.sqlserver.read_db import sqlserver_read_db
 from contracts.read_db_handle import OpenReadDb, ReadDbHandle
 from contracts.sql_read_db import NewSqlDatabase, read_db_opener
-from local.databases import fresh_sqlserver_database
+from integration.logins.places import SqlServerPlace, sqlserver_place
 
 
 @pytest.fixture(scope="session")
-def _shared_url(sqlserver_url: str) -> Iterator[str]:
-    with fresh_sqlserver_database(sqlserver_url) as url:
-        yield url
+async def _shared(sqlserver_url: str) -> AsyncIterator[SqlServerPlace]:
+    with sqlserver_place(sqlserver_url) as place:
+        await place.init()
+        yield place
 
 
 @pytest.fixture(scope="session")
-async def _provisioned_url(_shared_url: str) -> str:
-    async with sqlserver_read_db(_shared_url, pool_size=1) as database:
-        await SqlProvisioning(database).provision()
-    return _shared_url
+async def _administrator(_shared: SqlServerPlace) -> AsyncIterator[SqlDatabase]:
+    async with sqlserver_read_db(_shared.logins.tables_url, pool_size=1) as database:
+        yield database
 
 
 @pytest.fixture
-async def new_read_db_url(_provisioned_url: str) -> str:
-    """SQLAlchemy's URL of a read database as `postlog init` makes it."""
-    async with sqlserver_read_db(_provisioned_url, pool_size=1) as database:
-        await database.run(_make_as_new)
-    return _provisioned_url
+async def new_read_db_url(_shared: SqlServerPlace, _administrator: SqlDatabase) -> str:
+    """SQLAlchemy's URL of a read database as `postlog init` makes it, by the login that it makes for the service: with
+    its rights, and no others, everything here has to work."""
+    await _administrator.run(_make_as_new)
+    return _shared.service_url
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def new_sql_database(fresh_sqlserver_url: str) -> NewSqlDatabase:
 
 
 @pytest.fixture
-def connect(new_read_db_url: str) -> Callable[[], AbstractContextManager[Any]]:
-    """Somebody else, on the same database, in a transaction."""
+def connect(_shared: SqlServerPlace, new_read_db_url: str) -> Callable[[], AbstractContextManager[Any]]:
+    """The administrator, on the same database, in a transaction."""
 
     @contextmanager
     def connected() -> Iterator[Any]:
-        url = make_url(new_read_db_url)
+        url = make_url(_shared.logins.tables_url)
         [[words], options] = url.get_dialect()().create_connect_args(url)
         connection = driver.load().connect(words, **options)
         try:
@@ -76,5 +76,4 @@ def _make_as_new(opened: OpenDatabase) -> None:
     with opened._backend.writing() as connection:
         for table in metadata.tables.values():
             connection.execute(delete(table))
-        connection.execute(text("DROP TABLE alembic_version"))
         _insert_first_rows(connection)

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from adapters.sql.logins import READ, READ_AND_WRITE, ServiceLogin, address_of, rights, service_login, slot_tables
-from adapters.sql.schema import _insert_first_rows
+from adapters.sql.schema import _note_revision
 from adapters.sql.tables import metadata
 from adapters.sql.views import create_views
 from application.ports.logins import LoginNotMade
@@ -69,7 +69,7 @@ def test_every_table_and_view_has_its_rights() -> None:
         metadata.create_all(connection)
         for view in create_views().values():
             connection.execute(view)
-        _insert_first_rows(connection)
+        _note_revision(connection)
         found = inspect(connection)
         assert {*found.get_table_names(), *found.get_view_names()} == set(rights())
     engine.dispose()

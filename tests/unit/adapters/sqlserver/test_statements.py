@@ -74,8 +74,9 @@ def test_no_key_of_an_index_is_longer_than_an_index_takes() -> None:
 def test_pages_are_in_order_within_their_limit_and_go_on_where_an_index_finds_them() -> None:
     statement = sql(read_statements.page_of_posts("a", PageOfPosts(True, None, False, True)))
     assert statement.endswith(
-        "WHERE posts_a.status = 1 AND posts_a.author_folded = :author AND (posts_a.date_posted <= :after_at AND "
-        "(posts_a.date_posted < :after_at OR posts_a.post_id < :after_id)) "
+        "WHERE posts_a.status = 1 AND posts_a.author_folded = :author AND "
+        "(posts_a.date_posted <= CAST(:after_at AS DATETIME2(3)) AND "
+        "(posts_a.date_posted < CAST(:after_at AS DATETIME2(3)) OR posts_a.post_id < :after_id)) "
         "ORDER BY posts_a.date_posted DESC, posts_a.post_id DESC OFFSET :param_n ROWS FETCH FIRST :at_most ROWS ONLY) "
         "AS page"
     )
