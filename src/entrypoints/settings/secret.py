@@ -4,15 +4,22 @@ import re
 from dataclasses import dataclass
 
 MASK = "***"
+_NAME = r"([?&;][^=&;\s]*(?:pass|pwd|secret|token|odbc_connect|properties)[^=&;\s]*=)"
 _USER_INFO = re.compile(r"(?<=://)([^:/?#@\s]*):\S*@")
-_QUERY_VALUE = re.compile(
-    r"([?&;][^=&;\s]*(?:pass|pwd|secret|token|odbc_connect|properties)[^=&;\s]*=)[^&;\s]+", re.IGNORECASE
-)
+_QUERY_VALUE = re.compile(rf"{_NAME}[^&;\s]+", re.IGNORECASE)
+
+# In a text that is an address and nothing else. Signs that should have been escaped may stand in the password.
+_ITS_USER_INFO = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
+_ITS_QUERY_VALUE = re.compile(rf"{_NAME}.+?(?=[&;]\w+=|$)", re.IGNORECASE | re.DOTALL)
 
 
 def mask(text: str) -> str:
     """The text with every password of a URL in it replaced by `***`, in the user part and in the query."""
     return _QUERY_VALUE.sub(rf"\1{MASK}", _USER_INFO.sub(rf"\1:{MASK}@", text))
+
+
+def _mask_address(url: str) -> str:
+    return _ITS_QUERY_VALUE.sub(rf"\1{MASK}", _ITS_USER_INFO.sub(rf"\1:{MASK}@", url))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,7 +32,7 @@ class Secret:
         return self.text
 
     def __str__(self) -> str:
-        return mask(self.text) if "://" in self.text else MASK
+        return _mask_address(self.text) if "://" in self.text else MASK
 
     def __repr__(self) -> str:
         return f"Secret({str(self)!r})"

@@ -54,6 +54,21 @@ def test_a_secret_shows_itself_masked_and_reveals_itself_on_request() -> None:
     assert password.reveal() == HIDDEN
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://ann:s3 cr3t@ s3:cr3t@db/postlog", "postgresql://ann:***@db/postlog"),
+        ("mssql+pyodbc://SM User:s3cr3t\n@h/d?driver=x", "mssql+pyodbc://SM User:***@h/d?driver=x"),
+        ("mssql+pyodbc://ann@db:s3cr3t@h/d", "mssql+pyodbc://ann@db:***@h/d"),
+        ("mssql+pyodbc://h/d?PWD=s3 cr3t s3&driver=x", "mssql+pyodbc://h/d?PWD=***&driver=x"),
+        ("postgresql://h/d?user=ann&password=s3&cr 3t", "postgresql://h/d?user=ann&password=***"),
+        ("mongodb://h1:27017,h2:27017/?replicaSet=rs0", "mongodb://h1:27017,h2:27017/?replicaSet=rs0"),
+    ],
+)
+def test_a_password_that_should_have_been_escaped_is_hidden_whole(text: str, shown: str) -> None:
+    assert str(Secret(text)) == shown
+
+
 def test_nothing_that_is_printed_shows_a_password() -> None:
     loaded = load_settings(
         environ={
