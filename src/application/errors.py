@@ -11,6 +11,11 @@ PostlogError
 ├── EventNotApplicable         event-not-applicable    a stored event makes no sense on what stands before it
 ├── RebuildRunning             rebuild-running         another process builds this read database
 ├── RebuildCancelled           rebuild-cancelled
+├── NotFound
+│   └── RebuildNotFound        rebuild-not-found
+├── StateConflict
+│   ├── RebuildEnded           rebuild-ended           it is live already
+│   └── RebuildNotPossible     rebuild-not-possible    not into that read database, not from here
 └── Unavailable                try again later
     ├── StoreUnavailable       store-unavailable
     ├── ReadDbUnavailable      read-db-unavailable
@@ -18,6 +23,7 @@ PostlogError
     ├── BusUnavailable         bus-unavailable
     ├── NotYetVisible          not-yet-visible         the rows are older than the position asked for
     ├── PostParked             post-parked
+    ├── RebuildNotBegun        rebuild-not-begun       its process ended, or took too long, before it began
     └── Stopping               stopping
 Fatal to a process, never an answer:
 ├── CannotOpen                 cannot-open             a local file or folder is not what it must be
@@ -27,7 +33,7 @@ Fatal to a process, never an answer:
 └── SchemaOutdated             schema-outdated         the database's revision is not this version's
 """
 
-from domain.errors import InvalidInput, PostlogError, RuleBroken
+from domain.errors import InvalidInput, NotFound, PostlogError, RuleBroken, StateConflict
 
 
 class MalformedRequest(InvalidInput):
@@ -53,19 +59,35 @@ class EventNotApplicable(PostlogError):
 
 
 class RebuildRunning(PostlogError):
-    """Another process is building in the idle slot of this read database; `generation` if that is known already."""
+    """Another process is building in the idle slot of this read database. `generation` is what it builds, `rebuild_id`
+    the name by which operators know that; None where it is not known."""
 
     code = "rebuild-running"
 
-    def __init__(self, message: str, *, generation: int | None = None) -> None:
+    def __init__(self, message: str, *, generation: int | None = None, rebuild_id: str | None = None) -> None:
         super().__init__(message)
         self.generation = generation
+        self.rebuild_id = rebuild_id
 
 
 class RebuildCancelled(PostlogError):
     """Somebody cancelled the rebuild; the live rows are untouched."""
 
     code = "rebuild-cancelled"
+
+
+class RebuildNotFound(NotFound):
+    code = "rebuild-not-found"
+
+
+class RebuildEnded(StateConflict):
+    """There is nothing to cancel: its rows are live, or were."""
+
+    code = "rebuild-ended"
+
+
+class RebuildNotPossible(StateConflict):
+    code = "rebuild-not-possible"
 
 
 class VersionMismatch(PostlogError):
@@ -114,6 +136,10 @@ class NotYetVisible(Unavailable):
 
 class PostParked(Unavailable):
     code = "post-parked"
+
+
+class RebuildNotBegun(Unavailable):
+    code = "rebuild-not-begun"
 
 
 class Stopping(Unavailable):

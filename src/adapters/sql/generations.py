@@ -1,6 +1,7 @@
 """Builds of a SQL read database. The work itself is `building`."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -9,6 +10,9 @@ from adapters.sql.database import SqlDatabase
 from application.errors import RebuildRunning
 from application.ports.generations import Build, LastStep
 from application.ports.projection_store import Fold, LiveGeneration, Touched
+
+_PATIENCE = 1.0
+_POLL_SECONDS = 0.05
 
 
 class SqlGenerations:
@@ -20,13 +24,22 @@ class SqlGenerations:
 
     @asynccontextmanager
     async def _holding_the_lock(self) -> AsyncIterator[None]:
-        release = await self._try_lock()
+        release = await self._lock_within(_PATIENCE)
         if release is None:
             raise RebuildRunning(f"Another rebuild of the read database {self._database.address.place} is running.")
         try:
             yield
         finally:
             await asyncio.to_thread(release)
+
+    async def _lock_within(self, seconds: float) -> Callable[[], None] | None:
+        """Whoever asks whether it is locked holds it for a moment, too; and one that was cancelled is about to go."""
+        until = time.monotonic() + seconds
+        while True:
+            release = await self._try_lock()
+            if release is not None or time.monotonic() >= until:
+                return release
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def is_locked(self) -> bool:
         release = await self._try_lock()

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from functools import partial
 
+from application.maintenance.build_progress import in_words
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
+from application.ports.generations import UNFINISHED, Build, Generations
 from application.ports.post_views import PostViews
 from application.ports.probes import Probe
 from application.ports.projection_store import ProjectionStore
@@ -42,6 +44,7 @@ class Doctor:
         log: CommitLog,
         store: ProjectionStore,
         views: PostViews,
+        generations: Generations,
         clock: Clock,
     ) -> None:
         self._probes = probes
@@ -49,6 +52,7 @@ class Doctor:
         self._log = log
         self._store = store
         self._views = views
+        self._generations = generations
         self._clock = clock
 
     async def examine(self) -> AsyncIterator[Finding]:
@@ -64,7 +68,13 @@ class Doctor:
             yield schema
             if not schema.ok:
                 return
-        for check, examine in (("log match", self._match), ("lag", self._lag), ("parked posts", self._parked)):
+        examinations = {
+            "log match": self._match,
+            "lag": self._lag,
+            "parked posts": self._parked,
+            "rebuild": self._rebuild,
+        }
+        for check, examine in examinations.items():
             yield await _examined(check, partial(examine, check))
 
     async def _match(self, check: str) -> Finding:
@@ -92,6 +102,27 @@ class Doctor:
         return Finding(
             check, False, f"{parked:,} posts wait for a cause to be mended; `postlog parked list` says which.", True
         )
+
+    async def _rebuild(self, check: str) -> Finding:
+        if (build := await self._unfinished()) is None:
+            return Finding(check, True, "None is unfinished.")
+        if await self._generations.is_locked():
+            return Finding(check, True, f"One is running: {in_words(build)}.")
+        if (build := await self._unfinished()) is None:  # it ended between the two looks
+            return Finding(check, True, "None is unfinished.")
+        return Finding(check, False, _orphan(build), True)
+
+    async def _unfinished(self) -> Build | None:
+        builds = await self._generations.builds()
+        return next((build for build in builds if build.state in UNFINISHED), None)
+
+
+def _orphan(build: Build) -> str:
+    why = f" ({build.error.removesuffix('.')})" if build.error else ""
+    return (
+        f"Generation {build.generation} in slot {build.slot} was left unfinished at position {build.position:,} of "
+        f"{build.target:,}{why}; `postlog rebuild` goes on with it, `postlog rebuild --drop` gives it up."
+    )
 
 
 async def _examined(check: str, examine: Callable[[], Awaitable[Finding]]) -> Finding:

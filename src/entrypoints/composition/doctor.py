@@ -37,6 +37,7 @@ async def _doctor(container: Container, lifetime: Lifetime) -> Doctor:
         log=log.commit_log,
         store=read_db.projection_store,
         views=read_db.post_views,
+        generations=read_db.generations,
         clock=container.clock(),
     )
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from application.command_side.post_commands import PostCommands
+from application.maintenance.rebuilds import Rebuilds
 from entrypoints.composition.bus import BusParts
 from entrypoints.composition.container import Container
 from entrypoints.composition.event_store import LogParts
@@ -47,6 +48,12 @@ class Lifetime:
         if read_db.resource is not None:
             await self._stack.enter_async_context(read_db.resource)
         return read_db
+
+    async def open_rebuilds(self) -> Rebuilds:
+        """On an open log and an open read database. What it begins ends with the block."""
+        from entrypoints.composition.rebuilds import with_rebuilds
+
+        return await self._stack.enter_async_context(with_rebuilds(self._container))
 
     async def open_publisher(self, bus: BusParts) -> None:
         if bus.publishing is not None:

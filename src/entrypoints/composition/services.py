@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
+from application.maintenance.rebuilds import Rebuilds
 from application.ports.probes import Probe
 from application.query_side.readiness import RowsReady
 from domain.limits import Limits
@@ -37,8 +38,10 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
     with stop_on_signals() as stopping:
         async with Lifetime(container) as lifetime:
             probes = await _open(container, lifetime, sides)
+            operated = sides.queries and loaded.settings.http.operations
+            rebuilds = await lifetime.open_rebuilds() if operated else None
             parts = {
-                "HTTP server": _http_server(container, sides, probes, stopping, announce),
+                "HTTP server": _http_server(container, sides, probes, rebuilds, stopping, announce),
                 "watch": endless(Watch(probes, PROBE_SECONDS).run),
             }
             if sides.projector:
@@ -71,7 +74,12 @@ async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> list[
 
 
 def _http_server(
-    container: Container, sides: Sides, probes: list[Probe], stopping: asyncio.Event, announce: Announce
+    container: Container,
+    sides: Sides,
+    probes: list[Probe],
+    rebuilds: Rebuilds | None,
+    stopping: asyncio.Event,
+    announce: Announce,
 ) -> Part:
     from entrypoints.http.app import create_app
     from entrypoints.http.server import serve
@@ -79,7 +87,9 @@ def _http_server(
     settings = container.settings()
     name: Literal["http", "worker"] = "http" if sides.commands or sides.queries else "worker"
     listens = settings.http if name == "http" else settings.worker
-    app = create_app(_http_services(container, sides, probes, stopping), _pages(container, sides, stopping))
+    app = create_app(
+        _http_services(container, sides, probes, rebuilds, stopping), _pages(container, sides, rebuilds, stopping)
+    )
 
     def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
         return serve(app, listens.host, listens.port, stopping, announce, settings=name)
@@ -87,7 +97,9 @@ def _http_server(
     return part
 
 
-def _http_services(container: Container, sides: Sides, probes: list[Probe], stopping: asyncio.Event) -> "HttpServices":
+def _http_services(
+    container: Container, sides: Sides, probes: list[Probe], rebuilds: Rebuilds | None, stopping: asyncio.Event
+) -> "HttpServices":
     from entrypoints.http.services import HttpServices
 
     settings = container.settings()
@@ -104,11 +116,12 @@ def _http_services(container: Container, sides: Sides, probes: list[Probe], stop
         stopping=stopping,
         operations=settings.http.operations,
         max_body_bytes=settings.http.max_body_bytes,
+        rebuilds=rebuilds,
         probe_seconds=PROBE_SECONDS,
     )
 
 
-def _pages(container: Container, sides: Sides, stopping: asyncio.Event) -> "Pages | None":
+def _pages(container: Container, sides: Sides, rebuilds: Rebuilds | None, stopping: asyncio.Event) -> "Pages | None":
     """Beside the query side, whose rows they show; for reading only where commands are served by another process."""
     settings = container.settings()
     if not sides.queries or not settings.web.enabled:
@@ -120,6 +133,7 @@ def _pages(container: Container, sides: Sides, stopping: asyncio.Event) -> "Page
         WebServices(
             commands=container.command_dispatcher() if sides.commands else None,
             queries=container.query_dispatcher(),
+            rebuilds=rebuilds,
             clock=container.clock(),
             ids=container.ids(),
             limits=_limits(settings),

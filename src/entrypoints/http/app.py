@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.errors import PostlogError
+from entrypoints.http.bodies import BodyReader
 from entrypoints.http.commands import command_handlers
 from entrypoints.http.docs import DocsEndpoints
 from entrypoints.http.edge import Edge
@@ -18,6 +19,8 @@ from entrypoints.http.operations import OperationEndpoints
 from entrypoints.http.problem_answers import ErrorAnswers
 from entrypoints.http.problem_pages import ProblemPages
 from entrypoints.http.queries import QueryEndpoints
+from entrypoints.http.rebuilds import RebuildEndpoints
+from entrypoints.http.schemas import NewRebuild
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.answers import Answer
 from entrypoints.serving.exchange import Activity
@@ -61,6 +64,9 @@ def _handlers(services: HttpServices) -> list[HTTPRouteHandler]:
         handlers += history_handlers(services, services.queries)
         if services.operations:
             handlers += OperationEndpoints(services.queries).handlers()
+            if services.rebuilds is not None:
+                new_rebuild = BodyReader(NewRebuild, services.max_body_bytes)
+                handlers += RebuildEndpoints(services.rebuilds, new_rebuild).handlers()
     return handlers
 
 

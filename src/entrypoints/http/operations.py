@@ -7,6 +7,7 @@ from litestar.types import ASGIApp
 
 from application.mediator import QueryDispatcher
 from application.query_side.queries import GetReadDbStatus
+from entrypoints.http.paths import READ_DB
 from entrypoints.http.query_params import read_query
 from entrypoints.http.views import read_db_view
 from entrypoints.serving.answers import REVALIDATE, json_answer
@@ -18,7 +19,7 @@ class OperationEndpoints:
     queries: QueryDispatcher
 
     def handlers(self) -> list[HTTPRouteHandler]:
-        return [reading("/api/v1/read-db")(self.read_db)]
+        return [reading(READ_DB)(self.read_db)]
 
     async def read_db(self, request: HttpRequest) -> ASGIApp:
         read_query(request.scope, ())

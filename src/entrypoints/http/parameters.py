@@ -1,16 +1,26 @@
 """Every query parameter that is taken, declared once."""
 
+from typing import get_args
+
 from entrypoints.http.query_params import MAX_NUMBER, Parameter, flag, whole_number
+from entrypoints.http.schemas import Adapter
 from entrypoints.serving.instants import parse_instant
 
 DEFAULT_ROWS = 20
 DEFAULT_EVENTS = 100
 MAX_EVENTS = 500
+ADAPTERS: tuple[str, ...] = get_args(Adapter)
 
 
 def _text(text: str) -> str:
     if not text or "\x00" in text:
         raise ValueError("takes a text, without NUL characters")
+    return text
+
+
+def _adapter(text: str) -> str:
+    if text not in ADAPTERS:
+        raise ValueError(f"takes one of {', '.join(ADAPTERS)}")
     return text
 
 
@@ -51,6 +61,14 @@ AS_OF_PARAMETERS = (
     ),
 )
 AFTER = whole_number("after", 0, MAX_NUMBER, "Only events behind this version.", default=0)
+REBUILDS_PARAMETERS = (
+    Parameter(
+        name="adapter",
+        parse=_adapter,
+        schema={"type": "string", "enum": list(ADAPTERS)},
+        description="Of this read database; left out: of the one that queries are answered from.",
+    ),
+)
 EVENTS_PARAMETERS = (
     AFTER,
     whole_number("limit", 1, MAX_EVENTS, "How many at most; a stream has no limit.", default=DEFAULT_EVENTS),

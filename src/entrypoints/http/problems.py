@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType, json
 
-from application.errors import Unavailable, VersionMismatch
+from application.errors import RebuildRunning, Unavailable, VersionMismatch
 from domain.errors import PostlogError
+from entrypoints.http.paths import rebuild_path
 from entrypoints.serving.errors import InvalidFields, MethodNotAllowed, UnsupportedMediaType
 from entrypoints.serving.problem_kinds import kind_of
 
@@ -56,6 +57,8 @@ def problem_headers(error: PostlogError, status: int) -> dict[str, str]:
     match error:
         case VersionMismatch():
             headers["ETag"] = f'"{error.current_version}"'
+        case RebuildRunning(rebuild_id=str(rebuild_id)):
+            headers["Location"] = rebuild_path(rebuild_id)
         case MethodNotAllowed():
             headers["Allow"] = error.allowed
         case UnsupportedMediaType():

@@ -4,7 +4,7 @@ Lengths and blanks of texts are rules of the domain (422); here only the shape c
 that the OpenAPI document tells.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -29,6 +29,7 @@ Instant = Annotated[
 ]
 Version = Annotated[int, Meta(ge=1, description="How many events the post has had.", examples=[1])]
 Count = Annotated[int, Meta(ge=0)]
+Adapter = Literal["sqlite", "postgres", "sqlserver", "memory"]
 Position = Annotated[
     int, Meta(ge=0, description="A place in the log; ask for rows at least that new with Postlog-Min-Position.")
 ]
@@ -154,6 +155,34 @@ class ReadDb(_Content, frozen=True):
     lag: Annotated[Count, Meta(description="Commits of the log that the rows are behind.")]
     parked: Annotated[Count, Meta(description="Posts that wait for an event that could not be projected.")]
     partitions: list[Partition]
+
+
+class NewRebuild(_Body, frozen=True):
+    adapter: Annotated[
+        Adapter | None,
+        Meta(description="Which read database; left out or null: the one that queries are answered from."),
+    ] = None
+
+
+class Rebuild(_Content, frozen=True):
+    id: Annotated[str, Meta(examples=["postgres-2"])]
+    adapter: Annotated[str, Meta(examples=["postgres"])]
+    state: Annotated[
+        Literal["running", "swapped", "failed", "cancelled"],
+        Meta(description="swapped: its rows took the old ones' place. A failed one can be gone on with."),
+    ]
+    position: Annotated[int, Meta(ge=0, description="Up to here the log is in the new rows.")]
+    target: Annotated[int, Meta(ge=0, description="The position that it has to reach, as far as is known now.")]
+    events_per_second: Annotated[float | None, Meta(description="On average; null before the first batch.")]
+    seconds_left: Annotated[float | None, Meta(description="An estimate; null unless it is running.")]
+    started_at: Annotated[
+        Instant, Meta(description="Moved on by the time in which nobody worked on it, when it is gone on with.")
+    ]
+    error: Annotated[str | None, Meta(description="What stopped it and what to do, if it failed.")]
+
+
+class RebuildPage(_Content, frozen=True):
+    rebuilds: Annotated[list[Rebuild], Meta(description="The newest 20, newest first.", max_length=20)]
 
 
 class Live(_Content, frozen=True):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.ports.clock import Clock
 from application.ports.ids import Ids
@@ -18,7 +19,8 @@ class HttpServices:
 
     `metrics_text` gives what `/metrics` answers, and its content type. `limits` are only told to readers of the OpenAPI
     document; the domain applies them. `stopping` is set when the process is asked to end: open event streams end at
-    once, readiness turns red. `operations` switches `/api/v1/read-db`, which needs `queries`.
+    once, readiness turns red. `operations` switches `/api/v1/read-db`, which needs `queries`, and
+    its `rebuilds`.
 
     An open event stream looks for new events every `poll_seconds`, and says after `heartbeat_seconds` of silence that
     it is alive. A probe that takes longer than `probe_seconds` counts as failed.
@@ -35,6 +37,7 @@ class HttpServices:
     stopping: asyncio.Event
     operations: bool
     max_body_bytes: int
+    rebuilds: Rebuilds | None = None
     poll_seconds: float = 0.25
     heartbeat_seconds: float = 15.0
     probe_seconds: float = 2.0

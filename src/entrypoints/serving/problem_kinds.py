@@ -78,6 +78,9 @@ _KINDS = (
         "Look at the ids; the comment may have been removed.",
     ),
     ProblemKind(
+        "rebuild-not-found", 404, "There is no such rebuild", "GET /api/v1/read-db/rebuilds lists the newest ones."
+    ),
+    ProblemKind(
         "route-not-found",
         404,
         "There is no such path",
@@ -109,7 +112,16 @@ _KINDS = (
         "rebuild-running",
         409,
         "A rebuild of this read database is running already",
-        "Wait until it has ended, or cancel it.",
+        "Wait until it has ended, or cancel it; the header Location names it.",
+    ),
+    ProblemKind(
+        "rebuild-ended", 409, "The rebuild is done", "Nothing: its rows are live. Another rebuild makes new ones."
+    ),
+    ProblemKind(
+        "rebuild-not-possible",
+        409,
+        "This read database can't be rebuilt from here",
+        "Name another one as `adapter`. Rows in memory can be rebuilt only where they are.",
     ),
     ProblemKind("rebuild-cancelled", 409, "The rebuild was cancelled", "Begin another one; the live rows are whole."),
     # 412
@@ -202,6 +214,12 @@ _KINDS = (
         "The post waits for an event that could not be projected",
         "For the operator: `postlog parked show` tells why, and `postlog parked retry` brings the post up to date when "
         "the cause is mended.",
+    ),
+    ProblemKind(
+        "rebuild-not-begun",
+        503,
+        "The rebuild could not begin",
+        "For the operator: the service's log tells why; `postlog rebuild` does the same from a shell.",
     ),
     ProblemKind(
         "stopping", 503, "The service is stopping", "Send the same request again, to another process or later."

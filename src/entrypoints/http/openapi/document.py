@@ -8,7 +8,14 @@ from typing import Any
 from domain.limits import Limits
 from entrypoints.http.openapi.components import Schema, ref, schemas_of, with_limits
 from entrypoints.http.openapi.headers import answer_headers, request_header
-from entrypoints.http.openapi.operations import COMMANDS, HEALTH, OPERATIONS, QUERIES, Operation
+from entrypoints.http.openapi.operations import (
+    COMMANDS,
+    HEALTH,
+    OPERATIONS,
+    QUERIES,
+    REBUILD_OPERATIONS,
+    Operation,
+)
 from entrypoints.http.problems import PROBLEM_JSON, Problem
 from entrypoints.http.query_params import Parameter
 from entrypoints.http.services import HttpServices
@@ -31,6 +38,7 @@ _EVERYWHERE = ("method-not-allowed", "internal-error")
 _PATH_PARAMETERS: dict[str, tuple[str, Schema]] = {
     "id": ("The post.", {"type": "string", "format": "uuid"}),
     "commentId": ("The comment.", {"type": "string", "format": "uuid"}),
+    "rebuildId": ("The rebuild, as its Location names it.", {"type": "string", "examples": ["postgres-2"]}),
     "username": ("Whose like it is; believed as it is given.", {"type": "string", "x-limit": "name"}),
 }
 
@@ -59,7 +67,8 @@ def openapi_document(services: HttpServices) -> Schema:
 def served_operations(services: HttpServices) -> tuple[Operation, ...]:
     queries = QUERIES if services.queries else ()
     operations = OPERATIONS if services.queries and services.operations else ()
-    return (*(COMMANDS if services.commands else ()), *queries, *operations, *HEALTH)
+    rebuilds = REBUILD_OPERATIONS if operations and services.rebuilds else ()
+    return (*(COMMANDS if services.commands else ()), *queries, *operations, *rebuilds, *HEALTH)
 
 
 def _operation(operation: Operation, limits: Limits) -> Schema:
@@ -119,6 +128,7 @@ _PLAIN: Schema = {"text/plain": {"schema": {"type": "string"}}}
 _SUCCESSES = {
     200: "Done.",
     201: "Made.",
+    202: "Begun.",
     304: "The caller has this version already.",
     503: "Not ready; `checks` tells why.",
 }
@@ -135,7 +145,10 @@ def _problems(codes: Iterable[str]) -> Schema:
 def _problem_response(status: int, kinds: list[ProblemKind]) -> Schema:
     return {
         "description": "; ".join(f"{kind.title} (`{kind.code}`)" for kind in kinds) + ".",
-        "headers": answer_headers(*_PROBLEM_HEADERS.get(status, ())),
+        "headers": answer_headers(
+            *_PROBLEM_HEADERS.get(status, ()),
+            sometimes=("Location",) if any(kind.code == "rebuild-running" for kind in kinds) else (),
+        ),
         "content": {
             PROBLEM_JSON: {"schema": ref(Problem), "examples": {kind.code: {"value": _example(kind)} for kind in kinds}}
         },

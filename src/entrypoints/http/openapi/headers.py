@@ -50,7 +50,9 @@ _ANSWER = {
     "Allow": _Header("The methods that the path knows.", {"type": "string"}),
     "Accept": _Header("The media type that is taken.", {"type": "string"}),
     "ETag": _Header("The version of the post, in double quotes.", {"type": "string", "pattern": '^"[0-9]+"$'}),
-    "Location": _Header("The path of what was made.", {"type": "string", "format": "uri-reference"}),
+    "Location": _Header(
+        "The path of what was made, or stands in the way.", {"type": "string", "format": "uri-reference"}
+    ),
     "Postlog-Parked": _Header(
         "How many posts wait for an event that could not be projected, and so may be missing or old here; absent when "
         "there are none.",

@@ -11,9 +11,10 @@ from entrypoints.http.parameters import (
     COMMENTS_PARAMETERS,
     EVENTS_PARAMETERS,
     POSTS_PARAMETERS,
+    REBUILDS_PARAMETERS,
     USERNAME,
 )
-from entrypoints.http.paths import POSTS
+from entrypoints.http.paths import POSTS, READ_DB, REBUILDS
 from entrypoints.http.query_params import Parameter
 
 _POST = POSTS + "/{id}"
@@ -37,6 +38,7 @@ _CHANGE_PROBLEMS = (*_COMMAND_PROBLEMS, "route-not-found", "post-not-found", "po
 _COMMENT_PROBLEMS = (*_CHANGE_PROBLEMS, "comment-not-found", "not-the-writer")
 _READ_PROBLEMS = ("malformed-request", "read-db-unavailable", "read-db-not-ready", "not-yet-visible")
 _POST_READ_PROBLEMS = (*_READ_PROBLEMS, "route-not-found", "post-not-found", "post-parked")
+_REBUILD_PROBLEMS = ("malformed-request", "read-db-unavailable", "schema-outdated")
 _LOG_PROBLEMS = ("store-unavailable", "event-not-readable")
 
 
@@ -229,11 +231,67 @@ OPERATIONS = (
     Operation(
         name="readDb",
         method="get",
-        path="/api/v1/read-db",
+        path=READ_DB,
         tag="Operations",
         summary="Where the read database stands against the log",
         answer=schemas.ReadDb,
         problems=("malformed-request", "read-db-unavailable", "store-unavailable"),
+    ),
+)
+
+REBUILD_OPERATIONS = (
+    Operation(
+        name="beginRebuild",
+        method="post",
+        path=REBUILDS,
+        tag="Operations",
+        summary="Compute a read database anew from the log",
+        description=(
+            "Readers see the old rows or the new rows. The work is done by a process of its own, which ends with this "
+            "service; one that was interrupted goes on where it stood. Nothing has to be sent."
+        ),
+        statuses=(202,),
+        body=schemas.NewRebuild,
+        body_required=False,
+        answer=schemas.Rebuild,
+        answered=("Location",),
+        problems=(
+            *_REBUILD_PROBLEMS,
+            *_BODY_PROBLEMS,
+            "store-unavailable",
+            "rebuild-running",
+            "rebuild-not-possible",
+            "rebuild-not-begun",
+        ),
+    ),
+    Operation(
+        name="listRebuilds",
+        method="get",
+        path=REBUILDS,
+        tag="Operations",
+        summary="List the newest rebuilds",
+        query=REBUILDS_PARAMETERS,
+        answer=schemas.RebuildPage,
+        problems=_REBUILD_PROBLEMS,
+    ),
+    Operation(
+        name="getRebuild",
+        method="get",
+        path=REBUILDS + "/{rebuildId}",
+        tag="Operations",
+        summary="How far a rebuild is",
+        answer=schemas.Rebuild,
+        problems=(*_REBUILD_PROBLEMS, "route-not-found", "rebuild-not-found"),
+    ),
+    Operation(
+        name="cancelRebuild",
+        method="delete",
+        path=REBUILDS + "/{rebuildId}",
+        tag="Operations",
+        summary="Cancel a rebuild",
+        description="One that runs, or one that failed. The live rows stay as they are.",
+        answer=schemas.Rebuild,
+        problems=(*_REBUILD_PROBLEMS, "route-not-found", "rebuild-not-found", "rebuild-ended"),
     ),
 )
 

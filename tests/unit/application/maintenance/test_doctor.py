@@ -1,7 +1,8 @@
 """What the doctor finds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.maintenance import doctor as module
 from application.maintenance.doctor import Doctor, Finding
+from application.ports.generations import Build, BuildState
 from application.ports.post_views import Stamp
 from application.ports.probes import Probe, ProbeResult
 from application.ports.projection_store import Checkpoint, LiveGeneration
@@ -49,6 +51,8 @@ class Installation:
     unavailable: bool = False
     checkpoint: Checkpoint | None = None
     time: float = 0.0
+    builds_seen: Sequence[Sequence[Build]] = ((),)
+    is_building: bool = False
     probes: Sequence[Probe] = field(
         default_factory=lambda: [Answering(ProbeResult("event_store", True, "It answers."))]
     )
@@ -71,6 +75,15 @@ class Installation:
     async def stamp(self) -> Stamp:
         return Stamp(generation=1, ready=True, position=self.position, parked=self.parked)
 
+    async def builds(self) -> Sequence[Build]:
+        """One look after the other; the last one stays."""
+        seen, *later = self.builds_seen
+        self.builds_seen = later or self.builds_seen
+        return seen
+
+    async def is_locked(self) -> bool:
+        return self.is_building
+
     def monotonic(self) -> float:
         self.time += 1.0
         return self.time
@@ -79,7 +92,13 @@ class Installation:
         parts = cast("Any", self)
         log = cast("Any", Log(self))
         doctor = Doctor(
-            probes=self.probes, provisionings=self.provisionings, log=log, store=parts, views=parts, clock=parts
+            probes=self.probes,
+            provisionings=self.provisionings,
+            log=log,
+            store=parts,
+            views=parts,
+            generations=parts,
+            clock=parts,
         )
         return [finding async for finding in doctor.examine()]
 
@@ -113,6 +132,7 @@ async def test_a_sound_installation_has_a_good_line_for_everything() -> None:
         "log match",
         "lag",
         "parked posts",
+        "rebuild",
     ]
     assert all(finding.ok for finding in findings)
 
@@ -164,6 +184,47 @@ async def test_parked_posts_are_a_matter_of_data() -> None:
     (found,) = await problems_of(Installation(parked=3))
     assert (found.check, found.about_data) == ("parked posts", True)
     assert "3 posts wait" in found.detail
+
+
+BUILDING = Build(
+    generation=3,
+    slot="b",
+    state=BuildState.BUILDING,
+    log_id=LOG_ID,
+    position=1_000,
+    commit_id="c-1000",
+    target=5_000,
+    events=2_000,
+    started_at=datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
+    updated_at=datetime(2026, 11, 23, 12, 0, 10, tzinfo=UTC),
+)
+
+
+async def test_a_rebuild_whose_process_is_gone_is_named_with_what_to_do() -> None:
+    (found,) = await problems_of(Installation(builds_seen=[[BUILDING]]))
+    assert found == Finding(
+        "rebuild",
+        False,
+        "Generation 3 in slot b was left unfinished at position 1,000 of 5,000; `postlog rebuild` goes on with it, "
+        "`postlog rebuild --drop` gives it up.",
+        about_data=True,
+    )
+    stopped = replace(BUILDING, state=BuildState.EMPTYING, error="The log is away.")
+    (found,) = await problems_of(Installation(builds_seen=[[stopped]]))
+    assert "at position 1,000 of 5,000 (The log is away); `postlog rebuild`" in found.detail
+
+
+async def test_a_rebuild_that_runs_is_no_problem_and_its_progress_is_told() -> None:
+    findings = await Installation(builds_seen=[[BUILDING]], is_building=True).examined()
+    assert findings[-1] == Finding(
+        "rebuild",
+        True,
+        "One is running: generation 3 at position 1,000 of 5,000, 200 events a second, 40 s left.",
+    )
+
+
+async def test_a_rebuild_that_ends_while_the_doctor_looks_is_no_problem() -> None:
+    assert await problems_of(Installation(builds_seen=[[BUILDING], []])) == []
 
 
 async def test_what_can_not_be_examined_is_a_finding_too() -> None:

@@ -138,6 +138,7 @@ def test_the_doctor_has_a_line_for_everything(capsys: pytest.CaptureFixture[str]
         "ok       log match",
         "ok       lag",
         "ok       parked posts",
+        "ok       rebuild",
     ]
 
 

@@ -3,18 +3,27 @@ service in dictionaries, on the real domain and the real projection.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
+from adapters.memory.generations import MemoryGenerations
+from adapters.memory.rebuild_process import MemoryRebuildProcess
+from adapters.system.clock import SystemClock
+from application.envelopes import VersionedEvent
 from application.errors import IdempotencyKeyReused, VersionMismatch
+from application.maintenance.rebuild import Rebuild
+from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandContext, CommandDispatcher, CommandResult, QueryDispatcher
+from application.ports.generations import Build
 from application.ports.post_views import CommentKeyset, PostKey
 from application.ports.probes import Probe
-from application.projections import post as projection
+from application.projections.whole_post import WholePost
 from application.query_side import queries as asked
 from application.rows import CommentRow, PostRow, PostStatus
+from command_process import CODEC
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -31,6 +40,7 @@ from domain.ids import CommentId, PostId
 from domain.limits import Limits
 from domain.post import INITIAL, PostState, RemovedPost, decide, evolve
 from entrypoints.http.services import HttpServices
+from small_system import SmallSystem
 
 COMMANDS = (CreatePost, EditMessage, LikePost, UnlikePost, AddComment, EditComment, RemoveComment, RemovePost)
 QUERIES = (
@@ -133,6 +143,7 @@ class Scripted:
 @dataclass
 class _Stream:
     state: PostState = INITIAL
+    rows: WholePost | None = None
     row: PostRow | None = None
     comments: dict[CommentId, CommentRow] = field(default_factory=dict)
     events: list[asked.PastEvent] = field(default_factory=list)
@@ -197,17 +208,12 @@ class PostService:
         self._position += 1
         self._streams[post_id] = stream
         stream.state = evolve(stream.state, event)
-        comment_id = projection.touched_comment(event)
-        comment = stream.comments.get(comment_id) if comment_id else None
-        projected = projection.evolve(post_id, stream.row, comment, event)
-        row = projected.post
-        stream.row = row and row._replace(version=len(stream.events) + 1)
-        if comment_id:
-            stream.comments.pop(comment_id, None)
-        if projected.comment:
-            stream.comments[projected.comment.comment_id] = projected.comment
-        stream.events.append(_past(event, len(stream.events) + 1, self._position))
-        stream.history.append((stream.row, dict(stream.comments)))
+        version = len(stream.events) + 1
+        rows = stream.rows = stream.rows or WholePost(post_id)
+        rows.apply([VersionedEvent(version, event)], version)
+        stream.row, stream.comments = rows.post, dict(rows.comments)
+        stream.events.append(_past(event, version, self._position))
+        stream.history.append((stream.row, stream.comments))
 
     def _live(self, post_id: PostId) -> _Stream:
         stream = self._streams.get(post_id)
@@ -303,6 +309,45 @@ def post_row(**changes: Any) -> PostRow:
 
 def comment_row(**changes: Any) -> CommentRow:
     return CommentRow(POST, COMMENT, "ben", "Well said", NOW, False)._replace(**changes)
+
+
+class FakeRebuilds:
+    """Of a small system in memory with three commits. One that was begun goes on when `gate` is set."""
+
+    def __init__(self, *, waits: bool = True) -> None:
+        self.system = SmallSystem()
+        self.gate = asyncio.Event()
+        self._waits = waits
+        self._generations = MemoryGenerations(self.system.read_db)
+        self.processes = MemoryRebuildProcess(self._run)
+        self.rebuilds = Rebuilds(
+            live="memory",
+            adapters=["memory"],
+            generations_of=self._generations_of,
+            process=self.processes,
+            clock=SystemClock(),
+        )
+
+    async def _generations_of(self, _: str) -> MemoryGenerations:
+        return self._generations
+
+    async def _run(self) -> AsyncIterator[Build]:
+        while await self.system.commit_log.tip() < 3:
+            command = CreatePost(post_id=PostId(str(uuid4())), author="ann", message="Hello", date_posted=NOW)
+            await self.system.process.commands.handle(command, CommandContext())
+        rebuild = Rebuild(
+            log=self.system.commit_log,
+            store=self.system.store,
+            generations=self._generations,
+            codec=CODEC,
+            clock=SystemClock(),
+            metrics=FakeMetrics(),
+            batch_events=2,
+        )
+        async for build in rebuild.run():
+            yield build
+            if self._waits:
+                await self.gate.wait()
 
 
 def services(

@@ -13,11 +13,12 @@ from litestar.routes import HTTPRoute
 from domain.limits import Limits
 from entrypoints.http.app import create_app
 from entrypoints.http.openapi.document import openapi_document
-from unit.entrypoints.http.fakes import PostService, services
+from unit.entrypoints.http.fakes import FakeRebuilds, PostService, services
 
 LIMITS = Limits(name=50, message=1_000, comment=500)
 SERVICE = PostService(LIMITS)
-SERVICES = services(commands=SERVICE.commands(), queries=SERVICE.queries(), max_body_bytes=262_144)
+REBUILDS = FakeRebuilds(waits=False).rebuilds
+SERVICES = services(commands=SERVICE.commands(), queries=SERVICE.queries(), rebuilds=REBUILDS, max_body_bytes=262_144)
 
 
 class Described:
@@ -81,7 +82,7 @@ def served(app: Litestar) -> set[tuple[str, str]]:
     """Without HEAD and OPTIONS, which every path knows."""
     routes = [route for route in app.routes if isinstance(route, HTTPRoute) and route.path_format not in ELSEWHERE]
     return {
-        (method, route.path_format.replace("{comment_id}", "{commentId}"))
+        (method, route.path_format.replace("{comment_id}", "{commentId}").replace("{rebuild_id}", "{rebuildId}"))
         for route in routes
         for method in route.methods - {"HEAD", "OPTIONS"}
     }
@@ -91,7 +92,11 @@ def served(app: Litestar) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("operations", [True, False])
 def test_what_is_documented_is_what_is_served(sides: tuple[str, ...], operations: bool) -> None:
     dispatchers = {"commands": SERVICE.commands(), "queries": SERVICE.queries()}
-    given = services(**{side: dispatchers[side] for side in sides}, operations=operations)  # type: ignore[arg-type]
+    given = services(
+        **{side: dispatchers[side] for side in sides},  # type: ignore[arg-type]
+        operations=operations,
+        rebuilds=REBUILDS,
+    )
     assert documented(openapi_document(given)) == served(create_app(given))
 
 
