@@ -17,7 +17,7 @@ from entrypoints.settings.loading import load_settings
 async def main():
     container = container_for(load_settings(environ=json.loads(sys.argv[1])).settings)
     sides = Sides(**json.loads(sys.argv[2]))
-    services._http_server(container, sides, [], asyncio.Event(), print)
+    services._http_server(container, sides, [], None, asyncio.Event(), print)
 
 asyncio.run(main())
 print(json.dumps([name in sys.modules for name in ("entrypoints.web", "jinja2")]))
