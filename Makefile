@@ -28,7 +28,7 @@ run: setup ## start the whole system in one process on SQLite (PORT and POSTLOG_
 	@exec $(BIN)/postlog run
 
 test: setup servers ## run every test but the long ones, on real servers
-	$(BIN)/pytest $(TESTS) -m "not long" -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest $(TESTS) -m "not long" -n $(WORKERS) --dist loadfile
 
 test-unit: setup ## run the tests that need no server: seconds
 	$(BIN)/pytest tests/unit -m "not long"

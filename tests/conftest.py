@@ -3,10 +3,11 @@ busy machine is no fault. And who runs what where several processes share the te
 
 import os
 import signal
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from local.ports import keep_to_share
 
@@ -15,8 +16,15 @@ pytest.register_assert_rewrite("contracts")
 settings.register_profile("postlog", deadline=None)
 settings.load_profile("postlog")
 
-_DEAR = {"_own_kafka": "kafka", "kafka_bootstrap": "kafka", "_own_three_nodes": "three nodes"}
-"""Servers that take long to start: all files with tests that need one go to the same process."""
+_TOGETHER = {
+    "tests/integration/adapters/kafka/": "Kafka",
+    "tests/integration/distributed/": "Kafka",
+    "tests/integration/servers/test_kafka.py": "Kafka",
+    "tests/integration/adapters/mongo/test_deposed_primary.py": "three nodes",
+    "tests/integration/adapters/mongo/test_failover.py": "three nodes",
+    "tests/integration/servers/test_mongod.py": "three nodes",
+}
+"""By the server that their tests need and that takes long to start: one process starts it, and runs them all."""
 
 
 def pytest_configure() -> None:
@@ -27,11 +35,13 @@ def pytest_configure() -> None:
         keep_to_share(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Function]) -> None:
-    """A file's tests stay together, for they share fixtures."""
-    groups: dict[str, str] = {}
-    for item in items:
-        groups.setdefault(item.path.as_posix(), item.path.as_posix())
-        groups |= {item.path.as_posix(): _DEAR[name] for name in item.fixturenames if name in _DEAR}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.path.as_posix()]))
+class FilesTogether(LoadScopeScheduling):
+    """A file's tests run in one process, in their order, for they share fixtures; and so do some files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((name for place, name in _TOGETHER.items() if file.startswith(place)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether:
+    return FilesTogether(config, log)
