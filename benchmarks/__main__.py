@@ -56,7 +56,6 @@ MEASURES: Sequence[tuple[Sequence[str], Measure]] = tuple(
     )
 )
 NOT_YET: Mapping[str, str] = {
-    "S8": "the package `eventsourcing` is not among the development dependencies",
 }
 
 

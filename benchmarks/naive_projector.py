@@ -39,12 +39,13 @@ def start(execute: Execute, commit: Callable[[], None]) -> None:
 def project(events: Iterable[NaiveEvent], execute: Execute, commit: Callable[[], None]) -> None:
     """`execute` begins a transaction where there is none; its placeholders are question marks."""
     for position, post_id, version, kind, data in events:
-        _apply(execute, post_id, version, kind, data)
+        apply(execute, post_id, version, kind, data)
         execute(_MOVE, (position,))
         commit()
 
 
-def _apply(execute: Execute, post_id: str, version: int, kind: str, data: Mapping[str, Any]) -> None:
+def apply(execute: Execute, post_id: str, version: int, kind: str, data: Mapping[str, Any]) -> None:
+    """One event."""
     match kind:
         case "PostCreated":
             author = data["author"]

@@ -1,18 +1,18 @@
-"""S7 and S9: a rebuild from MongoDB into PostgreSQL, beside a naive projector on the same log and an equal database,
-and beside a loop over the log that throws away what it reads. The connections of all three are open before the clock
-runs.
+"""S7, S8 and S9: a rebuild from MongoDB into PostgreSQL, beside a naive projector on the same log and an equal
+database, beside the projection runner of `eventsourcing` on the same events in PostgreSQL, and beside a loop over the
+log that throws away what it reads. The connections of all are open before the clock runs, but the runner's own.
 """
 
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
 import pymongo
 
-from benchmarks import naive_projector
+from benchmarks import eventsourcing_posts, naive_projector
 from benchmarks.bench import Bench, provision
 from benchmarks.figures import Figure, rate
 from benchmarks.logs import fill_mongo
@@ -22,7 +22,7 @@ from benchmarks.rounds import in_turn, require
 from benchmarks.workload import commits, expected
 from entrypoints.settings.model import Mongo, ReadDb, Settings
 
-ROWS = ("S7", "S9")
+ROWS = ("S7", "S8", "S9")
 _EVENTS, _NAIVE_EVENTS = 200_000, 3_000
 
 
@@ -31,22 +31,31 @@ def measure(bench: Bench) -> list[Figure]:
     settings = Settings(event_store=bench.empty_mongo(), read_db=bench.empty_postgres())
     naive_settings = Settings(event_store=settings.event_store, read_db=bench.empty_postgres())
     asyncio.run(provision(settings))
+    runner_settings = Settings(event_store=settings.event_store, read_db=bench.empty_postgres())
     asyncio.run(provision(naive_settings))
+    asyncio.run(provision(runner_settings))
+    runner = eventsourcing_posts.environment(runner_settings.read_db.postgres.url.reveal())
+    eventsourcing_posts.fill(runner, commits(naive_events))
     log = settings.event_store.mongo
     fill_mongo(log.url.reveal(), log.database, commits(events))
-    ours, naive, loop = in_turn(
+    ours, naive, library, loop = in_turn(
         bench.rounds,
         lambda: rate(events, rebuild_seconds(settings)),
         lambda: rate(naive_events, _naive_seconds(log, naive_settings.read_db, naive_events)),
+        lambda: rate(naive_events, _runner_seconds(runner)),
         lambda: rate(events, _loop_seconds(log, events)),
     )
     with psycopg.connect(psycopg_url(settings.read_db)) as connection:
         check_rows(connection.execute, expected(commits(events)))
-    with psycopg.connect(psycopg_url(naive_settings.read_db)) as connection:
-        check_rows(connection.execute, expected(commits(naive_events)), "posts_a", "comments_a")
+    for each in (naive_settings, runner_settings):
+        with psycopg.connect(psycopg_url(each.read_db)) as connection:
+            check_rows(connection.execute, expected(commits(naive_events)), "posts_a", "comments_a")
     sizes = f"{events:,} events, one a commit"
     return [
         Figure(line="S7", ours=ours, theirs=naive, unit="events/s", note=f"{sizes}; naive side on {naive_events:,}"),
+        Figure(
+            line="S8", ours=ours, theirs=library, unit="events/s", note=f"{sizes}; eventsourcing on {naive_events:,}"
+        ),
         Figure(line="S9", ours=ours, theirs=loop, unit="events/s", note=sizes),
     ]
 
@@ -66,6 +75,13 @@ def _naive_seconds(log: Mongo, read_db: ReadDb, events: int) -> float:
         started = time.perf_counter()
         naive_projector.project(itertools.islice(_events(client[log.database]), events), execute, connection.commit)
         return time.perf_counter() - started
+
+
+def _runner_seconds(runner: Mapping[str, str]) -> float:
+    eventsourcing_posts.forget(runner)
+    started = time.perf_counter()
+    eventsourcing_posts.project(runner)
+    return time.perf_counter() - started
 
 
 def _events(database: Any) -> Iterator[NaiveEvent]:

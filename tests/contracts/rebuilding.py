@@ -19,13 +19,16 @@ from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailabl
 from application.maintenance.audit import Audit, AuditReport
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
+from application.maintenance.shares import SharedBatches, ShareFold
 from application.ports.audit_rows import AuditRows, GenerationGone
+from application.ports.commit_log import Share
 from application.ports.generations import Build, BuildState, Generations
 from application.ports.post_views import PostFilter
 from application.ports.projection_store import ProjectionBatch, RowChanges, Rows, Touched
 from application.query_side.queries import GetPost, ListPosts
 from application.rows import CommentRow, PostStatus
 from command_process import ANYBODY, CODEC, RecordedMetrics
+from contracts.share_workers import InThisProcess
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -54,7 +57,7 @@ class Maintained:
     generations: Generations
     audit_rows: AuditRows
 
-    def rebuild(self, system: SmallSystem, batch_events: int = 100) -> Rebuild:
+    def rebuild(self, system: SmallSystem, batch_events: int = 100, workers: int = 1) -> Rebuild:
         return Rebuild(
             log=system.commit_log,
             store=self.read_side.store,
@@ -63,6 +66,7 @@ class Maintained:
             clock=SystemClock(),
             metrics=RecordedMetrics(),
             batch_events=batch_events,
+            batches=shared_batches(system, batch_events, workers) if workers > 1 else None,
         )
 
     def audit(self, system: SmallSystem) -> Audit:
@@ -94,6 +98,12 @@ class Maintained:
         generation = (await self.read_side.store.live()).generation
         await self.read_side.store.project(ProjectionBatch(generation, (), Touched(list(posts), [])), look)
         return seen[-1]
+
+
+def shared_batches(system: SmallSystem, batch_events: int, workers: int) -> SharedBatches:
+    """By workers that live in this process."""
+    folds = [ShareFold(system.commit_log, CODEC, share, batch_events) for share in Share.all(workers)]
+    return SharedBatches(system.commit_log, SystemClock(), [InThisProcess(fold) for fold in folds], batch_events)
 
 
 OpenMaintained = Callable[[], AbstractAsyncContextManager[Maintained]]
@@ -192,6 +202,30 @@ class RebuildingContract:
 
         assert (builds[0].generation, builds[0].position) == (stopped.generation, stopped.position)
         assert await maintained.dump() == before
+
+    async def test_one_that_workers_share_gives_the_same_rows_also_when_it_is_resumed(
+        self, maintained: Maintained
+    ) -> None:
+        system = await with_history(maintained, seed=16, commands=200)
+        stream = await system.event_store.read_stream(post_id(3))
+        await append_unknown(system, post_id(3), version=stream[-1].last_version + 1)
+        async with system.projecting():
+            await system.caught_up()
+        before, parked = await maintained.dump(), await maintained.read_side.parked.parked()
+        first = maintained.rebuild(system, 9, workers=3).run()
+        for _ in range(4):
+            stopped = await anext(first)
+        await first.aclose()
+
+        builds = await run(maintained.rebuild(system, 20, workers=2))
+
+        assert (builds[0].generation, builds[0].position) == (stopped.generation, stopped.position)
+        assert stopped.position > 0
+        assert await maintained.dump() == before
+        assert [each.post_id for each in await maintained.read_side.parked.parked()] == [
+            each.post_id for each in parked
+        ]
+        assert [each.post_id for each in parked] == [post_id(3)]
 
     async def test_the_slots_take_turns_and_the_idle_one_is_emptied_first(self, maintained: Maintained) -> None:
         system = await with_history(maintained, seed=3, commands=150)

@@ -2,15 +2,16 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from adapters.mongo.barrier import Barrier
-from adapters.mongo.database import Collection, Document, MongoDatabase
+from adapters.mongo.database import Document, MongoDatabase
 from adapters.mongo.waking import ChangeWatch
 from adapters.wire.commit_bson import FIELDS_OF_EVENTS, PLAIN_CODEC_OPTIONS, commit_events_of, commit_from_document
 from application.envelopes import AnyCommit, Commit, CommitEvents
 from application.errors import LogDamaged, StoreUnavailable
+from application.ports.commit_log import Share
 
 C = TypeVar("C", Commit, CommitEvents)
 
@@ -45,21 +46,33 @@ class MongoCommitLog:
 
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         """Raises `LogDamaged` where positions are missing."""
-        found = await self._page(self._database.commits, after, limit)
+        found = await self._page({"_id": {"$gt": after}}, limit)
         return self._checked([commit_from_document(document) for document in found], after)
 
     async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
         """Raises `LogDamaged` where positions are missing."""
-        commits = self._database.commits.with_options(codec_options=PLAIN_CODEC_OPTIONS)
-        return self._checked(commit_events_of(await self._page(commits, after, limit, FIELDS_OF_EVENTS)), after)
+        found = await self._page({"_id": {"$gt": after}}, limit, of_events=True)
+        return self._checked(commit_events_of(found), after)
 
-    async def _page(
-        self, commits: Collection, after: int, limit: int, fields: Sequence[str] | None = None
-    ) -> list[Document]:
-        """A negative limit: one answer of the server, which is at most 16 MB, and no second one."""
+    async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
+        wanted = {"_id": {"$gt": after, "$lte": until}, "streamId": {"$regex": f"[{share.last_digits}]$"}}
+        return commit_events_of(await self._page(wanted, until - after, of_events=True))
+
+    async def _page(self, wanted: Mapping[str, Any], limit: int, *, of_events: bool = False) -> list[Document]:
+        """`of_events`: only the fields of those. By the index of positions: the server would try others for a share.
+        A negative limit: one answer of the server, which is at most 16 MB, and no second one."""
+        commits = self._database.commits
+        if of_events:
+            commits = commits.with_options(codec_options=PLAIN_CODEC_OPTIONS)
         async with self._database.answering() as session:
             found = commits.find(
-                {"_id": {"$gt": after}}, fields, sort=[("_id", 1)], limit=-limit, batch_size=limit, session=session
+                wanted,
+                FIELDS_OF_EVENTS if of_events else None,
+                sort=[("_id", 1)],
+                hint=[("_id", 1)],
+                limit=-limit,
+                batch_size=limit,
+                session=session,
             )
             return await found.to_list()
 

@@ -6,10 +6,14 @@ from adapters.sqlite.commit_rows import SELECT_COMMITS, SELECT_EVENTS, commit_ev
 from adapters.sqlite.log_database import SqliteLog
 from application.envelopes import Commit, CommitEvents
 from application.errors import StoreUnavailable
+from application.ports.commit_log import Share
 
 _PAGE = "WHERE position > :after ORDER BY position LIMIT :limit"
 _READ = SELECT_COMMITS + _PAGE
 _READ_EVENTS = SELECT_EVENTS + _PAGE
+_READ_SHARE = SELECT_EVENTS + (
+    "WHERE position > :after AND position <= :until AND instr(:digits, substr(stream_id, -1)) ORDER BY position"
+)
 
 _POLL_SECONDS = 0.1
 """How often a wait looks for another process's append: half of what the port allows."""
@@ -39,6 +43,10 @@ class SqliteCommitLog:
     async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
         wanted = {"after": after, "limit": limit}
         return await self._log.read(lambda connection: commit_events_of(page_of(connection, _READ_EVENTS, wanted)))
+
+    async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
+        wanted = {"after": after, "until": until, "digits": share.last_digits}
+        return await self._log.read(lambda connection: commit_events_of(page_of(connection, _READ_SHARE, wanted)))
 
     async def wait(self, after: int, timeout: float) -> None:
         deadline = time.monotonic() + timeout

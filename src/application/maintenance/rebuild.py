@@ -7,12 +7,13 @@ read and decoded while one is being written.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from application.envelopes import CommitEvents
 from application.errors import RebuildCancelled, Unavailable, WrongLog
+from application.maintenance.batches import COMMITS_A_READ, Batch, Batches, LogBatches, batch_of
 from application.maintenance.build_progress import building_alone
 from application.maintenance.garbage import seldom_searched
 from application.ports.clock import Clock
@@ -21,28 +22,19 @@ from application.ports.event_codec import EventCodec
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations
 from application.ports.metrics import Metrics
 from application.ports.projection_store import Checkpoint, Fold, ProjectionStore, RowChanges, Rows, Touched
-from application.projections.batch import DecodedCommit, decode_all, fold_batch, touched_by
-from application.projections.batching import at_most
+from application.projections.batch import decode_all
 from application.projections.log_match import require_match
+from application.projections.read_ahead import ReadAhead
 from domain.errors import PostlogError
 
 logger = logging.getLogger(__name__)
 
-_COMMITS_A_READ = 5_000
 _LAST_STEP_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    commits: Sequence[DecodedCommit]
-    position: int
-    commit_id: str
-    events: int
-    is_last: bool = False
-
-
 class Rebuild:
-    """`batch_events` is about how many events one transaction takes."""
+    """`batch_events` is about how many events one transaction takes. `batches` may come from elsewhere; None: the log
+    is read and folded here."""
 
     def __init__(
         self,
@@ -54,6 +46,7 @@ class Rebuild:
         clock: Clock,
         metrics: Metrics,
         batch_events: int,
+        batches: Batches | None = None,
     ) -> None:
         self._log = log
         self._store = store
@@ -61,7 +54,7 @@ class Rebuild:
         self._codec = codec
         self._clock = clock
         self._metrics = metrics
-        self._batch_events = batch_events
+        self._batches = batches or LogBatches(log, codec, clock, batch_events)
 
     async def run(self, *, restart: bool = False, swap: bool = True) -> AsyncGenerator[Build]:
         """Build and swap; the build as it stands at first and after each batch, and at last as it is LIVE. Without
@@ -117,39 +110,20 @@ class Rebuild:
 
     async def _load(self, build: Build) -> AsyncGenerator[Build]:
         """Until a batch reaches the log's end. What comes while that one is written is little: the last step has it."""
-        reading = asyncio.create_task(self._read(build.position))
-        try:
-            while (batch := await reading) is not None:
+        async with aclosing(self._batches.after(build.position)) as batches, ReadAhead[Batch | None]() as ahead:
+            ahead.begin(_next(batches))
+            while (batch := await ahead.result()) is not None:
                 if not batch.is_last:
-                    reading = asyncio.create_task(self._read(batch.position))
+                    ahead.begin(_next(batches))
                 after = self._after(build, batch)
-                await self._generations.load(build, after, touched_by(batch.commits), self._fold(batch.commits))
+                await self._generations.load(build, after, batch.touched, batch.fold)
                 self._metrics.count("rebuild_events", batch.events)
                 build = after
                 yield build
                 if batch.is_last:
                     return
-        finally:
-            reading.cancel()
 
-    async def _read(self, after: int) -> _Batch | None:
-        limit = min(_COMMITS_A_READ, self._batch_events)
-        commits: list[CommitEvents] = []
-        events, ended = 0, False
-        while events < self._batch_events and not ended:
-            page = await self._log.read_events(commits[-1].position if commits else after, limit)
-            commits += page
-            events += sum(len(commit.events) for commit in page)
-            ended = not page
-        if not commits:
-            return None
-        taken = at_most(commits, self._batch_events)
-        decoded = await asyncio.to_thread(decode_all, taken, self._codec)
-        events = sum(len(commit.events) for commit in taken)
-        last = taken[-1]
-        return _Batch(decoded, last.position, last.commit_id, events, is_last=ended and last is commits[-1])
-
-    def _after(self, build: Build, batch: _Batch) -> Build:
+    def _after(self, build: Build, batch: Batch) -> Build:
         return replace(
             build,
             position=batch.position,
@@ -158,12 +132,6 @@ class Rebuild:
             events=build.events + batch.events,
             updated_at=self._clock.now(),
         )
-
-    def _fold(self, decoded: Sequence[DecodedCommit]) -> Fold:
-        def fold(rows: Rows) -> RowChanges:
-            return fold_batch(decoded, rows, self._clock.now())
-
-        return fold
 
     async def _swap(self, build: Build) -> Build:
         loop = asyncio.get_running_loop()
@@ -174,12 +142,12 @@ class Rebuild:
             until = max((checkpoint.position for checkpoint in checkpoints.values()), default=0)
             reading = asyncio.run_coroutine_threadsafe(self._read_until(build.position, until), loop)
             commits = reading.result(_LAST_STEP_SECONDS)
-            decoded = decode_all(commits, self._codec)
             done = build
-            if commits:
-                events = sum(len(commit.events) for commit in commits)
-                done = self._after(build, _Batch(decoded, commits[-1].position, commits[-1].commit_id, events))
-            return done, touched_by(decoded), self._fold(decoded)
+            if not commits:
+                return done, Touched((), ()), _nothing
+            batch = batch_of(decode_all(commits, self._codec), self._clock)
+            done = self._after(build, batch)
+            return done, batch.touched, batch.fold
 
         keep = await self._live_rows_are_of_this_log()
         live = await self._generations.swap(build, last_step, self._clock.now(), keep_checkpoints=keep)
@@ -197,9 +165,17 @@ class Rebuild:
     async def _read_until(self, after: int, until: int) -> list[CommitEvents]:
         commits: list[CommitEvents] = []
         while after < until:
-            page = await self._log.read_events(after, min(_COMMITS_A_READ, until - after))
+            page = await self._log.read_events(after, min(COMMITS_A_READ, until - after))
             if not page:
                 raise WrongLog(f"The live rows have seen position {until}, but the log ends at {after}.")
             commits += page
             after = page[-1].position
         return commits
+
+
+async def _next(batches: AsyncGenerator[Batch]) -> Batch | None:
+    return await anext(batches, None)
+
+
+def _nothing(_: Rows) -> RowChanges:
+    return RowChanges()

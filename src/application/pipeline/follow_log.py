@@ -1,9 +1,10 @@
 """A projector that follows the log itself by position: one checkpoint, number 0, no bus."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Never
 
-from application.envelopes import CommitEvents
+from application.envelopes import AnyCommit
 from application.pipeline.backoff import Backoff
 from application.pipeline.following import follow
 from application.pipeline.parking import ParkedRetry
@@ -11,7 +12,9 @@ from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
 from application.ports.projection_store import Checkpoint, CheckpointMove
+from application.projections.batch import DecodedCommit
 from application.projections.batching import at_most
+from application.projections.read_ahead import ReadAhead
 
 _IDLE_SECONDS = 5.0
 
@@ -49,31 +52,37 @@ class LogFollower:
     async def _session(self, backoff: Backoff) -> Never:
         standing = await self._open()
         await self._parked.retry_at_start()
-        while True:
-            commits = at_most(await self._log.read_events(standing.position, self._batch_size))
-            if commits or standing.checkpoint is None:
-                await self._apply(standing, commits)
-            elif standing.ready:
-                await self._log.wait(standing.position, _IDLE_SECONDS)
-            if not standing.ready and standing.position >= standing.fill_until:
-                await self._projector.mark_ready(standing.generation)
-                standing.ready = True
-            backoff.reset()
+        async with ReadAhead[list[DecodedCommit]]() as ahead:
+            ahead.begin(self._read(standing.position))
+            while True:
+                page = await ahead.result()
+                if page:
+                    ahead.begin(self._read(page[-1].commit.position))
+                if page or standing.checkpoint is None:
+                    await self._apply(standing, page)
+                elif standing.ready:
+                    await self._log.wait(standing.position, _IDLE_SECONDS)
+                if not standing.ready and standing.position >= standing.fill_until:
+                    await self._projector.mark_ready(standing.generation)
+                    standing.ready = True
+                if not page:
+                    ahead.begin(self._read(standing.position))
+                backoff.reset()
+
+    async def _read(self, after: int) -> list[DecodedCommit]:
+        return await self._projector.decode(at_most(await self._log.read_events(after, self._batch_size)))
 
     async def _open(self) -> _Standing:
         live, checkpoints = await self._projector.open(partitions=1)
         return _Standing(live.generation, checkpoints.get(0), live.ready, await self._log.tip())
 
-    async def _apply(self, standing: _Standing, commits: list[CommitEvents]) -> None:
-        after = _checkpoint_behind(commits) or Checkpoint(partition=0, position=0)
+    async def _apply(self, standing: _Standing, page: Sequence[DecodedCommit]) -> None:
+        after = _checkpoint_behind(page[-1].commit) if page else Checkpoint(partition=0, position=0)
         move = CheckpointMove(standing.checkpoint, after)
-        await self._projector.apply(standing.generation, [move], commits, partitions=1)
+        await self._projector.apply_decoded(standing.generation, [move], page, partitions=1)
         standing.checkpoint = after
         self._metrics.gauge("projector_position", after.position, partition="0")
 
 
-def _checkpoint_behind(commits: list[CommitEvents]) -> Checkpoint | None:
-    if not commits:
-        return None
-    last = commits[-1]
+def _checkpoint_behind(last: AnyCommit) -> Checkpoint:
     return Checkpoint(partition=0, position=last.position, commit_position=last.position, commit_id=last.commit_id)

@@ -74,10 +74,19 @@ class Projector:
         commits: Sequence[AnyCommit],
         partitions: int | None = None,
     ) -> None:
+        """As `apply_decoded`."""
+        await self.apply_decoded(generation, moves, await self.decode(commits), partitions)
+
+    async def apply_decoded(
+        self,
+        generation: int,
+        moves: Sequence[CheckpointMove],
+        decoded: Sequence[DecodedCommit],
+        partitions: int | None = None,
+    ) -> None:
         """One transaction. Commits that the rows lack before these are read from the log first. `partitions` is by how
         many the moves divide the posts. Raises `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
         """
-        decoded = await self._decode(commits)
         batch = ProjectionBatch(generation, moves, touched_by(decoded), partitions)
         started = self._clock.monotonic()
         parked: list[ParkedStream] = []
@@ -93,7 +102,7 @@ class Projector:
                 break
             except MissingCommits as missing:
                 await self._heal(generation, moves, missing, partitions)
-        self._note(commits, started)
+        self._note(decoded, started)
         self._note_parked(parked)
 
     async def mark_ready(self, generation: int) -> None:
@@ -124,17 +133,17 @@ class Projector:
             commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
         return commits
 
-    async def _decode(self, commits: Sequence[AnyCommit]) -> list[DecodedCommit]:
+    async def decode(self, commits: Sequence[AnyCommit]) -> list[DecodedCommit]:
         """Many events are decoded in a thread, so that requests in this process are answered meanwhile."""
         if sum(len(commit.events) for commit in commits) < _EVENTS_AT_ONCE:
             return decode_all(commits, self._codec)
         return await asyncio.to_thread(decode_all, commits, self._codec)
 
-    def _note(self, commits: Sequence[AnyCommit], started: float) -> None:
+    def _note(self, decoded: Sequence[DecodedCommit], started: float) -> None:
         self._rows_moved.notify()
         self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
-        self._metrics.count("projector_commits", len(commits))
-        self._metrics.count("projector_events", sum(len(commit.events) for commit in commits))
+        self._metrics.count("projector_commits", len(decoded))
+        self._metrics.count("projector_events", sum(len(each.commit.events) for each in decoded))
 
     def _note_parked(self, parked: Sequence[ParkedStream]) -> None:
         for stream in parked[:_PARKED_SHOWN]:

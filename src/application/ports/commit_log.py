@@ -1,8 +1,33 @@
 """The event store seen as one sequence of commits by position."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 from application.envelopes import Commit, CommitEvents
+from domain.ids import PostId
+
+MAX_SHARES = 16
+
+_DIGITS = "0123456789abcdef"
+
+
+class Share(NamedTuple):
+    """One of up to 16 parts into which posts are divided for work side by side, by the last digit of their ids."""
+
+    number: int
+    shares: int
+
+    @classmethod
+    def all(cls, shares: int) -> "list[Self]":
+        return [cls(number, shares) for number in range(shares)]
+
+    @classmethod
+    def of(cls, post_id: PostId, shares: int) -> Self:
+        return cls(_DIGITS.index(post_id[-1]) % shares, shares)
+
+    @property
+    def last_digits(self) -> str:
+        """Those with which the ids of its posts end."""
+        return _DIGITS[self.number :: self.shares]
 
 
 class CommitLog(Protocol):
@@ -30,6 +55,11 @@ class CommitLog(Protocol):
 
     async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
         """As `read`, with what a projection needs of each commit, and faster: what decides how long a rebuild takes."""
+        ...
+
+    async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
+        """Those behind `after` and up to `until` that are of the share's posts, in order: about 16 MB at most, at least
+        one if there is any. What is missing from the log does not show. Raises `StoreUnavailable`."""
         ...
 
     async def wait(self, after: int, timeout: float) -> None:

@@ -28,6 +28,7 @@ from entrypoints.settings.loading import LoadedSettings
 )
 @click.option("--into", help="Database to fill (read_db.adapter), beside the one that is served.")
 @click.option("--batch", help="About how many events one transaction takes (rebuild.batch_events).")
+@click.option("--workers", help="Processes that read and fold side by side, up to 16 (rebuild.workers).")
 @click.option("--restart", is_flag=True, help="Begin afresh, instead of going on with one that was stopped.")
 @click.option("--dry-run", is_flag=True, help="Build, but do not swap; print which posts would read differently.")
 @click.option("--drop", is_flag=True, help="Only drop an unfinished build.")
@@ -38,6 +39,7 @@ def command(
     ctx: click.Context,
     into: str | None,
     batch: str | None,
+    workers: str | None,
     restart: bool,
     dry_run: bool,
     drop: bool,
@@ -56,6 +58,7 @@ def command(
         assignments,
         option("read_db.adapter", into, "--into"),
         option("rebuild.batch_events", batch, "--batch"),
+        option("rebuild.workers", workers, "--workers"),
     )
     if drop:
         return run_job(lambda: _drop(loaded, as_json))

@@ -1,7 +1,7 @@
 """What jobs of the command line work with: settings checked, logging set up, the parts they need open."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from application.ports.parked_streams import ParkedStreams
 from application.projections.log_match import require_match
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.share_processes import shared_batches
 from entrypoints.observability import configure_logging
 from entrypoints.settings.checks import refuse_memory, require_files
 from entrypoints.settings.loading import DEFAULT, LoadedSettings
@@ -102,11 +103,15 @@ class RebuildTools:
 async def with_rebuild(loaded: LoadedSettings, verb: str) -> AsyncIterator[RebuildTools]:
     container = prepare(loaded, verb)
     require_files(loaded.settings, loaded.sources, "event_store")
-    async with Lifetime(container) as lifetime:
+    async with AsyncExitStack() as stack:
+        lifetime = await stack.enter_async_context(Lifetime(container))
         await lifetime.open_log()
         read_db = await lifetime.open_read_db()
+        batches = None
+        if loaded.settings.rebuild.workers > 1:
+            batches = await stack.enter_async_context(shared_batches(loaded, verb, container))
         yield RebuildTools(
-            container.rebuild(),
+            container.rebuild(batches=batches),
             container.audit(),
             read_db.generations,
             container.parked_retry(),

@@ -1,6 +1,7 @@
 """Rebuild, audit and repair of the selected read database."""
 
 from application.maintenance.audit import Audit
+from application.maintenance.batches import Batches
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.clock import Clock
@@ -19,6 +20,7 @@ def rebuild(
     clock: Clock,
     metrics: Metrics,
     settings: RebuildSettings,
+    batches: Batches | None = None,
 ) -> Rebuild:
     return Rebuild(
         log=log.commit_log,
@@ -28,6 +30,7 @@ def rebuild(
         clock=clock,
         metrics=metrics,
         batch_events=settings.batch_events,
+        batches=batches,
     )
 
 

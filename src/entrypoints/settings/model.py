@@ -166,6 +166,9 @@ class Rebuild(Struct, frozen=True, kw_only=True):
     batch_events: Annotated[
         int, Meta(ge=1, le=1_000_000, description="About how many events one transaction of a rebuild takes.")
     ] = 50_000
+    workers: Annotated[
+        int, Meta(ge=1, le=16, description="Processes that read and fold side by side; 1: the rebuild's own does it.")
+    ] = 1
 
 
 class Relay(Struct, frozen=True, kw_only=True):

@@ -81,6 +81,30 @@ async def test_an_empty_database_is_not_ready_before_it_is_filled():
     assert ready_at == [31]
 
 
+async def test_the_next_page_is_read_while_one_is_written():
+    system = SmallSystem(batch_size=10)
+    await system.process.commands.handle(CREATE, ANYBODY)
+    await like(system, 29)
+    read, project = system.commit_log.read_events, system.store.project
+    begun: set[int] = set()
+    read_while_writing: list[bool] = []
+
+    async def noting_read(after: int, limit: int = 1_000):
+        begun.add(after)
+        return await read(after, limit)
+
+    async def slow_project(batch, fold):
+        await asyncio.sleep(0)
+        read_while_writing.append(batch.moves[0].after.position in begun)
+        await project(batch, fold)
+
+    system.commit_log.read_events, system.store.project = noting_read, slow_project
+    async with system.projecting():
+        await system.caught_up()
+
+    assert read_while_writing == [True, True, True]
+
+
 async def test_two_projectors_on_one_database_share_the_work_and_count_nothing_twice():
     one = SmallSystem()
     other = SmallSystem(one.log, one.read_db)

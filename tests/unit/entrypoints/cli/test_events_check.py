@@ -18,6 +18,7 @@ from application.envelopes import ProposedCommit
 from domain.ids import PostId
 from entrypoints.cli import main
 from entrypoints.composition import events_check
+from entrypoints.composition.worker_process import WorkerProcess
 from entrypoints.settings.loading import load_settings
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, commits, event
 from running import Running, ticks
@@ -183,7 +184,7 @@ def test_ctrl_c_ends_it_and_its_processes_at_any_moment(tmp_path: Path, large_lo
 
 
 async def test_a_process_never_hears_ctrl_c() -> None:
-    async with events_check.WorkerProcess(load_settings(environ={})):
+    async with WorkerProcess(load_settings(environ={}), events_check.VERB, events_check.checking):
         [process] = multiprocessing.active_children()
         status = Path(f"/proc/{process.pid}/status").read_text()
         blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
@@ -192,7 +193,7 @@ async def test_a_process_never_hears_ctrl_c() -> None:
 
 async def test_a_process_whose_start_is_interrupted_is_ended_before_the_loop_goes_on() -> None:
     """Else its thread could answer when the loop is closed."""
-    worker = events_check.WorkerProcess(load_settings(environ={}))
+    worker = WorkerProcess(load_settings(environ={}), events_check.VERB, events_check.checking)
     entering = asyncio.create_task(worker.__aenter__())
     await asyncio.sleep(0)
     entering.cancel()
