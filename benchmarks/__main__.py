@@ -55,8 +55,6 @@ MEASURES: Sequence[tuple[Sequence[str], Measure]] = tuple(
         s17_s18_start,
     )
 )
-NOT_YET: Mapping[str, str] = {
-}
 
 
 def main() -> int:
@@ -144,7 +142,7 @@ def _missing(rows: Sequence[str], figures: Sequence[Figure], reasons: Mapping[st
     """The reason for each line that was asked for and has no figure."""
     found = {figure.line for figure in figures}
     return {
-        target.line: reasons.get(target.row) or NOT_YET.get(target.line, "the run ended before its turn")
+        target.line: reasons.get(target.row, "the run ended before its turn")
         for target in TARGETS
         if target.row in rows and target.line not in found
     }

@@ -33,17 +33,21 @@ def log_of(posts: int, likes: int = 0) -> MemoryLog:
     """A commit a post, of its creation and so many likes."""
     log = MemoryLog()
     for number in range(posts):
-        log.add(
-            ProposedCommit(
-                stream_id=post_id(number),
-                version=1,
-                commit_id=f"commit {number}",
-                recorded_at=NOON,
-                metadata={},
-                events=(CREATED, *[LIKED] * likes),
-            )
-        )
+        add(log, number, 1, CREATED, *[LIKED] * likes)
     return log
+
+
+def add(log: MemoryLog, number: int, version: int, *events: StoredEvent) -> None:
+    log.add(
+        ProposedCommit(
+            stream_id=post_id(number),
+            version=version,
+            commit_id=f"commit {number}",
+            recorded_at=NOON,
+            metadata={},
+            events=events,
+        )
+    )
 
 
 def shared(log: MemoryCommitLog, workers: int, batch_events: int, worker: type[InThisProcess] = InThisProcess):
@@ -128,16 +132,7 @@ async def test_rows_reach_the_worker_of_their_post(workers: int):
     log = log_of(40)
     created = (await folded(LogBatches(MemoryCommitLog(log), CODEC, SystemClock(), 1_000)))[0][1]
     for number in range(40):
-        log.add(
-            ProposedCommit(
-                stream_id=post_id(number),
-                version=2,
-                commit_id=f"like {number}",
-                recorded_at=NOON,
-                metadata={},
-                events=(LIKED,),
-            )
-        )
+        add(log, number, 2, LIKED)
     rows = Rows({post.post_id: post for post in created.posts}, {}, {})
     async with aclosing(shared(MemoryCommitLog(log), workers, 1_000).after(40)) as found:
         batch = await anext(found)

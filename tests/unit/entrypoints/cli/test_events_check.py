@@ -15,6 +15,8 @@ import pytest
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.log_database import SqliteLog
 from application.envelopes import ProposedCommit
+from application.errors import StoreUnavailable
+from application.maintenance.events_check import Span
 from domain.ids import PostId
 from entrypoints.cli import main
 from entrypoints.composition import events_check
@@ -189,6 +191,14 @@ async def test_a_process_never_hears_ctrl_c() -> None:
         status = Path(f"/proc/{process.pid}/status").read_text()
         blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
         assert blocked & 1 << signal.SIGINT - 1
+
+
+async def test_a_process_that_is_gone_is_named() -> None:
+    async with WorkerProcess(load_settings(environ={}), events_check.VERB, events_check.checking) as worker:
+        [process] = multiprocessing.active_children()
+        process.kill()
+        with pytest.raises(StoreUnavailable, match="A process of this job ended before it was done"):
+            await worker.ask((Span(0, 1), 1))
 
 
 async def test_a_process_whose_start_is_interrupted_is_ended_before_the_loop_goes_on() -> None:
