@@ -4,7 +4,7 @@ What stands here is understood by SQL Server and by servers that speak its proto
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
@@ -28,11 +28,11 @@ _LOGIN_SECONDS = 5
 _STATEMENT_SECONDS = 60
 _SESSION = "SET NOCOUNT OFF; SET LOCK_TIMEOUT 30000"
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN TRANSACTION"
-_LOCK = """DECLARE @result int;
-EXEC @result = sp_getapplock
-    @Resource = :resource, @LockMode = 'Exclusive', @LockOwner = :owner, @LockTimeout = :patience;
-SELECT @result"""
-_HELD_BY_ANOTHER = -1
+_LOCK = """EXEC sp_getapplock
+    @Resource = :resource, @LockMode = 'Exclusive', @LockOwner = :owner, @LockTimeout = :patience"""
+_LOCKED = "SELECT APPLOCK_MODE('public', :resource, :owner)"
+_UNLOCK = "EXEC sp_releaseapplock @Resource = :resource, @LockOwner = :owner"
+_REBUILD = "postlog rebuild"
 _ROWS_DELETED_AT_ONCE = 4_000
 
 
@@ -114,14 +114,20 @@ def _try_lock(engine: Engine) -> Callable[[], None] | None:
     connection = engine.connect()
     try:
         connection.detach()
-        is_taken = _lock(connection, "postlog rebuild", "Session", 1)
+        is_taken = _lock(connection, _REBUILD, "Session", 1)
     except BaseException:
         connection.close()
         raise
     if not is_taken:
         connection.close()
         return None
-    return connection.close
+    return lambda: _unlock(connection)
+
+
+def _unlock(connection: Connection) -> None:
+    """In words: the server ends a session, and with it the lock, a moment after it was closed."""
+    with closing(connection), suppress(DBAPIError):  # a session that broke has no lock any more
+        connection.execute(text(_UNLOCK), {"resource": _REBUILD, "owner": "Session"})
 
 
 def _lock_schema(connection: Connection) -> None:
@@ -133,9 +139,8 @@ def _lock_schema(connection: Connection) -> None:
 
 
 def _lock(connection: Connection, resource: str, owner: str, patience: int) -> bool:
-    """`patience` is in milliseconds."""
-    values = {"resource": resource, "owner": owner, "patience": patience}
-    result = connection.execute(text(_LOCK), values).scalar_one()
-    if result < _HELD_BY_ANOTHER:
-        raise RuntimeError(f"sp_getapplock answered {result} for '{resource}'.")
-    return bool(result >= 0)
+    """`patience` is in milliseconds. Whether we have the lock is asked afterwards: before what sp_getapplock answers, a
+    server may say in words that somebody else has it, and that would be taken for the answer."""
+    lock = {"resource": resource, "owner": owner}
+    connection.execute(text(_LOCK), {**lock, "patience": patience})
+    return bool(connection.execute(text(_LOCKED), lock).scalar_one() == "Exclusive")

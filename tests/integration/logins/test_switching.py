@@ -2,6 +2,7 @@
 they are the same answers."""
 
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from contracts.read_db_handle import TEXTS
 from integration.logins.places import postgres_place, sqlserver_place
-from running import Running, embedded, postlog, ticks
+from running import Running, postlog, ticks
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -45,23 +46,31 @@ def _place(adapter: str, admin_url: str) -> Iterator[str]:
             yield there.service_url
 
 
+@contextmanager
+def running(folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[Running, str]]:
+    """The whole service in one process, its log in a file; and its address."""
+    with Running(folder, "run", env={"POSTLOG_DATA": str(folder), "PORT": "0", **settings}) as process:
+        yield process, process.address(60)
+        assert process.signal(signal.SIGTERM, deadline=30) == 0
+
+
 def test_one_word_and_a_restart_answer_from_the_other_database_and_back(
     tmp_path: Path, adapter: str, addresses: Mapping[str, str]
 ) -> None:
-    with embedded(tmp_path, **addresses) as (_, address):
+    with running(tmp_path, addresses) as (_, address):
         last = [_post(address, text[:2_000]) for text in TEXTS.values()][-1]
         before = _answers(address, last, "sqlite")
 
     other = {**addresses, "POSTLOG__READ_DB__ADAPTER": adapter, "POSTLOG_DATA": str(tmp_path)}
     made = postlog("init", env=other, timeout=120)
     assert made.returncode == 0, made.stdout + made.stderr
-    with embedded(tmp_path, **other, PYTHONPROFILEIMPORTTIME="1") as (running, address):
+    with running(tmp_path, {**other, "PYTHONPROFILEIMPORTTIME": "1"}) as (process, address):
         assert _answers(address, last, adapter) == before
         last = _post(address, "written to the other one")
         after = _answers(address, last, adapter)
-        assert _drivers_of(running) == {DRIVERS[adapter]}
+        assert _drivers_of(process) == {DRIVERS[adapter]}
 
-    with embedded(tmp_path, **addresses) as (_, address):
+    with running(tmp_path, addresses) as (_, address):
         assert _answers(address, last, "sqlite") == after
     assert len(after) == len(before) + 1
 
@@ -90,5 +99,5 @@ def _answers(address: str, position: int, adapter: str) -> list[bytes]:
         return [page.content, *(client.get(f"/posts/{post['postId']}").content for post in page.json()["posts"])]
 
 
-def _drivers_of(running: Running) -> set[str]:
-    return set(_IMPORTED.findall(running.printed))
+def _drivers_of(process: Running) -> set[str]:
+    return set(_IMPORTED.findall(process.printed))
