@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Route, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Route, async_playwright, expect
 
 from local.programs import find_chromium
+
+_PATIENCE = 30_000
+"""How long a page may take for a step, in milliseconds: a busy machine is no fault."""
 
 MISSING = "no Chromium on this machine: install it (Debian: 'chromium'), or put it on the PATH"
 
@@ -20,6 +23,7 @@ async def chromium() -> AsyncIterator[Browser]:
     if program is None:
         raise FileNotFoundError(MISSING)
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=_PATIENCE)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=[*sandbox, "--disable-dev-shm-usage"])
         yield browser
@@ -63,7 +67,7 @@ class Visitor:
 async def visitor(browser: Browser, address: str, **options: Any) -> AsyncIterator[Visitor]:
     """`options` are those of Playwright's `new_context`: `color_scheme`, `viewport`, `java_script_enabled` …"""
     context = await browser.new_context(base_url=address, **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(_PATIENCE)
     page = await context.new_page()
     someone = Visitor(page, address)
     someone.watch()

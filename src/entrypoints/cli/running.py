@@ -39,8 +39,9 @@ def run_service_until_stopped(loaded: LoadedSettings, verb: str, sides: Sides) -
         def announce(address: str) -> None:
             gc.freeze()
             gc.enable()
+            pages = f", pages at {address}/" if sides.queries and loaded.settings.web.enabled else ""
             docs = f", API documentation at {address}/docs" if sides.commands or sides.queries else ""
-            click.echo(f"Postlog ({verb}) listens on {address}{docs}")
+            click.echo(f"Postlog ({verb}) listens on {address}{pages}{docs}")
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_service(loaded, verb, sides, announce))

@@ -50,7 +50,7 @@ class Feed:
     services: WebServices
 
     def routes(self) -> list[Route]:
-        return [Route("/", show=self.show), Route("/posts", submit=self.create)]
+        return [Route("/", show=self.show), Route("/posts", show=self.moved, submit=self.create)]
 
     async def show(self, visit: Visit) -> ASGIApp:
         wanted = _filter_of(visit)
@@ -84,6 +84,10 @@ class Feed:
     async def _log_is_empty(self) -> bool:
         status = await self.services.queries.ask(GetReadDbStatus())
         return status.position + status.lag == 0
+
+    async def moved(self, _: Visit) -> ASGIApp:
+        """Where people look for posts who know the API."""
+        return see_other("/")
 
     async def create(self, visit: Visit) -> ASGIApp:
         form = await visit.form()

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Dialog, Page, expect
 
 from browsing.chromium import Visitor
 from integration.web.conftest import Meet
@@ -97,3 +97,28 @@ async def test_everything_works_without_javascript(meet: Meet) -> None:
         await page.get_by_label("One version back").click()
         await expect(page.locator(".banner")).to_contain_text("Version 2: Plain liked the post")
         assert (someone.errors, someone.elsewhere) == ([], [])
+
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script> javascript:alert(3) \u202eevil"
+
+
+async def test_hostile_texts_do_nothing(guest: Visitor) -> None:
+    page = guest.page
+    dialogs: list[str] = []
+
+    async def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        await dialog.dismiss()
+
+    page.on("dialog", dismiss)
+    await write(page, HOSTILE, name=HOSTILE[:95])
+    await page.locator(".post .author").first.click()
+    await expect(page.locator(".post .message")).to_have_text([HOSTILE])
+    await page.locator(".post .badge").click()
+    await page.get_by_label("Write a comment").fill(HOSTILE)
+    await page.get_by_role("button", name="Comment").click()
+    await expect(page.locator(".comment .message")).to_have_text(HOSTILE)
+    await page.get_by_label("One version back").click()
+    await expect(page.locator("#moment .message")).to_have_text(HOSTILE)
+    assert await page.locator("main img, main script, main [onerror]").count() == 0
+    assert dialogs == []

@@ -46,7 +46,7 @@ async def test_a_fault_of_postlog_is_a_page_without_its_cause() -> None:
 
 
 async def test_paths_know_their_methods(browser: Client) -> None:
-    answer = await browser.get("/posts")
+    answer = await browser.get("/you")
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
     assert (await browser.post("/", headers=OWN_PAGE)).status_code == 405
     assert (await browser.options("/")).headers["allow"] == "GET, HEAD, OPTIONS"
