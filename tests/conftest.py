@@ -23,6 +23,7 @@ _TOGETHER = {
     "tests/integration/adapters/mongo/test_deposed_primary.py": "three nodes",
     "tests/integration/adapters/mongo/test_failover.py": "three nodes",
     "tests/integration/servers/test_mongod.py": "three nodes",
+    "tests/integration/web/": "a browser",
 }
 """By the server that their tests need and that takes long to start: one process starts it, and runs them all."""
 
