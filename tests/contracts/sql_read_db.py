@@ -205,6 +205,17 @@ class SqlReadDbContract:
         assert rows == Rows(posts={}, comments={}, parked={})
         assert await handle.store.checkpoints(1) == {}
 
+    async def test_a_checkpoint_that_can_not_be_moved_takes_the_rows_back(self, database: SqlDatabase) -> None:
+        handle = handle_of(database)
+        await handle.write(RowChanges())
+        nowhere = checkpoint(2, commit_id=None)
+        with pytest.raises(IntegrityError):
+            await handle.store.project(
+                ProjectionBatch(1, moves((checkpoint(1), nowhere))), lambda _: RowChanges(posts=[post(1)])
+            )
+        assert (await handle.rows([post_id(1)])).posts == {}
+        assert await handle.store.checkpoints(1) == {0: checkpoint(1)}
+
     async def test_many_new_rows_are_loaded_at_once(self, database: SqlDatabase) -> None:
         posts = [post(n, author=author, message=author) for n, author in enumerate(TEXTS.values())]
         posts += [post(n, date_posted=NOON - timedelta(milliseconds=n)) for n in range(100, 6_000)]
