@@ -11,7 +11,7 @@ Memory is bounded: posts are taken in portions by the checksum of their id, and 
 import asyncio
 import random
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -93,7 +93,7 @@ class Audit:
             posts += len(folds)
             await self._feed_from_the_log(folds, start, portion, portions, progress)
             differences += await self._differences(start, folds.values())
-        differences += await self._orphans(start)
+        differences += await self.orphans(start)
         return await self._report(start, posts, differences)
 
     async def _folds_of_rows(
@@ -127,14 +127,20 @@ class Audit:
     async def _sample(self, start: AuditStart, posts: int) -> AuditReport:
         post_ids = list(await self._drawn_from_the_log(start, posts // 2))
         post_ids += await self._drawn_from_the_rows(start, posts - len(post_ids))
+        differences, _ = await self.compare(start, post_ids)
+        return await self._report(start, len(set(post_ids)), differences)
+
+    async def compare(self, start: AuditStart, post_ids: Collection[PostId]) -> tuple[list[Difference], int]:
+        """What differs in these posts, and how many commits were read. Raises `GenerationGone`, `Unavailable`."""
         folds = {post_id: StreamFold.of(post_id, None, start.position) for post_id in post_ids}
-        folds |= _folds(start, await self._rows.some(start.generation, post_ids))
+        folds |= _folds(start, await self._rows.some(start.generation, list(folds)))
+        read = 0
         for post_id in folds:
             version = 0
             while commits := await self._past_events.read_stream(post_id, version, _COMMITS_A_READ):
                 await asyncio.to_thread(self._feed, folds, commits)
-                version = commits[-1].last_version
-        return await self._report(start, len(folds), await self._differences(start, folds.values()))
+                version, read = commits[-1].last_version, read + len(commits)
+        return await self._differences(start, folds.values()), read
 
     async def _drawn_from_the_log(self, start: AuditStart, posts: int) -> set[PostId]:
         positions = self._random.sample(range(start.position), min(posts, start.position))
@@ -155,7 +161,8 @@ class Audit:
         parked = await self._rows.parked(start.generation)
         return [each for fold in folds if fold.post_id not in parked for each in fold.differences()]
 
-    async def _orphans(self, start: AuditStart) -> list[Difference]:
+    async def orphans(self, start: AuditStart) -> list[Difference]:
+        """Comments whose post has no row, so that no page shows them. Raises `GenerationGone`, `Unavailable`."""
         orphans = await self._rows.orphans(start.generation, _ORPHANS_SHOWN)
         return [
             Difference(post_id, f"comments[{comment_id}]", "none: its post has no row", "a comment")

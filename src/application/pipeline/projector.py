@@ -61,6 +61,13 @@ class Projector:
         another log, or to this one before it was restored to an older state."""
         log_id = await self._log.log_id()
         live = await self._store.live()
+        if live.log_id is not None and live.partitions != partitions:
+            logger.warning(
+                "the rows stood in %d partitions and stand in %d from now on; told again and again, it means that "
+                "projectors with different buses share this read database: give all of them the same bus settings",
+                live.partitions,
+                partitions,
+            )
         if live.log_id is None or live.partitions != partitions:
             live = await self._store.claim(live.generation, log_id, partitions)
         checkpoints = await self._store.checkpoints(live.generation)

@@ -10,8 +10,9 @@ from application.maintenance.audit import AuditProgress, AuditReport
 from entrypoints.cli import exit_codes
 from entrypoints.cli.output import emit_json, json_option, one_line
 from entrypoints.cli.progress import show_progress
-from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import option, settings_from, settings_options
+from entrypoints.cli.running import run_job, run_service_until_stopped
+from entrypoints.cli.settings_options import option, settings_from, settings_options, worker_options
+from entrypoints.composition.sides import Sides
 from entrypoints.settings.loading import LoadedSettings
 
 
@@ -19,7 +20,7 @@ from entrypoints.settings.loading import LoadedSettings
     "audit",
     epilog=exit_codes.epilog(
         "postlog audit --read-db postgres",
-        done="every row is as the log says",
+        done="every row is as the log says; or --continuous was stopped",
         data="rows differ (also when --repair has mended them)",
         job=True,
     ),
@@ -27,6 +28,8 @@ from entrypoints.settings.loading import LoadedSettings
 @click.option("--read-db", help="Database to audit (read_db.adapter).")
 @click.option("--sample", type=click.IntRange(min=1), help="Look at about so many posts, not at all.")
 @click.option("--repair", is_flag=True, help="Write the rows of those posts anew from the log.")
+@click.option("--continuous", is_flag=True, help="Go on for ever, at a low rate (audit.commits_per_second).")
+@worker_options
 @settings_options
 @json_option
 @click.pass_context
@@ -35,13 +38,29 @@ def command(
     read_db: str | None,
     sample: int | None,
     repair: bool,
+    continuous: bool,
+    host: str | None,
+    port: str | None,
     config_file: str | None,
     assignments: Sequence[str],
     as_json: bool,
 ) -> int:
     """Compare the read database with the log, row by row and field by field, also while writes go on; print what
     differs."""
-    loaded = settings_from(ctx, config_file, assignments, option("read_db.adapter", read_db, "--read-db"))
+    if continuous and (sample is not None or repair or as_json):
+        raise click.UsageError("--continuous logs what it finds; leave --sample, --repair and --json out.")
+    if not continuous and not (host is None and port is None):
+        raise click.UsageError("--host and --port are for --continuous, which answers for its health there.")
+    loaded = settings_from(
+        ctx,
+        config_file,
+        assignments,
+        option("read_db.adapter", read_db, "--read-db"),
+        option("worker.host", host, "--host"),
+        option("worker.port", port, "--port"),
+    )
+    if continuous:
+        return run_service_until_stopped(loaded, "audit", Sides(auditor=True))
     return run_job(lambda: _audit(loaded, sample, repair, as_json))
 
 

@@ -106,6 +106,15 @@ class Container(containers.DeclarativeContainer):
         settings=settings.provided.rebuild,
     )
     audit = providers.Singleton(maintenance.audit, log=log, read_db=read_db, codec=codec)
+    continuous_audit = providers.Singleton(
+        maintenance.continuous_audit,
+        audit=audit,
+        log=log,
+        read_db=read_db,
+        clock=clock,
+        metrics=metrics,
+        settings=settings.provided.audit,
+    )
     repair = providers.Singleton(maintenance.repair, log=log, read_db=read_db, codec=codec)
     relay = providers.Singleton(
         pipeline.relay,

@@ -2,6 +2,7 @@
 
 from application.maintenance.audit import Audit
 from application.maintenance.batches import Batches
+from application.maintenance.continuous_audit import ContinuousAudit
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.clock import Clock
@@ -9,6 +10,7 @@ from application.ports.event_codec import EventCodec
 from application.ports.metrics import Metrics
 from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.read_db import ReadDbParts
+from entrypoints.settings.model import Audit as AuditSettings
 from entrypoints.settings.model import Rebuild as RebuildSettings
 
 
@@ -36,6 +38,20 @@ def rebuild(
 
 def audit(log: LogParts, read_db: ReadDbParts, codec: EventCodec) -> Audit:
     return Audit(rows=read_db.audit_rows, log=log.commit_log, past_events=log.past_events, codec=codec)
+
+
+def continuous_audit(
+    *, audit: Audit, log: LogParts, read_db: ReadDbParts, clock: Clock, metrics: Metrics, settings: AuditSettings
+) -> ContinuousAudit:
+    return ContinuousAudit(
+        audit=audit,
+        rows=read_db.audit_rows,
+        store=read_db.projection_store,
+        log=log.commit_log,
+        clock=clock,
+        metrics=metrics,
+        commits_per_second=settings.commits_per_second,
+    )
 
 
 def repair(log: LogParts, read_db: ReadDbParts, codec: EventCodec) -> Repair:

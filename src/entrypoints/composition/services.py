@@ -47,6 +47,8 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
             if sides.projector:
                 parts["projector"] = endless(container.follower().run)
                 parts["lag of the rows"] = endless(container.rows_lag().run)
+            if sides.auditor:
+                parts["audit"] = endless(container.continuous_audit().run)
             if sides.relay and (relay := container.relay()) is not None:
                 parts["relay"] = endless(relay.run)
                 parts["lag of the bus"] = endless(container.bus_lag().run)
@@ -59,7 +61,7 @@ async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> list[
     probes = [log.probe]
     if sides.commands:
         await lifetime.open_commands()
-    if sides.queries or sides.projector:
+    if sides.queries or sides.projector or sides.auditor:
         read_db = await lifetime.open_read_db()
         probes.append(read_db.probe)
         if sides.queries:

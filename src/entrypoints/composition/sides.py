@@ -11,3 +11,4 @@ class Sides:
     queries: bool = False
     projector: bool = False
     relay: bool = False
+    auditor: bool = False

@@ -171,6 +171,13 @@ class Rebuild(Struct, frozen=True, kw_only=True):
     ] = 1
 
 
+class Audit(Struct, frozen=True, kw_only=True):
+    commits_per_second: Annotated[
+        float,
+        Meta(gt=0, le=1_000_000, description="About how many commits `postlog audit --continuous` reads in a second."),
+    ] = 500
+
+
 class Relay(Struct, frozen=True, kw_only=True):
     batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Commits published between two checkpoints.")] = 1_000
     lease_seconds: Annotated[
@@ -194,4 +201,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     snapshots: Snapshots = field(default_factory=Snapshots)
     projector: Projector = field(default_factory=Projector)
     rebuild: Rebuild = field(default_factory=Rebuild)
+    audit: Audit = field(default_factory=Audit)
     relay: Relay = field(default_factory=Relay)

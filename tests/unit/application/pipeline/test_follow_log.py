@@ -264,3 +264,17 @@ async def append_unknown(system: SmallSystem, version: int, kind: str = "PostPin
         events=(StoredEvent(kind, 1, {"username": "Ann"}),),
     )
     await system.event_store.append([commit])
+
+
+async def test_it_is_told_when_the_rows_are_divided_otherwise(caplog: pytest.LogCaptureFixture):
+    """Two projectors with different buses on one read database do so for ever."""
+    system = SmallSystem()
+    await system.projector.open(partitions=1)
+    await system.projector.open(partitions=1)
+    assert caplog.messages == []
+    await system.projector.open(partitions=3)
+    await system.projector.open(partitions=1)
+    assert [message.partition(";")[0] for message in caplog.messages] == [
+        "the rows stood in 1 partitions and stand in 3 from now on",
+        "the rows stood in 3 partitions and stand in 1 from now on",
+    ]
