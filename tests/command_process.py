@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from adapters.system.journal import LocalJournal
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.command_side.deciding import Decider
 from application.command_side.group_commit import GroupCommitter
@@ -14,6 +15,7 @@ from application.command_side.streams import PostStreams
 from application.envelopes import Commit
 from application.mediator import CommandContext, IdempotencyKey
 from application.ports.event_store import EventStore
+from application.ports.journal import Journal
 from application.ports.snapshots import Snapshots
 from domain.limits import Limits
 
@@ -64,15 +66,23 @@ class CommandProcess:
     """`commands` is what its HTTP side would dispatch to."""
 
     def __init__(
-        self, store: EventStore, snapshots: Snapshots, *, series: int = 0, every: int = 0, attempts: int = 10
+        self,
+        store: EventStore,
+        snapshots: Snapshots,
+        *,
+        series: int = 0,
+        every: int = 0,
+        attempts: int = 10,
+        journal: Journal | None = None,
     ) -> None:
         self.metrics = RecordedMetrics()
+        self.journal = journal or LocalJournal()
         clock = SteppingClock()
         snapshotting = Snapshotting(snapshots, self.metrics, every)
         self.streams = PostStreams(
             store=store,
             codec=CODEC,
-            committer=GroupCommitter(store, clock, self.metrics),
+            committer=GroupCommitter(store, clock, self.metrics, self.journal),
             reader=HeadReader(store, CODEC, snapshotting),
             cache=HeadCache(max_weight=10_000),
             decider=Decider(CODEC, clock, Limits()),
@@ -80,7 +90,7 @@ class CommandProcess:
             metrics=self.metrics,
             attempts=attempts,
         )
-        self.commands = PostCommands(self.streams, CountingIds(series), timeout=10.0)
+        self.commands = PostCommands(self.streams, CountingIds(series), self.journal, timeout=10.0)
 
 
 def keyed(key: str, digest: str = "digest", expected_version: int | None = None) -> CommandContext:

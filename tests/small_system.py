@@ -15,6 +15,7 @@ from adapters.memory.projection_store import MemoryProjectionStore
 from adapters.memory.read_db import MemoryReadDb
 from adapters.memory.snapshots import MemorySnapshots
 from adapters.system.clock import SystemClock
+from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from application.mediator import QueryDispatcher
 from application.pipeline.follow_log import LogFollower
@@ -67,7 +68,10 @@ class SmallSystem:
         self.store, self.views, self.parked_streams = read_side.store, read_side.views, read_side.parked
         self.metrics = RecordedMetrics()
         self.rows_moved = LocalRowsMoved()
-        self.process = CommandProcess(self.event_store, MemorySnapshots(self.log), series=next(_SERIES))
+        self.journal = LocalJournal()
+        self.process = CommandProcess(
+            self.event_store, MemorySnapshots(self.log), series=next(_SERIES), journal=self.journal
+        )
         clock = SystemClock()
         shared = {
             "store": self.store,
@@ -77,7 +81,7 @@ class SmallSystem:
             "metrics": self.metrics,
             "rows_moved": self.rows_moved,
         }
-        self.projector = Projector(log=self.commit_log, **shared)
+        self.projector = Projector(log=self.commit_log, journal=self.journal, **shared)
         self.retry = ParkedRetry(parked_streams=self.parked_streams, **shared)
         self.follower = LogFollower(self.projector, self.retry, self.commit_log, self.metrics, batch_size)
         self.queries = QueryDispatcher()

@@ -11,7 +11,9 @@ PostlogError
 ├── EventNotApplicable         event-not-applicable    a stored event makes no sense on what stands before it
 ├── RebuildRunning             rebuild-running         another process builds this read database
 ├── RebuildCancelled           rebuild-cancelled
+├── AuditRunning               audit-running           one runs in this process
 ├── NotFound
+│   ├── CommitNotFound         commit-not-found
 │   └── RebuildNotFound        rebuild-not-found
 ├── StateConflict
 │   ├── RebuildEnded           rebuild-ended           it is live already
@@ -88,6 +90,14 @@ class RebuildEnded(StateConflict):
 
 class RebuildNotPossible(StateConflict):
     code = "rebuild-not-possible"
+
+
+class CommitNotFound(NotFound):
+    code = "commit-not-found"
+
+
+class AuditRunning(PostlogError):
+    code = "audit-running"
 
 
 class VersionMismatch(PostlogError):

@@ -28,13 +28,15 @@ async def _nothing(_: Page) -> None:
 
 @dataclass(frozen=True)
 class Shot:
-    """`prepare` brings the page that was opened at `path` into the state to be shown."""
+    """`prepare` brings the page that was opened at `path` into the state to be shown. `whole`: as long as it
+    is, not only what a screen shows."""
 
     name: str
     path: str
     prepare: Callable[[Page], Awaitable[None]] = _nothing
     schemes: tuple[str, ...] = ("light", "dark")
     phone: bool = False
+    whole: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -50,11 +52,23 @@ async def _edited(page: Page) -> None:
     await page.evaluate("scrollTo(0, 0)")
 
 
+async def _with_data(page: Page) -> None:
+    await page.locator(".commit").nth(1).get_by_text("Data", exact=True).click()
+
+
+async def _plotted(page: Page) -> None:
+    await page.locator("#verdict.good").wait_for()
+    await page.locator("#plots canvas").nth(1).wait_for()
+
+
 SHOTS = (
     Shot("feed", "/"),
     Shot("post", "/", _first_post),
     Shot("time-machine", "/", _edited),
     Shot("time-machine-on-a-phone", "/", _edited, schemes=("dark",), phone=True),
+    Shot("log", "/log", _with_data),
+    Shot("operations", "/operations", _plotted, whole=True),
+    Shot("operations-on-a-phone", "/operations", _plotted, schemes=("dark",), phone=True),
     Shot("feed-on-a-phone", "/", schemes=("light",), phone=True),
 )
 
@@ -67,7 +81,7 @@ async def take(shot: Shot, browser: Browser, address: str, folder: Path) -> None
             await someone.go(shot.path)
             await shot.prepare(someone.page)
             suffix = "" if scheme == "light" else f"-{scheme}"
-            await someone.page.screenshot(path=folder / f"{shot.name}{suffix}.png")
+            await someone.page.screenshot(path=folder / f"{shot.name}{suffix}.png", full_page=shot.whole)
             if someone.errors or someone.elsewhere:
                 raise SystemExit(f"{shot.name}: {someone.errors} {someone.elsewhere}")
 

@@ -20,6 +20,7 @@ from adapters.memory.read_db import MemoryReadDb
 from adapters.memory.relay_state import MemoryRelayState
 from adapters.system.clock import SystemClock
 from adapters.system.ids import UuidIds
+from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from adapters.wire.cloudevents import WireMessage
 from adapters.wire.event_codec import MsgspecEventCodec
@@ -126,6 +127,7 @@ class World:
             clock=SystemClock(),
             ids=UuidIds(),
             metrics=self.metrics,
+            journal=LocalJournal(),
             **(settings | changes),
         )
 
@@ -138,6 +140,7 @@ class World:
             clock=SystemClock(),
             metrics=self.metrics,
             rows_moved=LocalRowsMoved(),
+            journal=LocalJournal(),
         )
 
     def follower(

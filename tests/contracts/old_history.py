@@ -18,6 +18,7 @@ from adapters.sql.post_views import SqlPostViews
 from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sqlite.read_db import sqlite_read_db
 from adapters.system.clock import SystemClock
+from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from application.maintenance.audit import Audit
 from application.maintenance.rebuild import Rebuild
@@ -81,7 +82,9 @@ class _World:
             "rows_moved": moved,
         }
         retry = ParkedRetry(parked_streams=self.parked, **shared)
-        follower = LogFollower(Projector(log=self.log.commits, **shared), retry, self.log.commits, metrics, 3)
+        follower = LogFollower(
+            Projector(log=self.log.commits, journal=LocalJournal(), **shared), retry, self.log.commits, metrics, 3
+        )
         task = asyncio.create_task(follower.run())
         try:
             yield

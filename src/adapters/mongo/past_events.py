@@ -18,6 +18,12 @@ class MongoPastEvents:
             return commits
         return [*await self._around(stream_id, after_version), *commits][:limit]
 
+    async def find_commit(self, commit_id: str) -> Commit | None:
+        """As `EventStore.find_commit`."""
+        async with self._database.answering() as session:
+            document = await self._database.commits.find_one({"commitId": commit_id}, session=session)
+        return commit_from_document(document) if document else None
+
     async def last_version(self, stream_id: PostId) -> int:
         async with self._database.answering() as session:
             last = await self._database.commits.find_one(

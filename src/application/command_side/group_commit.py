@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from application.envelopes import ProposedCommit
 from application.ports.clock import Clock
-from application.ports.event_store import AppendOutcome, EventStore
+from application.ports.event_store import Appended, AppendOutcome, EventStore
+from application.ports.journal import Journal
 from application.ports.metrics import Metrics
 
 
@@ -24,10 +25,13 @@ class _Waiting:
 class GroupCommitter:
     """`max_commits` bounds one write; what is beyond waits for the next."""
 
-    def __init__(self, store: EventStore, clock: Clock, metrics: Metrics, max_commits: int = 1_000) -> None:
+    def __init__(
+        self, store: EventStore, clock: Clock, metrics: Metrics, journal: Journal, max_commits: int = 1_000
+    ) -> None:
         self._store = store
         self._clock = clock
         self._metrics = metrics
+        self._journal = journal
         self._max_commits = max_commits
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
@@ -72,10 +76,17 @@ class GroupCommitter:
             if not isinstance(error, Exception):
                 raise
             return
+        self._note(outcomes)
         self._metrics.observe("group_commit_seconds", self._clock.monotonic() - started)
         self._metrics.count("commits_written", len(commits))
         self._metrics.count("group_commits")
         _hand_out(group, outcomes)
+
+    def _note(self, outcomes: Sequence[AppendOutcome]) -> None:
+        """In the order of their positions: the first appended one has the lowest."""
+        positions = [outcome.position for outcome in outcomes if isinstance(outcome, Appended)]
+        if positions:
+            self._journal.note_durable(positions[0], positions[-1])
 
 
 def _hand_out(group: list[_Waiting], outcomes: list[AppendOutcome]) -> None:

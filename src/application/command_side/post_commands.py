@@ -11,6 +11,7 @@ from application.command_side.streams import PostStreams
 from application.errors import Stopping, StoreUnavailable
 from application.mediator import CommandContext, CommandDispatcher, CommandResult
 from application.ports.ids import Ids
+from application.ports.journal import Journal
 from domain.commands import PostCommand
 from domain.ids import PostId
 
@@ -22,9 +23,10 @@ class PostCommands:
     he learns it by sending it again with the same idempotency key.
     """
 
-    def __init__(self, streams: PostStreams, ids: Ids, timeout: float) -> None:
+    def __init__(self, streams: PostStreams, ids: Ids, journal: Journal, timeout: float) -> None:
         self._streams = streams
         self._ids = ids
+        self._journal = journal
         self._timeout = timeout
         self._stopping = False
 
@@ -45,6 +47,7 @@ class PostCommands:
             raise Stopping(
                 "This process is stopping and takes no more commands; send it to another, or a little later."
             )
+        self._journal.note_received(commit_id)
         request = Request(post_id, tuple(commands), context, commit_id, asyncio.get_running_loop().create_future())
         self._streams.submit(request)
         try:

@@ -12,6 +12,7 @@ from application.errors import WrongLog
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
+from application.ports.journal import Journal
 from application.ports.metrics import Metrics
 from application.ports.past_events import PastEvents
 from application.ports.projection_store import (
@@ -47,6 +48,7 @@ class Projector:
         clock: Clock,
         metrics: Metrics,
         rows_moved: RowsMoved,
+        journal: Journal,
     ) -> None:
         self._store = store
         self._log = log
@@ -55,6 +57,7 @@ class Projector:
         self._clock = clock
         self._metrics = metrics
         self._rows_moved = rows_moved
+        self._journal = journal
 
     async def open(self, partitions: int) -> tuple[LiveGeneration, dict[int, Checkpoint]]:
         """The live generation and its checkpoints, claimed for this log. Raises `WrongLog` when the database belongs to
@@ -109,6 +112,9 @@ class Projector:
                 break
             except MissingCommits as missing:
                 await self._heal(generation, moves, missing, partitions)
+        for move in moves:
+            after = move.before.position if move.before else 0
+            self._journal.note_projected(move.after.partition, after, move.after.position)
         self._note(decoded, started)
         self._note_parked(parked)
 

@@ -17,6 +17,7 @@ from application.ports.bus import Publisher
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.ids import Ids
+from application.ports.journal import Journal
 from application.ports.metrics import Metrics
 from application.ports.relay_state import Lease, RelayState
 
@@ -40,6 +41,7 @@ class Relay:
         clock: Clock,
         ids: Ids,
         metrics: Metrics,
+        journal: Journal,
         batch_size: int,
         lease_seconds: float,
         watermark_seconds: float,
@@ -50,6 +52,7 @@ class Relay:
         self._clock = clock
         self._owner = ids.new()
         self._metrics = metrics
+        self._journal = journal
         self._batch_size = batch_size
         self._lease_seconds = lease_seconds
         self._watermark_seconds = watermark_seconds
@@ -94,6 +97,7 @@ class Relay:
             publisher=self._publisher,
             clock=self._clock,
             metrics=self._metrics,
+            journal=self._journal,
             batch_size=self._batch_size,
             watermark_seconds=self._watermark_seconds,
         )

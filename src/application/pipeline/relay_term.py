@@ -7,6 +7,7 @@ from application.pipeline.announcing import Announcer
 from application.ports.bus import CommitEntry, Publication, Publisher, Watermark
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
+from application.ports.journal import Journal
 from application.ports.metrics import Metrics
 from application.ports.relay_state import Lease, RelayState
 from application.projections.batching import at_most
@@ -41,6 +42,7 @@ class RelayTerm:
         publisher: Publisher,
         clock: Clock,
         metrics: Metrics,
+        journal: Journal,
         batch_size: int,
         watermark_seconds: float,
     ) -> None:
@@ -50,6 +52,7 @@ class RelayTerm:
         self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
+        self._journal = journal
         self._batch_size = batch_size
         self._watermark_seconds = watermark_seconds
         self.has_published = False
@@ -126,6 +129,7 @@ class RelayTerm:
         if before is not None:
             await before
         self.has_published = True
+        self._journal.note_published(self._acknowledged, position)
         self._acknowledged = position
         self._more_acknowledged.set()
         self._room.release()

@@ -1,4 +1,4 @@
-"""Read one stream, for history, gap healing and parked streams: readers that never append."""
+"""What stands in the log of one stream or one command: for history, gap healing, parked streams; never appended to."""
 
 from typing import Protocol
 
@@ -9,6 +9,10 @@ from domain.ids import PostId
 class PastEvents(Protocol):
     async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
         """As `EventStore.read_stream`."""
+        ...
+
+    async def find_commit(self, commit_id: str) -> Commit | None:
+        """As `EventStore.find_commit`."""
         ...
 
     async def last_version(self, stream_id: PostId) -> int:

@@ -11,6 +11,7 @@ from application.mediator import CommandDispatcher
 from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
 from application.ports.ids import Ids
+from application.ports.journal import Journal
 from application.ports.metrics import Metrics
 from domain.limits import Limits
 from entrypoints.composition.event_store import LogParts
@@ -18,14 +19,21 @@ from entrypoints.settings.model import Settings
 
 
 def post_commands(
-    *, log: LogParts, codec: EventCodec, clock: Clock, ids: Ids, metrics: Metrics, settings: Settings
+    *,
+    log: LogParts,
+    codec: EventCodec,
+    clock: Clock,
+    ids: Ids,
+    metrics: Metrics,
+    journal: Journal,
+    settings: Settings,
 ) -> PostCommands:
     limits = Limits(name=settings.limits.name, message=settings.limits.message, comment=settings.limits.comment)
     snapshotting = Snapshotting(log.snapshots, metrics, settings.snapshots.every)
     streams = PostStreams(
         store=log.event_store,
         codec=codec,
-        committer=GroupCommitter(log.event_store, clock, metrics),
+        committer=GroupCommitter(log.event_store, clock, metrics, journal),
         reader=HeadReader(log.event_store, codec, snapshotting),
         cache=HeadCache(settings.commands.cache_entries),
         decider=Decider(codec, clock, limits),
@@ -33,7 +41,7 @@ def post_commands(
         metrics=metrics,
         attempts=settings.commands.attempts,
     )
-    return PostCommands(streams, ids, settings.commands.timeout_seconds)
+    return PostCommands(streams, ids, journal, settings.commands.timeout_seconds)
 
 
 def command_dispatcher(commands: PostCommands) -> CommandDispatcher:

@@ -23,6 +23,7 @@ class Container(containers.DeclarativeContainer):
     metrics = providers.Singleton(ports.metrics)
     codec = providers.Singleton(ports.codec)
     rows_moved = providers.Singleton(ports.rows_moved)
+    journal = providers.Singleton(ports.journal)
 
     log = providers.Selector(
         settings.provided.event_store.adapter,
@@ -54,6 +55,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         ids=ids,
         metrics=metrics,
+        journal=journal,
         settings=settings,
     )
     command_dispatcher = providers.Singleton(command_side.command_dispatcher, commands)
@@ -68,6 +70,8 @@ class Container(containers.DeclarativeContainer):
         rows_moved=rows_moved,
         settings=settings,
     )
+
+    pipeline_watch = providers.Singleton(query_side.pipeline_watch, query_dispatcher)
 
     parked_retry = providers.Singleton(
         pipeline.parked_retry,
@@ -86,6 +90,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         metrics=metrics,
         rows_moved=rows_moved,
+        journal=journal,
     )
     follower = providers.Singleton(
         pipeline.follower,
@@ -123,6 +128,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         ids=ids,
         metrics=metrics,
+        journal=journal,
         settings=settings.provided.relay,
     )
     rows_lag = providers.Singleton(pipeline.rows_lag, log=log, read_db=read_db, clock=clock, metrics=metrics)

@@ -7,8 +7,10 @@ from pathlib import Path
 from application.maintenance.doctor import Doctor
 from application.ports.probes import Probe
 from entrypoints.composition.container import Container
+from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.jobs import prepare
 from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.read_db import ReadDbParts
 from entrypoints.settings.checks import require_files
 from entrypoints.settings.loading import LoadedSettings
 from entrypoints.settings.model import Settings
@@ -19,12 +21,15 @@ async def with_doctor(loaded: LoadedSettings) -> AsyncIterator[Doctor]:
     container = prepare(loaded, "doctor", may_make_tables=False)
     require_files(loaded.settings, loaded.sources, "event_store", "read_db")
     async with Lifetime(container) as lifetime:
-        yield await _doctor(container, lifetime)
+        await lifetime.open_log()
+        await lifetime.open_read_db()
+        yield doctor_of(container)
 
 
-async def _doctor(container: Container, lifetime: Lifetime) -> Doctor:
-    log = await lifetime.open_log()
-    read_db = await lifetime.open_read_db()
+def doctor_of(container: Container) -> Doctor:
+    """On an open log and an open read database."""
+    log: LogParts = container.log()
+    read_db: ReadDbParts = container.read_db()
     parts = {"event_store": log, "bus": container.bus(), "read_db": read_db}
     probes = [part.probe for part in parts.values() if part is not None and part.probe is not None]
     return Doctor(

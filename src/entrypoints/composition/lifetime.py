@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from application.command_side.post_commands import PostCommands
 from application.maintenance.rebuilds import Rebuilds
@@ -13,6 +13,9 @@ from entrypoints.composition.bus import BusParts
 from entrypoints.composition.container import Container
 from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.read_db import ReadDbParts
+
+if TYPE_CHECKING:
+    from entrypoints.web.services import Operations
 
 DRAIN_SECONDS = 1.0
 """How long commands under way may take when the process ends. Those beyond may be stored or not: their callers got no
@@ -54,6 +57,12 @@ class Lifetime:
         from entrypoints.composition.rebuilds import with_rebuilds
 
         return await self._stack.enter_async_context(with_rebuilds(self._container))
+
+    async def open_operations(self, rebuilds: Rebuilds) -> "Operations":
+        """On an open log and an open read database. What operators begin from the pages ends with the block."""
+        from entrypoints.composition.operations import with_operations
+
+        return await self._stack.enter_async_context(with_operations(self._container, rebuilds))
 
     async def open_publisher(self, bus: BusParts) -> None:
         if bus.publishing is not None:

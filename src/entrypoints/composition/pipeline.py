@@ -9,6 +9,7 @@ from application.pipeline.projector import Projector
 from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
 from application.ports.ids import Ids
+from application.ports.journal import Journal
 from application.ports.metrics import Metrics
 from application.ports.rows_moved import RowsMoved
 from entrypoints.composition.bus import BusParts
@@ -25,7 +26,14 @@ Follower = Union[LogFollower, "BusFollower"]
 
 
 def projector(
-    *, log: LogParts, read_db: ReadDbParts, codec: EventCodec, clock: Clock, metrics: Metrics, rows_moved: RowsMoved
+    *,
+    log: LogParts,
+    read_db: ReadDbParts,
+    codec: EventCodec,
+    clock: Clock,
+    metrics: Metrics,
+    rows_moved: RowsMoved,
+    journal: Journal,
 ) -> Projector:
     return Projector(
         store=read_db.projection_store,
@@ -35,6 +43,7 @@ def projector(
         clock=clock,
         metrics=metrics,
         rows_moved=rows_moved,
+        journal=journal,
     )
 
 
@@ -77,7 +86,14 @@ def follower(
 
 
 def relay(
-    *, log: LogParts, bus: BusParts | None, clock: Clock, ids: Ids, metrics: Metrics, settings: RelaySettings
+    *,
+    log: LogParts,
+    bus: BusParts | None,
+    clock: Clock,
+    ids: Ids,
+    metrics: Metrics,
+    journal: Journal,
+    settings: RelaySettings,
 ) -> "Relay | None":
     """None where there is no bus to publish to."""
     if bus is None:
@@ -91,6 +107,7 @@ def relay(
         clock=clock,
         ids=ids,
         metrics=metrics,
+        journal=journal,
         batch_size=settings.batch_size,
         lease_seconds=settings.lease_seconds,
         watermark_seconds=settings.watermark_seconds,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
 from application.ports.ids import Ids
+from application.ports.journal import Journal
 from application.ports.rows_moved import RowsMoved
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def codec() -> EventCodec:
     from adapters.wire.event_codec import MsgspecEventCodec
 
     return MsgspecEventCodec()
+
+
+def journal() -> Journal:
+    from adapters.system.journal import LocalJournal
+
+    return LocalJournal()
 
 
 def rows_moved() -> RowsMoved:

@@ -6,6 +6,9 @@ from application.ports.event_codec import EventCodec
 from application.ports.rows_moved import RowsMoved
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries
+from application.query_side.log import LogQueries
+from application.query_side.pipeline_status import PipelineStatusQuery
+from application.query_side.pipeline_watch import PipelineWatch
 from application.query_side.posts import PostQueries
 from application.query_side.read_db_status import ReadDbStatusQuery
 from entrypoints.composition.event_store import LogParts
@@ -24,9 +27,23 @@ def query_dispatcher(
     *, log: LogParts, read_db: ReadDbParts, codec: EventCodec, clock: Clock, rows_moved: RowsMoved, settings: Settings
 ) -> QueryDispatcher:
     dispatcher = history_dispatcher(log, codec)
+    LogQueries(log.commit_log, log.past_events, codec, clock).register_with(dispatcher)
     freshness = Freshness(clock, rows_moved, settings.http.min_position_wait_seconds)
     PostQueries(read_db.post_views, freshness).register_with(dispatcher)
     ReadDbStatusQuery(
         settings.read_db.adapter, read_db.post_views, read_db.projection_store, log.commit_log
     ).register_with(dispatcher)
+    PipelineStatusQuery(
+        adapter=settings.read_db.adapter,
+        views=read_db.post_views,
+        store=read_db.projection_store,
+        generations=read_db.generations,
+        log=log.commit_log,
+        relay_state=None if settings.bus.adapter == "log" else log.relay_state,
+        clock=clock,
+    ).register_with(dispatcher)
     return dispatcher
+
+
+def pipeline_watch(queries: QueryDispatcher) -> PipelineWatch:
+    return PipelineWatch(queries)

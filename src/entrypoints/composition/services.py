@@ -40,10 +40,13 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
             probes = await _open(container, lifetime, sides)
             operated = sides.queries and loaded.settings.http.operations
             rebuilds = await lifetime.open_rebuilds() if operated else None
+            pages = await _pages(container, lifetime, sides, rebuilds, stopping)
             parts = {
-                "HTTP server": _http_server(container, sides, probes, rebuilds, stopping, announce),
+                "HTTP server": _http_server(container, sides, probes, rebuilds, pages, stopping, announce),
                 "watch": endless(Watch(probes, PROBE_SECONDS).run),
             }
+            if pages is not None:
+                parts["watch of the pipeline"] = endless(container.pipeline_watch().run)
             if sides.projector:
                 parts["projector"] = endless(container.follower().run)
                 parts["lag of the rows"] = endless(container.rows_lag().run)
@@ -80,6 +83,7 @@ def _http_server(
     sides: Sides,
     probes: list[Probe],
     rebuilds: Rebuilds | None,
+    pages: "Pages | None",
     stopping: asyncio.Event,
     announce: Announce,
 ) -> Part:
@@ -89,9 +93,7 @@ def _http_server(
     settings = container.settings()
     name: Literal["http", "worker"] = "http" if sides.commands or sides.queries else "worker"
     listens = settings.http if name == "http" else settings.worker
-    app = create_app(
-        _http_services(container, sides, probes, rebuilds, stopping), _pages(container, sides, rebuilds, stopping)
-    )
+    app = create_app(_http_services(container, sides, probes, rebuilds, stopping), pages)
 
     def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
         return serve(app, listens.host, listens.port, stopping, announce, settings=name)
@@ -123,7 +125,9 @@ def _http_services(
     )
 
 
-def _pages(container: Container, sides: Sides, rebuilds: Rebuilds | None, stopping: asyncio.Event) -> "Pages | None":
+async def _pages(
+    container: Container, lifetime: Lifetime, sides: Sides, rebuilds: Rebuilds | None, stopping: asyncio.Event
+) -> "Pages | None":
     """Beside the query side, whose rows they show; for reading only where commands are served by another process."""
     settings = container.settings()
     if not sides.queries or not settings.web.enabled:
@@ -135,12 +139,12 @@ def _pages(container: Container, sides: Sides, rebuilds: Rebuilds | None, stoppi
         WebServices(
             commands=container.command_dispatcher() if sides.commands else None,
             queries=container.query_dispatcher(),
-            rebuilds=rebuilds,
             clock=container.clock(),
             ids=container.ids(),
             limits=_limits(settings),
             stopping=stopping,
-            operations=settings.http.operations,
+            watch=container.pipeline_watch(),
+            operations=await lifetime.open_operations(rebuilds) if rebuilds else None,
             max_body_bytes=settings.http.max_body_bytes,
         )
     )

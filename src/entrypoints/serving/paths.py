@@ -47,9 +47,19 @@ def text_segment(scope: Any, name: str) -> str:
     return segment.replace("%2F", "/").replace("%25", "%")
 
 
+def is_uuid(text: str) -> bool:
+    """32 hexadecimal digits with hyphens, in upper or lower case."""
+    return _UUID.fullmatch(text) is not None
+
+
 def post_id_segment(scope: Any) -> PostId:
     """Raises `MalformedRequest`."""
-    return PostId(_uuid(scope["path_params"]["id"], "id"))
+    return post_id_of(scope["path_params"]["id"])
+
+
+def post_id_of(text: str) -> PostId:
+    """Raises `MalformedRequest`."""
+    return PostId(_uuid(text, "id"))
 
 
 def comment_id_segment(scope: Any) -> CommentId:
@@ -58,7 +68,7 @@ def comment_id_segment(scope: Any) -> CommentId:
 
 
 def _uuid(text: str, path: str) -> str:
-    if _UUID.fullmatch(text) is None:
+    if not is_uuid(text):
         raise MalformedRequest(
             f"{path} is no UUID; it takes 32 hexadecimal digits with hyphens, like "
             "0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d.",

@@ -63,6 +63,9 @@ _KINDS = (
         "Send the name of the comment's writer as `username`; upper and lower case do not matter.",
     ),
     # 404
+    ProblemKind(
+        "commit-not-found", 404, "There is no such commit", "Look at the id; the log of this service lacks it."
+    ),
     ProblemKind("not-found", 404, "There is no such thing", "Look at the id."),
     ProblemKind(
         "post-not-found",
@@ -124,6 +127,7 @@ _KINDS = (
         "Name another one as `adapter`. Rows in memory can be rebuilt only where they are.",
     ),
     ProblemKind("rebuild-cancelled", 409, "The rebuild was cancelled", "Begin another one; the live rows are whole."),
+    ProblemKind("audit-running", 409, "An audit is running already", "Wait until it has ended, or cancel it."),
     # 412
     ProblemKind(
         "version-mismatch",

@@ -3,18 +3,32 @@
 import asyncio
 from dataclasses import dataclass
 
+from application.maintenance.audit_runs import AuditRuns
+from application.maintenance.checkup import Checkup
 from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
+from application.pipeline.parked_posts import ParkedPosts
 from application.ports.clock import Clock
 from application.ports.ids import Ids
+from application.query_side.pipeline_watch import PipelineWatch
 from domain.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """What operators watch and start."""
+
+    checkup: Checkup
+    rebuilds: Rebuilds
+    audits: AuditRuns
+    parked: ParkedPosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServices:
     """`commands` is None in a process that serves queries alone: its pages are for reading only. `stopping` is set when
-    the process is asked to end, and ends every open stream. `operations` is the setting `http.operations`;
-    `rebuilds` is None without it. A form of more than `max_body_bytes` is refused."""
+    the process is asked to end, and ends every open stream. `operations` is None where `http.operations` switches them
+    off. A form of more than `max_body_bytes` is refused."""
 
     commands: CommandDispatcher | None
     queries: QueryDispatcher
@@ -22,8 +36,8 @@ class WebServices:
     ids: Ids
     limits: Limits
     stopping: asyncio.Event
-    operations: bool
+    watch: PipelineWatch
+    operations: Operations | None
     max_body_bytes: int
-    rebuilds: Rebuilds | None = None
     poll_seconds: float = 0.25
     heartbeat_seconds: float = 15.0

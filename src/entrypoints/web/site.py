@@ -18,6 +18,8 @@ from entrypoints.web.error_page import error_answer
 from entrypoints.web.feed import Feed
 from entrypoints.web.files import Files
 from entrypoints.web.likes import Likes
+from entrypoints.web.log import LogPage
+from entrypoints.web.operations import OperationsPage
 from entrypoints.web.own_post import OwnPost
 from entrypoints.web.post import PostPage
 from entrypoints.web.routes import NavigationEntry, Route
@@ -36,6 +38,7 @@ class PageModule(Protocol):
 
 def page_modules(services: WebServices) -> list[PageModule]:
     """THE list: every file of this room that serves paths."""
+    operated = [OperationsPage(services, services.operations)] if services.operations else []
     return [
         Feed(services),
         PostPage(services),
@@ -43,14 +46,17 @@ def page_modules(services: WebServices) -> list[PageModule]:
         Comments(services),
         OwnPost(services),
         Story(services),
+        LogPage(services),
+        *operated,
         You(),
         Files(),
     ]
 
 
-def navigation(services: WebServices) -> list[NavigationEntry]:  # noqa: ARG001
+def navigation(services: WebServices) -> list[NavigationEntry]:
     """What the top of every page leads to."""
-    return [NavigationEntry("/", "Feed")]
+    operated = [NavigationEntry("/operations", "Operations")] if services.operations else []
+    return [NavigationEntry("/", "Feed"), NavigationEntry("/log", "Log"), *operated]
 
 
 class Site:

@@ -15,6 +15,8 @@ _FILES = {
     "app.js": "app.js",
     "icon.svg": "icon.svg",
     "live.js": "live.js",
+    "operations.js": "operations.js",
+    "system.css": "system.css",
     "htmx.min.js": "vendor/htmx.min.js",
     "uPlot.iife.min.js": "vendor/uPlot.iife.min.js",
     "uPlot.min.css": "vendor/uPlot.min.css",

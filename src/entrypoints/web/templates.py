@@ -64,6 +64,10 @@ def _environment() -> "Environment":
         "title_of": texts.title_of,
         "tone": texts.tone,
         "ago": texts.ago,
+        "clock_time": texts.clock_time,
+        "lasting": texts.lasting,
+        "minute": texts.minute,
+        "pretty": texts.pretty,
     }
     environment.globals |= {"file": file_address, "htmx_config": _HTMX}
     return environment

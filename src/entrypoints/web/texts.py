@@ -1,10 +1,14 @@
 """How times, numbers and names are told on a page."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 _TONES = 8
 _SHOWN = 700
 _LINES = 12
+_DATA_SHOWN = 4_000
 
 
 def ago(moment: datetime, now: datetime) -> str:
@@ -53,3 +57,33 @@ def title_of(text: str) -> str:
     """The first words of a text, in one line."""
     line = " ".join(text[:200].split())
     return line if len(line) <= 60 else f"{line[:60].rsplit(' ', 1)[0]}…"
+
+
+def pretty(data: Mapping[str, Any]) -> str:
+    """JSON for people, as much of it as a page takes."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    return text if len(text) <= _DATA_SHOWN else f"{text[:_DATA_SHOWN]}…"
+
+
+def clock_time(moment: datetime) -> str:
+    """`15:46:58.123`, in UTC."""
+    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
+def minute(moment: datetime) -> str:
+    """`23 Nov 15:46`, in UTC."""
+    return f"{moment.day} {moment:%b %H:%M} UTC"
+
+
+def lasting(seconds: float) -> str:
+    """`0.4 ms`, `12 ms`, `3.4 s`, `5 min 20 s`, `2 h 5 min`, `3 d`."""
+    if seconds < 0.01:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours = divmod(round(seconds), 60), divmod(round(seconds) // 60, 60)
+    if seconds < 3_600:
+        return f"{minutes[0]} min {minutes[1]} s"
+    return f"{hours[0]} h {hours[1]} min" if seconds < 86_400 else f"{seconds / 86_400:.0f} d"

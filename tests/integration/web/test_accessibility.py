@@ -42,3 +42,30 @@ async def test_every_page_can_be_used_by_everybody(meet: Meet, color_scheme: str
         assert {name: faults for name, faults in found.items() if faults} == {}
         sideways = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert sideways <= 0
+
+
+@pytest.mark.parametrize(("color_scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light", "dark"])
+async def test_pages_that_show_the_system_too(meet: Meet, color_scheme: str, viewport: dict[str, int]) -> None:
+    async with meet(color_scheme=color_scheme, viewport=viewport, reduced_motion="reduce") as someone:
+        page = someone.page
+        found: dict[str, list[str]] = {}
+        sideways: dict[str, int] = {}
+
+        async def look(what: str) -> None:
+            found[what] = await serious_faults(page)
+            sideways[what] = await page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+
+        await write(page, "A post with a rather " + "long" * 60 + " word", name="N" * 80)
+        await page.goto("/log")
+        await page.locator(".commit").first.get_by_text("Data", exact=True).click()
+        await look("log")
+        await page.goto("/log?who=nobody+of+this+name")
+        await look("log without a find")
+        await page.goto("/operations")
+        await expect(page.locator("#verdict")).to_contain_text("All is well.")
+        await look("operations")
+        assert (someone.errors, someone.elsewhere) == ([], [])
+        assert {name: faults for name, faults in found.items() if faults} == {}
+        assert {name: by for name, by in sideways.items() if by > 0} == {}

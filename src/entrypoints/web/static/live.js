@@ -10,7 +10,9 @@
     const template = document.createElement("template");
     template.innerHTML = html;
     for (const element of [...template.content.children]) {
+      if (element.dataset.liveNext) part.dataset.live = element.dataset.liveNext;
       const present = element.id && document.getElementById(element.id);
+      if (present?.isEqualNode(element)) continue; // a focus in it, or what was typed there, stays
       if (present) present.replaceWith(element);
       else part.prepend(element);
       window.htmx?.process(element);
@@ -21,9 +23,15 @@
   };
 
   const follow = (part) => {
-    const source = new EventSource(part.dataset.live);
+    const address = part.dataset.live;
+    const source = new EventSource(address);
     source.addEventListener("open", () => part.removeAttribute("data-live-lost"));
-    source.addEventListener("error", () => part.setAttribute("data-live-lost", ""));
+    source.addEventListener("error", () => {
+      part.setAttribute("data-live-lost", "");
+      if (part.dataset.live === address || open.get(part) !== source) return;
+      unfollow(part); // the browser would begin where this connection began
+      setTimeout(look, 1000);
+    });
     source.addEventListener("message", (event) => take(part, event.data));
     open.set(part, source);
   };
@@ -35,10 +43,18 @@
 
   // A hidden tab holds no connection: a browser has only six of them to one server.
   const look = () => {
-    const wanted = document.hidden ? [] : [...document.querySelectorAll("[data-live]")];
+    const wanted = document.hidden ? [] : [...document.querySelectorAll("[data-live]:not([data-live-paused])")];
     for (const part of [...open.keys()]) if (!wanted.includes(part)) unfollow(part);
     for (const part of wanted) if (!open.has(part)) follow(part);
   };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-live-pause]");
+    if (!button) return;
+    const paused = document.getElementById(button.dataset.livePause).toggleAttribute("data-live-paused");
+    button.setAttribute("aria-pressed", String(paused));
+    look();
+  });
 
   document.addEventListener("visibilitychange", look);
   document.addEventListener("htmx:afterSettle", look);

@@ -1,27 +1,46 @@
 """Browsers without a browser: clients of the whole application, pages included, in process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import httpx
 import pytest
 
+from application.mediator import CommandDispatcher, QueryDispatcher
+from application.query_side.pipeline_watch import PipelineWatch
 from domain.limits import Limits
 from entrypoints.http.app import create_app
-from entrypoints.web.services import WebServices
+from entrypoints.web.services import Operations, WebServices
 from entrypoints.web.site import Site
-from unit.entrypoints.http.fakes import PostService, Scripted, services
+from unit.entrypoints.http.fakes import PostService, services
 
 Client = httpx.AsyncClient
+
+
+class World(Protocol):
+    def commands(self) -> CommandDispatcher: ...
+
+    def queries(self) -> QueryDispatcher: ...
+
+
 ADDRESS = "http://postlog.test"
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
 @asynccontextmanager
-async def browser_of(world: Scripted | PostService, *, reading_only: bool = False) -> AsyncIterator[Client]:
-    """Follows no redirect. With `reading_only` as a process that serves queries alone."""
+async def browser_of(
+    world: World,
+    *,
+    reading_only: bool = False,
+    operations: Operations | None = None,
+    stopping: asyncio.Event | None = None,
+) -> AsyncIterator[Client]:
+    """Follows no redirect by itself. With `reading_only` as a process that serves queries alone. A live part answers
+    when `stopping` is set, with all that it has sent."""
     commands = None if reading_only else world.commands()
-    given = services(commands=commands, queries=world.queries())
+    given = services(commands=commands, queries=world.queries(), stopping=stopping or asyncio.Event())
     web = WebServices(
         commands=commands,
         queries=given.queries,  # type: ignore[arg-type]
@@ -29,7 +48,8 @@ async def browser_of(world: Scripted | PostService, *, reading_only: bool = Fals
         ids=given.ids,
         limits=given.limits,
         stopping=given.stopping,
-        operations=given.operations,
+        watch=PipelineWatch(given.queries),  # type: ignore[arg-type]
+        operations=operations,
         max_body_bytes=given.max_body_bytes,
     )
     app = create_app(given, Site(web))

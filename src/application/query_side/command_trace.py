@@ -1,0 +1,167 @@
+"""Handler of the query for what became of a command: from the log, the rows, and what this process has noted and seen.
+
+Processes do not tell each other when they took a step, and it is not worth a write to do so. So a step's time is the
+log's, or this process's own, or lies between two of its looks; where it is none of these it is not guessed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from application.envelopes import Commit
+from application.errors import CommitNotFound
+from application.mediator import QueryDispatcher
+from application.partitioning import partition_of
+from application.ports.event_codec import EventCodec
+from application.ports.journal import Journal, StepTimes
+from application.ports.past_events import PastEvents
+from application.ports.post_views import PostViews
+from application.query_side.logged_commit import logged_commit
+from application.query_side.pipeline_queries import PipelineStatus
+from application.query_side.pipeline_watch import PipelineWatch, Position
+from application.query_side.trace_queries import CommandTrace, Source, Step, TraceCommand, TracedStep
+from domain.errors import PostlogError
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    generation: int | None
+    position: int
+    version: int | None
+    parked_at: int | None
+
+
+class CommandTraceQuery:
+    def __init__(
+        self, past_events: PastEvents, views: PostViews, codec: EventCodec, journal: Journal, watch: PipelineWatch
+    ) -> None:
+        self._past_events = past_events
+        self._views = views
+        self._codec = codec
+        self._journal = journal
+        self._watch = watch
+
+    def register_with(self, dispatcher: QueryDispatcher) -> None:
+        dispatcher.register(TraceCommand, self.trace)
+
+    async def trace(self, query: TraceCommand) -> CommandTrace:
+        commit = await self._past_events.find_commit(query.commit_id)
+        if commit is None:
+            return self._under_way(query.commit_id)
+        problems: list[str] = []
+        row, status = await self._row(commit, problems), await self._watch.latest()
+        partition = _partition(commit, status)
+        steps = self._steps(commit, partition, row, status)
+        return CommandTrace(
+            commit_id=commit.commit_id,
+            logged=logged_commit(commit, self._codec),
+            steps=steps,
+            partition=partition,
+            generation=row.generation,
+            row_version=row.version,
+            parked_at=row.parked_at if row.parked_at is not None and row.parked_at <= commit.position else None,
+            problems=problems,
+        )
+
+    def _under_way(self, commit_id: str) -> CommandTrace:
+        received = self._journal.times(commit_id, 0, 0).received
+        if received is None:
+            raise CommitNotFound(
+                f"The log has no commit {commit_id}, and no command that this process knows of leads to it."
+            )
+        return CommandTrace(
+            commit_id=commit_id,
+            logged=None,
+            steps=[
+                TracedStep(step=Step.RECEIVED, taken=True, source=Source.HERE, at=received),
+                *(_not_taken(step) for step in (Step.DECIDED, Step.DURABLE, Step.PROJECTED, Step.VISIBLE)),
+            ],
+            partition=0,
+            generation=None,
+            row_version=None,
+            parked_at=None,
+            problems=(),
+        )
+
+    async def _row(self, commit: Commit, problems: list[str]) -> _Row:
+        try:
+            found = await self._views.post(commit.stream_id)
+        except PostlogError as error:
+            problems.append(error.message)
+            return _Row(None, 0, None, None)
+        stamp, post = found.stamp, found.value.post if found.value else None
+        position = stamp.position if stamp.ready else 0
+        return _Row(stamp.generation, position, post.version if post else None, stamp.post_parked_at)
+
+    def _steps(self, commit: Commit, partition: int, row: _Row, status: PipelineStatus) -> list[TracedStep]:
+        position, times = commit.position, self._times(commit, partition)
+        visible = row.position >= position and not _waits(row, position)
+        in_rows = row.position >= position or _position_in(status, partition) >= position or bool(times.projected)
+        steps = [
+            TracedStep(
+                step=Step.RECEIVED,
+                taken=True,
+                source=Source.HERE if times.received else Source.UNKNOWN,
+                at=times.received,
+            ),
+            TracedStep(step=Step.DECIDED, taken=True, source=Source.LOG, at=commit.recorded_at),
+            self._step(Step.DURABLE, True, times.durable, position, lambda look: look.tip),
+        ]
+        if status.relay is not None:
+            published = status.relay.position >= position or bool(times.published) or in_rows
+            steps.append(self._step(Step.PUBLISHED, published, times.published, position, _published))
+        projected = in_rows and not _waits(row, position)
+        steps.append(
+            self._step(
+                Step.PROJECTED, projected, times.projected, position, lambda look: _position_in(look, partition) or None
+            )
+        )
+        alone = status.rows is not None and len(status.rows.partitions) == 1
+        at = times.projected if alone else None
+        steps.append(self._step(Step.VISIBLE, visible, at, position, _visible))
+        return steps
+
+    def _times(self, commit: Commit, partition: int) -> StepTimes:
+        """Who repeats a command long after it was done is not the one who did it."""
+        times = self._journal.times(commit.commit_id, commit.position, partition)
+        if times.received and times.received > commit.recorded_at + _CLOCK:
+            return StepTimes(received=None, durable=None, published=times.published, projected=times.projected)
+        return times
+
+    def _step(self, step: Step, taken: bool, here: datetime | None, position: int, of: Position) -> TracedStep:
+        if not taken:
+            return _not_taken(step)
+        if here is not None:
+            return TracedStep(step=step, taken=True, source=Source.HERE, at=here)
+        seen = self._watch.seen(position, of)
+        if seen is not None:
+            return TracedStep(step=step, taken=True, source=Source.SEEN, at=seen.by, after=seen.after)
+        return TracedStep(step=step, taken=True, source=Source.UNKNOWN)
+
+
+_CLOCK = timedelta(milliseconds=1)
+"""What is received is noted exactly, and `recordedAt` cut to milliseconds."""
+
+
+def _not_taken(step: Step) -> TracedStep:
+    return TracedStep(step=step, taken=False, source=Source.UNKNOWN)
+
+
+def _waits(row: _Row, position: int) -> bool:
+    return row.parked_at is not None and row.parked_at <= position
+
+
+def _partition(commit: Commit, status: PipelineStatus) -> int:
+    return partition_of(commit.stream_id, len(status.rows.partitions)) if status.rows else 0
+
+
+def _position_in(look: PipelineStatus, partition: int) -> int:
+    standings = look.rows.partitions if look.rows else ()
+    return next((each.position for each in standings if each.partition == partition), 0)
+
+
+def _visible(look: PipelineStatus) -> int | None:
+    return look.rows.position if look.rows else None
+
+
+def _published(look: PipelineStatus) -> int | None:
+    return look.relay.position if look.relay else None

@@ -1,0 +1,147 @@
+"""`/operations`: whether all is well, how far everything is, and what an operator may start: live."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.types import ASGIApp
+
+from application.maintenance.rebuilds import RebuildStatus
+from application.ports.projection_store import ParkedStream
+from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus
+from domain.errors import PostlogError
+from entrypoints.serving.paths import post_id_of
+from entrypoints.web.live import live
+from entrypoints.web.plots import sample_of, samples_of, sparkline
+from entrypoints.web.routes import Route
+from entrypoints.web.services import Operations, WebServices
+from entrypoints.web.verdict import Partition, verdict_of
+from entrypoints.web.visit import Visit, see_other
+
+_SECONDS = 1.0
+_FIRST_LOOK_SECONDS = 1.5
+_RETRY_SECONDS = 15.0
+_PARKED_SHOWN = 50
+_SPARKLINES = 24
+_REBUILDS_SHOWN = 4
+_PARTS = (
+    "verdict",
+    "figures",
+    "partitions",
+    "rebuild-progress",
+    "rebuild",
+    "audit-progress",
+    "audit",
+    "parked",
+    "checks",
+    "sample",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsPage:
+    services: WebServices
+    operations: Operations
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/operations", show=self.show),
+            Route("/operations/stream", show=self.stream),
+            Route("/operations/rebuild", submit=self.rebuild),
+            Route("/operations/rebuild/cancel", submit=self.cancel_rebuild),
+            Route("/operations/audit", submit=self.audit),
+            Route("/operations/audit/cancel", submit=self.cancel_audit),
+            Route("/operations/parked/retry", submit=self.retry),
+        ]
+
+    async def show(self, visit: Visit) -> ASGIApp:
+        await self.operations.checkup.look(_FIRST_LOOK_SECONDS)
+        context = await self._context(await self.services.watch.latest())
+        freed, still = visit.number("freed"), visit.number("still")
+        return await visit.page(
+            "operations.html", **context, samples=samples_of(self.services.watch.looks), freed=freed, still=still
+        )
+
+    async def stream(self, visit: Visit) -> ASGIApp:
+        """Each second, the parts that have changed since."""
+        sent: dict[str, str] = {}
+
+        async def news() -> str:
+            await self.operations.checkup.look()
+            context = await self._context(await self.services.watch.latest())
+            html = {part: await visit.part("operations.parts.html", part=part, **context) for part in _PARTS}
+            changed = [text for part, text in html.items() if sent.get(part) != text]
+            sent.update(html)
+            return "\n".join(changed)
+
+        return live(visit, news, _SECONDS)
+
+    async def rebuild(self, visit: Visit) -> ASGIApp:
+        """Of the read database that queries are answered from."""
+        await visit.form()
+        await self.operations.rebuilds.begin()
+        return see_other("/operations#rebuild-card")
+
+    async def cancel_rebuild(self, visit: Visit) -> ASGIApp:
+        form = await visit.form()
+        await self.operations.rebuilds.cancel(form.text("rebuild"))
+        self.operations.checkup.expire()
+        return see_other("/operations#rebuild-card")
+
+    async def audit(self, visit: Visit) -> ASGIApp:
+        form = await visit.form()
+        self.operations.audits.begin(form.number("sample"))
+        return see_other("/operations#audit")
+
+    async def cancel_audit(self, visit: Visit) -> ASGIApp:
+        await visit.form()
+        await self.operations.audits.cancel()
+        return see_other("/operations#audit")
+
+    async def retry(self, visit: Visit) -> ASGIApp:
+        """One post, or all for as long as an answer may take."""
+        form = await visit.form()
+        if form.text("post"):
+            result = await self.operations.parked.retry(post_id_of(form.text("post")))
+            freed, still = (1, 0) if result.still is None else (0, 1)
+        else:
+            retried = await self.operations.parked.retry_all(_RETRY_SECONDS)
+            freed, still = retried.freed, retried.still
+        self.operations.checkup.expire()
+        return see_other(f"/operations?freed={freed}&still={still}#parked")
+
+    async def _context(self, status: PipelineStatus) -> dict[str, Any]:
+        partitions = [self._partition(status, standing) for standing in status.rows.partitions] if status.rows else []
+        findings, audit = self.operations.checkup.last, self.operations.audits.last
+        return {
+            "pipeline": status,
+            "partitions": partitions,
+            "written_rate": self.services.watch.rate_of(lambda look: look.tip),
+            "findings": findings,
+            "rebuilds": await self._rebuilds(),
+            "audit": audit,
+            "parked": await self._parked(status),
+            "verdict": verdict_of(status, partitions, findings, audit),
+            "sample": sample_of(status),
+        }
+
+    def _partition(self, status: PipelineStatus, standing: PartitionStanding) -> Partition:
+        age = (status.at - standing.since).total_seconds() if standing.since else 0.0
+        watch = self.services.watch
+        line = sparkline(watch.looks, standing.partition) if standing.partition < _SPARKLINES else ""
+        return Partition(standing, watch.pace_of(standing), max(0.0, age), line)
+
+    async def _rebuilds(self) -> list[RebuildStatus]:
+        """The last ones, whoever began them. That the read database is away is said elsewhere on the page."""
+        try:
+            return list(await self.operations.rebuilds.recent(limit=_REBUILDS_SHOWN))
+        except PostlogError:
+            return []
+
+    async def _parked(self, status: PipelineStatus) -> list[ParkedStream]:
+        """Those that a page takes. That the read database is away is said elsewhere on it."""
+        if status.rows is None or not status.rows.parked:
+            return []
+        try:
+            return list(await self.operations.parked.some(_PARKED_SHOWN))
+        except PostlogError:
+            return []

@@ -1,0 +1,221 @@
+"""How far everything is, as operators see it: also while a server is away, and over time."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory.generations import MemoryGenerations
+from application.errors import ReadDbUnavailable, StoreUnavailable
+from application.mediator import QueryDispatcher
+from application.ports.projection_store import Checkpoint, RowChanges, Touched
+from application.ports.relay_state import RelayStatus
+from application.query_side.pipeline_queries import GetPipelineStatus, PartitionStanding, PipelineStatus, RowsStanding
+from application.query_side.pipeline_status import PipelineStatusQuery
+from application.query_side.pipeline_watch import PartitionState, PipelineWatch, SeenBetween
+from command_process import ANYBODY, SteppingClock
+from domain.commands import CreatePost, LikePost
+from domain.ids import PostId
+from given import NOON, POST
+from small_system import SmallSystem
+
+OTHER = PostId("0198c0de-0000-7000-8000-000000000002")
+CREATED = [CreatePost(post_id=post, author="Ann", message="Hello", date_posted=NOON) for post in (POST, OTHER)]
+LIKES = [LikePost(post_id=POST, username=f"Bob {number}") for number in range(3)]
+
+
+class Relay:
+    def __init__(self, status: RelayStatus | None) -> None:
+        self.status = status
+
+    async def state(self) -> RelayStatus | None:
+        return self.status
+
+
+def query(system: SmallSystem, relay: Relay | None = None) -> PipelineStatusQuery:
+    return PipelineStatusQuery(
+        adapter="memory",
+        views=system.views,
+        store=system.store,
+        generations=MemoryGenerations(system.read_db),
+        log=system.commit_log,
+        relay_state=relay,
+        clock=SteppingClock(),
+    )
+
+
+async def written(*commands) -> SmallSystem:
+    system = SmallSystem()
+    for command in commands:
+        await system.process.commands.handle(command, ANYBODY)
+    return system
+
+
+def at(system: SmallSystem, *positions: int) -> None:
+    """As many partitions as positions, each checkpoint at one of them."""
+    generation = system.read_db.live.generation
+    system.read_db.live = replace(system.read_db.live, partitions=len(positions), ready=True)
+    system.read_db.checkpoints[generation] = {
+        partition: Checkpoint(partition=partition, position=position) for partition, position in enumerate(positions)
+    }
+
+
+class TestStatus:
+    async def test_what_the_rows_lack_is_counted_by_commits_and_events_and_dated(self):
+        system = await written(*CREATED, *LIKES)
+        at(system, 3)
+        status = await query(system).get(GetPipelineStatus())
+        [only] = status.rows.partitions
+        oldest = (await system.commit_log.read(3, 1))[0]
+        assert (status.tip, status.rows.position) == (5, 3)
+        assert (only.commits, only.events, only.since, only.at_least) == (2, 2, oldest.recorded_at, False)
+
+    async def test_a_partition_lacks_only_what_belongs_to_it(self):
+        """Of two, the one of POST has all its commits to go, the other one nothing: though both stand at 2."""
+        system = await written(*CREATED, *LIKES)
+        at(system, 2, 2)
+        status = await query(system).get(GetPipelineStatus())
+        assert sorted(each.commits for each in status.rows.partitions) == [0, 3]
+        assert status.rows.commits == 3
+
+    async def test_of_a_long_way_it_says_at_least(self, monkeypatch):
+        monkeypatch.setattr("application.query_side.pipeline_status._COUNTED", 2)
+        system = await written(*CREATED, *LIKES)
+        at(system, 0)
+        [only] = (await query(system).get(GetPipelineStatus())).rows.partitions
+        assert (only.commits, only.events, only.at_least) == (5, 2, True)
+
+    async def test_what_is_up_to_date_lacks_nothing(self):
+        system = await written(*CREATED)
+        at(system, 2)
+        status = await query(system).get(GetPipelineStatus())
+        assert (status.rows.commits, status.rows.events, status.rows.since, status.problems) == (0, 0, None, [])
+
+    async def test_a_generation_is_live_since_it_ended_the_one_before(self):
+        system = await written(*CREATED)
+        began = (await query(system).get(GetPipelineStatus())).rows.live_since
+        assert began == system.read_db.builds[1].started_at
+        generations, swapped_at = MemoryGenerations(system.read_db), NOON + timedelta(hours=1)
+        build = await generations.empty(await generations.begin("log", 2, NOON), NOON)
+        nothing = (build, Touched((), ()), lambda _: RowChanges())
+        await generations.swap(build, lambda _: nothing, swapped_at, keep_checkpoints=False)
+        status = await query(system).get(GetPipelineStatus())
+        assert (status.rows.generation, status.rows.live_since) == (2, swapped_at)
+
+    async def test_a_read_database_that_is_away_is_told_beside_what_answers(self):
+        system = await written(*CREATED)
+
+        async def away(*_):
+            raise ReadDbUnavailable("The read database does not answer.")
+
+        system.store.live = away
+        status = await query(system, Relay(RelayStatus(owner="r1", token=1, position=1))).get(GetPipelineStatus())
+        assert (status.tip, status.rows, status.relay.position) == (2, None, 1)
+        assert status.problems == ["The read database does not answer."]
+
+    async def test_a_log_that_is_away_is_told_beside_what_answers(self):
+        system = await written(*CREATED)
+        at(system, 2)
+
+        async def away(*_):
+            raise StoreUnavailable("The log does not answer.")
+
+        system.commit_log.tip = away
+        status = await query(system).get(GetPipelineStatus())
+        assert (status.tip, status.rows.position, status.problems) == (None, 2, ["The log does not answer."])
+
+    async def test_a_bus_that_nobody_publishes_to_is_seen(self):
+        system = await written(*CREATED)
+        status = await query(system, Relay(None)).get(GetPipelineStatus())
+        assert (status.relay.owner, status.relay.position) == (None, 0)
+
+
+class Scripted:
+    """A pipeline that stands where a test says, each look a second later."""
+
+    def __init__(self) -> None:
+        self.at = NOON
+        self.tip: int | None = 0
+        self.position: int | None = 0
+        self.dispatcher = QueryDispatcher()
+        self.dispatcher.register(GetPipelineStatus, self._get)
+        self.watch = PipelineWatch(self.dispatcher)
+
+    async def look(self, tip: int | None, position: int | None) -> PipelineStatus:
+        self.tip, self.position = tip, position
+        self.at += timedelta(seconds=1)
+        return await self.watch.look()
+
+    def standing(self) -> PartitionStanding:
+        lacking = max(0, (self.tip or 0) - (self.position or 0))
+        return PartitionStanding(
+            partition=0, position=self.position or 0, commits=lacking, events=lacking, since=None, at_least=False
+        )
+
+    async def _get(self, _: GetPipelineStatus) -> PipelineStatus:
+        rows = None
+        if self.position is not None:
+            rows = RowsStanding(
+                adapter="memory",
+                generation=1,
+                live_since=None,
+                ready=True,
+                position=self.position,
+                parked=0,
+                partitions=[self.standing()],
+            )
+        return PipelineStatus(at=self.at, tip=self.tip, rows=rows, relay=None, problems=())
+
+    def pace(self):
+        return self.watch.pace_of(self.standing())
+
+
+class TestWatch:
+    async def test_rates_are_those_of_the_last_seconds(self):
+        scripted = Scripted()
+        for number in range(30):
+            await scripted.look(tip=number * 100 if number < 15 else 1_400, position=number * 10)
+        assert scripted.watch.rate_of(lambda look: look.rows.position) == pytest.approx(10)
+        assert scripted.watch.rate_of(lambda look: look.tip) == 0
+
+    async def test_who_comes_nearer_is_catching_up_with_time_left(self):
+        scripted = Scripted()
+        for number in range(10):
+            await scripted.look(tip=1_000, position=number * 10)
+        assert (scripted.pace().state, scripted.pace().seconds_left) == (PartitionState.CATCHING_UP, pytest.approx(91))
+
+    async def test_who_falls_back_further_has_no_time_left(self):
+        scripted = Scripted()
+        for number in range(10):
+            await scripted.look(tip=number * 100, position=number * 10)
+        assert (scripted.pace().state, scripted.pace().seconds_left) == (PartitionState.CATCHING_UP, None)
+
+    async def test_who_does_not_move_for_a_while_though_there_is_something_to_do_stands_still(self):
+        scripted = Scripted()
+        for _ in range(20):
+            await scripted.look(tip=5, position=5)
+        await scripted.look(tip=6, position=5)
+        assert scripted.pace().state is PartitionState.CATCHING_UP
+        for _ in range(6):
+            await scripted.look(tip=6, position=5)
+        assert scripted.pace().state is PartitionState.STANDING_STILL
+        await scripted.look(tip=6, position=6)
+        assert scripted.pace().state is PartitionState.UP_TO_DATE
+
+    async def test_when_a_position_was_first_seen_lies_between_two_looks(self):
+        scripted = Scripted()
+        before = await scripted.look(tip=5, position=4)
+        await scripted.look(tip=5, position=None)
+        seen = await scripted.look(tip=5, position=5)
+        await scripted.look(tip=9, position=9)
+        rows = lambda look: look.rows and look.rows.position  # noqa: E731
+        assert scripted.watch.seen(5, rows) == SeenBetween(before.at, seen.at)
+        assert scripted.watch.seen(4, rows) is None
+        assert scripted.watch.seen(10, rows) is None
+
+    async def test_what_is_kept_is_bounded(self, monkeypatch):
+        monkeypatch.setattr("application.query_side.pipeline_watch._LOOKS_KEPT", 5)
+        scripted = Scripted()
+        for number in range(9):
+            await scripted.look(tip=number, position=number)
+        assert [look.tip for look in scripted.watch.looks] == [4, 5, 6, 7, 8]

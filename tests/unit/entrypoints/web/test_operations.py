@@ -1,0 +1,341 @@
+"""The operators' page, on a whole small system: what it says first, and what can be begun from it."""
+
+import asyncio
+import itertools
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from adapters.memory.audit_rows import MemoryAuditRows
+from adapters.memory.generations import MemoryGenerations
+from adapters.memory.rebuild_process import MemoryRebuildProcess
+from adapters.system.clock import SystemClock
+from application.envelopes import ProposedCommit, StoredEvent
+from application.errors import ReadDbUnavailable
+from application.maintenance.audit import Audit
+from application.maintenance.audit_runs import AuditRuns
+from application.maintenance.checkup import Checkup, Findings
+from application.maintenance.doctor import Doctor
+from application.maintenance.rebuild import Rebuild
+from application.maintenance.rebuilds import Rebuilds, RebuildState
+from application.mediator import CommandDispatcher, QueryDispatcher
+from application.pipeline.parked_posts import ParkedPosts
+from application.ports.generations import Build
+from application.query_side.pipeline_status import PipelineStatusQuery
+from command_process import ANYBODY, CODEC
+from domain.commands import CreatePost
+from entrypoints.web.services import Operations
+from given import NOON, POST
+from small_system import SmallSystem
+from unit.entrypoints.web.conftest import OWN_PAGE, Client, browser_of
+
+NEWER = StoredEvent("PostLiked", 9, {"username": "<b>Eve</b>"})
+CREATED = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NOON)
+
+
+@dataclass
+class Operated:
+    """A small system with everything that its operators have."""
+
+    system: SmallSystem = field(default_factory=SmallSystem)
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        system, clock = self.system, SystemClock()
+        self.generations = MemoryGenerations(system.read_db)
+        PipelineStatusQuery(
+            adapter="memory",
+            views=system.views,
+            store=system.store,
+            generations=self.generations,
+            log=system.commit_log,
+            relay_state=None,
+            clock=clock,
+        ).register_with(system.queries)
+        audit = Audit(
+            rows=MemoryAuditRows(system.read_db), log=system.commit_log, past_events=system.event_store, codec=CODEC
+        )
+        self.process = MemoryRebuildProcess(self._rebuild)
+        self.operations = Operations(
+            rebuilds=Rebuilds(
+                live="memory",
+                adapters=["memory"],
+                generations_of=self._generations_of,
+                process=self.process,
+                clock=clock,
+            ),
+            checkup=Checkup(self._doctor, clock),
+            audits=AuditRuns(audit, clock),
+            parked=ParkedPosts(
+                streams=system.parked_streams,
+                retry=system.retry,
+                store=system.store,
+                log=system.commit_log,
+                clock=clock,
+            ),
+        )
+
+    async def _generations_of(self, _: str) -> MemoryGenerations:
+        return self.generations
+
+    async def _rebuild(self) -> AsyncIterator[Build]:
+        rebuild = Rebuild(
+            log=self.system.commit_log,
+            store=self.system.store,
+            generations=self.generations,
+            codec=CODEC,
+            clock=SystemClock(),
+            metrics=self.system.metrics,
+            batch_events=100,
+        )
+        async for build in rebuild.run():
+            yield build
+            await self.goes_on.wait()
+
+    def _doctor(self) -> Doctor:
+        system = self.system
+        return Doctor(
+            probes=[],
+            provisionings={},
+            log=system.commit_log,
+            store=system.store,
+            views=system.views,
+            generations=self.generations,
+            clock=SystemClock(),
+        )
+
+    def commands(self) -> CommandDispatcher:
+        return CommandDispatcher()
+
+    def queries(self) -> QueryDispatcher:
+        return self.system.queries
+
+    async def append(self, version: int, *events: StoredEvent) -> None:
+        await self.system.event_store.append(
+            [
+                ProposedCommit(
+                    stream_id=POST,
+                    version=version,
+                    commit_id=f"00000000-0000-7000-8000-{version:012x}",
+                    recorded_at=NOON,
+                    metadata={},
+                    events=events,
+                )
+            ]
+        )
+
+    async def project(self) -> None:
+        async with self.system.projecting():
+            await self.system.caught_up()
+
+    @asynccontextmanager
+    async def browsed(self, stopping: asyncio.Event | None = None) -> AsyncIterator[Client]:
+        async with self.process, browser_of(self, operations=self.operations, stopping=stopping) as client:
+            yield client
+        await self.operations.audits.cancel()
+        await self.operations.checkup.stop()
+
+
+@pytest.fixture
+async def operated() -> Operated:
+    operated = Operated()
+    await operated.system.process.commands.handle(CREATED, ANYBODY)
+    return operated
+
+
+def verdict(html: str) -> str:
+    [found] = re.findall(r'<section class="verdict.*?</section>', html, re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", found)).strip()
+
+
+async def send(client: Client, path: str, **fields: str):
+    return await client.post(path, data={"key": "-"} | fields, headers=OWN_PAGE)
+
+
+class TestVerdict:
+    async def test_all_is_well(self, operated: Operated):
+        await operated.project()
+        async with operated.browsed() as client:
+            html = (await client.get("/operations")).text
+        assert verdict(html) == (
+            "✓ All is well. Everything answers, and the rows have all 1 commit of the log. Nothing waits."
+        )
+
+    async def test_parked_posts_need_somebody_and_are_named_with_the_reason(self, operated: Operated):
+        await operated.append(2, NEWER)
+        await operated.project()
+        async with operated.browsed() as client:
+            html = (await client.get("/operations")).text
+        assert "Something needs you. 1 posts wait for a cause to be mended" in verdict(html)
+        assert "reads up to schema version 2; run a newer one." in html
+        assert "<b>Eve</b>" not in html
+
+    async def test_a_read_database_that_is_away_is_said_first_and_the_page_still_stands(self, operated: Operated):
+        async def away(*_: object) -> object:
+            raise ReadDbUnavailable("The read database <x> does not answer (read_db.url).")
+
+        operated.system.store.live = operated.system.views.stamp = away
+        async with operated.browsed() as client:
+            answer = await client.get("/operations")
+        assert answer.status_code == 200
+        assert "Something needs you. The read database &lt;x&gt; does not answer (read_db.url)." in verdict(answer.text)
+
+    async def test_rows_that_have_something_to_do_are_catching_up(self, operated: Operated):
+        async with operated.browsed() as client:
+            html = (await client.get("/operations")).text
+        assert verdict(html) == "… The rows are catching up. 1 commit to go."
+
+
+class TestRebuild:
+    async def test_one_is_begun_watched_and_its_rows_take_the_old_ones_place(self, operated: Operated):
+        await operated.project()
+        async with operated.browsed() as client:
+            answer = await send(client, "/operations/rebuild")
+            assert (answer.status_code, answer.headers["location"]) == (303, "/operations#rebuild-card")
+            html = (await client.get("/operations")).text
+            assert "Generation 2 is being built. Readers see generation 1 meanwhile." in html
+            assert "position 0 of 1" in html
+            refused = await send(client, "/operations/rebuild")
+            assert (refused.status_code, "Rebuild memory-2 is running" in refused.text) == (409, True)
+            operated.goes_on.set()
+            await state_of_the_last(operated, RebuildState.SWAPPED)
+            assert ">done</span>" in (await client.get("/operations")).text
+
+    async def test_one_can_be_cancelled(self, operated: Operated):
+        await operated.project()
+        async with operated.browsed() as client:
+            await send(client, "/operations/rebuild")
+            await send(client, "/operations/rebuild/cancel", rebuild="memory-2")
+            operated.goes_on.set()
+            await state_of_the_last(operated, RebuildState.CANCELLED)
+            html = (await client.get("/operations")).text
+        assert ">cancelled</span>" in html
+        assert operated.system.read_db.live.generation == 1
+
+    async def test_one_that_was_left_unfinished_needs_somebody_who_goes_on_or_gives_it_up(self, operated: Operated):
+        await operated.project()
+        await operated.generations.begin("log", 1, NOON)
+        async with operated.browsed() as client:
+            html = (await client.get("/operations")).text
+            assert "Something needs you. Generation 2 in slot b was left unfinished" in verdict(html)
+            assert "Go on with the rebuild" in html
+            await send(client, "/operations/rebuild/cancel", rebuild="memory-2")
+            assert "All is well." in verdict((await client.get("/operations")).text)
+
+    async def test_what_is_no_rebuild_can_t_be_cancelled(self, operated: Operated):
+        async with operated.browsed() as client:
+            assert (await send(client, "/operations/rebuild/cancel", rebuild="<b>")).status_code == 404
+
+
+async def state_of_the_last(operated: Operated, state: RebuildState) -> None:
+    async with asyncio.timeout(5):
+        while (await operated.operations.rebuilds.recent())[0].state is not state:
+            await asyncio.sleep(0)
+
+
+class TestAudit:
+    async def test_one_is_run_and_its_result_shown(self, operated: Operated):
+        await operated.project()
+        async with operated.browsed() as client:
+            answer = await send(client, "/operations/audit", sample="")
+            assert (answer.status_code, answer.headers["location"]) == (303, "/operations#audit")
+            await audited(operated)
+            html = (await client.get("/operations")).text
+        assert "no difference</span> in 1 post, up to position 1 at least" in html
+
+    async def test_what_differs_is_shown_and_said_first(self, operated: Operated):
+        await operated.project()
+        rows = operated.system.read_db.live_rows
+        rows.posts[POST] = rows.posts[POST]._replace(message="<i>by hand</i>")
+        async with operated.browsed() as client:
+            await send(client, "/operations/audit", sample="100")
+            await audited(operated)
+            html = (await client.get("/operations")).text
+        assert "The last audit found 1 difference between rows and log; postlog audit --repair" in verdict(html)
+        assert "&lt;i&gt;by hand&lt;/i&gt;" in html
+
+    async def test_one_that_runs_can_be_cancelled_but_not_doubled(self, operated: Operated):
+        hanging = asyncio.Event()
+
+        async def tip() -> int:
+            await hanging.wait()
+            return 0
+
+        await operated.project()
+        async with operated.browsed() as client:
+            await client.get("/operations")
+            operated.system.commit_log.tip = tip
+            await send(client, "/operations/audit", sample="")
+            refused = await send(client, "/operations/audit", sample="")
+            assert (refused.status_code, "An audit is running already." in refused.text) == (409, True)
+            cancelled = await send(client, "/operations/audit/cancel")
+            assert cancelled.headers["location"] == "/operations#audit"
+            assert operated.operations.audits.last.cancelled
+            hanging.set()
+
+    async def test_a_number_that_is_none_is_refused(self, operated: Operated):
+        async with operated.browsed() as client:
+            assert (await send(client, "/operations/audit", sample="many")).status_code == 400
+
+
+async def audited(operated: Operated) -> None:
+    async with asyncio.timeout(5):
+        while operated.operations.audits.last.is_running:
+            await asyncio.sleep(0)
+
+
+class TestParked:
+    @pytest.mark.parametrize("fields", [{"post": POST}, {}], ids=["one", "all"])
+    async def test_they_are_tried_again(self, operated: Operated, fields: dict[str, str]):
+        await operated.append(2, NEWER)
+        await operated.project()
+        async with operated.browsed() as client:
+            answer = await send(client, "/operations/parked/retry", **fields)
+            assert answer.headers["location"] == "/operations?freed=0&still=1#parked"
+            html = (await client.get("/operations?freed=0&still=1")).text
+        assert "0 posts are not parked any more, 1 still is." in html
+
+    async def test_what_is_no_post_is_refused(self, operated: Operated):
+        async with operated.browsed() as client:
+            assert (await send(client, "/operations/parked/retry", post="x")).status_code == 400
+
+
+class TestSwitch:
+    async def test_without_operations_there_is_no_page_and_no_way_to_it(self, operated: Operated):
+        async with browser_of(operated) as client:
+            assert (await client.get("/operations")).status_code == 404
+            assert 'href="/operations"' not in (await client.get("/log?post=x")).text
+
+    @pytest.mark.parametrize("path", ["rebuild", "rebuild/cancel", "audit", "audit/cancel", "parked/retry"])
+    async def test_forms_of_other_sites_begin_nothing(self, operated: Operated, path: str):
+        async with operated.browsed() as client:
+            answer = await client.post(
+                f"/operations/{path}", data={"sample": "100"}, headers={"Sec-Fetch-Site": "same-site"}
+            )
+        assert answer.status_code == 403
+        assert operated.operations.audits.last is None
+        assert await operated.operations.rebuilds.recent() == []
+
+
+class TestLive:
+    async def test_the_parts_come_once_and_then_only_what_changed(self, operated: Operated, monkeypatch):
+        """Five times it is looked; only the examination ends meanwhile."""
+        monkeypatch.setattr("entrypoints.web.operations._SECONDS", 0.01)
+        await operated.project()
+        stopping, looks = asyncio.Event(), itertools.count(1)
+        checkup = operated.operations.checkup
+        look = checkup.look
+
+        async def counted() -> Findings | None:
+            if next(looks) == 5:
+                stopping.set()
+            return await look(patience=5)
+
+        monkeypatch.setattr(checkup, "look", counted)
+        async with operated.browsed(stopping) as client:
+            received = (await client.get("/operations/stream")).text
+        for part in ("verdict", "figures", "partitions", "audit", "parked", "sample", "checks"):
+            assert received.count(f'id="{part}"') == 1, part
