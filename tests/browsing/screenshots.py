@@ -56,6 +56,11 @@ async def _with_data(page: Page) -> None:
     await page.locator(".commit").nth(1).get_by_text("Data", exact=True).click()
 
 
+async def _first_command(page: Page) -> None:
+    await page.locator(".commit-position").first.click()
+    await page.locator(".steps").wait_for()
+
+
 async def _plotted(page: Page) -> None:
     await page.locator("#verdict.good").wait_for()
     await page.locator("#plots canvas").nth(1).wait_for()
@@ -67,6 +72,7 @@ SHOTS = (
     Shot("time-machine", "/", _edited),
     Shot("time-machine-on-a-phone", "/", _edited, schemes=("dark",), phone=True),
     Shot("log", "/log", _with_data),
+    Shot("command", "/log", _first_command, whole=True),
     Shot("operations", "/operations", _plotted, whole=True),
     Shot("operations-on-a-phone", "/operations", _plotted, schemes=("dark",), phone=True),
     Shot("feed-on-a-phone", "/", schemes=("light",), phone=True),

@@ -71,7 +71,9 @@ class Container(containers.DeclarativeContainer):
         settings=settings,
     )
 
-    pipeline_watch = providers.Singleton(query_side.pipeline_watch, query_dispatcher)
+    pipeline_watch = providers.Singleton(
+        query_side.pipeline_watch, queries=query_dispatcher, log=log, read_db=read_db, codec=codec, journal=journal
+    )
 
     parked_retry = providers.Singleton(
         pipeline.parked_retry,

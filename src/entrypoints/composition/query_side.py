@@ -3,7 +3,9 @@
 from application.mediator import QueryDispatcher
 from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
+from application.ports.journal import Journal
 from application.ports.rows_moved import RowsMoved
+from application.query_side.command_trace import CommandTraceQuery
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries
 from application.query_side.log import LogQueries
@@ -45,5 +47,10 @@ def query_dispatcher(
     return dispatcher
 
 
-def pipeline_watch(queries: QueryDispatcher) -> PipelineWatch:
-    return PipelineWatch(queries)
+def pipeline_watch(
+    *, queries: QueryDispatcher, log: LogParts, read_db: ReadDbParts, codec: EventCodec, journal: Journal
+) -> PipelineWatch:
+    """It asks, and the query for a command's trace is answered from what it saw."""
+    watch = PipelineWatch(queries)
+    CommandTraceQuery(log.past_events, read_db.post_views, codec, journal, watch).register_with(queries)
+    return watch

@@ -62,6 +62,11 @@ def post_id_of(text: str) -> PostId:
     return PostId(_uuid(text, "id"))
 
 
+def uuid_segment(scope: Any) -> str:
+    """In lower case. Raises `MalformedRequest`."""
+    return _uuid(scope["path_params"]["id"], "id")
+
+
 def comment_id_segment(scope: Any) -> CommentId:
     """Raises `MalformedRequest`."""
     return CommentId(_uuid(scope["path_params"]["comment_id"], "commentId"))

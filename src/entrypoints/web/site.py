@@ -13,6 +13,7 @@ from entrypoints.serving.errors import MethodNotAllowed
 from entrypoints.serving.exchange import exchange_of
 from entrypoints.serving.paths import instance_of
 from entrypoints.serving.routes import HttpRequest
+from entrypoints.web.commands import CommandPage
 from entrypoints.web.comments import Comments
 from entrypoints.web.error_page import error_answer
 from entrypoints.web.feed import Feed
@@ -47,6 +48,7 @@ def page_modules(services: WebServices) -> list[PageModule]:
         OwnPost(services),
         Story(services),
         LogPage(services),
+        CommandPage(services),
         *operated,
         You(),
         Files(),

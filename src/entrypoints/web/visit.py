@@ -98,6 +98,11 @@ class Visit:
             return "It is so already: nothing was written to the log."
         return f"Written to the log at position {self.position:,}."
 
+    @property
+    def wrote(self) -> bool:
+        """Whether the form whose answer led here has a commit of its own."""
+        return self.position is not None and self.query.get("did") != IN_EFFECT
+
     async def form(self) -> Form:
         form = await read_form(self.request, self.services.max_body_bytes)
         scope: Any = self.request.scope

@@ -20,6 +20,7 @@
     }
     const most = Number(part.dataset.liveMost || 100);
     while (part.children.length > most) part.lastElementChild.remove();
+    if (!part.isConnected) look(); // its place was taken by what follows nothing any more, or something else
   };
 
   const follow = (part) => {

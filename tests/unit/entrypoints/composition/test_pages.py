@@ -11,13 +11,15 @@ _LOADED = """
 import asyncio, json, sys
 from entrypoints.composition import services
 from entrypoints.composition.container import container_for
+from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.sides import Sides
 from entrypoints.settings.loading import load_settings
 
 async def main():
     container = container_for(load_settings(environ=json.loads(sys.argv[1])).settings)
     sides = Sides(**json.loads(sys.argv[2]))
-    services._http_server(container, sides, [], None, asyncio.Event(), print)
+    pages = await services._pages(container, Lifetime(container), sides, None, asyncio.Event())
+    services._http_server(container, sides, [], None, pages, asyncio.Event(), print)
 
 asyncio.run(main())
 print(json.dumps([name in sys.modules for name in ("entrypoints.web", "jinja2")]))

@@ -24,6 +24,7 @@ from application.projections.whole_post import WholePost
 from application.query_side import queries as asked
 from application.query_side.log_queries import ListCommits, ListNewCommits
 from application.query_side.pipeline_queries import GetPipelineStatus
+from application.query_side.trace_queries import TraceCommand
 from application.rows import CommentRow, PostRow, PostStatus
 from command_process import CODEC
 from domain.commands import (
@@ -56,6 +57,7 @@ QUERIES = (
     ListCommits,
     ListNewCommits,
     GetPipelineStatus,
+    TraceCommand,
 )
 NOW = datetime(2026, 11, 23, 15, 46, 58, 123_000, UTC)
 POST = PostId("0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d")

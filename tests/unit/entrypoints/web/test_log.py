@@ -62,7 +62,7 @@ async def shown(answer: CommitsPage, path: str = "/log") -> tuple[str, Scripted]
 async def test_a_commit_is_told_with_all_that_is_known_of_it():
     html, _ = await shown(page_of(logged()))
     for part in (
-        "00000000-0000-7000-8000-0000000000aa",
+        'href="/commands/00000000-0000-7000-8000-0000000000aa"',
         f'href="/posts/{POST}?version=3"',
         "version 3, schema version 2, stored as PostLiked 1",
         "23 Nov 2026, 15:46:58.123 UTC",

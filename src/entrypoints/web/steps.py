@@ -1,0 +1,125 @@
+"""The steps of a command's way as a timeline: what happened, where, when, and how long after the step before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from application.query_side.trace_queries import CommandTrace, Source, Step, TracedStep
+from entrypoints.web.texts import clock_time, lasting
+
+_TITLES = {
+    Step.RECEIVED: ("The command came", "at this service"),
+    Step.DECIDED: ("It was decided", "on the post as it was then"),
+    Step.DURABLE: ("It is in the log", "for good"),
+    Step.PUBLISHED: ("It was published", "to the bus, by the relay"),
+    Step.PROJECTED: ("It was projected", "into the rows, by the projector"),
+    Step.VISIBLE: ("Readers see it", "whoever asks for rows as new as this"),
+}
+_AHEAD = {
+    Step.RECEIVED: "The command comes",
+    Step.DECIDED: "It is decided",
+    Step.DURABLE: "It goes into the log",
+    Step.PUBLISHED: "It is published",
+    Step.PROJECTED: "It is projected",
+    Step.VISIBLE: "Readers see it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldStep:
+    """`passed` is the time since the step before it, "" where one of the two is not known. `begin` and `length` are
+    its share of the whole way, out of 100."""
+
+    step: Step
+    taken: bool
+    title: str
+    where: str
+    time: str
+    known: str
+    passed: str
+    begin: float = 0.0
+    length: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """`whole` is how long it took from the first known step to the last one, "" when that is not known."""
+
+    steps: Sequence[ToldStep]
+    whole: str
+
+
+def steps_of(trace: CommandTrace) -> Timeline:
+    times = [step.at for step in trace.steps if step.at is not None]
+    first, last = min(times, default=None), max(times, default=None)
+    told: list[ToldStep] = []
+    before: TracedStep | None = None
+    for step in trace.steps:
+        told.append(_told(step, before, first, last))
+        if step.at is not None:
+            before = step
+    return Timeline(told, _whole(trace))
+
+
+def _whole(trace: CommandTrace) -> str:
+    begin, end = next((step for step in trace.steps if step.at), None), trace.steps[-1]
+    if begin is None or begin.at is None or end.at is None or trace.parked_at is not None:
+        return ""
+    return _words(end.at - begin.at, end, begin)
+
+
+def _told(step: TracedStep, before: TracedStep | None, first: datetime | None, last: datetime | None) -> ToldStep:
+    title, where = _TITLES[step.step]
+    begin, length = _share(step, before, first, last)
+    return ToldStep(
+        step=step.step,
+        taken=step.taken,
+        title=title if step.taken else _AHEAD[step.step],
+        where=where,
+        time=clock_time(step.at) if step.at else "",
+        known=_known(step),
+        passed=_passed(step, before),
+        begin=begin,
+        length=length,
+    )
+
+
+def _known(step: TracedStep) -> str:
+    match step.source:
+        case _ if not step.taken:
+            return "not yet"
+        case Source.LOG:
+            return "as the log records it, in whole milliseconds"
+        case Source.HERE:
+            return "noted by this process"
+        case Source.SEEN:
+            after = f", and not yet at {clock_time(step.after)}" if step.after else ""
+            return f"seen by this process by then{after}"
+        case _:
+            return "done, in another process or too long ago: when is not recorded here"
+
+
+def _passed(step: TracedStep, before: TracedStep | None) -> str:
+    if step.at is None or before is None or before.at is None:
+        return ""
+    return _words(step.at - before.at, step, before)
+
+
+def _words(passed: timedelta, end: TracedStep, begin: TracedStep) -> str:
+    """No finer than the two times are known."""
+    seconds = max(0.0, passed.total_seconds())
+    if Source.SEEN in (end.source, begin.source):
+        return f"at most {lasting(seconds)}"
+    if Source.LOG in (end.source, begin.source) and seconds < 0.001:
+        return "less than 1 ms"
+    return lasting(seconds)
+
+
+def _share(
+    step: TracedStep, before: TracedStep | None, first: datetime | None, last: datetime | None
+) -> tuple[float, float]:
+    if step.at is None or first is None or last is None or last <= first:
+        return 0.0, 0.0
+    start = before.at if before and before.at else step.at
+    begin, end = (max(0.0, 100 * ((at - first) / (last - first))) for at in (min(start, step.at), step.at))
+    return round(begin, 2), round(end - begin, 2)
