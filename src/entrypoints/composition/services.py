@@ -21,6 +21,8 @@ from entrypoints.worker import Part, endless, run_parts, stop_on_signals
 if TYPE_CHECKING:
     from entrypoints.http.services import HttpServices
     from entrypoints.serving.pages import Pages
+    from entrypoints.web.services import Operations
+    from entrypoints.web.site import Site
 
 PROBE_SECONDS = 3.0
 """A little more than probes take themselves, whose sentences say more."""
@@ -132,9 +134,17 @@ async def _pages(
     settings = container.settings()
     if not sides.queries or not settings.web.enabled:
         return None
+    from entrypoints.web.on_demand import PagesOnDemand
+
+    operations = await lifetime.open_operations(rebuilds) if rebuilds else None
+    return PagesOnDemand(lambda: _site(container, sides, operations, stopping))
+
+
+def _site(container: Container, sides: Sides, operations: "Operations | None", stopping: asyncio.Event) -> "Site":
     from entrypoints.web.services import WebServices
     from entrypoints.web.site import Site
 
+    settings = container.settings()
     return Site(
         WebServices(
             commands=container.command_dispatcher() if sides.commands else None,
@@ -144,7 +154,7 @@ async def _pages(
             limits=_limits(settings),
             stopping=stopping,
             watch=container.pipeline_watch(),
-            operations=await lifetime.open_operations(rebuilds) if rebuilds else None,
+            operations=operations,
             max_body_bytes=settings.http.max_body_bytes,
         )
     )

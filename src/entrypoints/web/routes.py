@@ -1,11 +1,14 @@
 """How a page says where it is: its path, what shows it, and what takes the form that is sent there."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from litestar.types import ASGIApp
 
 from entrypoints.web.visit import Visit
+
+_NAME = re.compile(r"\{(\w+)\}")
 
 Handler = Callable[[Visit], Awaitable[ASGIApp]]
 
@@ -18,6 +21,10 @@ class Route:
     path: str
     show: Handler | None = None
     submit: Handler | None = None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(_NAME.sub(r"(?P<\1>[^/]+)", self.path))
 
     @property
     def methods(self) -> str:

@@ -1,16 +1,13 @@
-"""All pages, as one handler: what it costs at the start does not grow with their number."""
+"""All pages, and which of them a path leads to."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.errors import PostlogError
 from entrypoints.serving.answers import Answer
 from entrypoints.serving.errors import MethodNotAllowed
-from entrypoints.serving.exchange import exchange_of
 from entrypoints.serving.paths import instance_of
 from entrypoints.serving.routes import HttpRequest
 from entrypoints.web.commands import CommandPage
@@ -29,8 +26,6 @@ from entrypoints.web.services import WebServices
 from entrypoints.web.story import Story
 from entrypoints.web.visit import Visit
 from entrypoints.web.you import You
-
-_NOT_PAGES = re.compile(r"/(api|docs|problems|openapi\.json|health|metrics|static)(/|$)")
 
 
 class PageModule(Protocol):
@@ -62,20 +57,26 @@ def navigation(services: WebServices) -> list[NavigationEntry]:
 
 
 class Site:
-    """The pages that `create_app` is handed."""
+    """All pages together."""
 
     def __init__(self, services: WebServices) -> None:
         self._services = services
         self._routes = {route.path: route for module in page_modules(services) for route in module.routes()}
+        self._patterns = [(route.pattern, route) for route in self._routes.values()]
         self._navigation = navigation(services)
 
-    def handlers(self) -> list[HTTPRouteHandler]:
-        methods: Any = ["GET", "HEAD", "POST", "OPTIONS"]
-        paths = [path.replace("}", ":str}") for path in self._routes]
-        return [HTTPRouteHandler(paths, http_method=methods, status_code=200)(self.answer)]
+    def has(self, path: str | None) -> bool:
+        """`path` is a route's."""
+        return path in self._routes
 
-    async def answer(self, request: HttpRequest) -> ASGIApp:
-        route = self._routes[request.scope["path_template"]]
+    def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The route of a request's path, with the values of its names."""
+        for pattern, route in self._patterns:
+            if match := pattern.fullmatch(path):
+                return route, match.groupdict()
+        return None
+
+    async def answer(self, route: Route, request: HttpRequest) -> ASGIApp:
         visit = self._visit(request)
         match visit.exchange.method:
             case "OPTIONS":
@@ -91,17 +92,8 @@ class Site:
                     allowed=route.methods,
                 )
 
-    def error_page(self, error: PostlogError, scope: Any) -> Answer | None:
-        if scope.get("path_template") in self._routes or _is_lost_browser(scope):
-            return error_answer(error, self._visit(HttpRequest(scope)))
-        return None
+    def error_page(self, error: PostlogError, scope: Any) -> Answer:
+        return error_answer(error, self._visit(HttpRequest(scope)))
 
     def _visit(self, request: HttpRequest) -> Visit:
         return Visit(request, self._services, self._navigation)
-
-
-def _is_lost_browser(scope: Any) -> bool:
-    """On a path that nobody serves."""
-    if scope.get("path_template") or _NOT_PAGES.match(scope["path"]):
-        return False
-    return "text/html" in (exchange_of(scope).header(b"accept") or "")

@@ -12,6 +12,7 @@ from application.mediator import CommandDispatcher, QueryDispatcher
 from application.query_side.pipeline_watch import PipelineWatch
 from domain.limits import Limits
 from entrypoints.http.app import create_app
+from entrypoints.web.on_demand import PagesOnDemand
 from entrypoints.web.services import Operations, WebServices
 from entrypoints.web.site import Site
 from unit.entrypoints.http.fakes import PostService, services
@@ -52,7 +53,7 @@ async def browser_of(
         operations=operations,
         max_body_bytes=given.max_body_bytes,
     )
-    app = create_app(given, Site(web))
+    app = create_app(given, PagesOnDemand(lambda: Site(web)))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ADDRESS, headers={"Accept": "text/html"}) as client:
         yield client

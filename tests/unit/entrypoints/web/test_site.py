@@ -5,8 +5,18 @@ import re
 
 import pytest
 
+from application.query_side.queries import (
+    CommentsPage,
+    CountEvents,
+    GetPost,
+    GetReadDbStatus,
+    HistoryPage,
+    ListComments,
+    PostAnswer,
+    PostsPage,
+)
 from entrypoints.web.site_files import STATIC
-from unit.entrypoints.http.fakes import POST, Scripted
+from unit.entrypoints.http.fakes import POST, Scripted, post_row, read_db_status
 from unit.entrypoints.web.conftest import OWN_PAGE, Client, browser_of
 
 VENDOR = STATIC / "vendor"
@@ -49,12 +59,15 @@ async def test_paths_know_their_methods(browser: Client) -> None:
     answer = await browser.get("/you")
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
     assert (await browser.post("/", headers=OWN_PAGE)).status_code == 405
+    assert (await browser.put("/posts")).headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    assert (await browser.put("/nowhere")).status_code == 404
+    assert (await browser.patch("/api/v1/posts")).status_code == 405
     assert (await browser.options("/")).headers["allow"] == "GET, HEAD, OPTIONS"
     assert (await browser.head("/")).content == b""
 
 
 async def test_where_only_queries_are_served_pages_are_for_reading() -> None:
-    async with browser_of(Scripted(answer=lambda _: _no_posts()), reading_only=True) as client:
+    async with browser_of(Scripted(answer=_empty), reading_only=True) as client:
         page = await client.get("/")
         assert "Reading only" in page.text
         assert '<form class="card compose"' not in page.text
@@ -86,7 +99,28 @@ def test_files_of_others_are_those_that_are_told() -> None:
     assert len(told) == 5
 
 
-def _no_posts() -> object:
-    from application.query_side.queries import PostsPage
+async def test_a_page_waits_for_the_position_in_its_address() -> None:
+    world = Scripted(answer=_empty)
+    async with browser_of(world) as client:
+        await client.get("/?position=7")
+        assert world.handed[0].min_position == 7
+        world.forget()
+        world.answer = _one_post
+        await client.get(f"/posts/{POST}?position=8")
+    assert [asked.min_position for asked in world.handed if hasattr(asked, "min_position")] == [8, 8]
 
-    return PostsPage(posts=[], next=None, parked=0)
+
+def _empty(query: object) -> object:
+    return read_db_status() if isinstance(query, GetReadDbStatus) else PostsPage(posts=[], next=None, parked=0)
+
+
+def _one_post(query: object) -> object:
+    match query:
+        case CountEvents():
+            return 4
+        case GetPost():
+            return PostAnswer(post=post_row(), comments=[])
+        case ListComments():
+            return CommentsPage(comments=[], next=None)
+        case _:
+            return HistoryPage(events=[], next_after=None)
