@@ -12,7 +12,6 @@ from integration.distributed.evidence import rows_of
 from integration.distributed.system import Place, System
 from local.kafka import Kafka
 from local.mongod import ReplicaSet
-from local.ports import free_port
 from local.postgres import Postgres
 from running import ticks
 
@@ -125,39 +124,3 @@ def test_a_server_that_is_down_at_start_and_goes_away_later_is_waited_for(
         assert {message for message, *_ in rows_of(killable_place).values()} >= set(acknowledged)
         password = str(make_url(killable_place.postgres_url).password)
         assert password not in system.printed() + doctor.stdout + doctor.stderr
-
-
-def test_no_password_of_a_server_that_is_away_is_shown_by_anything(tmp_path: Path):
-    file = tmp_path / "posts.ndjson"
-    file.write_text("")
-    nobody = f"127.0.0.1:{free_port()}"
-    away = SHORT_WAITS | {
-        "POSTLOG__EVENT_STORE__ADAPTER": "mongo",
-        "POSTLOG__EVENT_STORE__MONGO__URL": f"mongodb://postlog:Sw0rdfish-1@{nobody}/?replicaSet=rs0",
-        "POSTLOG__BUS__ADAPTER": "kafka",
-        "POSTLOG__BUS__KAFKA__BOOTSTRAP_SERVERS": nobody,
-        "POSTLOG__BUS__KAFKA__SECURITY": "sasl_plaintext",
-        "POSTLOG__BUS__KAFKA__USERNAME": "postlog",
-        "POSTLOG__BUS__KAFKA__PASSWORD": "Sw0rdfish-2",
-        "POSTLOG__READ_DB__ADAPTER": "postgres",
-        "POSTLOG__READ_DB__POSTGRES__URL": f"postgresql+psycopg://postlog:Sw0rdfish-3@{nobody}/postlog",
-        "POSTLOG__LOG__LEVEL": "debug",
-    }
-    with System(tmp_path, away) as system:
-        for name, words in SERVICES.items():
-            system.start(name, *words)
-        answers = []
-        for name in SERVICES:
-            system[name].address()
-            answers.append(system.get(name, "/health/ready"))
-        answers.append(create(system, "Hello"))
-        answers.append(system.get("queries", "/api/v1/posts"))
-        jobs = [system.run(*words) for words in (("init",), ("doctor",), ("audit",), ("rebuild",), ("parked", "list"))]
-        shown = "".join([system.printed(), *(job.stdout + job.stderr for job in jobs), *(a.text for a in answers)])
-
-    assert {answer.status_code for answer in answers} == {503}
-    assert {job.returncode for job in jobs} == {2}
-    for setting, _ in NEED.values():
-        assert setting in shown
-    assert "Sw0rdfish" not in shown
-    assert "Traceback" not in shown

@@ -35,6 +35,7 @@ JOBS = [
     *(("config",), ("config", "--json"), ("init",), ("doctor",), ("doctor", "--json"), ("audit",), ("rebuild",)),
     *(("parked", "list"), ("events", "check"), ("events", "show", "0198c0de-0000-7000-8000-000000000001")),
 ]
+FEWER_JOBS = [("config",), ("doctor",), ("audit",), ("rebuild",)]
 SHORT_WAITS = {
     "POSTLOG__COMMANDS__TIMEOUT_SECONDS": "3",
     "POSTLOG__EVENT_STORE__MONGO__APPEND_TIMEOUT_SECONDS": "2",
@@ -138,6 +139,7 @@ def test_nothing_shows_them_when_all_is_well(secretive: Secretive) -> None:
         _run(system, watch, services, 0, ("import", str(posts)))
         system.wait_for_lag_0("queries", 2)
         _run(system, watch, services, 0, *(words for words in JOBS if words[:2] != ("events", "show")))
+        _rebuild_over_http(system, watch)
         for path in ("/api/v1/posts", "/api/v1/read-db", "/health/ready", "/metrics"):
             watch.note(system.get("queries", path).text)
         watch.note(system.get("commands", f"{created.headers['location']}/events").text, system.printed())
@@ -153,7 +155,7 @@ def test_nothing_shows_them_when_they_are_wrong(secretive: Secretive) -> None:
         said = _run(system, watch, given, 2, ("init",))
         assert "POSTLOG_ADMIN__MONGO_URL" in said
         services = {name: value for name, value in given.items() if name.startswith("POSTLOG__")}
-        said = _run(system, watch, services, None, *JOBS)
+        said = _run(system, watch, services, None, *FEWER_JOBS)
         assert f"read_db.{secretive.adapter}.url" in said
         assert "event_store.mongo.url" in said
         _stay_red(system, watch, services)
@@ -175,7 +177,7 @@ def test_nothing_shows_them_when_servers_are_away(secretive: Secretive) -> None:
         said = _run(system, watch, away, 2, ("init",))
         assert "POSTLOG_ADMIN__MONGO_URL" in said
         services = {name: value for name, value in away.items() if name.startswith("POSTLOG__")}
-        _run(system, watch, services, None, *JOBS)
+        _run(system, watch, services, None, *FEWER_JOBS)
         said = _stay_red(system, watch, services)
         for setting in (f"read_db.{secretive.adapter}.url", "event_store.mongo.url", "bus.kafka.bootstrap_servers"):
             assert setting in said
@@ -188,7 +190,7 @@ def test_nothing_shows_them_when_they_were_not_escaped(secretive: Secretive) -> 
     with watching(*secretive.passwords) as watch, secretive.system() as system:
         _run(system, watch, given, 2, ("init",))
         services = {name: value for name, value in given.items() if name.startswith("POSTLOG__")}
-        _run(system, watch, services, None, *JOBS)
+        _run(system, watch, services, None, *FEWER_JOBS)
     assert watch.found() == []
 
 
@@ -218,6 +220,18 @@ def _run(system: System, watch: Watch, given: dict[str, str], status: int | None
     assert "Something unexpected" not in said
     watch.note(said)
     return said
+
+
+def _rebuild_over_http(system: System, watch: Watch) -> None:
+    """In a child process of the query service."""
+    begun = httpx.post(f"{system.url('queries')}/api/v1/read-db/rebuilds", timeout=60)
+    assert begun.status_code == httpx.codes.ACCEPTED, begun.text
+    for _ in ticks(60, "The rebuild does not end."):
+        answer = system.get("queries", begun.headers["location"])
+        if answer.json()["state"] != "running":
+            break
+    assert answer.json()["state"] == "swapped", answer.text
+    watch.note(begun.text, answer.text)
 
 
 def _stay_red(system: System, watch: Watch, given: dict[str, str]) -> str:

@@ -15,13 +15,13 @@ _PAUSE_SECONDS = 0.05
 @dataclass(frozen=True, slots=True)
 class Password:
     """Words that occur nowhere else, with every sign between them that URLs, ODBC, SQL or JSON write in another way.
-    Whatever is cut off, escaped or encoded of it, a word remains."""
+    Whatever is cut off, escaped or encoded of it, a word remains. SQL Server takes 128 characters."""
 
     words: tuple[str, ...]
 
     @classmethod
     def new(cls) -> "Password":
-        return cls(tuple(f"Qz{secrets.token_hex(4)}" for _ in range(len(_SIGNS) + 1)))
+        return cls(tuple(f"Qz{secrets.token_hex(2)[:3]}" for _ in range(len(_SIGNS) + 1)))
 
     @property
     def text(self) -> str:
