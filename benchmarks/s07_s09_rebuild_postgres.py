@@ -23,7 +23,7 @@ from benchmarks.workload import commits, expected
 from entrypoints.settings.model import Mongo, ReadDb, Settings
 
 ROWS = ("S7", "S8", "S9")
-_EVENTS, _NAIVE_EVENTS = 200_000, 3_000
+_EVENTS, _NAIVE_EVENTS = 200_000, 1_000
 
 
 def measure(bench: Bench) -> list[Figure]:
