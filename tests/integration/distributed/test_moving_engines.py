@@ -30,13 +30,24 @@ def commands_under(heading: str) -> list[list[str]]:
     return [words[1:] for words in lines if words]
 
 
-def test_a_running_service_moves_to_another_database_and_back_by_the_runbook(tmp_path: Path, place: Place):
-    runbook = commands_under("Move to another database")
+ELSEWHERE = {
+    "postgres": lambda _: {},
+    "sqlserver": lambda request: {"POSTLOG__READ_DB__SQLSERVER__URL": request.getfixturevalue("fresh_sqlserver_url")},
+}
+"""Where the service moves to, and what has to be set for it beside the place's own settings."""
+
+
+@pytest.mark.parametrize("engine", ELSEWHERE)
+def test_a_running_service_moves_to_another_database_and_back_by_the_runbook(
+    request: pytest.FixtureRequest, tmp_path: Path, place: Place, engine: str
+):
+    runbook = naming(engine, commands_under("Move to another database"))
     assert [words[0] for words in runbook] == ["init", "rebuild", "project", "audit"]
     settings = place.settings | {
         "POSTLOG__READ_DB__ADAPTER": "sqlite",
         "POSTLOG__READ_DB__SQLITE__PATH": str(tmp_path / "read.sqlite"),
     }
+    settings |= ELSEWHERE[engine](request)
     with System(tmp_path, settings) as system:
         system.init()
         for name, words in {
@@ -50,19 +61,24 @@ def test_a_running_service_moves_to_another_database_and_back_by_the_runbook(tmp
         with writing(1, system.url("commands"), pause=0.2) as writers:
             writers.wait_for_more(25)
             with reading(system.url("queries")):
-                follow(runbook, system, "postgres")
-            system.start("queries on postgres", "serve", "query", POSTLOG__READ_DB__ADAPTER="postgres").address()
+                follow(runbook, system, engine)
+            system.start("queries elsewhere", "serve", "query", POSTLOG__READ_DB__ADAPTER=engine).address()
             system.kill("projector")
             writers.wait_for_more(20)
-            with reading(system.url("queries on postgres")):
-                follow([[word.replace("postgres", "sqlite") for word in words] for words in runbook], system, "sqlite")
+            with reading(system.url("queries elsewhere")):
+                follow(naming("sqlite", commands_under("Move to another database")), system, "sqlite")
             acknowledged = writers.stop()
 
         position = len(commits_of(place))
-        for name, adapter in (("queries", "sqlite"), ("queries on postgres", "postgres")):
+        for name, adapter in (("queries", "sqlite"), ("queries elsewhere", engine)):
             system.wait_for_lag_0(name, position)
             assert system.get(name, "/api/v1/read-db").json()["adapter"] == adapter
             assert likes_at(system.url(name)) == likes_told(acknowledged)
+
+
+def naming(engine: str, runbook: list[list[str]]) -> list[list[str]]:
+    """The same for another database than PostgreSQL, as the runbook says."""
+    return [[word.replace("postgres", engine) for word in words] for words in runbook]
 
 
 def follow(runbook: list[list[str]], system: System, adapter: str) -> None:
@@ -72,7 +88,7 @@ def follow(runbook: list[list[str]], system: System, adapter: str) -> None:
             system.start(f"projector of {adapter}", *words)
             system.wait_until_ready(f"projector of {adapter}")
         else:
-            done = system.run(*words)
+            done = system.run(*words, timeout=150)
             assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
 
 
