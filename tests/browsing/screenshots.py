@@ -72,7 +72,7 @@ SHOTS = (
     Shot("time-machine", "/", _edited),
     Shot("time-machine-on-a-phone", "/", _edited, schemes=("dark",), phone=True),
     Shot("log", "/log", _with_data),
-    Shot("command", "/log", _first_command, whole=True),
+    Shot("command", "/log", _first_command),
     Shot("operations", "/operations", _plotted, whole=True),
     Shot("operations-on-a-phone", "/operations", _plotted, schemes=("dark",), phone=True),
     Shot("feed-on-a-phone", "/", schemes=("light",), phone=True),

@@ -269,8 +269,9 @@ class EventStoreContract:
     async def test_a_commit_is_found_by_its_id(self, log: LogHandle) -> None:
         commit = proposed(POST_A, 1, liked("ann"), name="wanted")
         await log.store.append([proposed(POST_B), commit])
-        assert await log.store.find_commit(commit_id("wanted")) == as_stored(commit, 2)
-        assert await log.store.find_commit(commit_id("nobody's")) is None
+        for finder in (log.store, log.past_events):
+            assert await finder.find_commit(commit_id("wanted")) == as_stored(commit, 2)
+            assert await finder.find_commit(commit_id("nobody's")) is None
 
     # What is stored comes back exactly
 

@@ -112,7 +112,11 @@ class CommandTraceQuery:
         projected = in_rows and not _waits(row, position)
         steps.append(
             self._step(
-                Step.PROJECTED, projected, times.projected, position, lambda look: _position_in(look, partition) or None
+                Step.PROJECTED,
+                projected,
+                times.projected,
+                position,
+                lambda look: _position_in(look, partition) if look.rows else None,
             )
         )
         alone = status.rows is not None and len(status.rows.partitions) == 1

@@ -51,7 +51,7 @@ class Timeline:
 
 def steps_of(trace: CommandTrace) -> Timeline:
     times = [step.at for step in trace.steps if step.at is not None]
-    first, last = min(times, default=None), max(times, default=None)
+    first, last = times[0] if times else None, max(times, default=None)
     told: list[ToldStep] = []
     before: TracedStep | None = None
     for step in trace.steps:
@@ -102,6 +102,8 @@ def _known(step: TracedStep) -> str:
 def _passed(step: TracedStep, before: TracedStep | None) -> str:
     if step.at is None or before is None or before.at is None:
         return ""
+    if step.at == before.at and step.source is before.source:  # by the same transaction, or seen by the same look
+        return "0 ms" if step.source is Source.HERE else ""
     return _words(step.at - before.at, step, before)
 
 
@@ -121,5 +123,5 @@ def _share(
     if step.at is None or first is None or last is None or last <= first:
         return 0.0, 0.0
     start = before.at if before and before.at else step.at
-    begin, end = (max(0.0, 100 * ((at - first) / (last - first))) for at in (min(start, step.at), step.at))
-    return round(begin, 2), round(end - begin, 2)
+    begin, end = (max(0.0, 100 * ((at - first) / (last - first))) for at in (start, step.at))
+    return round(min(begin, end), 2), round(max(0.0, end - begin), 2)

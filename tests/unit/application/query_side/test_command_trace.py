@@ -123,7 +123,7 @@ async def test_another_process_tells_between_which_of_its_looks_a_step_was_taken
         (Step.RECEIVED, True, Source.UNKNOWN),
         (Step.DECIDED, True, Source.LOG),
         (Step.DURABLE, True, Source.SEEN),
-        (Step.PROJECTED, True, Source.UNKNOWN),
+        (Step.PROJECTED, True, Source.SEEN),
         (Step.VISIBLE, True, Source.SEEN),
     ]
     assert {(step.after, step.at) for step in trace.steps if step.source is Source.SEEN} == {(before.at, after.at)}
