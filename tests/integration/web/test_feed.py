@@ -119,6 +119,6 @@ async def test_hostile_texts_do_nothing(guest: Visitor) -> None:
     await page.get_by_role("button", name="Comment").click()
     await expect(page.locator(".comment .message")).to_have_text(HOSTILE)
     await page.get_by_label("One version back").click()
-    await expect(page.locator("#moment .message")).to_have_text(HOSTILE)
+    await expect(page.locator("#moment .past .message")).to_have_text(HOSTILE)
     assert await page.locator("main img, main script, main [onerror]").count() == 0
     assert dialogs == []
