@@ -36,7 +36,7 @@ class Partition:
 def verdict_of(
     status: PipelineStatus, partitions: Sequence[Partition], findings: Findings | None, audit: AuditRun | None
 ) -> Verdict:
-    wrong = [*status.problems, *_found(findings, partitions), *_audited(audit)]
+    wrong = [*status.problems, *_unpublished(status), *_found(findings, partitions), *_audited(audit)]
     if wrong:
         first, *more = dict.fromkeys(wrong)
         return Verdict("bad", "Something needs you.", first, more)
@@ -48,6 +48,15 @@ def verdict_of(
     return Verdict(
         "good", "All is well.", f"Everything answers, and the rows have all {end} of the log. Nothing waits."
     )
+
+
+def _unpublished(status: PipelineStatus) -> list[str]:
+    """Rows that are behind because of this are not their projector's fault."""
+    relay, tip = status.relay, status.tip
+    if relay is None or relay.owner is not None or tip is None or tip <= relay.position:
+        return []
+    waiting = counted(tip - relay.position, "commit waits", "commits wait")
+    return [f"No relay publishes the log to the bus, and {waiting} for one; is a relay running (`postlog relay`)?"]
 
 
 def _found(findings: Findings | None, partitions: Sequence[Partition]) -> list[str]:
