@@ -22,9 +22,8 @@ async def test_all_is_well_at_a_glance_and_the_figures_follow_what_happens(guest
 async def test_a_plot_does_not_begin_empty_after_a_reload(guest: Visitor) -> None:
     await guest.go("/operations")
     await expect(guest.page.locator("#verdict")).to_contain_text("All is well.")
-    now = "JSON.parse(document.getElementById('sample').dataset.sample)[0]"
-    loaded = await guest.page.evaluate(now)
-    await guest.page.wait_for_function(f"{now} > {loaded}")
+    sample = guest.page.locator("#sample")
+    await expect(sample).not_to_have_attribute("data-sample", await sample.get_attribute("data-sample") or "")
     await guest.page.reload()
     begin = await guest.page.evaluate("JSON.parse(document.getElementById('plots').dataset.samples).length")
     assert begin > 1
