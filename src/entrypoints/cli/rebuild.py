@@ -12,7 +12,7 @@ from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report
 from entrypoints.cli.output import emit_json, json_option
 from entrypoints.cli.progress import show_progress
-from entrypoints.cli.running import run_job
+from entrypoints.cli.running import run_job, stand_back
 from entrypoints.cli.settings_options import option, settings_from, settings_options
 from entrypoints.settings.loading import LoadedSettings
 
@@ -62,6 +62,7 @@ def command(
     )
     if drop:
         return run_job(lambda: _drop(loaded, as_json))
+    stand_back(loaded.settings.rebuild.niceness)
     return run_job(lambda: _rebuild(loaded, restart=restart, dry_run=dry_run, as_json=as_json))
 
 

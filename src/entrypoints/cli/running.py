@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -25,6 +26,12 @@ def run_job(main: Main) -> int:
             return runner.run(_terminable(main))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return exit_codes.INTERRUPTED
+
+
+def stand_back(niceness: int) -> None:
+    """Let whoever else has work on this machine go first, before this process and those that it starts."""
+    if niceness > os.getpriority(os.PRIO_PROCESS, 0):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
 
 
 def run_service_until_stopped(loaded: LoadedSettings, verb: str, sides: Sides) -> int:

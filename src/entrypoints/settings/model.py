@@ -169,6 +169,9 @@ class Rebuild(Struct, frozen=True, kw_only=True):
     workers: Annotated[
         int, Meta(ge=1, le=16, description="Processes that read and fold side by side; 1: the rebuild's own does it.")
     ] = 1
+    niceness: Annotated[
+        int, Meta(ge=0, le=19, description="How far a rebuild's processes stand back behind others of their machine.")
+    ] = 10
 
 
 class Audit(Struct, frozen=True, kw_only=True):

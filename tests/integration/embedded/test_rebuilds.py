@@ -104,6 +104,7 @@ def is_there(pid: int) -> bool:
 def here(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
     """Runs a verb in this process, which has imported everything: on a busy machine a new one takes long to begin."""
     monkeypatch.setenv("POSTLOG_DATA", str(data))
+    monkeypatch.setenv("POSTLOG__REBUILD__NICENESS", "0")  # or the tests that come after it would stand back
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 

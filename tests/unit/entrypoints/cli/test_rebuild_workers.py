@@ -3,6 +3,7 @@
 import asyncio
 import json
 import multiprocessing
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,14 @@ from entrypoints.cli import main
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, commits, event
 
 POSTS = 40
+
+
+@pytest.fixture(autouse=True)
+def stood_back(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The niceness that the process of the rebuild, which is pytest's here, would have been given."""
+    given: list[int] = []
+    monkeypatch.setattr(os, "setpriority", lambda _which, _who, niceness: given.append(niceness))
+    return given
 
 
 def fill(folder: Path) -> None:
@@ -61,3 +70,13 @@ def test_the_number_of_workers_is_bounded(tmp_path: Path, capsys: pytest.Capture
     fill(tmp_path)
     assert main.run(["rebuild", "--workers", "17"]) == 2
     assert "--workers" in capsys.readouterr().err
+
+
+def test_a_rebuild_stands_back_behind_the_services_of_its_machine(tmp_path: Path, stood_back: list[int]) -> None:
+    fill(tmp_path)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    assert main.run(["rebuild"]) == 0
+    assert stood_back == [10]
+
+    assert main.run(["rebuild", "--set", f"rebuild.niceness={before}"]) == 0
+    assert stood_back == [10]
