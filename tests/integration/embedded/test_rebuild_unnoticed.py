@@ -119,7 +119,7 @@ class Crowd:
     ("posts", "rebuilds", "batch"),
     [
         pytest.param(8, 2, 250, id="8_008_events"),
-        pytest.param(120, 4, 2_000, id="120_120_events", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param(105, 2, 2_000, id="105_105_events", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
 def test_nobody_notices_a_rebuild(
