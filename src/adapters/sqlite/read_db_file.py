@@ -62,10 +62,11 @@ def _mark(connection: sqlite3.Connection, path: Path) -> None:
     if _application_id(connection) == _APPLICATION_ID:
         return
     connection.execute("BEGIN IMMEDIATE")
-    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if tables or _application_id(connection) not in (0, _APPLICATION_ID):
-        raise _cannot_open(path, "it is a SQLite database, but no read database of Postlog")
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    found = _application_id(connection)  # again: another process may have been first, and have made its tables too
+    if found != _APPLICATION_ID:
+        if found or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise _cannot_open(path, "it is a SQLite database, but no read database of Postlog")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     connection.execute("COMMIT")
 
 

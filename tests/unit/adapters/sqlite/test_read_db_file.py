@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,31 @@ async def test_processes_that_start_at_once_make_the_tables_once(path: Path) -> 
             return (await SqlProjectionStore(database).live()).generation
 
     assert await asyncio.gather(*(live(sqlite_read_db(path)) for _ in range(4))) == [1, 1, 1, 1]
+
+
+async def test_a_process_that_looked_before_another_made_the_file_opens_it_too(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+    look = read_db_file._application_id
+
+    def note(connection: sqlite3.Connection) -> int:
+        found = look(connection)
+        looked.set()
+        return found
+
+    with closing(read_db_file.connect(path, "rwc")) as first:
+        first.execute("BEGIN IMMEDIATE")
+        first.execute(f"PRAGMA application_id = {read_db_file._APPLICATION_ID}")
+        first.execute("CREATE TABLE posts (post_id TEXT)")
+        monkeypatch.setattr(read_db_file, "_application_id", note)
+        preparing = asyncio.create_task(asyncio.to_thread(read_db_file.prepare, path))
+        assert await asyncio.to_thread(looked.wait, 10)
+        first.execute("COMMIT")
+    await preparing
+
+    with closing(read_db_file.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("posts",)]
 
 
 async def test_readers_are_not_held_up_by_a_writer(path: Path) -> None:
