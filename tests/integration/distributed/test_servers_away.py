@@ -74,7 +74,7 @@ def write_while_away(system: System, server: str, message: str) -> list[str]:
     return [message]
 
 
-@pytest.mark.parametrize("server", ["mongod", "kafka", "postgres"])
+@pytest.mark.parametrize("server", ["mongod", pytest.param("kafka", marks=pytest.mark.long), "postgres"])
 def test_a_server_that_is_down_at_start_and_goes_away_later_is_waited_for(
     tmp_path: Path,
     killable_mongod: ReplicaSet,

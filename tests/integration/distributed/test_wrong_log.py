@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pymongo
+import pytest
 
 from integration.distributed.evidence import Commit, rows_of
 from integration.distributed.system import Place, System, delete_topic
@@ -107,6 +108,7 @@ def test_a_log_restored_to_an_older_state_is_refused_and_a_rebuild_mends_it(tmp_
         assert messages == {"one", "two", "another three", "another four", "another five"}
 
 
+@pytest.mark.long
 def test_a_topic_that_carries_another_past_than_the_restored_log_is_refused_until_it_is_made_anew(
     tmp_path: Path, place: Place
 ):

@@ -147,6 +147,7 @@ def test_nothing_shows_them_when_all_is_well(secretive: Secretive) -> None:
     assert watch.found() == []
 
 
+@pytest.mark.long
 def test_nothing_shows_them_when_they_are_wrong(secretive: Secretive) -> None:
     wrong = [Password.new() for _ in range(4)]
     with watching(*secretive.passwords, *wrong) as watch, secretive.system() as system:
