@@ -55,6 +55,7 @@ async def test_a_far_writer_keeps_a_tenth_of_its_lone_rate_beside_a_busy_near_on
     assert busy >= beside
 
 
+@pytest.mark.long  # of two rivals' shares little can be said while another test takes a processor
 async def test_two_writers_that_are_equally_near_both_get_through(fresh_mongo_database: Place) -> None:
     place = fresh_mongo_database
     async with MongoDatabase(place.url, place.name) as one, MongoDatabase(place.url, place.name) as two:
