@@ -82,9 +82,7 @@ def _change(events: Sequence[PastEvent], found: PostAnswer | None, before: PostA
     return Change(
         types=types,
         likes=sum({"PostLiked": 1, "PostUnliked": -1}.get(event.type, 0) for event in events),
-        message=pieces(before.post.message, found.post.message)
-        if "MessageUpdated" in types and before and found
-        else (),
+        message=_edit_of_message(types, before, found),
         comment_id=touched,
         comment=pieces(was.comment, now.comment) if was and now else (),
         removed_comment=was if was and not now else None,
