@@ -30,7 +30,7 @@ run: setup ## start the whole system in one process on SQLite (PORT and POSTLOG_
 test: setup servers ## run every test but the long ones, on real servers
 	$(BIN)/pytest $(TESTS) -m "not long" -n $(WORKERS) --dist loadfile
 
-test-unit: setup ## run the tests that need no server: seconds
+test-unit: setup ## run the tests that need no server: two minutes
 	$(BIN)/pytest tests/unit -m "not long"
 
 test-long: setup servers ## run the tests that take minutes

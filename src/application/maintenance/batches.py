@@ -62,13 +62,22 @@ class LogBatches:
             yield batch_of(batch, self._clock, is_last=True)
 
     async def _pages(self, after: int) -> AsyncGenerator[Sequence[CommitEvents]]:
-        """The next is read while one is decoded."""
-        limit = min(COMMITS_A_READ, self._batch_events)
-        async with ReadAhead[list[CommitEvents]]() as ahead:
-            ahead.begin(self._log.read_events(after, limit))
-            while page := await ahead.result():
-                ahead.begin(self._log.read_events(page[-1].position, limit))
+        """The next is read while one is decoded. The last one reaches the tip as it was before it was read: to wait for
+        one that finds nothing would be to wait for people to stop writing."""
+        async with ReadAhead[tuple[Sequence[CommitEvents], int]]() as ahead:
+            ahead.begin(self._page(after))
+            while True:
+                page, tip = await ahead.result()
+                is_last = not page or page[-1].position >= tip
+                if not is_last:
+                    ahead.begin(self._page(page[-1].position))
                 yield page
+                if is_last:
+                    return
+
+    async def _page(self, after: int) -> tuple[Sequence[CommitEvents], int]:
+        tip = await self._log.tip()
+        return await self._log.read_events(after, min(COMMITS_A_READ, self._batch_events)), tip
 
 
 def batch_of(decoded: Sequence[DecodedCommit], clock: Clock, *, is_last: bool = False) -> Batch:

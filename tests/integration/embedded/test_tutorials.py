@@ -20,7 +20,7 @@ CHANGE_AN_EVENT = (ROOT / "docs/tutorials/change-an-event.md").read_text(encodin
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", CHANGE_AN_EVENT, re.MULTILINE | re.DOTALL)
 
 FOLDERS = " ".join(f"tests/unit/{folder}" for folder in ("domain", "adapters/wire", "application"))
-QUICK_TESTS = f"{sys.executable} -m pytest -q -p no:cacheprovider {FOLDERS}"
+QUICK_TESTS = f"{sys.executable} -m pytest -q -p no:cacheprovider -m 'not long' {FOLDERS}"
 
 
 def free_port() -> int:

@@ -202,7 +202,7 @@ async def test_nothing_is_told_while_people_write_and_rebuilds_swap(
     async def keep_writing() -> None:
         while True:
             await write(system, *(LikePost(post_id=post_id, username=None) for post_id in POSTS[:10]))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)  # or they would write faster than batches of 50 can follow
 
     async with system.projecting(), watched(system) as audit:
         writing = asyncio.create_task(keep_writing())

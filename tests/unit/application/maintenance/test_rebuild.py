@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from adapters.memory.commit_log import MemoryCommitLog
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
 from adapters.system.clock import SystemClock
@@ -21,9 +22,14 @@ from small_system import SmallSystem
 POSTS = [PostId(f"0198c0de-0000-7000-8000-0000000001{n:02d}") for n in range(12)]
 
 
-def rebuild_of(system: SmallSystem, batch_events: int = 10, generations: MemoryGenerations | None = None) -> Rebuild:
+def rebuild_of(
+    system: SmallSystem,
+    batch_events: int = 10,
+    generations: MemoryGenerations | None = None,
+    log: MemoryCommitLog | None = None,
+) -> Rebuild:
     return Rebuild(
-        log=system.commit_log,
+        log=log or system.commit_log,
         store=system.store,
         generations=generations or MemoryGenerations(system.read_db),
         codec=CODEC,
@@ -133,6 +139,22 @@ async def test_what_is_written_while_it_runs_is_in_the_new_rows():
     likes = sum(commit.stream_id == POSTS[0] for commit in await system.commit_log.read(0)) - 2
     assert last.state is BuildState.LIVE
     assert answer.post.likes == likes > 5
+
+
+async def test_it_ends_though_every_read_of_the_log_finds_something_new():
+    system = await filled()
+
+    class BusyLog(MemoryCommitLog):
+        async def read_events(self, after, limit=1_000):
+            await write(system, *[LikePost(post_id=POSTS[0], username=None)] * 3)
+            return await super().read_events(after, limit)
+
+    async with system.projecting(), asyncio.timeout(20):
+        builds = await run(rebuild_of(system, log=BusyLog(system.log)))
+        await system.caught_up()
+
+    assert builds[-1].state is BuildState.LIVE
+    assert system.read_db.live_rows.posts[POSTS[0]].likes == await system.commit_log.tip() - 80
 
 
 async def test_a_killed_one_is_resumed_where_it_stood():
