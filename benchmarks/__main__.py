@@ -25,6 +25,7 @@ from benchmarks import (
     s15_relay,
     s16_get_post,
     s17_s18_start,
+    s19_events_check,
 )
 from benchmarks.bench import Bench, SharedServers
 from benchmarks.figures import Figure
@@ -53,6 +54,7 @@ MEASURES: Sequence[tuple[Sequence[str], Measure]] = tuple(
         s15_relay,
         s16_get_post,
         s17_s18_start,
+        s19_events_check,
     )
 )
 

@@ -16,9 +16,10 @@ from benchmarks import eventsourcing_posts, naive_projector
 from benchmarks.bench import Bench, provision
 from benchmarks.figures import Figure, rate
 from benchmarks.logs import fill_mongo
+from benchmarks.mongo_loop import loop_seconds
 from benchmarks.naive_projector import NaiveEvent
 from benchmarks.rebuilding import check_rows, rebuild_seconds
-from benchmarks.rounds import in_turn, require
+from benchmarks.rounds import in_turn
 from benchmarks.workload import commits, expected
 from entrypoints.settings.model import Mongo, ReadDb, Settings
 
@@ -43,7 +44,7 @@ def measure(bench: Bench) -> list[Figure]:
         lambda: rate(events, rebuild_seconds(settings)),
         lambda: rate(naive_events, _naive_seconds(log, naive_settings.read_db, naive_events)),
         lambda: rate(naive_events, _runner_seconds(runner)),
-        lambda: rate(events, _loop_seconds(log, events)),
+        lambda: rate(events, loop_seconds(log, events)),
     )
     with psycopg.connect(psycopg_url(settings.read_db)) as connection:
         check_rows(connection.execute, expected(commits(events)))
@@ -88,16 +89,3 @@ def _events(database: Any) -> Iterator[NaiveEvent]:
     for document in database.commits.find(sort=[("_id", 1)]):
         for version, event in enumerate(document["events"], document["version"]):
             yield document["_id"], document["streamId"], version, event["type"], event["data"]
-
-
-def _loop_seconds(log: Mongo, events: int) -> float:
-    with pymongo.MongoClient[Any](log.url.reveal()) as client:
-        collection = client[log.database].commits
-        collection.find_one()
-        seen = 0
-        started = time.perf_counter()
-        for _ in collection.find():
-            seen += 1
-        seconds = time.perf_counter() - started
-    require(seen, events, "documents seen")
-    return seconds

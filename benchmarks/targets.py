@@ -46,6 +46,8 @@ TARGETS = (
     Target("S16", "GET one post, 32 connections", "raw pooled lookups of the same row", 0.75, 0.4),
     Target("S17", "start to first answered command, embedded", "granian, Litestar hello-world, first 200", 1.4, 2.5),
     Target("S18", "start to first command, 1,000,000 events stored", "with an empty store", 1.05, 1.5),
+    Target("S19 SQLite", "`postlog events check`, SQLite", "rows and their JSON decoded, thrown away", 0.8, 0.3),
+    Target("S19 MongoDB", "`postlog events check`, MongoDB", "`for doc in collection.find()`, thrown away", 0.8, 0.3),
 )
 
 ROWS = tuple(dict.fromkeys(target.row for target in TARGETS))

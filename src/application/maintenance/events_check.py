@@ -13,15 +13,17 @@ from typing import NamedTuple, Protocol
 
 from application.envelopes import Commit
 from application.errors import StoreUnavailable
+from application.maintenance.garbage import seldom_searched
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
+from application.projections.read_ahead import ReadAhead
 from domain.errors import EventNotReadable
 from domain.ids import PostId
 from domain.upcasting import EventKey
 
 COMMITS_A_SPAN = 4_000
 
-_COMMITS_A_READ = 1_000
+_COMMITS_A_READ = 2_000
 
 
 class Span(NamedTuple):
@@ -75,13 +77,12 @@ class SpanCheck:
 
     async def check(self, span: Span, places: int) -> Tally:
         tally = Tally()
-        reading = asyncio.create_task(self._read(span.after, span.until))
-        try:
-            while commits := await reading:
-                reading = asyncio.create_task(self._read(commits[-1].position, span.until))
-                tally.add(await asyncio.to_thread(_checked, commits, self._codec), places)
-        finally:
-            reading.cancel()
+        with seldom_searched():
+            async with ReadAhead[list[Commit]]() as ahead:
+                ahead.begin(self._read(span.after, span.until))
+                while commits := await ahead.result():
+                    ahead.begin(self._read(commits[-1].position, span.until))
+                    tally.add(await asyncio.to_thread(_checked, commits, self._codec), places)
         return tally
 
     async def _read(self, after: int, until: int) -> list[Commit]:

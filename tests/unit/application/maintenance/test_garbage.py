@@ -12,7 +12,7 @@ def test_garbage_is_searched_for_seldom_until_the_job_ends():
 
     def job() -> None:
         with seldom_searched():
-            assert gc.get_threshold() == (50_000, *before[1:])
+            assert gc.get_threshold() == (1_000_000, *before[1:])
             raise ValueError("it failed")
 
     with pytest.raises(ValueError, match="it failed"):
