@@ -96,13 +96,13 @@ class SmallSystem:
                 stamp = await self.views.stamp()
                 if stamp.ready and stamp.position >= await self.commit_log.tip():
                     return
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
     async def counted(self, name: str, amount: float, seconds: float = 5.0) -> None:
         """Return when this metric has reached `amount`."""
         async with asyncio.timeout(seconds):
             while self.metrics.counts.get(name, 0) < amount:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
     @asynccontextmanager
     async def projecting(self) -> AsyncIterator[None]:

@@ -277,7 +277,7 @@ class RebuildingContract:
         read = system.commit_log.read_events
 
         async def failing_read(after: int, limit: int = 1_000) -> object:
-            if after > 30:
+            if after > 20:
                 raise StoreUnavailable("The log is away.")
             return await read(after, limit)
 
@@ -357,7 +357,7 @@ class RebuildingContract:
                 await run(maintained.rebuild(system, 40))
             done = answers
             while answers < done + 3 and not reading.done():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
@@ -460,7 +460,7 @@ class RebuildingContract:
         async def keep_writing() -> None:
             while True:
                 await write(system, random_command(choice, 20))
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
         left = 0
 
@@ -470,7 +470,7 @@ class RebuildingContract:
                 if left:
                     left -= 1
                     await run(maintained.rebuild(system, 100))
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
 
         async def audited(audit: Awaitable[AuditReport]) -> AuditReport:
             """Beside as many swaps as an audit endures, with one that is under way."""

@@ -179,7 +179,7 @@ async def test_nothing_is_found_while_writes_go_on(system):
     async def keep_writing() -> None:
         while True:
             await write(system, *(LikePost(post_id=post_id, username=None) for post_id in POSTS[2:]))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
     async with system.projecting():
         writing = asyncio.create_task(keep_writing())
