@@ -150,7 +150,7 @@ async def write(system: SmallSystem, *commands: PostCommand) -> int:
 async def with_history(maintained: Maintained, seed: int, commands: int, posts: int = 20) -> SmallSystem:
     """A system whose rows stand at the tip of a random log."""
     choice = random.Random(seed)
-    system = SmallSystem(read_side=maintained.read_side, batch_size=50)
+    system = SmallSystem(read_side=maintained.read_side, batch_size=50, patience=30)
     await write(system, *(random_command(choice, posts) for _ in range(commands)))
     async with system.projecting():
         await system.caught_up(30)
