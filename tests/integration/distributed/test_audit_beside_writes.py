@@ -57,6 +57,9 @@ def test_the_audit_finds_what_is_wrong_and_nothing_else_while_partitions_stand_a
         with writing(2, system.url("commands"), pause=0.1) as writers:
             writers.wait_for_more(8 * len(PLANTED))
             posts = posts_for_each_fault(system, writers.acknowledged)
+            for _ in ticks(30, "the second projector has no partition"):
+                if "projecting partitions [" in system["second projector"].printed.replace("[]", ""):
+                    break
             with held(system["second projector"]):
                 wait_until_apart(place)
                 plant(place, posts)
