@@ -15,7 +15,7 @@ from integration.distributed.evidence import commits_of
 from integration.distributed.system import Place, System
 from integration.distributed.writers import Acknowledged, writing
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 

@@ -3,6 +3,8 @@ old one had."""
 
 from pathlib import Path
 
+import pytest
+
 from integration.distributed.evidence import assert_rows_tell, commits_of, rows_of
 from integration.distributed.system import Place, System, delete_topic
 from integration.distributed.writers import writing
@@ -16,6 +18,7 @@ SERVICES = {
 }
 
 
+@pytest.mark.long
 def test_a_topic_that_is_deleted_with_messages_unread_and_made_anew_loses_nothing(tmp_path: Path, place: Place):
     with System(tmp_path, place.settings) as system:
         system.init()

@@ -163,6 +163,7 @@ def test_nothing_shows_them_when_they_are_wrong(secretive: Secretive) -> None:
     assert watch.found() == []
 
 
+@pytest.mark.long
 def test_nothing_shows_them_when_servers_are_away(secretive: Secretive) -> None:
     kafka = Password.new()
     nobody = f"127.0.0.1:{free_port()}"
