@@ -350,6 +350,7 @@ class RebuildingContract:
                 page = await system.queries.ask(ListPosts(wanted=PostFilter(author="ANN"), limit=50))
                 assert hot in {post.post_id for post in page.posts}
                 answers += 1
+                await asyncio.sleep(0.001)
 
         async with system.projecting():
             reading = asyncio.create_task(read_and_write())

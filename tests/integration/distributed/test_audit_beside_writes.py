@@ -60,7 +60,7 @@ def test_the_audit_finds_what_is_wrong_and_nothing_else_while_partitions_stand_a
             for _ in ticks(30, "the second projector has no partition"):
                 if "projecting partitions [" in system["second projector"].printed.replace("[]", ""):
                     break
-            with held(system["second projector"]):
+            with hanging(system["second projector"]):
                 wait_until_apart(place)
                 plant(place, posts)
                 found = system.run("audit", "--json")
@@ -97,13 +97,14 @@ def posts_for_each_fault(system: System, acknowledged: Sequence[Acknowledged]) -
 
 
 @contextmanager
-def held(projector: Running) -> Iterator[None]:
-    """It does not move, and its partitions stay where they are until the group gives them to the other one."""
+def hanging(projector: Running) -> Iterator[None]:
+    """It does not move, and its partitions stay where they are until the group gives them to the other one; then it is
+    killed."""
     projector.process.send_signal(signal.SIGSTOP)
     try:
         yield
     finally:
-        projector.process.send_signal(signal.SIGCONT)
+        projector.kill()
 
 
 def wait_until_apart(place: Place) -> None:

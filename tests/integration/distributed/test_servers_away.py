@@ -74,10 +74,8 @@ def write_while_away(system: System, server: str, message: str) -> list[str]:
     return [message]
 
 
-@pytest.mark.parametrize(
-    "server",
-    [pytest.param("mongod", marks=pytest.mark.long), pytest.param("kafka", marks=pytest.mark.long), "postgres"],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("server", ["mongod", "kafka", "postgres"])
 def test_a_server_that_is_down_at_start_and_goes_away_later_is_waited_for(
     tmp_path: Path,
     killable_mongod: ReplicaSet,

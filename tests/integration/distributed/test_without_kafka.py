@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from integration.distributed.evidence import (
     assert_acknowledged_once,
     assert_dense,
@@ -21,6 +23,7 @@ SERVICES = {
 }
 
 
+@pytest.mark.long
 def test_two_projectors_follow_the_log_itself_and_one_goes_on_when_the_other_is_killed(tmp_path: Path, place: Place):
     settings = place.settings | {
         "POSTLOG__BUS__ADAPTER": "log",

@@ -57,6 +57,7 @@ def assert_refused(system: System, *sentences: str, **env: str) -> None:
     assert "Traceback" not in projector.stderr + examined.stderr
 
 
+@pytest.mark.long
 def test_a_read_database_of_another_log_is_refused_with_and_without_a_bus(tmp_path: Path, place: Place):
     with filled(tmp_path, place, "Hello") as system, fresh_mongo_database(place.mongo_url) as another:
         rows = rows_of(place)
