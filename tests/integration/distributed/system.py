@@ -102,6 +102,13 @@ class System:
         made = self.run("init", **env)
         assert made.returncode == 0, made.stdout + made.stderr
 
+    def start_all(self, services: Mapping[str, tuple[str, ...]]) -> None:
+        """Make what they need, start each under its name, and wait until all are ready."""
+        self.init()
+        for name, words in services.items():
+            self.start(name, *words)
+        self.wait_until_ready(*services)
+
     def run(self, *words: str, timeout: float = 60, **env: str) -> Any:
         """A job, to its end: `returncode`, `stdout`, `stderr`."""
         return postlog(*words, env=self.settings | env, timeout=timeout)

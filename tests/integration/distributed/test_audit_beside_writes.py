@@ -50,10 +50,7 @@ PLANTED: dict[str, tuple[LiteralString, set[str]]] = {
 
 def test_the_audit_finds_what_is_wrong_and_nothing_else_while_partitions_stand_apart(tmp_path: Path, place: Place):
     with System(tmp_path, place.settings) as system:
-        system.init()
-        for name, words in SERVICES.items():
-            system.start(name, *words)
-        system.wait_until_ready(*SERVICES)
+        system.start_all(SERVICES)
         with writing(2, system.url("commands"), pause=0.1) as writers:
             writers.wait_for_more(8 * len(PLANTED))
             posts = posts_for_each_fault(system, writers.acknowledged)

@@ -59,14 +59,6 @@ class Killer:
         self.writers.wait_for_more(self.work)
 
 
-def start_all(system: System, second_commands: bool = False) -> None:
-    system.init()
-    services = SERVICES | ({"second commands": ("serve", "command")} if second_commands else {})
-    for name, words in services.items():
-        system.start(name, *words)
-    system.wait_until_ready(*services)
-
-
 def posts_file(folder: Path, likes: list[int]) -> Path:
     lines = [
         {
@@ -135,7 +127,7 @@ def test_every_process_and_every_server_is_killed_once_and_nothing_is_lost(
 ):
     likes = [(n * 37) % 120 for n in range(150)]
     file = posts_file(tmp_path, likes)
-    start_all(system)
+    system.start_all(SERVICES)
     with writing(4, system.url("commands")) as writers:
         importing = system.start("import", "import", str(file))
         killer = Killer(system, writers, killing, work=25)
@@ -153,7 +145,7 @@ def test_kills_in_any_order_under_more_load_lose_nothing(
     chance = random.Random(seed)
     likes = [chance.randrange(400) for _ in range(1_500)]
     file = posts_file(tmp_path, likes)
-    start_all(system, second_commands=True)
+    system.start_all(SERVICES | {"second commands": ("serve", "command")})
     victims = [*SERVICES, "second commands", *killing] * 2
     chance.shuffle(victims)
     with writing(12, system.url("commands"), system.url("second commands")) as writers:

@@ -49,15 +49,14 @@ def test_a_running_service_moves_to_another_database_and_back_by_the_runbook(
     }
     settings |= ELSEWHERE[engine](request)
     with System(tmp_path, settings) as system:
-        system.init()
-        for name, words in {
-            "commands": ("serve", "command"),
-            "queries": ("serve", "query"),
-            "relay": ("relay",),
-            "projector": ("project",),
-        }.items():
-            system.start(name, *words)
-        system.wait_until_ready("commands", "queries", "relay", "projector")
+        system.start_all(
+            {
+                "commands": ("serve", "command"),
+                "queries": ("serve", "query"),
+                "relay": ("relay",),
+                "projector": ("project",),
+            }
+        )
         with writing(1, system.url("commands"), pause=0.2) as writers:
             writers.wait_for_more(25)
             with reading(system.url("queries")):

@@ -21,10 +21,7 @@ SERVICES = {
 @pytest.mark.long
 def test_a_topic_that_is_deleted_with_messages_unread_and_made_anew_loses_nothing(tmp_path: Path, place: Place):
     with System(tmp_path, place.settings) as system:
-        system.init()
-        for name, words in SERVICES.items():
-            system.start(name, *words)
-        system.wait_until_ready(*SERVICES)
+        system.start_all(SERVICES)
         with writing(2, system.url("commands")) as writers:
             writers.wait_for_more(50)
             system.kill("projector")

@@ -30,10 +30,7 @@ def test_two_projectors_follow_the_log_itself_and_one_goes_on_when_the_other_is_
         "POSTLOG__BUS__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
     }
     with System(tmp_path, settings) as system:
-        system.init()
-        for name, words in SERVICES.items():
-            system.start(name, *words)
-        system.wait_until_ready(*SERVICES)
+        system.start_all(SERVICES)
         with writing(4, system.url("commands")) as writers:
             writers.wait_for_more(100)
             system.kill("projector")

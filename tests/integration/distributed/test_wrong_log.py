@@ -31,13 +31,10 @@ def write_posts(system: System, *messages: str) -> int:
 def filled(folder: Path, place: Place, *messages: str, bus: str = "log") -> Iterator[System]:
     """A command side and a query side that run, a projector that has brought these posts into the rows and stopped."""
     with System(folder, place.settings | {"POSTLOG__BUS__ADAPTER": bus}) as system:
-        system.init()
         services = {"commands": ("serve", "command"), "queries": ("serve", "query"), "projector": ("project",)}
         if bus == "kafka":
             services["relay"] = ("relay",)
-        for name, words in services.items():
-            system.start(name, *words)
-        system.wait_until_ready(*services)
+        system.start_all(services)
         system.wait_for_lag_0("queries", write_posts(system, *messages))
         system.kill("projector")
         yield system
