@@ -48,7 +48,7 @@ def assert_acknowledged_once(commits: Sequence[Commit], acknowledged: Sequence[A
 
 def rows_of(place: Place) -> dict[str, tuple[str, int, int, list[str]]]:
     """Message, likes, version and the comments of every post, by its id."""
-    with psycopg.connect(place.postgres_url.replace("+psycopg", "", 1)) as connection:
+    with psycopg.connect(place.psycopg_url) as connection:
         comments: dict[str, list[str]] = {}
         for post_id, comment in connection.execute("SELECT post_id::text, comment FROM comments ORDER BY comment_date"):
             comments.setdefault(post_id, []).append(comment)

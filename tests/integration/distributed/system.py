@@ -29,6 +29,11 @@ class Place:
     postgres_url: str
 
     @property
+    def psycopg_url(self) -> str:
+        """Of the read database, for who looks past Postlog."""
+        return self.postgres_url.replace("+psycopg", "", 1)
+
+    @property
     def settings(self) -> dict[str, str]:
         """As environment variables. Lease and watermarks are short, so that nobody waits long for a relay's death."""
         return {

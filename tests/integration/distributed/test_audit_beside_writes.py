@@ -106,14 +106,14 @@ def hanging(projector: Running) -> Iterator[None]:
 
 def wait_until_apart(place: Place) -> None:
     for _ in ticks(30, f"the partitions are not {APART} positions apart"):
-        with psycopg.connect(place.postgres_url.replace("+psycopg", "", 1)) as connection:
+        with psycopg.connect(place.psycopg_url) as connection:
             reached = [position for (position,) in connection.execute("SELECT position FROM checkpoints")]
         if len(reached) == PARTITIONS and max(reached) - min(reached) >= APART:
             return
 
 
 def plant(place: Place, posts: dict[str, str]) -> None:
-    with psycopg.connect(place.postgres_url.replace("+psycopg", "", 1)) as connection:
+    with psycopg.connect(place.psycopg_url) as connection:
         for kind, (statement, _) in PLANTED.items():
             assert connection.execute(statement, (posts[kind],)).rowcount == 1, kind
 

@@ -104,7 +104,7 @@ def reading(address: str) -> Iterator[None]:
         with httpx.Client(timeout=20) as client:
             while not stopping.is_set():
                 answer = client.get(f"{address}/api/v1/posts", params={"limit": 20})
-                if answer.is_success:
+                if answer.status_code == httpx.codes.OK:
                     good += 1
                 else:
                     others.append(answer.text)
