@@ -1,5 +1,6 @@
 """Settings from environment variables: `POSTLOG__HTTP__PORT`, and the short ones `PORT` and `POSTLOG_DATA`."""
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
@@ -11,9 +12,15 @@ from entrypoints.settings.tree import leaves
 PREFIX = "POSTLOG__"
 CONFIG_VARIABLE = "POSTLOG_CONFIG"
 
+_SERVICE_LINK = re.compile(
+    r".+?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)", re.ASCII
+)
+_LINK_ADDRESS = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
+
 
 def long_variables(environ: Mapping[str, str]) -> tuple[dict[str, Given], list[Problem]]:
-    """What the `POSTLOG__…` variables give, by path, and those that name no setting."""
+    """What the `POSTLOG__…` variables give, by path, and those that name no setting. The service links that Kubernetes
+    sets in every pod for a service called `postlog-worker` or the like are not ours."""
     by_variable = {leaf.variable: leaf for leaf in leaves().values()}
     squeezed = {variable.replace("_", ""): variable for variable in by_variable}
     given: dict[str, Given] = {}
@@ -21,8 +28,10 @@ def long_variables(environ: Mapping[str, str]) -> tuple[dict[str, Given], list[P
     for name, text in sorted(environ.items()):
         if name in by_variable:
             given[by_variable[name].path] = Given(text, name)
+        elif _is_service_link(name, text):
+            continue
         elif name.upper().startswith(PREFIX):
-            problems.append(_unknown(name))
+            problems.append(_unknown(name, squeezed.get(name.upper().replace("_", ""))))
         elif name.startswith("POSTLOG_") and name.replace("_", "") in squeezed:
             variable = squeezed[name.replace("_", "")]
             problems.append(Problem(name, f"is not read: the variable's name is {variable}, with two underscores"))
@@ -43,8 +52,16 @@ def short_variables(environ: Mapping[str, str]) -> dict[str, Given]:
 _READ_DB = SqliteReadDb().path
 
 
-def _unknown(name: str) -> Problem:
+def _is_service_link(name: str, text: str) -> bool:
+    """`…_PORT` may also be a person's misspelling of a setting; there the value decides, `tcp://10.0.0.1:8000`."""
+    found = _SERVICE_LINK.fullmatch(name)
+    return found is not None and (found[1] != "PORT" or _LINK_ADDRESS.match(text) is not None)
+
+
+def _unknown(name: str, variable: str | None) -> Problem:
+    """`variable` is that of a setting whose name differs in the underscores only."""
     path = name[len(PREFIX) :].lower().replace("__", ".")
-    meant = leaves().get(path) or leaves().get(nearest(path) or "")
-    hint = f"did you mean {meant.variable}?" if meant else "`postlog config` lists the settings"
+    alike = leaves().get(nearest(path) or "")
+    meant = variable or (alike.variable if alike else None)
+    hint = f"did you mean {meant}?" if meant else "`postlog config` lists the settings"
     return Problem(name, f"names no setting; {hint}")

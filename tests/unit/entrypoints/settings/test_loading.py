@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from entrypoints.settings.administrators import Administrators, administrators
 from entrypoints.settings.loading import LoadedSettings, Option, load_settings
 from entrypoints.settings.model import Settings
 from entrypoints.settings.problems import SettingsError
@@ -108,8 +109,58 @@ def test_a_variable_with_single_underscores_is_not_overlooked() -> None:
 
 
 def test_variables_of_others_are_left_alone() -> None:
-    """Kubernetes announces a service called postlog in this way, and test suites have names of their own."""
-    assert load(POSTLOG_PORT="tcp://10.0.0.1:80", POSTLOG_TEST_MONGO="x", POSTLOGGER="y").settings == Settings()
+    """Test suites, say, have names of their own."""
+    assert load(POSTLOG_TEST_MONGO="x", POSTLOGGER="y").settings == Settings()
+
+
+def service_links(service: str, port: int, port_name: str, address: str, protocol: str) -> dict[str, str]:
+    """The variables that Kubernetes sets in every pod of a namespace for a service in it."""
+    prefix = service.upper().replace("-", "_")
+    host = f"[{address}]" if ":" in address else address
+    link = f"{protocol}://{host}:{port}"
+    numbered = f"{prefix}_PORT_{port}_{protocol.upper()}"
+    return {
+        f"{prefix}_SERVICE_HOST": address,
+        f"{prefix}_SERVICE_PORT": str(port),
+        f"{prefix}_SERVICE_PORT_{port_name.upper().replace('-', '_')}": str(port),
+        f"{prefix}_PORT": link,
+        numbered: link,
+        f"{numbered}_PROTO": protocol,
+        f"{numbered}_PORT": str(port),
+        f"{numbered}_ADDR": address,
+    }
+
+
+@pytest.mark.parametrize(("address", "protocol"), [("10.96.0.7", "tcp"), ("fd00::7", "tcp"), ("10.96.0.7", "udp")])
+@pytest.mark.parametrize(
+    "service",
+    [
+        "postlog",
+        "postlog-http",
+        "postlog-worker",
+        "postlog-data",
+        "postlog-config",
+        "postlog-admin",
+        "postlog-read-db",
+        "postlog-bus-kafka",
+        "postlog--http",
+    ],
+)
+def test_kubernetes_links_to_services_are_left_alone(service: str, address: str, protocol: str) -> None:
+    links = service_links(service, 8000, "health-and-metrics", address, protocol)
+
+    assert load(**links).settings == Settings()
+    assert administrators(links) == Administrators()
+    given = load(**links, PORT="8080", POSTLOG_DATA="/data", POSTLOG__WORKER__PORT="8081")
+    assert (given.settings.http.port, given.settings.worker.port) == (8080, 8081)
+    assert given.settings.event_store.sqlite.path == "/data/log.sqlite"
+
+
+def test_a_misspelt_port_is_no_link_to_a_service() -> None:
+    assert problems_of(POSTLOG_WORKER_PORT="8001", POSTLOG__WORKER_PORT="8001") == [
+        "POSTLOG_WORKER_PORT is not read: the variable's name is POSTLOG__WORKER__PORT, with two underscores",
+        "POSTLOG__WORKER_PORT names no setting; did you mean POSTLOG__WORKER__PORT?",
+    ]
 
 
 def test_an_unknown_option_is_an_error() -> None:
