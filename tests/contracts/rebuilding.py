@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -24,7 +24,7 @@ from application.ports.audit_rows import AuditRows, GenerationGone
 from application.ports.commit_log import Share
 from application.ports.generations import Build, BuildState, Generations
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import ProjectionBatch, RowChanges, Rows, Touched
+from application.ports.projection_store import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, Rows, Touched
 from application.query_side.queries import GetPost, ListPosts
 from application.rows import CommentRow, PostStatus
 from command_process import ANYBODY, CODEC, RecordedMetrics
@@ -394,6 +394,48 @@ class RebuildingContract:
         assert (parked.post_id, parked.version) == (post_id(800), 2)
         report = await maintained.audit(system).run()
         assert (report.differences, report.parked) == ([], [post_id(800)])
+
+    async def test_rows_that_were_behind_stand_after_the_swap_where_the_rebuild_did(
+        self, maintained: Maintained
+    ) -> None:
+        """Of three partitions two are followed by the bus, and all are behind."""
+        system = await with_history(maintained, seed=17, commands=60)
+        store, behind = maintained.read_side.store, await system.commit_log.tip()
+        live, _ = await system.projector.open(partitions=3)
+        stored = await store.checkpoints(live.generation)
+        on_the_bus = [replace(stored[partition], topic_id="topic", offset=40 + partition) for partition in range(2)]
+        moves = [CheckpointMove(stored[at.partition], at) for at in on_the_bus]
+        await store.project(ProjectionBatch(live.generation, moves, partitions=3), lambda _: RowChanges())
+        await write(system, *(LikePost(post_id=post_id(number), username=None) for number in range(20)))
+
+        builds = await run(maintained.rebuild(system, 10))
+
+        tip = await system.commit_log.tip()
+        stamp = await maintained.read_side.views.stamp()
+        assert behind < builds[-1].position == stamp.position == tip
+        (last,) = await system.commit_log.read(tip - 1)
+        after = await store.checkpoints(stamp.generation)
+        assert [(at.position, at.commit_position, at.commit_id) for at in after.values()] == [
+            (tip, tip, last.commit_id)
+        ] * 3
+        assert [(at.topic_id, at.offset) for at in after.values()] == [("topic", 40), ("topic", 41), (None, None)]
+        assert (await maintained.audit(system).run()).differences == []
+
+    async def test_a_partition_that_had_not_begun_stands_after_the_swap_where_the_rebuild_did(
+        self, maintained: Maintained
+    ) -> None:
+        system = SmallSystem(read_side=maintained.read_side)
+        await write(system, *(random_command(random.Random(18), 20) for _ in range(50)))
+        store = maintained.read_side.store
+        live, _ = await system.projector.open(partitions=3)
+        begun = CheckpointMove(None, Checkpoint(partition=1, position=0, topic_id="topic", offset=0))
+        await store.project(ProjectionBatch(live.generation, [begun], partitions=3), lambda _: RowChanges())
+
+        builds = await run(maintained.rebuild(system))
+
+        stamp = await maintained.read_side.views.stamp()
+        assert 0 < builds[-1].position == stamp.position
+        assert sorted(await store.checkpoints(stamp.generation)) == [0, 1, 2]
 
     # Audit and repair
 

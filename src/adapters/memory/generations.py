@@ -10,7 +10,7 @@ from adapters.memory.projection_store import read_rows, write_changes
 from adapters.memory.read_db import MemoryReadDb, SlotRows
 from application.errors import RebuildRunning
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
-from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Touched
+from application.ports.projection_store import Fold, LiveGeneration, Touched
 
 
 class MemoryGenerations:
@@ -75,10 +75,10 @@ class MemoryGenerations:
     async def _swap(self, build: Build, last_step: LastStep, now: datetime, keep_checkpoints: bool) -> LiveGeneration:
         self._require(build, BuildState.BUILDING)
         read_db, live = self._read_db, self._read_db.live
-        checkpoints = dict(read_db.checkpoints[live.generation]) if keep_checkpoints else {}
-        done, touched, fold = await asyncio.to_thread(last_step, checkpoints)
+        kept = dict(read_db.checkpoints[live.generation]) if keep_checkpoints else {}
+        done, touched, fold = await asyncio.to_thread(last_step, kept)
         self._apply(build, touched, fold)
-        read_db.checkpoints[build.generation] = checkpoints or _fresh_checkpoints(done, live.partitions)
+        read_db.checkpoints[build.generation] = {at.partition: at for at in done.checkpoints(live.partitions, kept)}
         read_db.builds[build.generation] = replace(done, state=BuildState.LIVE, updated_at=now)
         old = read_db.builds[live.generation]
         read_db.builds[live.generation] = replace(old, state=BuildState.RETIRED, ended_at=now)
@@ -103,15 +103,3 @@ class MemoryGenerations:
     def _apply(self, build: Build, touched: Touched, fold: Fold) -> None:
         rows, parked = self._read_db.slots[build.slot], self._read_db.parked[build.generation]
         write_changes(rows, parked, fold(read_rows(rows, parked, touched)))
-
-
-def _fresh_checkpoints(build: Build, partitions: int) -> dict[int, Checkpoint]:
-    return {
-        partition: Checkpoint(
-            partition=partition,
-            position=build.position,
-            commit_position=build.position,
-            commit_id=build.commit_id,
-        )
-        for partition in range(partitions)
-    }

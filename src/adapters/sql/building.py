@@ -13,7 +13,7 @@ from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
 from adapters.sql.touched_rows import TouchedRows
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
-from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Slot, Touched
+from application.ports.projection_store import Fold, LiveGeneration, Slot, Touched
 
 _LOCK_LIVE = SELECT_LIVE.with_for_update()
 _BY_GENERATION = generations.c.generation == bindparam("of")
@@ -90,7 +90,7 @@ class Building:
             _save(connection, replace(done, state=BuildState.LIVE, updated_at=now))
             retired = {"of": live.generation, "state": BuildState.RETIRED.value, "ended_at": now}
             connection.execute(_UPDATE_BUILD, retired)
-            for checkpoint in kept.values() or _fresh_checkpoints(done, live.partitions):
+            for checkpoint in done.checkpoints(live.partitions, kept):
                 connection.execute(insert(checkpoints), from_checkpoint(build.generation, checkpoint))
             connection.execute(
                 update(read_db).values(generation=build.generation, slot=build.slot, log_id=build.log_id, ready=True)
@@ -123,15 +123,6 @@ def _save(connection: Connection, build: Build) -> None:
 def _cancel(connection: Connection, generation: int, now: datetime) -> None:
     cancelled = {"of": generation, "state": BuildState.CANCELLED.value, "ended_at": now}
     connection.execute(_UPDATE_UNFINISHED, cancelled)
-
-
-def _fresh_checkpoints(build: Build, partitions: int) -> list[Checkpoint]:
-    return [
-        Checkpoint(
-            partition=partition, position=build.position, commit_position=build.position, commit_id=build.commit_id
-        )
-        for partition in range(partitions)
-    ]
 
 
 def _from_build(build: Build) -> dict[str, Any]:

@@ -6,7 +6,7 @@ that holds the lock.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -48,6 +48,16 @@ class Build:
     updated_at: datetime
     ended_at: datetime | None = None
     error: str | None = None
+
+    def checkpoints(self, partitions: int, before: Mapping[int, Checkpoint]) -> list[Checkpoint]:
+        """Of its rows, which have the log up to its position whatever the partition. Where a partition goes on in the
+        bus is kept from the checkpoint `before`: what comes there once more is skipped."""
+        at = Checkpoint(partition=0, position=self.position, commit_position=self.position, commit_id=self.commit_id)
+        live = {partition: before.get(partition) or at for partition in range(partitions)}
+        return [
+            replace(at, partition=partition, topic_id=stood.topic_id, offset=stood.offset)
+            for partition, stood in live.items()
+        ]
 
 
 class BuildGone(Exception):
@@ -93,10 +103,10 @@ class Generations(Protocol):
 
     async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
         """One transaction: lock the live checkpoints, apply the last step, give the build its checkpoints and make it
-        the live generation, ready, of the build's log; the old one is RETIRED. The checkpoints are copies of the
-        live ones; without `keep_checkpoints`, or where there are none, one for each partition at the build's
-        position, without topic and offset, and `last_step` is handed none. Readers see the old rows or the new
-        rows. Raises `BuildGone`, `ReadDbUnavailable`.
+        the live generation, ready, of the build's log; the old one is RETIRED. The checkpoints stand at the build's
+        position, one for each partition, with topic and offset of the live ones; without `keep_checkpoints` they have
+        none, and `last_step` is handed none. Readers see the old rows or the new rows. Raises `BuildGone`,
+        `ReadDbUnavailable`.
         """
         ...
 

@@ -20,8 +20,9 @@ class ReadDbStatusQuery:
         dispatcher.register(GetReadDbStatus, self.get)
 
     async def get(self, _: GetReadDbStatus) -> ReadDbStatus:
-        stamp = await self._views.stamp()
-        live = await self._store.live()
+        stamp, live = await self._views.stamp(), await self._store.live()
+        while stamp.generation != live.generation:  # a swap in between: its rows are newer than that position
+            stamp, live = await self._views.stamp(), await self._store.live()
         checkpoints = await self._store.checkpoints(live.generation)
         tip = await self._log.tip()
         positions = dict.fromkeys(range(live.partitions), 0)

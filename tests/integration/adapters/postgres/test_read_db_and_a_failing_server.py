@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -155,7 +156,8 @@ async def test_a_partition_that_begins_while_a_swap_is_under_way_waits_and_is_re
 async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
     fresh_postgres_url: str, read_db: ReadDbHandle, connect: Connect
 ) -> None:
-    await read_db.write(RowChanges())
+    await read_db.store.claim(1, LOG, 2)
+    await read_db.store.project(ProjectionBatch(1, moves((None, checkpoint(1)))), lambda _: RowChanges())
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
         generations = SqlGenerations(database)
         build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
@@ -163,7 +165,8 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
 
         def last_step(live: Mapping[int, Checkpoint]) -> tuple[Build, Touched, Fold]:
             seen.append(live)
-            return build, Touched((), ()), lambda _: RowChanges()
+            done = replace(build, position=5, commit_id="commit-5")
+            return done, Touched((), ()), lambda _: RowChanges()
 
         with connect() as projector:
             projector.execute("SELECT * FROM read_db FOR SHARE")
@@ -172,9 +175,8 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
             await eventually(lambda: _somebody_waits(connect))
             projector.commit()
         live = await swap
-    kept = {0: checkpoint(1), 1: checkpoint(5, 1)}
-    assert seen == [kept]
-    assert await read_db.store.checkpoints(live.generation) == kept
+    assert seen == [{0: checkpoint(1), 1: checkpoint(5, 1)}]
+    assert await read_db.store.checkpoints(live.generation) == {0: checkpoint(5), 1: checkpoint(5, 1)}
 
 
 async def test_a_partition_that_begins_just_before_a_claim_counts_for_it(

@@ -100,6 +100,22 @@ class TestFreshness:
         assert (status.position, status.lag) == (0, 1)
         assert [(each.partition, each.position) for each in status.partitions] == [(0, 1), (1, 0)]
 
+    async def test_the_status_never_names_the_new_generation_with_the_position_of_the_old_one(self):
+        system = await projected(*HISTORY[:2])
+        system.read_db.checkpoints[1][0] = replace(system.read_db.checkpoints[1][0], position=1)
+        stamp = system.views.stamp
+
+        async def stamp_just_before_a_swap() -> Stamp:
+            system.views.stamp = stamp
+            before = await stamp()
+            system.read_db.checkpoints[2] = {0: replace(system.read_db.checkpoints[1][0], position=2)}
+            system.read_db.live = replace(system.read_db.live, generation=2, slot="b")
+            return before
+
+        system.views.stamp = stamp_just_before_a_swap
+        status = await system.queries.ask(GetReadDbStatus())
+        assert (status.generation, status.position, status.lag) == (2, 2, 0)
+
 
 class TestReadiness:
     async def test_rows_that_were_never_filled_are_not_ready(self):
