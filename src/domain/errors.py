@@ -6,7 +6,8 @@
     ├── RuleBroken                a rule of the domain says no
     │   ├── BlankText             blank-text
     │   ├── TextTooLong           text-too-long
-    │   └── SurroundingBlanks     surrounding-blanks
+    │   ├── SurroundingBlanks     surrounding-blanks
+    │   └── HiddenCharacters      hidden-characters
     ├── NotFound
     │   ├── PostNotFound          post-not-found
     │   └── CommentNotFound       comment-not-found
@@ -60,6 +61,12 @@ class TextTooLong(RuleBroken):
 
 class SurroundingBlanks(RuleBroken):
     code = "surrounding-blanks"
+
+
+class HiddenCharacters(RuleBroken):
+    """A name holds a control character, or one that nobody can see."""
+
+    code = "hidden-characters"
 
 
 class NotFound(PostlogError):

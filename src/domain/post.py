@@ -2,7 +2,7 @@
 
 `decide(command, state, limits)` answers the events that the command leads to: none when it is already in effect, and
 an error of `domain.errors` when a rule refuses it. Deciding the same command on the evolved state yields nothing.
-Names compare with `casefold`, so that no database's collation has a say in who may do what.
+Names compare by `name_key`, so that no database's collation has a say in who may do what.
 """
 
 from collections.abc import Iterable
@@ -44,6 +44,7 @@ from domain.events import (
 )
 from domain.ids import CommentId
 from domain.limits import Limits
+from domain.names import name_key
 from domain.persistent_map import PersistentMap
 
 
@@ -60,7 +61,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePost:
-    """`likers` holds casefolded names; anonymous likes decide nothing and are not kept."""
+    """`likers` holds the keys of names (`name_key`); anonymous likes decide nothing and are not kept."""
 
     author: str
     message: str
@@ -101,9 +102,9 @@ def _evolve_live(
             return replace(post, message=event.message)
         case PostLiked():
             name = event.username
-            return post if name is None else replace(post, likers=post.likers.put(name.casefold(), True))
+            return post if name is None else replace(post, likers=post.likers.put(name_key(name), True))
         case PostUnliked():
-            return replace(post, likers=post.likers.remove(event.username.casefold()))
+            return replace(post, likers=post.likers.remove(name_key(event.username)))
         case CommentAdded() | CommentUpdated():
             comment = Comment(text=event.comment, username=event.username)
             return replace(post, comments=post.comments.put(event.comment_id, comment))
@@ -114,7 +115,7 @@ def _evolve_live(
 
 
 def decide(command: PostCommand, state: PostState, limits: Limits) -> list[PostEvent]:
-    rules.check_texts(command, limits)
+    rules.check_texts(command, limits, _names_in(state, command))
     if isinstance(command, CreatePost):
         return _create(command, state)
     match state:
@@ -128,6 +129,18 @@ def decide(command: PostCommand, state: PostState, limits: Limits) -> list[PostE
             assert_never(state)
 
 
+def _names_in(state: PostState, command: PostCommand) -> tuple[str, ...]:
+    """The keys of the names in the post's history that may send this command, whatever rules new names must keep."""
+    if not isinstance(state, LivePost) or isinstance(command, CreatePost):
+        return ()
+    names = [name_key(state.author)]
+    if isinstance(command, EditComment | RemoveComment) and (comment := state.comments.get(command.comment_id)):
+        names.append(name_key(comment.username))
+    if isinstance(command, UnlikePost) and name_key(command.username) in state.likers:
+        names.append(name_key(command.username))
+    return tuple(names)
+
+
 def _decide_live(
     command: EditMessage | LikePost | UnlikePost | AddComment | EditComment | RemoveComment | RemovePost,
     post: LivePost,
@@ -138,7 +151,7 @@ def _decide_live(
         case LikePost():
             return _like(command, post)
         case UnlikePost():
-            likes = command.username.casefold() in post.likers
+            likes = name_key(command.username) in post.likers
             return [PostUnliked(username=command.username)] if likes else []
         case AddComment():
             return _add_comment(command, post)
@@ -176,7 +189,7 @@ def _edit_message(command: EditMessage, post: LivePost) -> list[PostEvent]:
 
 
 def _like(command: LikePost, post: LivePost) -> list[PostEvent]:
-    if command.username is not None and command.username.casefold() in post.likers:
+    if command.username is not None and name_key(command.username) in post.likers:
         return []
     return [PostLiked(username=command.username)]
 
@@ -215,11 +228,11 @@ def _own_comment(command: EditComment | RemoveComment, post: LivePost) -> Commen
     comment = post.comments.get(command.comment_id)
     if comment is None:
         raise CommentNotFound(f"Post {command.post_id} has no comment {command.comment_id}.", path="commentId")
-    if comment.username.casefold() != command.username.casefold():
+    if name_key(comment.username) != name_key(command.username):
         raise NotTheWriter("Only its writer edits or removes a comment.", path="username")
     return comment
 
 
 def _require_author(command: EditMessage | RemovePost, post: LivePost) -> None:
-    if post.author.casefold() != command.username.casefold():
+    if name_key(post.author) != name_key(command.username):
         raise NotTheAuthor("Only its author edits or removes a post.", path="username")

@@ -151,15 +151,19 @@ class PostViewsContract(ReadDbFixtures):
         ("author", "asked"),
         [
             ("Ann", "aNN"),
-            ("Straße", "STRASSE"),
+            ("Straße", "STRAẞE"),
             ("İpek", "i̇pek"),
+            ("Zo\u00eb", "ZOE\u0308"),
+            (" Ann  Lee", "Ann Lee"),
             ("ΣΊΣΥΦΟΣ", "σίσυφος"),
             ("Дмитрий", "дМИТРИЙ"),
             ("王小明", "王小明"),
             ("👩‍💻 Ann", "👩‍💻 ANN"),
         ],
     )
-    async def test_an_author_is_found_whatever_the_case(self, read_db: ReadDbHandle, author: str, asked: str) -> None:
+    async def test_an_author_is_found_by_any_form_of_the_name(
+        self, read_db: ReadDbHandle, author: str, asked: str
+    ) -> None:
         await read_db.write(RowChanges(posts=[post(1, author=author), post(2, author="Somebody")]))
         page = await read_db.views.posts(PostFilter(author=asked), 10, None)
         assert [row.author for row in page.value] == [author]
@@ -167,9 +171,11 @@ class PostViewsContract(ReadDbFixtures):
     @pytest.mark.parametrize(
         ("author", "asked"),
         [
-            ("Ann", "Ann "),
+            ("Ann", "An n"),
+            ("Straße", "STRASSE"),
+            ("fiona", "\ufb01ona"),
             ("Ann", "Änn"),
-            ("e\u0301va", "\u00e9va"),
+            ("eva", "\u00e9va"),
             ("ıpek", "ipek"),
             ("Ann%", "Ann"),
             ("Ann", "%"),
@@ -177,9 +183,7 @@ class PostViewsContract(ReadDbFixtures):
             ("A" * 5_000 + "x", "A" * 5_000 + "y"),
         ],
     )
-    async def test_names_that_differ_by_more_than_case_are_others(
-        self, read_db: ReadDbHandle, author: str, asked: str
-    ) -> None:
+    async def test_names_that_only_look_alike_are_others(self, read_db: ReadDbHandle, author: str, asked: str) -> None:
         await read_db.write(RowChanges(posts=[post(1, author=author)]))
         assert (await read_db.views.posts(PostFilter(author=asked), 10, None)).value == []
 

@@ -27,6 +27,7 @@ from adapters.sql.rows import from_comment, from_post
 from adapters.sql.schema import REVISION
 from adapters.sql.tables import SLOTS, checkpoints, read_db
 from application.errors import ReadDbUnavailable, SchemaOutdated
+from application.ports.post_views import PostFilter
 from application.ports.projection_store import ProjectionBatch, RowChanges, Rows
 from application.rows import PostStatus
 from contracts.read_db_handle import (
@@ -125,7 +126,9 @@ class SqlReadDbContract:
 
     async def test_tables_of_another_revision_are_told_what_to_run(self, database: SqlDatabase) -> None:
         await query(database, "UPDATE alembic_version SET version_num = '0000'")
-        with pytest.raises(SchemaOutdated, match=r"has tables of revision 0000, .* needs 0001; run `postlog init`\."):
+        with pytest.raises(
+            SchemaOutdated, match=rf"has tables of revision 0000, .* needs {REVISION}; run `postlog init`\."
+        ):
             await SqlProvisioning(database).check()
         with pytest.raises(SchemaOutdated, match=r"revision 0000, which this Postlog does not know; run a newer one\."):
             await SqlProvisioning(database).provision()
@@ -144,6 +147,34 @@ class SqlReadDbContract:
         assert await empty.run(_schema) == made
         await SqlProvisioning(empty).check()
         assert newest() == REVISION
+
+    async def test_posts_of_revision_0001_are_found_by_any_form_of_their_authors_name(
+        self, database: SqlDatabase
+    ) -> None:
+        """There the key of a name was the name in casefold."""
+        authors = ["Zo\u00eb", "Zoe\u0308", "stra\u00dfe", "\u017fam", "sam", " Bob "]
+        rows = [post(n, author=author) for n, author in enumerate(authors)]
+        await handle_of(database).write(RowChanges(posts=rows))
+        for slot in ("a", "b"):
+            for row in rows:
+                old = "UPDATE posts_a SET author_folded = :old WHERE post_id = :id".replace("posts_a", f"posts_{slot}")
+                await query(database, old, old=row.author.casefold(), id=row.post_id)
+        await query(database, "UPDATE alembic_version SET version_num = '0001'")
+        assert await SqlProvisioning(database).provision() == [
+            f"Brought the read database {database.address.place} from revision 0001 to {REVISION}."
+        ]
+        found = {
+            asked: {
+                row.author for row in (await SqlPostViews(database).posts(PostFilter(author=asked), 10, None)).value
+            }
+            for asked in ("ZO\u00cb", "Stra\u00dfe", "Sam", "Bob")
+        }
+        assert found == {
+            "ZO\u00cb": {"Zo\u00eb", "Zoe\u0308"},
+            "Stra\u00dfe": {"stra\u00dfe"},
+            "Sam": {"sam"},
+            "Bob": {" Bob "},
+        }
 
     # Probe
 

@@ -7,6 +7,7 @@ from adapters.memory.read_db import MemoryReadDb
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
 from application.rows import CommentRow, PostRow, PostStatus
 from domain.ids import PostId
+from domain.names import name_key
 
 _NEWEST_COMMENTS = 100
 
@@ -68,7 +69,7 @@ def _newest_comments(comments: Iterable[CommentRow], limit: int) -> list[Comment
 def _matches(post: PostRow, wanted: PostFilter) -> bool:
     return (
         post.status is PostStatus.LIVE
-        and (wanted.author is None or post.author.casefold() == wanted.author.casefold())
+        and (wanted.author is None or name_key(post.author) == name_key(wanted.author))
         and (wanted.has_comments is None or (post.comments_count > 0) is wanted.has_comments)
         and (wanted.min_likes is None or post.likes >= wanted.min_likes)
     )

@@ -8,17 +8,18 @@ from sqlalchemy import Row as SqlRow
 from adapters.sql.backend import Row
 from application.ports.projection_store import Checkpoint, LiveGeneration, ParkedStream
 from application.rows import CommentRow, PostRow, PostStatus
+from domain.names import name_key
 
 _LONGEST_FOLDED = 200
 """In code points: what an index takes in every engine. Names from other systems may be longer than our limit."""
 
 
 def author_folded(author: str) -> str:
-    """By which `?author=` finds posts, whatever the collation: the name in casefold. Of a very long one, and of one
+    """By which `?author=` finds posts, whatever the collation: the key of the name. Of a very long one, and of one
     that ends with a blank, which SQL Server would not see, the beginning and a digest, which is equal for equal
     names just the same.
     """
-    folded = author.casefold()
+    folded = name_key(author)
     if len(folded) <= _LONGEST_FOLDED and not folded.endswith(" "):
         return folded
     digest = sha256(folded.encode()).hexdigest()

@@ -13,7 +13,7 @@ from adapters.sql.tables import ONLY_ROW, generations, metadata, read_db
 from adapters.sql.views import create_views
 from application.errors import SchemaOutdated
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest in `migrations/versions`."""
 
 _revisions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

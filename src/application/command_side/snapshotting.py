@@ -25,7 +25,7 @@ from domain.upcasting import EventKey
 
 logger = logging.getLogger(__name__)
 
-_STATE_SHAPE = 1
+_STATE_SHAPE = 2
 """Raise it when the meaning of a field below, `evolve`, or what an upcaster does changes."""
 
 _MAX_BYTES = 8_000_000

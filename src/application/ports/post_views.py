@@ -40,7 +40,7 @@ class PostWithComments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostFilter:
-    """None: any. `author` compares casefolded. `min_likes` and `has_comments` see anonymous likes and unremoved
+    """None: any. `author` compares by `name_key`. `min_likes` and `has_comments` see anonymous likes and unremoved
     comments.
     """
 

@@ -23,6 +23,7 @@ from application.query_side.log_queries import (
 )
 from application.query_side.logged_commit import logged_commit
 from application.query_side.looking_back import log_backwards, stream_backwards
+from domain.names import name_key
 
 _COMMITS_A_READ = 1_000
 _MOST_LOOKED_THROUGH = 50_000
@@ -93,7 +94,7 @@ class LogQueries:
     def _fits(self, commit: Commit, wanted: CommitFilter) -> bool:
         if wanted.post_id not in (None, commit.stream_id):
             return False
-        if wanted.actor is not None and commit.metadata.get("actor", "").casefold() != wanted.actor.casefold():
+        if wanted.actor is not None and name_key(commit.metadata.get("actor", "")) != name_key(wanted.actor):
             return False
         return wanted.event_type is None or self._has(commit, wanted.event_type)
 

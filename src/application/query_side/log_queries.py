@@ -10,7 +10,7 @@ from domain.ids import PostId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitFilter:
-    """None: any. `event_type` is a current name or a stored one; `actor` compares casefolded."""
+    """None: any. `event_type` is a current name or a stored one; `actor` compares by `name_key`."""
 
     event_type: str | None = None
     actor: str | None = None

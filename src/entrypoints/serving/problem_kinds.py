@@ -156,6 +156,12 @@ _KINDS = (
     ProblemKind("text-too-long", 422, "A text is too long", "Send a shorter one; `errors` names the limit."),
     ProblemKind("surrounding-blanks", 422, "A name begins or ends with a blank", "Send the name without them."),
     ProblemKind(
+        "hidden-characters",
+        422,
+        "A name holds a control or invisible character",
+        "Send the name without the character that `detail` names. Joiners and variation selectors are allowed.",
+    ),
+    ProblemKind(
         "idempotency-key-reused",
         422,
         "The Idempotency-Key was spent by another request",

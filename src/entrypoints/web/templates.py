@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import json
 
+from domain.names import name_key
 from entrypoints.serving.instants import instant_text
 from entrypoints.web import texts
 from entrypoints.web.site_files import file_address
@@ -59,6 +60,7 @@ def _environment() -> "Environment":
         "initial": texts.initial,
         "instant": instant_text,
         "moment": texts.moment_text,
+        "name_key": name_key,
         "number": "{:,}".format,
         "shortened": texts.shortened,
         "title_of": texts.title_of,

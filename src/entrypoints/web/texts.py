@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from domain.names import name_key
+
 _TONES = 8
 _SHOWN = 700
 _LINES = 12
@@ -37,7 +39,7 @@ def counted(number: int, one: str, many: str) -> str:
 
 def tone(name: str) -> int:
     """One of eight colours for a name, the same on every page."""
-    return sum(name.casefold().encode("utf-8", "surrogatepass")) % _TONES
+    return sum(name_key(name).encode("utf-8", "surrogatepass")) % _TONES
 
 
 def initial(name: str) -> str:

@@ -116,10 +116,6 @@ class TestMessages:
             MessageUpdated(message="Hello again", username="aNN", edited_at=LATER)
         )
 
-    def test_names_fold_as_unicode_says(self) -> None:
-        post = PostCreated(author="Groß", message="Hello", date_posted=NOON)
-        given(post).when(remove("GROSS")).then(PostRemoved(username="GROSS"))
-
     def test_the_same_message_is_already_in_effect(self) -> None:
         given(CREATED).when(edit("Hello")).then_nothing()
 

@@ -8,9 +8,13 @@ from msgspec.json import schema_components
 
 from domain.limits import Limits
 
-# What Python's str.strip() takes away, which is more than \s means elsewhere; and NUL, which no text may hold.
-_BLANK = r"\s\u0000\u001c-\u001f\u0085"
-_NAME_PATTERN = rf"^[^{_BLANK}]([^\u0000]*[^{_BLANK}])?$"
+# As `domain.names` has it, but for code points beyond U+FFFF, which not every dialect of patterns can write.
+_HIDDEN = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    r"\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb"
+)
+_BLANK = rf"\s{_HIDDEN}\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f"
+_NAME_PATTERN = rf"^[^\s{_HIDDEN}]([^{_HIDDEN}]*[^\s{_HIDDEN}])?$"
 _TEXT_PATTERN = rf"^[^\u0000]*[^{_BLANK}][^\u0000]*$"
 
 Schema = dict[str, Any]

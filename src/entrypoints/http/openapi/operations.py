@@ -22,7 +22,7 @@ _COMMENT = _POST + "/comments/{commentId}"
 
 _COMMAND_HEADERS = ("If-Match", "Idempotency-Key", "traceparent")
 _BODY_PROBLEMS = ("body-incomplete", "body-too-large", "unsupported-media-type")
-_TEXT_PROBLEMS = ("text-not-storable", "blank-text", "text-too-long", "surrounding-blanks")
+_TEXT_PROBLEMS = ("text-not-storable", "blank-text", "text-too-long", "surrounding-blanks", "hidden-characters")
 _COMMAND_PROBLEMS = (
     "malformed-request",
     *_TEXT_PROBLEMS,

@@ -212,6 +212,10 @@ async def test_a_position_that_is_no_whole_number_is_400(client: Client, path: s
         ("   ", "m", 422, "blank-text", "author"),
         ("ann", "m" * 21, 422, "text-too-long", "message"),
         ("ann ", "m", 422, "surrounding-blanks", "author"),
+        ("\u3164", "m", 422, "blank-text", "author"),
+        ("ann", "\ufeff", 422, "blank-text", "message"),
+        ("an\u202en", "m", 422, "hidden-characters", "author"),
+        ("an\nn", "m", 422, "hidden-characters", "author"),
     ],
 )
 async def test_what_the_domain_refuses_names_its_field(
