@@ -58,7 +58,7 @@ class Servers:
         return self._shared(MONGO, "mongo_container", lambda: self.own_replica_set().url)
 
     def kafka_bootstrap(self) -> str:
-        """`host:port` of a broker that creates no topics by itself."""
+        """`host:port` of a broker with default settings, which makes topics by itself."""
         return self._shared(KAFKA, "kafka_container", lambda: self.own_kafka().bootstrap)
 
     def postgres_url(self) -> str:

@@ -17,7 +17,8 @@ SETTINGS = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-    "auto.create.topics.enable": "false",
+    # The default of a broker: nobody but `postlog init` may make a topic all the same.
+    "auto.create.topics.enable": "true",
     "delete.topic.enable": "true",
     "default.replication.factor": "1",
     "offsets.topic.replication.factor": "1",

@@ -37,7 +37,7 @@ def mongo_url(servers: Servers) -> str:
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(servers: Servers) -> str:
-    """`host:port` of a broker that creates no topics by itself."""
+    """`host:port` of a broker with default settings, which makes topics by itself."""
     return _got(servers.kafka_bootstrap)
 
 

@@ -40,6 +40,8 @@ class KafkaConnection:
             "socket.timeout.ms": 15_000,
             "socket.connection.setup.timeout.ms": 5_000,
             "log.connection.close": False,
+            # A broker with default settings makes each topic that a client names, with one partition.
+            "allow.auto.create.topics": False,
         }
         if self.security.startswith("sasl"):
             settings |= {
