@@ -9,6 +9,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
+from adapters.postgres.errors import spoils_session
 from adapters.sql.backend import Row
 
 
@@ -32,7 +33,8 @@ def _as_sqlalchemy(connection: Connection, driver: "psycopg.Connection[Row]") ->
     try:
         yield
     except psycopg.Error as error:
-        if driver.closed:
+        is_lost = bool(driver.closed) or spoils_session(error)
+        if is_lost:
             connection.invalidate(error)
         translated = DBAPIError.instance(
             "COPY",
@@ -40,7 +42,7 @@ def _as_sqlalchemy(connection: Connection, driver: "psycopg.Connection[Row]") ->
             error,
             psycopg.Error,
             hide_parameters=True,
-            connection_invalidated=bool(driver.closed),
+            connection_invalidated=is_lost,
             dialect=connection.dialect,
         )
         raise translated from error

@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.postgres.bulk_load import load
-from adapters.postgres.errors import trouble
+from adapters.postgres.errors import give_up_session, remedy, trouble
 from adapters.postgres.upsert import upsert
 from adapters.sql.backend import Key, SqlBackend
 
@@ -64,6 +64,7 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         use_native_hstore=False,
     )
     event.listen(engine, "connect", _prepare)
+    event.listen(engine, "handle_error", give_up_session)
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
@@ -76,6 +77,7 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
         trouble=trouble,
+        remedy=remedy,
     )
 
 

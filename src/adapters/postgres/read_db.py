@@ -6,6 +6,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from adapters.postgres.driver import SETTING, require_driver
+from adapters.postgres.errors import what_was_said
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
 from adapters.sql.database import SqlDatabase
@@ -47,4 +48,4 @@ def _address(url: URL) -> Address:
     place = f"{url.database or 'of the login'} on {url.host or 'this machine'}:{url.port or 5432}"
     passwords = [str(word) for word in (url.password, url.query.get("password")) if word]
     secrets = (*passwords, *(quote(word, safe="") for word in passwords))
-    return Address(setting=SETTING, place=place, secrets=secrets)
+    return Address(setting=SETTING, place=place, secrets=secrets, wording=what_was_said)

@@ -17,6 +17,11 @@ class Address:
     def away(self, reason: object) -> str:
         return f"The read database {self.place} ({self.setting}) does not answer: {self.hushed(reason)}."
 
+    def reported(self, reason: object, remedy: str = "") -> str:
+        """The database answers, with an error. `remedy` says what to do, where that is known."""
+        what_to_do = f"; {remedy}" if remedy else ""
+        return f"The read database {self.place} ({self.setting}) reported an error: {self.hushed(reason)}{what_to_do}."
+
     def hushed(self, reason: object) -> str:
         """The first line of what a driver said, fit to stand in a sentence."""
         line = (self.wording(reason).strip().splitlines() or [type(reason).__name__])[0].strip().rstrip(".:")

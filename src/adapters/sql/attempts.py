@@ -4,7 +4,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import stamina
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    InvalidRequestError,
+    MultipleResultsFound,
+    NoResultFound,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend, Trouble
@@ -17,8 +24,9 @@ _SECONDS = 5.0
 
 
 def attempt(backend: SqlBackend, address: Address, work: Callable[[], T]) -> T:
-    """Raises `ReadDbUnavailable` for a database that is away or stays busy, `SchemaOutdated` for one without tables.
-    What `work` raises itself comes out as it is."""
+    """Raises `ReadDbUnavailable` for a database that is away, stays busy or reports an error, whichever; and
+    `SchemaOutdated` for one without tables. What `work` raises itself comes out as it is, and so does what a driver
+    raises before the server is asked: that is a fault of ours."""
     try:
         try:
             return work()
@@ -30,14 +38,29 @@ def attempt(backend: SqlBackend, address: Address, work: Callable[[], T]) -> T:
         match backend.trouble(error):
             case Trouble.TRANSIENT | Trouble.AWAY:
                 raise ReadDbUnavailable(address.away(error.orig), path=address.setting) from error
+            case Trouble.REFUSED:
+                sentence = address.reported(error.orig, backend.remedy(error))
+                raise ReadDbUnavailable(sentence, path=address.setting) from error
             case Trouble.NO_TABLES:
                 raise SchemaOutdated(not_made(address), path=address.setting) from error
             case Trouble.FAULT:
                 raise
+    except (NoResultFound, MultipleResultsFound) as error:
+        raise ReadDbUnavailable(_not_one_row(address), path=address.setting) from error
+    except (InvalidRequestError, DisconnectionError, PoolTimeout) as error:
+        # SQLAlchemy's own, of a connection that was lost between two statements, or while it was made.
+        raise ReadDbUnavailable(address.away(error), path=address.setting) from error
 
 
 def not_made(address: Address) -> str:
     return f"The read database {address.place} ({address.setting}) has no tables yet; run `postlog init`."
+
+
+def _not_one_row(address: Address) -> str:
+    return (
+        f"The read database {address.place} ({address.setting}) does not have the one row in its table read_db that "
+        f"names the live rows; restore the database, or drop its tables and run `postlog init`."
+    )
 
 
 def _repeated(backend: SqlBackend, work: Callable[[], T]) -> T:

@@ -17,16 +17,26 @@ Key = tuple[str, ...]
 
 
 class Trouble(Enum):
-    """What a driver's error means. A FAULT is ours: a statement or a value that should never have been sent."""
+    """What a driver's error means. Whatever a server answers is one of the first four, unknown errors included: no
+    answer of a server ends a process. A FAULT is ours, and comes from the driver before the server is asked."""
 
     TRANSIENT = "the same transaction may succeed when it is repeated at once"
     AWAY = "the database does not answer"
+    REFUSED = "the database answers with an error"
     NO_TABLES = "the tables were not made yet"
     FAULT = "it is a fault of this program"
 
 
 def _always(_: Connection) -> bool:
     return True
+
+
+def _never(_: Connection) -> bool:
+    return False
+
+
+def _nothing_known(_: DBAPIError) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +52,8 @@ class SqlBackend:
     which must be new, as fast as the engine can. `empty` deletes all rows of a table that nobody reads or writes, in
     transactions of its own that hold up no others for long. `try_lock` takes the lock of rebuilds, which dies with its
     process: what it answers gives the lock back, None means that somebody else has it. `lock_schema` keeps other
-    processes from changing the schema until the transaction ends.
+    processes from changing the schema until the transaction ends. `remedy` is what to do about an error, where that is
+    known. `is_read_only`: the server takes no writes, as a replica or after a failover.
     """
 
     engine: Engine
@@ -56,4 +67,6 @@ class SqlBackend:
     try_lock: Callable[[], Callable[[], None] | None]
     lock_schema: Callable[[Connection], None]
     trouble: Callable[[DBAPIError], Trouble]
+    remedy: Callable[[DBAPIError], str] = _nothing_known
+    is_read_only: Callable[[Connection], bool] = _never
     one_moment: Callable[[Connection], bool] = _always

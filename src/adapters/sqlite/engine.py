@@ -32,7 +32,7 @@ from sqlalchemy.pool import QueuePool
 
 from adapters.sql.backend import Key, SqlBackend
 from adapters.sqlite.bulk_load import load
-from adapters.sqlite.errors import trouble
+from adapters.sqlite.errors import remedy, trouble
 from adapters.sqlite.read_db_file import connect
 from adapters.sqlite.rebuild_lock import try_lock
 from adapters.sqlite.upsert import upsert
@@ -62,6 +62,7 @@ def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
         try_lock=lambda: try_lock(path),
         lock_schema=_nothing_to_lock,
         trouble=trouble,
+        remedy=remedy,
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from adapters.sql.backend import SqlBackend
 from adapters.sqlserver import driver
 from adapters.sqlserver.bulk_load import load
-from adapters.sqlserver.errors import give_up_snapshots, trouble
+from adapters.sqlserver.errors import give_up_session, remedy, trouble
 from adapters.sqlserver.json_keys import key_set, key_values
 from adapters.sqlserver.locks import lock_first
 from adapters.sqlserver.moments import OPTIONS, Moments, one_moment, remember
@@ -48,7 +48,7 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "handle_error", give_up_snapshots)
+    event.listen(engine, "handle_error", give_up_session)
     event.listen(engine, "before_execute", lock_first)
     event.listen(engine, "before_cursor_execute", prepare_cursor)
     event.listen(engine, "before_cursor_execute", mark_missing, retval=True)
@@ -66,6 +66,7 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
         trouble=trouble,
+        remedy=remedy,
     )
 
 

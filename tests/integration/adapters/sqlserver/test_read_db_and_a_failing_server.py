@@ -323,7 +323,7 @@ async def test_a_server_that_is_away_is_named_with_its_setting_and_without_its_p
 async def test_a_wrong_password_is_said_and_not_shown(new_read_db_url: str) -> None:
     url = make_url(new_read_db_url).set(password="wr0ng").render_as_string(hide_password=False)
     async with sqlserver_read_db(url, pool_size=1) as database:
-        with pytest.raises(ReadDbUnavailable, match="does not answer: Login failed for user") as caught:
+        with pytest.raises(ReadDbUnavailable, match="reported an error: Login failed for user") as caught:
             await SqlPostViews(database).stamp()
         assert "wr0ng" not in f"{caught.value.message} {caught.value.__cause__}"
 

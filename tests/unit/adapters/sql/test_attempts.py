@@ -79,7 +79,10 @@ def test_missing_tables_are_told_apart(backend: SqlBackend) -> None:
         attempt(backend, ADDRESS, Work(sqlite_error(sqlite3.SQLITE_ERROR, "no such table: read_db")))
 
 
-@pytest.mark.parametrize("error", [sqlite_error(sqlite3.SQLITE_ERROR, "near X: syntax error"), KeyError("the fold's")])
+NOT_ASKED = ProgrammingError("SELECT 1", None, sqlite3.ProgrammingError("Incorrect number of bindings supplied."))
+
+
+@pytest.mark.parametrize("error", [NOT_ASKED, KeyError("the fold's")])
 def test_our_own_faults_come_out_as_they_are(backend: SqlBackend, error: Exception) -> None:
     work = Work(error)
     with pytest.raises(type(error)) as caught:
@@ -106,11 +109,13 @@ def postgres_error(sqlstate: str | None, kind: type[DBAPIError] = OperationalErr
         (postgres_error("57P01"), Trouble.TRANSIENT),
         (postgres_error(None, lost=True), Trouble.TRANSIENT),
         (postgres_error(None), Trouble.AWAY),
-        (postgres_error("53300"), Trouble.AWAY),
-        (postgres_error("57014"), Trouble.AWAY),
-        (postgres_error("42501", ProgrammingError), Trouble.AWAY),
+        (postgres_error("53300"), Trouble.REFUSED),
+        (postgres_error("57014"), Trouble.REFUSED),
+        (postgres_error("25006", lost=True), Trouble.REFUSED),
+        (postgres_error("42501", ProgrammingError), Trouble.REFUSED),
         (postgres_error("42P01", ProgrammingError), Trouble.NO_TABLES),
-        (postgres_error("42601", ProgrammingError), Trouble.FAULT),
+        (postgres_error("42601", ProgrammingError), Trouble.REFUSED),
+        (postgres_error(None, ProgrammingError), Trouble.FAULT),
     ],
 )
 def test_what_errors_of_postgres_mean(error: DBAPIError, trouble: Trouble) -> None:

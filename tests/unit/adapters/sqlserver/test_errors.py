@@ -75,16 +75,30 @@ def test_what_came_by_a_connection_that_broke_is_repeated_by_another(error: DBAP
         failed("HYT00", "Query timeout expired", broken=True),
         failed("HYT01", "Connection timeout expired"),
         failed("HY000", "Connection is busy with results for another command"),
+        _error(ProgrammingError, "HY000", "The driver did not supply an error!"),
+    ],
+)
+def test_a_server_that_does_not_answer_is_away(error: DBAPIError) -> None:
+    """Also where SQLAlchemy takes the connection for broken: to repeat it would take as long again."""
+    assert trouble(error) is Trouble.AWAY
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
         refused("28000", "Login failed for user 'ann'.", 18456, InterfaceError),
         refused("42000", 'Cannot open database "posts" requested by the login.', 4060),
         refused("42000", "The SELECT permission was denied on the object 'read_db'.", 229),
         refused("42000", "permission denied for table read_db", ANOTHERS_NUMBER),
         refused("42000", "The transaction log for database 'posts' is full.", 9002),
+        refused("42000", 'Failed to update database "posts" because the database is read-only.', 3906),
+        refused("HY000", "The service has encountered an error processing your request.", 40143, DBAPIError),
+        refused("42S22", "Invalid column name 'nope'.", 207),
+        refused("42000", "Incorrect syntax near (1205) something.", 102),
     ],
 )
-def test_a_server_that_can_not_answer_is_away(error: DBAPIError) -> None:
-    """Also where SQLAlchemy takes the connection for broken: to repeat it would take as long again."""
-    assert trouble(error) is Trouble.AWAY
+def test_whatever_else_a_server_answers_is_its_error_and_no_fault_of_ours(error: DBAPIError) -> None:
+    assert trouble(error) is Trouble.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -96,18 +110,6 @@ def test_a_server_that_can_not_answer_is_away(error: DBAPIError) -> None:
 )
 def test_tables_that_are_missing_are_told_apart(error: DBAPIError) -> None:
     assert trouble(error) is Trouble.NO_TABLES
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        refused("42S22", "Invalid column name 'nope'.", 207),
-        refused("42000", "Incorrect syntax near (1205) something.", 102),
-        _error(ProgrammingError, "HY000", "The driver did not supply an error!"),
-    ],
-)
-def test_everything_else_is_a_fault_of_ours(error: DBAPIError) -> None:
-    assert trouble(error) is Trouble.FAULT
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,301 @@
+"""No error that a server can answer comes out as anything but one of Postlog's own, with the server's words and the
+setting, and without secrets; so none of them ends a process. The lists are those of the drivers and of the servers'
+manuals."""
+
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy.exc
+import stamina
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
+
+from adapters.postgres import errors as postgres_errors
+from adapters.sql.address import Address
+from adapters.sql.attempts import attempt
+from adapters.sql.backend import SqlBackend, Trouble
+from adapters.sqlite.engine import sqlite_backend
+from adapters.sqlserver import errors as sqlserver_errors
+from adapters.sqlserver.driver import said
+from application.errors import ReadDbUnavailable, SchemaOutdated
+from domain.errors import PostlogError
+
+ADDRESS = Address(setting="read_db.x.url", place="posts on db", secrets=("s3cret",))
+
+# PostgreSQL
+
+SQLSTATES = sorted(
+    state for kind in vars(psycopg.errors).values() if isinstance(state := getattr(kind, "sqlstate", None), str)
+)
+POSTGRES_CLASSES = sorted({state[:2] for state in SQLSTATES})
+
+# SQL Server
+
+TRANSIENT_FOR_EF_CORE = (
+    *(49983, 49977, 49920, 49919, 49918, 41839, 41325, 41305, 41302, 41301, 40613, 40501, 40197, 20, 10936, 10929),
+    *(10928, 10922, 11001, 10060, 10054, 10053, 9515, 8651, 8645, 8628, 4221, 4060, 3966, 3960, 3935, 1807, 1222),
+    *(1221, 1205, 1204, 1203, 997, 921, 669, 617, 601, 233, 121, 64),
+)
+TRANSIENT_FOR_SQL_CLIENT = (1204, 1205, 1222, 49918, 49919, 49920, 4060, 4221, 40143, 40613, 40501, 40540, 40197)
+RETRIED_BY_THE_ODBC_DRIVER = (4060, 10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920, 11001, 42108, 42109)
+SEEN = (976, 978, 823, 824, 825, 3947, 9001, 9002, 3906, 3908, 942, 924, 927, 945, 1105, 18456, 18487, 18488, 8134)
+NUMBERS = sorted(
+    {*TRANSIENT_FOR_EF_CORE, *TRANSIENT_FOR_SQL_CLIENT, *RETRIED_BY_THE_ODBC_DRIVER, *SEEN}
+    | {*range(101, 110), *range(207, 209), *range(229, 231), 262, 515, 547, 596, 701, 802, 911, 916, 2601, 2627, 6005}
+    | set(random.Random(12).sample(range(1, 65_000), 300))
+)
+ODBC_STATES = (
+    *("01000", "01002", "01004", "01S00", "07002", "07006", "07009", "08001", "08002", "08003", "08004", "08007"),
+    *("08S01", "08S02", "21S01", "22001", "22002", "22003", "22007", "22008", "22012", "22018", "23000", "24000"),
+    *("25000", "25S01", "28000", "34000", "3C000", "3D000", "3F000", "40001", "40002", "40003", "42000", "42S01"),
+    *("42S02", "42S11", "42S21", "42S22", "44000", "HY000", "HY001", "HY003", "HY004", "HY007", "HY008", "HY009"),
+    *("HY010", "HY013", "HY024", "HY090", "HY104", "HY105", "HY109", "HY117", "HYC00", "HYT00", "HYT01", "IM001"),
+    *("IM002", "IM006", "IM017"),
+)
+
+# SQLite
+
+PRIMARY_CODES = [*range(1, 29), 100, 101]
+EXTENDED_CODES = [code | (more << 8) for code in (1, 5, 6, 8, 10, 11, 14, 19, 23) for more in range(1, 12)]
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> SqlBackend:
+    return sqlite_backend(tmp_path / "never-opened", 1)
+
+
+def outcome(backend: SqlBackend, error: Exception, address: Address = ADDRESS) -> PostlogError:
+    def fail() -> None:
+        raise error
+
+    with stamina.set_testing(True, attempts=2), pytest.raises(PostlogError) as caught:
+        attempt(backend, address, fail)
+    return caught.value
+
+
+def assert_said(error: PostlogError, words: str) -> None:
+    assert isinstance(error, ReadDbUnavailable | SchemaOutdated)
+    assert error.path == "read_db.x.url"
+    assert "posts on db (read_db.x.url)" in error.message
+    if isinstance(error, ReadDbUnavailable):
+        assert words in error.message
+    assert "s3cret" not in error.message
+    assert "\n" not in error.message
+
+
+def from_postgres(orig: psycopg.Error, *, lost: bool = False) -> DBAPIError:
+    """As SQLAlchemy wraps it."""
+    error = DBAPIError.instance(
+        "SELECT 1",
+        None,
+        orig,
+        psycopg.Error,
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=PGDialect_psycopg(),
+    )
+    assert isinstance(error, DBAPIError)
+    return error
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("state_class", POSTGRES_CLASSES)
+def test_every_sqlstate_of_postgres_is_said(backend: SqlBackend, state_class: str, lost: bool) -> None:
+    backend = replace(backend, trouble=postgres_errors.trouble, remedy=postgres_errors.remedy)
+    states = [state for state in SQLSTATES if state.startswith(state_class)]
+    assert states
+    for state in [*states, f"{state_class}ZZZ"]:
+        try:
+            kind = psycopg.errors.lookup(state)
+        except KeyError:
+            kind = psycopg.errors.OperationalError
+        orig = kind("what s3cret says\nDETAIL: more")
+        orig.sqlstate = state
+        assert_said(outcome(backend, from_postgres(orig, lost=lost)), "what *** says")
+
+
+def test_there_are_as_many_sqlstates_as_the_manual_has_classes() -> None:
+    assert len(SQLSTATES) > 250
+    assert {"08", "22", "25", "40", "42", "53", "57", "58", "F0", "HV", "P0", "XX"} <= set(POSTGRES_CLASSES)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        'connection to server at "127.0.0.1", port 5432 failed: FATAL:  the database system is starting up',
+        'connection failed: FATAL:  password authentication failed for user "ann"',
+        'connection failed: FATAL:  database "posts" does not exist',
+        "connection failed: FATAL:  sorry, too many clients already",
+        "connection failed: FATAL:  server login has been failing, try again later (server_login_retry)",
+    ],
+)
+def test_a_connection_that_postgres_refuses_is_said_in_its_words(backend: SqlBackend, says: str) -> None:
+    backend = replace(backend, trouble=postgres_errors.trouble, remedy=postgres_errors.remedy)
+    address = replace(ADDRESS, wording=postgres_errors.what_was_said)
+    error = outcome(backend, from_postgres(psycopg.OperationalError(says)), address)
+    words = says.partition("FATAL:  ")[2]
+    assert error.message.startswith(f"The read database posts on db (read_db.x.url) reported an error: {words}")
+
+
+def test_a_database_that_takes_no_writes_says_what_to_do(backend: SqlBackend) -> None:
+    backend = replace(backend, trouble=postgres_errors.trouble, remedy=postgres_errors.remedy)
+    orig = psycopg.errors.ReadOnlySqlTransaction("cannot execute SELECT FOR UPDATE in a read-only transaction")
+    assert outcome(backend, from_postgres(orig)).message == (
+        "The read database posts on db (read_db.x.url) reported an error: cannot execute SELECT FOR UPDATE in a "
+        "read-only transaction; it takes no writes now: after a failover, name the server that does, or let it take "
+        "writes again."
+    )
+
+
+def from_sql_server(state: str, text: str, *, lost: bool = False) -> DBAPIError:
+    """As pyodbc raises it, and SQLAlchemy wraps it. pyodbc chooses the class by the state."""
+    kinds: dict[str, type[DBAPIError]] = {
+        "22": sqlalchemy.exc.DataError,
+        "23": sqlalchemy.exc.IntegrityError,
+        "24": sqlalchemy.exc.ProgrammingError,
+        "25": sqlalchemy.exc.ProgrammingError,
+        "42": sqlalchemy.exc.ProgrammingError,
+        "08": sqlalchemy.exc.OperationalError,
+        "HYT": sqlalchemy.exc.OperationalError,
+        "40": sqlalchemy.exc.OperationalError,
+        "28": sqlalchemy.exc.InterfaceError,
+    }
+    kind = next((kind for prefix, kind in kinds.items() if state.startswith(prefix)), sqlalchemy.exc.DBAPIError)
+    return kind("SELECT 1", None, Exception(state, text), hide_parameters=True, connection_invalidated=lost)
+
+
+def sql_server(backend: SqlBackend) -> SqlBackend:
+    return replace(backend, trouble=sqlserver_errors.trouble, remedy=sqlserver_errors.remedy)
+
+
+SERVER = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
+
+
+@pytest.mark.parametrize("during", ["SQLExecDirectW", "SQLDriverConnect", "SQLEndTran", "SQLFetch"])
+@pytest.mark.parametrize("state", ["42000", "HY000", "01000", "23000", "40001", "42S02"])
+def test_every_number_of_sql_server_is_said(backend: SqlBackend, state: str, during: str) -> None:
+    address = replace(ADDRESS, wording=said)
+    for number in NUMBERS:
+        for lost in (False, True):
+            text = f"[{state}] {SERVER}What s3cret says. ({number}) ({during})"
+            assert_said(outcome(sql_server(backend), from_sql_server(state, text, lost=lost), address), "What *** says")
+
+
+@pytest.mark.parametrize("state", ODBC_STATES)
+def test_every_state_of_odbc_is_said(backend: SqlBackend, state: str) -> None:
+    address = replace(ADDRESS, wording=said)
+    for origin in ("[Microsoft][ODBC Driver 18 for SQL Server]", "[unixODBC][Driver Manager]", SERVER):
+        for lost in (False, True):
+            text = f"[{state}] {origin}What s3cret says (0) (SQLExecDirectW)"
+            assert_said(outcome(sql_server(backend), from_sql_server(state, text, lost=lost), address), "What *** says")
+
+
+@pytest.mark.parametrize("number", [10928, 10929, 49918, 976, 1204, 9001, 823, 3906, 18456, 18487, 4060, 942, 1105])
+def test_what_to_do_about_a_known_number_is_said(backend: SqlBackend, number: int) -> None:
+    text = f"[42000] {SERVER}It says so. ({number}) (SQLExecDirectW)"
+    message = outcome(sql_server(backend), from_sql_server("42000", text), replace(ADDRESS, wording=said)).message
+    assert message.startswith("The read database posts on db (read_db.x.url) reported an error: It says so; ")
+
+
+SQLITE_KINDS = (sqlite3.OperationalError, sqlite3.DatabaseError, sqlite3.IntegrityError, sqlite3.InternalError)
+
+
+@pytest.mark.parametrize("kind", SQLITE_KINDS)
+@pytest.mark.parametrize("code", [*PRIMARY_CODES, *EXTENDED_CODES])
+def test_every_result_code_of_sqlite_is_said(backend: SqlBackend, code: int, kind: type[sqlite3.Error]) -> None:
+    orig = kind("what s3cret says")
+    orig.sqlite_errorcode = code
+    error = DBAPIError.instance("SELECT 1", None, orig, sqlite3.Error, hide_parameters=True)
+    assert_said(outcome(backend, error), "what *** says")
+
+
+# SQLAlchemy's own
+
+SQLALCHEMYS = [
+    sqlalchemy.exc.ResourceClosedError("This result object does not return rows. It has been closed automatically."),
+    sqlalchemy.exc.PendingRollbackError("Can't reconnect until invalid transaction is rolled back."),
+    sqlalchemy.exc.InvalidRequestError("This connection is closed"),
+    sqlalchemy.exc.TimeoutError("QueuePool limit of size 1 overflow 0 reached, connection timed out"),
+    sqlalchemy.exc.DisconnectionError("gone"),
+    sqlalchemy.exc.InvalidatePoolError("gone"),
+]
+
+
+@pytest.mark.parametrize("error", SQLALCHEMYS, ids=lambda error: type(error).__name__)
+def test_a_connection_that_sqlalchemy_lost_is_away(backend: SqlBackend, error: Exception) -> None:
+    assert "does not answer: " in outcome(backend, error).message
+
+
+@pytest.mark.parametrize("error", [sqlalchemy.exc.NoResultFound(), sqlalchemy.exc.MultipleResultsFound()])
+def test_a_live_row_that_is_missing_or_twofold_is_said(backend: SqlBackend, error: Exception) -> None:
+    assert "does not have the one row in its table read_db" in outcome(backend, error).message
+
+
+# What stays a fault of ours
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        from_postgres(psycopg.ProgrammingError("the query has 3 placeholders but 2 parameters were passed")),
+        from_postgres(psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")),
+    ],
+)
+def test_what_psycopg_refuses_before_it_asks_is_a_fault_of_ours(error: DBAPIError) -> None:
+    assert postgres_errors.trouble(error) is Trouble.FAULT
+
+
+def test_what_pyodbc_refuses_before_it_asks_is_a_fault_of_ours() -> None:
+    words = "The SQL contains 1 parameter markers, but 2 parameters were supplied"
+    error = sqlalchemy.exc.ProgrammingError("SELECT 1", None, Exception(words, "HY000"))
+    assert sqlserver_errors.trouble(error) is Trouble.FAULT
+
+
+# Connections
+
+
+def is_given_up(give_up_session: Callable[[Any], None], error: Exception) -> bool:
+    context = SimpleNamespace(original_exception=error, is_disconnect=False)
+    give_up_session(context)
+    return context.is_disconnect
+
+
+@pytest.mark.parametrize(
+    ("state", "given_up"),
+    [
+        ("25006", True),
+        ("XX000", True),
+        ("58030", True),
+        ("0A000", True),
+        ("26000", True),
+        ("08P01", True),
+        ("40P01", False),
+        ("23505", False),
+        ("42501", False),
+        ("53100", False),
+        ("57014", False),
+        (None, False),
+    ],
+)
+def test_after_an_error_of_the_session_postgres_is_asked_by_another_connection(
+    state: str | None, given_up: bool
+) -> None:
+    orig = psycopg.errors.OperationalError("says")
+    orig.sqlstate = state
+    assert is_given_up(postgres_errors.give_up_session, orig) is given_up
+
+
+@pytest.mark.parametrize(
+    ("number", "given_up"),
+    [(3906, True), (976, True), (3947, True), (3952, True), (49918, True), (1205, False), (2627, False), (229, False)],
+)
+def test_after_an_error_of_the_session_sql_server_is_asked_by_another_connection(number: int, given_up: bool) -> None:
+    orig = Exception("42000", f"[42000] {SERVER}It says so. ({number}) (SQLExecDirectW)")
+    assert is_given_up(sqlserver_errors.give_up_session, orig) is given_up
