@@ -17,6 +17,7 @@ from adapters.memory.snapshots import MemorySnapshots
 from adapters.system.clock import SystemClock
 from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
+from application.maintenance.repair import Repair
 from application.mediator import QueryDispatcher
 from application.pipeline.follow_log import LogFollower
 from application.pipeline.parking import ParkedRetry
@@ -30,6 +31,7 @@ from application.query_side.history import HistoryQueries
 from application.query_side.posts import PostQueries
 from application.query_side.read_db_status import ReadDbStatusQuery
 from command_process import CODEC, CommandProcess, RecordedMetrics
+from contracts.log_handle import LogHandle
 
 _SERIES = itertools.count(1)
 """Several systems on one log make different ids, as several processes do."""
@@ -49,7 +51,8 @@ def in_memory(read_db: MemoryReadDb) -> ReadSide:
 
 
 class SmallSystem:
-    """`codec` is what the readers know; writers always know everything. `read_side` takes the place of `read_db`."""
+    """`codec` is what the readers know; writers always know everything. `read_side` takes the place of `read_db`, `on`
+    that of `log`."""
 
     def __init__(
         self,
@@ -59,12 +62,14 @@ class SmallSystem:
         patience: float = 2.0,
         read_side: ReadSide | None = None,
         batch_size: int = 7,
+        on: LogHandle | None = None,
     ) -> None:
         self.log = log or MemoryLog()
         self.read_db = read_db or MemoryReadDb()
         read_side = read_side or in_memory(self.read_db)
-        self.event_store = MemoryEventStore(self.log)
-        self.commit_log = MemoryCommitLog(self.log)
+        in_memory_store = MemoryEventStore(self.log)
+        on = on or LogHandle(in_memory_store, MemoryCommitLog(self.log), in_memory_store)
+        self.event_store, self.commit_log, self.past_events = on.store, on.commits, on.past_events
         self.store, self.views, self.parked_streams = read_side.store, read_side.views, read_side.parked
         self.metrics = RecordedMetrics()
         self.rows_moved = LocalRowsMoved()
@@ -75,18 +80,21 @@ class SmallSystem:
         clock = SystemClock()
         shared = {
             "store": self.store,
-            "past_events": self.event_store,
+            "past_events": self.past_events,
             "codec": codec,
             "clock": clock,
             "metrics": self.metrics,
             "rows_moved": self.rows_moved,
         }
         self.projector = Projector(log=self.commit_log, journal=self.journal, **shared)
-        self.retry = ParkedRetry(parked_streams=self.parked_streams, **shared)
+        repair = Repair(store=self.store, past_events=self.past_events, codec=codec)
+        self.retry = ParkedRetry(
+            parked_streams=self.parked_streams, log=self.commit_log, repair=repair.repair, **shared
+        )
         self.follower = LogFollower(self.projector, self.retry, self.commit_log, self.metrics, batch_size)
         self.queries = QueryDispatcher()
         PostQueries(self.views, Freshness(clock, self.rows_moved, patience)).register_with(self.queries)
-        HistoryQueries(self.event_store, codec).register_with(self.queries)
+        HistoryQueries(self.past_events, codec).register_with(self.queries)
         ReadDbStatusQuery("memory", self.views, self.store, self.commit_log).register_with(self.queries)
 
     async def caught_up(self, seconds: float = 5.0) -> None:

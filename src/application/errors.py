@@ -25,6 +25,7 @@ PostlogError
     ├── BusUnavailable         bus-unavailable
     ├── NotYetVisible          not-yet-visible         the rows are older than the position asked for
     ├── PostParked             post-parked
+    ├── StreamDamaged          stream-damaged          the log lacks a version of the post, or holds it twice
     ├── RebuildNotBegun        rebuild-not-begun       its process ended, or took too long, before it began
     └── Stopping               stopping
 Fatal to a process, never an answer:
@@ -146,6 +147,12 @@ class NotYetVisible(Unavailable):
 
 class PostParked(Unavailable):
     code = "post-parked"
+
+
+class StreamDamaged(Unavailable):
+    """A version of the stream is missing from the log, or two commits hold it. Nothing is appended to the stream."""
+
+    code = "stream-damaged"
 
 
 class RebuildNotBegun(Unavailable):

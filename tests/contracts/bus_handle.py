@@ -25,6 +25,7 @@ from adapters.system.rows_moved import LocalRowsMoved
 from adapters.wire.cloudevents import WireMessage
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit, StoredEvent
+from application.maintenance.repair import Repair
 from application.pipeline.follow_bus import BusFollower
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
@@ -149,11 +150,17 @@ class World:
         parked = ParkedRetry(
             store=MemoryProjectionStore(self.read_db),
             parked_streams=MemoryParkedStreams(self.read_db),
+            log=self.log,
             past_events=MemoryEventStore(self.memory_log),
             codec=self.codec,
             clock=SystemClock(),
             metrics=self.metrics,
             rows_moved=LocalRowsMoved(),
+            repair=Repair(
+                store=MemoryProjectionStore(self.read_db),
+                past_events=MemoryEventStore(self.memory_log),
+                codec=self.codec,
+            ).repair,
         )
         return BusFollower(
             projector=self.projector(store),

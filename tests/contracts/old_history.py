@@ -22,6 +22,7 @@ from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from application.maintenance.audit import Audit
 from application.maintenance.rebuild import Rebuild
+from application.maintenance.repair import Repair
 from application.pipeline.follow_log import LogFollower
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
@@ -81,7 +82,8 @@ class _World:
             "metrics": metrics,
             "rows_moved": moved,
         }
-        retry = ParkedRetry(parked_streams=self.parked, **shared)
+        repair = Repair(store=self.store, past_events=self.log.past_events, codec=codec)
+        retry = ParkedRetry(parked_streams=self.parked, log=self.log.commits, repair=repair.repair, **shared)
         follower = LogFollower(
             Projector(log=self.log.commits, journal=LocalJournal(), **shared), retry, self.log.commits, metrics, 3
         )

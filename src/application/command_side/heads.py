@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from application.command_side.snapshotting import Snapshotting
+from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore
 from domain.ids import PostId
@@ -70,11 +71,12 @@ class HeadReader:
         self._snapshotting = snapshotting
 
     async def read(self, post_id: PostId) -> Head:
-        """The head as the log has it now. Raises `StoreUnavailable`, `EventNotReadable`."""
+        """The head as the log has it now. Raises `StoreUnavailable`, `EventNotReadable`, `StreamDamaged`."""
         start = await self._snapshotting.load(post_id)
         head = Head(start.state, start.version, start.position) if start else NOTHING
         while commits := await self._store.read_stream(post_id, head.version, _COMMITS_A_READ):
             for commit in commits:
+                require_next(commit, head.version)
                 state = head.state
                 for versioned in self._codec.decode(commit):
                     state = evolve(state, versioned.event)

@@ -3,7 +3,8 @@
 First the database's position P, then rows, then the log: so whatever a row shows is in the log by the time that the log
 is read. Each row is compared at its own version, which must end a commit and be no older than the stream at P. Streams
 that have something at or below P and no row are missing, rows without a stream extra. Parked posts are listed, not
-counted. No long transaction, and no SQL of the projector's.
+counted; one whose stream is damaged in the log differs, parked or not. No long transaction, and no SQL of the
+projector's.
 
 Memory is bounded: posts are taken in portions by the checksum of their id, and the log is read once for each portion.
 """
@@ -159,7 +160,11 @@ class Audit:
 
     async def _differences(self, start: AuditStart, folds: Iterable[StreamFold]) -> list[Difference]:
         parked = await self._rows.parked(start.generation)
-        return [each for fold in folds if fold.post_id not in parked for each in fold.differences()]
+        return [each for fold in folds if fold.damage or fold.post_id not in parked for each in fold.differences()]
+
+    async def parked(self, start: AuditStart) -> Collection[PostId]:
+        """Raises `GenerationGone`, `Unavailable`."""
+        return await self._rows.parked(start.generation)
 
     async def orphans(self, start: AuditStart) -> list[Difference]:
         """Comments whose post has no row, so that no page shows them. Raises `GenerationGone`, `Unavailable`."""

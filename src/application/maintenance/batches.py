@@ -11,7 +11,7 @@ from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.projection_store import Fold, RowChanges, Rows, Touched
-from application.projections.batch import DecodedCommit, decode_all, fold_batch, touched_by
+from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, touched_by
 from application.projections.read_ahead import ReadAhead
 
 COMMITS_A_READ = 5_000
@@ -85,7 +85,7 @@ def batch_of(decoded: Sequence[DecodedCommit], clock: Clock, *, is_last: bool = 
     last = decoded[-1].commit
 
     def fold(rows: Rows) -> RowChanges:
-        return fold_batch(decoded, rows, clock.now())
+        return fold_batch(decoded, rows, clock.now(), lacks=all_given)
 
     events = sum([len(commit.events) for commit, _ in decoded])
     return Batch(last.position, last.commit_id, events, touched_by(decoded), fold, is_last)

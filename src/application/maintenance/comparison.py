@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from application.errors import EventNotApplicable
+from application.envelopes import AnyCommit
+from application.errors import EventNotApplicable, StreamDamaged
+from application.log_order import require_next
 from application.ports.audit_rows import AuditedPost
 from application.projections.batch import DecodedCommit
 from application.projections.whole_post import WholePost
@@ -20,7 +22,8 @@ _COMMENT_FIELDS = ("username", "comment", "comment_date", "edited")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`field` is a column of the post, `comments[<id>]` or a column of it, or `row`."""
+    """`field` is a column of the post, `comments[<id>]` or a column of it, `row`, or `log`: the log itself is damaged
+    at the post, so nothing can be said of its row."""
 
     post_id: PostId
     field: str
@@ -31,13 +34,16 @@ class Difference:
 @dataclass(slots=True)
 class StreamFold:
     """Fed with a stream's commits in order. It folds up to the version of `audited`; without a row it folds nothing.
-    `position` is the database's: what stands at or below it must be in the row, at `due` at least."""
+    `position` is the database's: what stands at or below it must be in the row, at `due` at least. `damage` says what
+    is wrong with the stream itself, wherever its row stands."""
 
     audited: AuditedPost | None
     position: int
     folded: WholePost
     due: int = 0
     unreadable: str | None = None
+    damage: str | None = None
+    seen_version: int = 0
 
     @classmethod
     def of(cls, post_id: PostId, audited: AuditedPost | None, position: int) -> Self:
@@ -49,9 +55,10 @@ class StreamFold:
 
     def feed(self, decoded: DecodedCommit) -> None:
         commit = decoded.commit
+        self._look_for_damage(commit)
         if commit.position <= self.position:
             self.due = commit.last_version
-        if self.audited is None or commit.last_version > self.audited.post.version or self.unreadable:
+        if self.audited is None or commit.last_version > self.audited.post.version or self.unreadable or self.damage:
             return
         try:
             if isinstance(decoded.events, EventNotReadable):
@@ -60,7 +67,16 @@ class StreamFold:
         except (EventNotReadable, EventNotApplicable) as error:
             self.unreadable = error.message
 
+    def _look_for_damage(self, commit: AnyCommit) -> None:
+        try:
+            require_next(commit, self.seen_version)
+        except StreamDamaged as error:
+            self.damage = self.damage or error.message
+        self.seen_version = max(self.seen_version, commit.last_version)
+
     def differences(self) -> list[Difference]:
+        if self.damage is not None:
+            return [self._difference("log", "versions 1, 2, 3 … without gap", self.damage)]
         if self.audited is None:
             return [self._difference("row", f"a row at version {self.due} or later", "no row")] if self.due else []
         return list(self._of_the_row(self.audited))

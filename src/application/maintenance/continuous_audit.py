@@ -28,6 +28,9 @@ _POSTS_A_STEP = 50
 _COMMITS_A_STEP = 500
 _SECONDS_BETWEEN_LOOKS = 10.0
 _SECONDS_WHEN_AWAY = 5.0
+_PARKED_A_PASS = 1_000
+"""Each may have a row or none; of one that is damaged in the log, the log may lack the first commit."""
+
 _TOLD_A_PASS = 100
 _REMEMBERED = 100_000
 
@@ -151,6 +154,7 @@ class ContinuousAudit:
 
     async def _end_pass(self, start: AuditStart, progress: _Pass) -> None:
         await self._look_at_orphans(start)
+        await self._compare(start, sorted(await self._audit.parked(start))[:_PARKED_A_PASS])
         took = self._clock.monotonic() - progress.began
         logger.info("audited everything within %.0f s: %d posts differ", took, self._amount)
         self._metrics.count("audit_passes")
@@ -202,6 +206,9 @@ class ContinuousAudit:
         if self._pass.told > _TOLD_A_PASS:
             return
         first, more = found[0], f", and {len(found) - 1} more" if len(found) > 1 else ""
+        if first.field == "log":
+            logger.warning("%s", first.found)
+            return
         logger.warning(
             "post %s differs from the log in %s%s; `postlog audit` tells all, `postlog audit --repair` mends it",
             first.post_id,

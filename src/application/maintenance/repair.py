@@ -6,7 +6,8 @@ further than our fold by then is folded again; one that is further than the log 
 
 from dataclasses import dataclass
 
-from application.errors import EventNotApplicable
+from application.errors import EventNotApplicable, StreamDamaged
+from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.past_events import PastEvents
 from application.ports.projection_store import ProjectionBatch, ProjectionStore, RowChanges, Rows, Touched
@@ -42,7 +43,7 @@ class Repair:
             try:
                 folded = await self._fold(post_id)
                 await self._write(folded, replace_newer=folded.version == version)
-            except (EventNotReadable, EventNotApplicable) as error:
+            except (EventNotReadable, EventNotApplicable, StreamDamaged) as error:
                 return Repaired(post_id, error.message)
             except _RowIsAhead:
                 version = folded.version
@@ -53,6 +54,7 @@ class Repair:
         folded = WholePost(post_id)
         while commits := await self._past_events.read_stream(post_id, folded.version, _COMMITS_A_READ):
             for commit in commits:
+                require_next(commit, folded.version)
                 folded.apply(self._codec.decode(commit), commit.last_version)
         return folded
 

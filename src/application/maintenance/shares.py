@@ -17,7 +17,7 @@ from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog, Share
 from application.ports.event_codec import EventCodec
 from application.ports.projection_store import Fold, RowChanges, Rows, Touched
-from application.projections.batch import DecodedCommit, decode_all, fold_batch, touched_by
+from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, touched_by
 
 
 class Cut(NamedTuple):
@@ -75,7 +75,7 @@ class ShareFold:
         return Cut(len(decoded), sum([len(commit.events) for commit, _ in decoded]), touched_by(decoded))
 
     def fold(self, after: int, rows: Rows, now: datetime) -> RowChanges:
-        return fold_batch(self._read[after], rows, now)
+        return fold_batch(self._read[after], rows, now, lacks=all_given)
 
 
 class SharedBatches:

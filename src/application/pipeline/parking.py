@@ -6,18 +6,20 @@ process.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from application.envelopes import Commit
+from application.errors import StreamDamaged
 from application.ports.clock import Clock
+from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.metrics import Metrics
 from application.ports.parked_streams import ParkedStreams
 from application.ports.past_events import PastEvents
 from application.ports.projection_store import ParkedStream, ProjectionBatch, ProjectionStore, RowChanges, Rows, Touched
 from application.ports.rows_moved import RowsMoved
-from application.projections.batch import MissingCommits, decode_all, fold_batch, touched_by
+from application.projections.batch import all_given, decode_all, fold_batch, touched_by
 from domain.ids import PostId
 
 logger = logging.getLogger(__name__)
@@ -35,24 +37,30 @@ class Retried:
 
 
 class ParkedRetry:
+    """`repair` writes the rows of a post whose history is whole anew from the log."""
+
     def __init__(
         self,
         *,
         store: ProjectionStore,
         parked_streams: ParkedStreams,
+        log: CommitLog,
         past_events: PastEvents,
         codec: EventCodec,
         clock: Clock,
         metrics: Metrics,
         rows_moved: RowsMoved,
+        repair: Callable[[PostId], Awaitable[object]],
     ) -> None:
         self._store = store
+        self._log = log
         self._parked_streams = parked_streams
         self._past_events = past_events
         self._codec = codec
         self._clock = clock
         self._metrics = metrics
         self._rows_moved = rows_moved
+        self._repair = repair
 
     async def retry_all(self) -> list[Retried]:
         """Every parked stream of the live generation, once."""
@@ -72,16 +80,29 @@ class ParkedRetry:
     async def retry(self, post_id: PostId) -> Retried:
         """Go on with the stream where its rows stand, until it is freed or something can't be projected again."""
         version = 0
-        while await self._parked_streams.parked_stream(post_id) is not None:
-            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_PAGE)
-            reached = await self._apply(post_id, commits)
+        while (parked := await self._parked_streams.parked_stream(post_id)) is not None:
+            commits = await self._what_follows(post_id, version)
+            reached = await self._apply(parked, commits, version)
             if reached == version:
                 break
             version = reached
+        if parked is not None and parked.code == StreamDamaged.code:
+            await self._repair(post_id)  # its rows may come from a commit that was put right since
         return self._result(post_id, await self._parked_streams.parked_stream(post_id))
 
-    async def _apply(self, post_id: PostId, commits: Sequence[Commit]) -> int:
-        """Apply a page of commits, and answer the version that the rows have then."""
+    async def _what_follows(self, post_id: PostId, version: int) -> Sequence[Commit]:
+        """[] only when the log has nothing, and not because a read straight after a failover lags."""
+        commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_PAGE)
+        if not commits:
+            await self._log.proven_tip()
+            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_PAGE)
+        return commits
+
+    async def _apply(self, parked: ParkedStream, commits: Sequence[Commit], after: int) -> int:
+        """Apply a page of commits, all that the log has behind version `after` or the first of them, and answer the
+        version that the rows have then. When there are none, and no more waits than when the log was read, nothing
+        waits: what did was removed from the log."""
+        post_id = parked.post_id
         generation = (await self._store.live()).generation
         decoded = decode_all(commits, self._codec)
         touched = touched_by(decoded)
@@ -90,10 +111,12 @@ class ParkedRetry:
         def fold(rows: Rows) -> RowChanges:
             nonlocal reached
             reached = rows.posts[post_id].version if post_id in rows.posts else 0
-            try:
-                changes = fold_batch(decoded, rows, self._clock.now(), unpark=True)
-            except MissingCommits:
+            if reached < after:  # a rebuild has swapped meanwhile
                 return RowChanges()
+            waits = [each.waiting_version for each in rows.parked.values()]
+            if not commits and reached == after and waits == [parked.waiting_version]:
+                return RowChanges(unparked=[post_id])
+            changes = fold_batch(decoded, rows, self._clock.now(), unpark=True, lacks=all_given)
             reached = max((post.version for post in changes.posts), default=reached)
             return changes
 

@@ -100,9 +100,13 @@ class Projector:
         batch = ProjectionBatch(generation, moves, touched_by(decoded), partitions)
         started = self._clock.monotonic()
         parked: list[ParkedStream] = []
+        gaps: set[tuple[PostId, int]] = set()
+
+        def lacks(post_id: PostId, version: int) -> bool:
+            return (post_id, version) in gaps
 
         def fold(rows: Rows) -> RowChanges:
-            changes = fold_batch(decoded, rows, self._clock.now())
+            changes = fold_batch(decoded, rows, self._clock.now(), lacks=lacks)
             parked[:] = [stream for stream in changes.parked if stream.post_id not in rows.parked]
             return changes
 
@@ -111,7 +115,7 @@ class Projector:
                 await self._store.project(batch, fold)
                 break
             except MissingCommits as missing:
-                await self._heal(generation, moves, missing, partitions)
+                gaps |= await self._heal(generation, moves, missing, partitions)
         for move in moves:
             after = move.before.position if move.before else 0
             self._journal.note_projected(move.after.partition, after, move.after.position)
@@ -124,12 +128,17 @@ class Projector:
 
     async def _heal(
         self, generation: int, moves: Sequence[CheckpointMove], missing: MissingCommits, partitions: int | None
-    ) -> None:
-        """Apply a page of what the rows of these posts lack. The checkpoints stay: they are only locked and checked."""
+    ) -> set[tuple[PostId, int]]:
+        """Apply a page of what the rows of these posts lack. The checkpoints stay: they are only locked and checked.
+        Answers the posts, each with its version, behind which the log itself has a gap."""
         stay = [CheckpointMove(move.before, move.before) for move in moves if move.before is not None]
+        gaps: set[tuple[PostId, int]] = set()
         for post_id, version in missing.after.items():
             commits = await self._what_follows(post_id, version)
-            if not commits or commits[0].version != version + 1:
+            if commits and commits[0].version > version + 1:
+                gaps.add((post_id, version))
+                continue
+            if not commits:
                 raise WrongLog(
                     f"The read database has post {post_id} at version {version}, and the log has nothing that follows "
                     "it, though later events came: the log was restored to an older state, or is another one."
@@ -137,6 +146,7 @@ class Projector:
             logger.warning("read %d missing commits of post %s from the log", len(commits), post_id)
             self._metrics.count("projector_healed_commits", len(commits))
             await self.apply(generation, stay, commits, partitions)
+        return gaps
 
     async def _what_follows(self, post_id: PostId, version: int) -> list[Commit]:
         """[] only when the log has nothing, and not because a read straight after a failover lags."""

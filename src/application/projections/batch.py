@@ -4,19 +4,33 @@ The version guard stands here: a commit seen before is skipped, a missing one is
 be read or applied is parked, and everything else flows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from application.envelopes import AnyCommit, VersionedEvent
-from application.errors import EventNotApplicable
+from application.errors import EventNotApplicable, StreamDamaged
+from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.projection_store import ParkedStream, RowChanges, Rows, Touched
 from application.projections.post import COMMENT_EVENTS, PostFold
 from application.rows import CommentKey, CommentRow, PostStatus
 from domain.errors import EventNotReadable, PostlogError
 from domain.ids import CommentId, PostId
+
+Lacks = Callable[[PostId, int], bool]
+"""Whether the log has nothing that begins right behind this version of this post, though a later commit is there."""
+
+
+def not_known(_: PostId, __: int) -> bool:
+    """Of commits that may have come without those before them."""
+    return False
+
+
+def all_given(_: PostId, __: int) -> bool:
+    """Of commits that are everything that the log has behind the rows."""
+    return True
 
 
 class MissingCommits(Exception):
@@ -59,11 +73,14 @@ def touched_by(decoded: Sequence[DecodedCommit]) -> Touched:
     return Touched(list(posts), list(comments))
 
 
-def fold_batch(decoded: Sequence[DecodedCommit], rows: Rows, now: datetime, unpark: bool = False) -> RowChanges:
+def fold_batch(
+    decoded: Sequence[DecodedCommit], rows: Rows, now: datetime, unpark: bool = False, lacks: Lacks = not_known
+) -> RowChanges:
     """Apply the commits in order. With `unpark`, posts that are parked are tried too, and freed when they have caught
-    up with all that waits. Raises `MissingCommits`.
+    up with all that waits. Where the log `lacks` what comes before a commit, its post is parked. Raises
+    `MissingCommits` for the others.
     """
-    fold = _BatchFold(rows, now, unpark)
+    fold = _BatchFold(rows, now, unpark, lacks)
     for each in decoded:
         fold.apply(each)
     if fold.missing:
@@ -72,10 +89,11 @@ def fold_batch(decoded: Sequence[DecodedCommit], rows: Rows, now: datetime, unpa
 
 
 class _BatchFold:
-    def __init__(self, rows: Rows, now: datetime, unpark: bool) -> None:
+    def __init__(self, rows: Rows, now: datetime, unpark: bool, lacks: Lacks) -> None:
         self._rows = rows
         self._now = now
         self._unpark = unpark
+        self._lacks = lacks
         self._posts: dict[PostId, PostFold] = {}
         self._parked: dict[PostId, ParkedStream] = {}
         self._blocked: set[PostId] = set()
@@ -85,21 +103,18 @@ class _BatchFold:
         commit, events = each
         post_id = commit.stream_id
         post = self._posts.get(post_id) or self._begin(post_id)
-        last_version = commit.version + len(commit.events) - 1
+        last_version = commit.version + max(len(commit.events), 1) - 1
         if last_version <= post.version or post_id in self.missing or self._waits(post_id, last_version):
             return
-        if commit.version > post.version + 1:
+        if commit.version > post.version + 1 and not self._lacks(post_id, post.version):
             self.missing[post_id] = post.version
             return
         try:
+            require_next(commit, post.version)
             if isinstance(events, EventNotReadable):
                 raise events
-            if commit.version <= post.version:
-                raise EventNotApplicable(
-                    f"a commit begins with version {commit.version}, but the row has {post.version} already."
-                )
             post.apply(events, last_version)
-        except (EventNotReadable, EventNotApplicable) as error:
+        except (EventNotReadable, EventNotApplicable, StreamDamaged) as error:
             self._park(commit, error)
 
     def _begin(self, post_id: PostId) -> PostFold:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from application.envelopes import Commit
+from application.errors import StreamDamaged
+from application.log_order import require_next
 from application.mediator import QueryDispatcher
 from application.ports.event_codec import EventCodec
 from application.ports.past_events import PastEvents
@@ -29,13 +31,19 @@ class HistoryQueries:
         dispatcher.register(CountEvents, self.count_events)
 
     async def list_events(self, query: ListEvents) -> HistoryPage:
-        """A page may hold more than `limit` events when several share the version that ends it (after a split)."""
+        """A page may hold more than `limit` events when several share the version that ends it (after a split). Where
+        the log is damaged a page ends; the one behind it raises `StreamDamaged`."""
         events: list[PastEvent] = []
-        async for commit in self._commits(query.post_id, query.after):
-            for event in self._past_events_of(commit, query.after):
-                if len(events) >= query.limit and event.version != events[-1].version:
-                    return HistoryPage(events=events, next_after=events[-1].version)
-                events.append(event)
+        try:
+            async for commit in self._commits(query.post_id, query.after):
+                for event in self._past_events_of(commit, query.after):
+                    if len(events) >= query.limit and event.version != events[-1].version:
+                        return HistoryPage(events=events, next_after=events[-1].version)
+                    events.append(event)
+        except StreamDamaged:
+            if not events:
+                raise
+            return HistoryPage(events=events, next_after=events[-1].version)
         if not events and not query.after:
             raise no_such_post(query.post_id)
         return HistoryPage(events=events, next_after=None)
@@ -60,14 +68,30 @@ class HistoryQueries:
                 break
             version = commit.last_version if until_version is None else min(commit.last_version, until_version)
             whole.apply([each for each in self._codec.decode(commit) if each.version <= version], version)
+            if version == until_version:
+                break
         return whole
 
     async def _commits(self, post_id: PostId, after: int) -> AsyncIterator[Commit]:
-        while commits := await self._past_events.read_stream(post_id, after, _COMMITS_A_READ):
+        """Raises `StreamDamaged` in place of a commit that does not follow."""
+        version = after
+        while commits := await self._past_events.read_stream(post_id, version, _COMMITS_A_READ):
+            if version == after:
+                version = await self._begin_of(commits[0], after)
             for commit in commits:
+                require_next(commit, version)
                 yield commit
                 await asyncio.sleep(0)
-            after = commits[-1].last_version
+                version = commit.last_version
+
+    async def _begin_of(self, first: Commit, after: int) -> int:
+        """The version that the first commit must follow: `after`, or less where `after` is in the midst of it."""
+        if first.version > after:
+            return after
+        if first.version == 1:
+            return 0
+        [before] = await self._past_events.read_stream(first.stream_id, first.version - 2, 1)
+        return first.version - 1 if before.position == first.position else before.last_version
 
     def _past_events_of(self, commit: Commit, after: int) -> list[PastEvent]:
         return [

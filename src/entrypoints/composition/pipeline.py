@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Union
 
+from application.maintenance.repair import Repair
 from application.pipeline.follow_log import LogFollower
 from application.pipeline.lag import BusLag, RowsLag
 from application.pipeline.parking import ParkedRetry
@@ -53,11 +54,13 @@ def parked_retry(
     return ParkedRetry(
         store=read_db.projection_store,
         parked_streams=read_db.parked_streams,
+        log=log.commit_log,
         past_events=log.past_events,
         codec=codec,
         clock=clock,
         metrics=metrics,
         rows_moved=rows_moved,
+        repair=Repair(store=read_db.projection_store, past_events=log.past_events, codec=codec).repair,
     )
 
 

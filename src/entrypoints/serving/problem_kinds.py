@@ -226,6 +226,13 @@ _KINDS = (
         "the cause is mended.",
     ),
     ProblemKind(
+        "stream-damaged",
+        503,
+        "The log is damaged at this post",
+        "For the operator: the sentence says which version is missing. Restore the post's commits from a backup; until "
+        "then nothing is written to it, and all other posts go on.",
+    ),
+    ProblemKind(
         "rebuild-not-begun",
         503,
         "The rebuild could not begin",

@@ -32,6 +32,7 @@ _COMMAND_PROBLEMS = (
     "version-mismatch",
     "store-unavailable",
     "event-not-readable",
+    "stream-damaged",
     "stopping",
 )
 _CHANGE_PROBLEMS = (*_COMMAND_PROBLEMS, "route-not-found", "post-not-found", "post-removed")
@@ -39,7 +40,7 @@ _COMMENT_PROBLEMS = (*_CHANGE_PROBLEMS, "comment-not-found", "not-the-writer")
 _READ_PROBLEMS = ("malformed-request", "read-db-unavailable", "read-db-not-ready", "not-yet-visible")
 _POST_READ_PROBLEMS = (*_READ_PROBLEMS, "route-not-found", "post-not-found", "post-parked")
 _REBUILD_PROBLEMS = ("malformed-request", "read-db-unavailable", "schema-outdated")
-_LOG_PROBLEMS = ("store-unavailable", "event-not-readable")
+_LOG_PROBLEMS = ("store-unavailable", "event-not-readable", "stream-damaged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

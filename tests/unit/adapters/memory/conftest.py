@@ -10,9 +10,14 @@ from contracts.log_handle import LogHandle, OpenLog
 
 
 @pytest.fixture
-def open_log() -> OpenLog:
+def memory_log() -> MemoryLog:
+    return MemoryLog()
+
+
+@pytest.fixture
+def open_log(memory_log: MemoryLog) -> OpenLog:
     """Another process can't share this log; a further handle is the nearest there is."""
-    log = MemoryLog()
+    log = memory_log
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[LogHandle]:

@@ -26,6 +26,7 @@ from application.ports.projection_store import (
 )
 from contracts.bus_faults import UnrulySubscription
 from contracts.bus_handle import SOON, World, created, liked, post_id, running
+from contracts.damaged_streams import rewrite_in_memory as rewrite
 from contracts.memory_bus import memory_bus
 from contracts.waiting import eventually
 from domain.ids import PostId
@@ -66,6 +67,28 @@ def stand_at_the_beginning(world: World, memory: MemoryBus, partitions: int = 3)
     for partition in range(partitions):
         at = replace(AT_THE_BEGINNING, partition=partition, topic_id=memory.topic.id)
         read_db.checkpoints[1][partition] = at
+
+
+@pytest.mark.parametrize("batch_size", [1, 100])
+async def test_a_post_of_which_the_log_lacks_a_version_is_parked_and_the_others_flow(
+    world: World, memory: MemoryBus, batch_size: int
+) -> None:
+    """The rows stand before the gap, the bus brings what is behind it, and the log has nothing in between."""
+    for number in range(2):
+        await world.write(post_id(number), created())
+        await world.write(post_id(number), liked("Bob"))
+    async with world.relaying(), world.projecting():
+        await world.caught_up()
+    for number in (0, 0, 1):
+        await world.write(post_id(number), liked("Cid"))
+    rewrite(world.memory_log, 5, stream_id=post_id(2))
+    async with world.relaying(), world.projecting(batch_size=batch_size):
+        await world.caught_up()
+    rows, parked = world.read_db.live_rows.posts, world.read_db.live_parked
+    assert (rows[post_id(0)].version, rows[post_id(1)].version) == (2, 3)
+    assert {each.code for each in parked.values()} == {"stream-damaged"}
+    assert "version 3 is missing before position 6" in parked[post_id(0)].reason
+    assert "versions 1 to 2 are missing before position 5" in parked[post_id(2)].reason
 
 
 def messages_of(world: World, commit: Commit, partition: int, prev: int) -> list[WireMessage]:

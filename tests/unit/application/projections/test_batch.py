@@ -6,7 +6,15 @@ import pytest
 
 from application.envelopes import Commit, StoredEvent
 from application.ports.projection_store import ParkedStream, RowChanges, Rows
-from application.projections.batch import MissingCommits, decode_all, fold_batch, touched_by
+from application.projections.batch import (
+    Lacks,
+    MissingCommits,
+    all_given,
+    decode_all,
+    fold_batch,
+    not_known,
+    touched_by,
+)
 from application.rows import CommentRow, PostRow, PostStatus
 from command_process import CODEC
 from domain.events import (
@@ -41,8 +49,8 @@ def commit(version: int, *events: PostEvent | StoredEvent, post: PostId = POST, 
     )
 
 
-def fold(*commits: Commit, rows: Rows = NOTHING, unpark: bool = False) -> RowChanges:
-    return fold_batch(decode_all(commits, CODEC), rows, LATER, unpark)
+def fold(*commits: Commit, rows: Rows = NOTHING, unpark: bool = False, lacks: Lacks = not_known) -> RowChanges:
+    return fold_batch(decode_all(commits, CODEC), rows, LATER, unpark, lacks)
 
 
 def row(version: int, likes: int = 0, message: str = "Hello", comments: int = 0, post: PostId = POST) -> PostRow:
@@ -200,7 +208,37 @@ def test_a_parked_stream_that_fails_again_is_parked_where_it_fails_now():
 def test_a_commit_that_overlaps_the_row_is_parked_not_guessed_at():
     changes = fold(commit(2, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=Rows({POST: row(2)}, {}, {}))
 
-    assert [each.code for each in changes.parked] == ["event-not-applicable"]
+    [waiting] = changes.parked
+    assert waiting.code == "stream-damaged"
+    assert "the commit at position 2 begins with version 2, though another one ends with version 2" in waiting.reason
+
+
+def test_a_post_of_which_the_log_lacks_a_commit_is_parked_and_says_which():
+    other = commit(1, CREATED, post=OTHER, position=4)
+
+    changes = fold(commit(1, CREATED), commit(4, PostLiked(username="Bob"), position=3), other, lacks=all_given)
+
+    assert changes.posts == [row(1), row(1, post=OTHER)]
+    [waiting] = changes.parked
+    assert (waiting.post_id, waiting.version, waiting.position, waiting.waiting_version) == (POST, 4, 3, 4)
+    assert waiting.code == "stream-damaged"
+    assert "versions 2 to 3 are missing before position 3" in waiting.reason
+
+
+def test_a_post_of_which_the_log_lacks_the_first_commit_is_parked_without_a_row():
+    changes = fold(commit(2, PostLiked(username="Bob")), lacks=all_given)
+
+    assert changes.posts == []
+    assert ["version 1 is missing" in each.reason for each in changes.parked] == [True]
+
+
+def test_a_commit_without_events_parks_its_post():
+    changes = fold(commit(1, CREATED), commit(2), commit(3, PostLiked(username="Bob")))
+
+    assert changes.posts == [row(1)]
+    [waiting] = changes.parked
+    assert (waiting.version, waiting.waiting_version, waiting.code) == (2, 3, "stream-damaged")
+    assert "version 2 is missing, for the commit at position 2 holds no event" in waiting.reason
 
 
 def test_what_a_batch_touches_is_named_once():

@@ -1,0 +1,311 @@
+"""A post whose history has a gap, or a double, in the log: it alone stops, everything else flows, and everybody who
+meets it says the same. Its adapter gives `open_log`, and `rewrite`, which changes a stored commit behind its back.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from adapters.memory.audit_rows import MemoryAuditRows
+from adapters.memory.generations import MemoryGenerations
+from adapters.memory.log import MemoryLog
+from adapters.system.clock import SystemClock
+from application.errors import StreamDamaged
+from application.maintenance.audit import Audit
+from application.maintenance.continuous_audit import ContinuousAudit
+from application.maintenance.rebuild import Rebuild
+from application.maintenance.repair import Repair
+from application.ports.event_store import Appended
+from application.ports.generations import BuildState
+from application.query_side.queries import GetPost, GetPostAsOf, ListEvents
+from command_process import ANYBODY, CODEC, RecordedMetrics
+from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, liked, proposed
+from contracts.rebuilding import shared_batches
+from domain.commands import CreatePost, LikePost
+from domain.errors import PostNotFound
+from domain.events import PostCreated
+from given import NOON
+from small_system import SmallSystem
+
+Rewrite = Callable[..., Awaitable[None]]
+"""`rewrite(position, stream_id=…, version=…, events=…)`: the commit there is another one from now on."""
+
+CREATED = CODEC.encode([PostCreated(author="Ann", message="Hello", date_posted=NOON)])
+
+
+def rewrite_in_memory(log: MemoryLog, position: int, **changes: Any) -> None:
+    if "events" in changes:
+        changes["events"] = tuple(changes["events"])
+    commits = log.page(0, log.tip)
+    log._entries.clear()
+    log._streams.clear()
+    for commit in commits:
+        log.add(cast("Any", replace(commit, **changes) if commit.position == position else commit))
+    for stream in log._streams.values():
+        stream.sort(key=lambda entry: entry.commit.version)
+
+
+async def filled(log: LogHandle) -> None:
+    """Positions 1 to 6: A at versions 1, 2 (two likes), 4 and 5, and B at 1 and 2 between them."""
+    commits = [
+        proposed(POST_A, 1, *CREATED),
+        proposed(POST_B, 1, *CREATED),
+        proposed(POST_A, 2, liked("Bob"), liked("Cid")),
+        proposed(POST_A, 4, liked("Dan")),
+        proposed(POST_B, 2, liked("Bob")),
+        proposed(POST_A, 5, liked("Eve")),
+    ]
+    assert all(isinstance(outcome, Appended) for outcome in await log.store.append(commits))
+
+
+KINDS: dict[str, tuple[tuple[int, dict[str, Any]], str, int]] = {
+    "the first version is missing": (
+        (1, {"stream_id": POST_C}),
+        "version 1 is missing before position 3",
+        0,
+    ),
+    "versions in the middle are missing": (
+        (3, {"stream_id": POST_C}),
+        "versions 2 to 3 are missing before position 4",
+        1,
+    ),
+    "one version is missing": (
+        (3, {"events": [liked("Bob")]}),
+        "version 3 is missing before position 4",
+        2,
+    ),
+    "a commit begins inside another": (
+        (4, {"version": 3, "events": [liked("Dan"), liked("Fay")]}),
+        "the commit at position 4 begins with version 3, though another one ends with version 3",
+        3,
+    ),
+    "a commit has no event": (
+        (4, {"events": []}),
+        "version 4 is missing, for the commit at position 4 holds no event",
+        3,
+    ),
+}
+
+
+class DamagedStreamsContract:
+    @pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+    async def damage(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    async def test_the_post_is_parked_and_says_what_is_missing_and_the_others_flow(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        (position, changes), sentence, version = damage
+        async with open_log() as log:
+            await filled(log)
+            await rewrite(position, **changes)
+            system = SmallSystem(on=log, batch_size=2)
+            async with system.projecting():
+                await system.caught_up()
+                assert (await log.store.append([proposed(POST_B, 3, liked("Cid"))]))[0] == Appended(7)
+                await system.caught_up()
+
+            rows = system.read_db.live_rows.posts
+            assert (rows[POST_B].version, rows[POST_B].likes) == (3, 2)
+            assert (rows[POST_A].version if POST_A in rows else 0) == version
+            parked = {each.post_id: each for each in await system.parked_streams.parked()}
+            assert (parked[POST_A].code, parked[POST_A].waiting_version) == ("stream-damaged", 5)
+            assert f"The log is damaged at post {POST_A}: {sentence}. " in parked[POST_A].reason
+            assert f"`postlog parked retry {POST_A}`" in parked[POST_A].reason
+
+    async def test_commands_on_it_are_refused_and_nothing_is_written(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        (position, changes), sentence, _ = damage
+        async with open_log() as log:
+            await filled(log)
+            await rewrite(position, **changes)
+        async with open_log() as log:
+            handle = SmallSystem(on=log).process.commands.handle
+            with pytest.raises(StreamDamaged, match=sentence):
+                await handle(LikePost(post_id=POST_A, username="Gus"), ANYBODY)
+            assert await log.commits.tip() == 6
+            assert (await handle(LikePost(post_id=POST_B, username="Gus"), ANYBODY)).version == 3
+
+    async def test_history_is_shown_up_to_the_damage_and_then_says_so(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        (position, changes), sentence, version = damage
+        async with open_log() as log:
+            await filled(log)
+            await rewrite(position, **changes)
+            queries = SmallSystem(on=log).queries
+            if version:
+                page = await queries.ask(ListEvents(post_id=POST_A, limit=100))
+                assert [event.version for event in page.events] == list(range(1, version + 1))
+                assert page.next_after == version
+                as_of = await queries.ask(GetPostAsOf(post_id=POST_A, version=version))
+                assert as_of.post.version == version
+            missing = sentence.partition(" before")[0].partition(", for")[0]
+            with pytest.raises(StreamDamaged, match=missing):
+                await queries.ask(ListEvents(post_id=POST_A, limit=100, after=version))
+            with pytest.raises(StreamDamaged, match=sentence):
+                await queries.ask(GetPostAsOf(post_id=POST_A, version=version + 1))
+            with pytest.raises(StreamDamaged, match=sentence):
+                await queries.ask(GetPostAsOf(post_id=POST_A, at=NOON.replace(year=2030)))
+            behind = await queries.ask(ListEvents(post_id=POST_A, limit=100, after=4))
+            assert [event.version for event in behind.events] == [5]
+
+    async def test_an_audit_finds_it_in_a_post_whose_row_is_beyond_it(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        (position, changes), sentence, _ = damage
+        async with open_log() as log:
+            await filled(log)
+            system = SmallSystem(on=log)
+            async with system.projecting():
+                await system.caught_up()
+            await rewrite(position, **changes)
+            audit = Audit(
+                rows=MemoryAuditRows(system.read_db), log=log.commits, past_events=log.past_events, codec=CODEC
+            )
+            for report in (await audit.run(), await audit.sample(10)):
+                [found] = [each for each in report.differences if each.post_id == POST_A]
+                assert found.field == "log"
+                assert sentence in found.found
+            repaired = await Repair(store=system.store, past_events=log.past_events, codec=CODEC).repair(POST_A)
+            assert repaired.problem is not None
+            assert sentence in repaired.problem
+
+    async def test_an_audit_names_it_also_when_it_is_parked(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        (position, changes), sentence, _ = damage
+        async with open_log() as log:
+            await filled(log)
+            await rewrite(position, **changes)
+            system = SmallSystem(on=log)
+            async with system.projecting():
+                await system.caught_up()
+            audit = Audit(
+                rows=MemoryAuditRows(system.read_db), log=log.commits, past_events=log.past_events, codec=CODEC
+            )
+            report = await audit.run()
+            assert POST_A in report.parked
+            assert [sentence in each.found for each in report.differences if each.post_id == POST_A] == [True]
+
+    @pytest.mark.parametrize("workers", [1, 3])
+    async def test_a_rebuild_parks_it_and_goes_on(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any, workers: int
+    ) -> None:
+        (position, changes), sentence, version = damage
+        async with open_log() as log:
+            await filled(log)
+            system = SmallSystem(on=log)
+            async with system.projecting():
+                await system.caught_up()
+            await rewrite(position, **changes)
+            rebuild = Rebuild(
+                log=log.commits,
+                store=system.store,
+                generations=MemoryGenerations(system.read_db),
+                codec=CODEC,
+                clock=SystemClock(),
+                metrics=RecordedMetrics(),
+                batch_events=2,
+                batches=shared_batches(system, 2, workers) if workers > 1 else None,
+            )
+            builds = [build async for build in rebuild.run()]
+            assert builds[-1].state is BuildState.LIVE
+            rows = system.read_db.live_rows.posts
+            assert rows[POST_B].version == 2
+            assert (rows[POST_A].version if POST_A in rows else 0) == version
+            parked = {each.post_id: each.reason for each in await system.parked_streams.parked()}
+            assert sentence in parked[POST_A]
+
+    @pytest.mark.parametrize("is_in_the_rows", [True, False])
+    async def test_the_continuous_audit_says_it(
+        self,
+        open_log: OpenLog,
+        rewrite: Rewrite,
+        damage: Any,
+        is_in_the_rows: bool,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        (position, changes), sentence, _ = damage
+        async with open_log() as log:
+            await filled(log)
+            system = SmallSystem(on=log)
+            if not is_in_the_rows:
+                await rewrite(position, **changes)
+            async with system.projecting():
+                await system.caught_up()
+            if is_in_the_rows:
+                await rewrite(position, **changes)
+            caplog.clear()
+            rows, metrics = MemoryAuditRows(system.read_db), RecordedMetrics()
+            audit = Audit(rows=rows, log=log.commits, past_events=log.past_events, codec=CODEC)
+            worker = ContinuousAudit(
+                audit=audit,
+                rows=rows,
+                store=system.store,
+                log=log.commits,
+                clock=SystemClock(),
+                metrics=metrics,
+                commits_per_second=1_000_000,
+            )
+            running = asyncio.create_task(worker.run())
+            try:
+                async with asyncio.timeout(20):
+                    while not any(f"{POST_A}: {sentence}" in record.getMessage() for record in caplog.records):
+                        await asyncio.sleep(0.001)
+            finally:
+                running.cancel()
+                await asyncio.wait([running])
+
+    async def test_put_back_from_a_backup_it_is_healed_by_a_retry_and_takes_commands(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        (position, changes), _, _ = damage
+        async with open_log() as log:
+            await filled(log)
+            [backup] = await log.commits.read(position - 1, 1)
+            await rewrite(position, **changes)
+            system = SmallSystem(on=log)
+            async with system.projecting():
+                await system.caught_up()
+            assert (await system.retry.retry(POST_A)).still is not None
+
+            await rewrite(position, stream_id=POST_A, version=backup.version, events=backup.events)
+            assert (await system.retry.retry(POST_A)).still is None
+            row = system.read_db.live_rows.posts[POST_A]
+            assert (row.version, row.likes) == (5, 4)
+            handle = SmallSystem(on=log).process.commands.handle
+            assert (await handle(LikePost(post_id=POST_A, username="Gus"), ANYBODY)).version == 6
+
+    async def test_what_was_parked_for_a_commit_that_is_gone_now_is_freed_by_a_retry(
+        self, open_log: OpenLog, rewrite: Rewrite
+    ) -> None:
+        """A commit of another post was written into this one; it is put back where it belongs."""
+        async with open_log() as log:
+            await filled(log)
+            await log.store.append([proposed(POST_C, 1, *CREATED)])
+            await rewrite(7, stream_id=POST_B, version=9)
+            system = SmallSystem(on=log)
+            async with system.projecting():
+                await system.caught_up()
+            assert (await system.retry.retry(POST_B)).still is not None
+            await rewrite(7, stream_id=POST_C, version=1)
+            assert (await system.retry.retry(POST_B)).still is None
+            assert system.read_db.live_rows.posts[POST_B].version == 2
+
+    async def test_a_post_that_is_not_there_is_no_damage(self, open_log: OpenLog) -> None:
+        async with open_log() as log:
+            await filled(log)
+            system = SmallSystem(on=log)
+            with pytest.raises(PostNotFound):
+                await system.queries.ask(GetPostAsOf(post_id=POST_C, version=1))
+            handle = system.process.commands.handle
+            create = CreatePost(post_id=POST_C, author="Ann", message="Hello", date_posted=NOON)
+            assert (await handle(create, ANYBODY)).version == 1
+            async with system.projecting():
+                await system.caught_up()
+                assert (await system.queries.ask(GetPost(post_id=POST_C))).post.version == 1
