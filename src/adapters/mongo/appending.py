@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pymongo.errors import PyMongoError
 
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import unavailable
 from adapters.mongo.fairness import Turns
 from adapters.mongo.group_insert import MAX_BYTES, MAX_COMMITS, POSITION, Inserted, insert_group
 from adapters.mongo.positions import Positions
@@ -196,5 +195,5 @@ class GroupWrite:
         self._tools.positions.doubt()
         self._drop_ended()
         if self._reason is None or not isinstance(error, TimeoutError):
-            failure = error if isinstance(error, StoreUnavailable) else unavailable(self._database.url, error)
+            failure = error if isinstance(error, StoreUnavailable) else self._database.unavailable(error)
             self._reason = failure.message

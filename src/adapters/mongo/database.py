@@ -15,10 +15,11 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from adapters.mongo.errors import URL_SETTING, unavailable
+from adapters.mongo.errors import can_not_open, is_drivers, unavailable
 from adapters.mongo.known_tip import KnownTip
+from adapters.mongo.servers import SeenServers
 from adapters.wire.commit_bson import CODEC_OPTIONS
-from domain.errors import InvalidInput
+from application.errors import StoreUnavailable
 
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
@@ -30,7 +31,7 @@ _SERVER_SELECTION_MS = 2_000
 
 class MongoDatabase:
     """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
-    is `InvalidInput`.
+    is `InvalidInput`, one that names a file which will not do `CannotOpen`.
 
     `append_timeout` and `read_timeout` are in seconds: after them an append is unsettled, a read `StoreUnavailable`.
     `seen_time` is the store's time up to which this process has seen the log; None before the first answer.
@@ -44,20 +45,19 @@ class MongoDatabase:
         self.append_timeout = append_timeout
         self.read_timeout = read_timeout
         self.known_tip = KnownTip()
+        self.servers = SeenServers()
         self._database: AsyncDatabase[Document] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.seen_time: Timestamp | None = None
 
     async def __aenter__(self) -> Self:
         try:
-            client: AsyncMongoClient[Document] = AsyncMongoClient(self.url, **_options(self.url))
-        except (PyMongoError, ValueError):
-            # Without what the driver says: it may quote a part of a password.
-            raise InvalidInput(
-                f"{URL_SETTING} is no MongoDB address; it has the form mongodb://login:password@host:port/"
-                "?replicaSet=name, with %-escapes for special characters in login and password.",
-                path=URL_SETTING,
-            ) from None
+            client: AsyncMongoClient[Document] = AsyncMongoClient(
+                self.url, event_listeners=[self.servers], **_options(self.url)
+            )
+        except (PyMongoError, ValueError, OSError) as error:
+            raise can_not_open(self.url, error) from None
+        self.servers.client = client
         self._database = client.get_database(
             self.name,
             codec_options=CODEC_OPTIONS.with_options(tz_aware=True),
@@ -127,8 +127,14 @@ class MongoDatabase:
             # Not the driver's own timeout: with it, it would look for a server until that is over.
             async with asyncio.timeout(self.read_timeout), self.session() as session:
                 yield session
-        except (PyMongoError, TimeoutError) as error:
-            raise unavailable(self.url, error) from error
+        except Exception as error:
+            if not is_drivers(error):
+                raise
+            raise self.unavailable(error) from error
+
+    def unavailable(self, error: Exception) -> StoreUnavailable:
+        """What the driver raised, in one sentence with the setting and what to do."""
+        return unavailable(self.url, error, servers=self.servers)
 
     def run_beside(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Until it ends, or this database is closed."""

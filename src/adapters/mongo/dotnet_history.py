@@ -22,10 +22,10 @@ from pymongo.errors import PyMongoError
 
 from adapters.mongo.dotnet_documents import dotnet_event
 from adapters.mongo.dotnet_staging import DotnetStaging
-from adapters.mongo.errors import unavailable
+from adapters.mongo.errors import can_not_open, unavailable
+from adapters.mongo.servers import SeenServers
 from application.errors import CannotOpen, StoreUnavailable
 from application.ports.dotnet_history import DotnetEvent, StrayDocument
-from domain.errors import InvalidInput
 from domain.ids import PostId
 
 P = ParamSpec("P")
@@ -62,6 +62,7 @@ class MongoDotnetHistory:
         self._collection = collection
         self._stack = AsyncExitStack()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postlog-import")
+        self._servers = SeenServers()
         self._now_open: _Opened | None = None
 
     async def __aenter__(self) -> Self:
@@ -72,10 +73,12 @@ class MongoDotnetHistory:
                 connect=False,
                 serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
                 socketTimeoutMS=_ANSWER_MS,
+                event_listeners=[self._servers],
             )
+            self._servers.client = client
             collection = client[self._database][self._collection]
-        except (PyMongoError, ValueError) as error:
-            raise InvalidInput(f"{ADDRESS} is no MongoDB address: {error}.", path=ADDRESS) from error
+        except (PyMongoError, ValueError, OSError) as error:
+            raise can_not_open(self._url, error, ADDRESS) from None
         async with AsyncExitStack() as stack:
             stack.push_async_callback(client.close)
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="postlog-import-"))
@@ -154,7 +157,7 @@ class MongoDotnetHistory:
         return self._now_open
 
     def _unavailable(self, error: PyMongoError) -> StoreUnavailable:
-        return unavailable(self._url, error, ADDRESS, what="source")
+        return unavailable(self._url, error, ADDRESS, what="source", servers=self._servers)
 
 
 def _documents(batch: bytes) -> Iterator[bytes]:

@@ -10,8 +10,10 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from adapters.mongo.errors import URL_SETTING, unavailable
+from adapters.mongo.errors import URL_SETTING, can_not_open, unavailable
+from adapters.mongo.servers import SeenServers
 from adapters.mongo.service_role import ROLE, make_role
+from application.errors import CannotOpen
 from application.ports.logins import LoginNotMade, may_do_more, names_too_little
 
 ADMIN_SETTING = "POSTLOG_ADMIN__MONGO_URL"
@@ -84,24 +86,29 @@ class MongoLogins:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncMongoClient[Answer]]:
+        servers = SeenServers()
         try:
-            client: AsyncMongoClient[Answer] = AsyncMongoClient(self._admin_url, appname="postlog init")
-        except (PyMongoError, ValueError):
-            raise _no_address(ADMIN_SETTING) from None
+            client: AsyncMongoClient[Answer] = AsyncMongoClient(
+                self._admin_url, appname="postlog init", event_listeners=[servers]
+            )
+        except (PyMongoError, ValueError, OSError) as error:
+            problem = can_not_open(self._admin_url, error, ADMIN_SETTING)
+            raise problem if isinstance(problem, CannotOpen) else _no_address(ADMIN_SETTING) from None
+        servers.client = client
         try:
             with pymongo.timeout(_SECONDS):
                 async with client:
                     yield client
         except OperationFailure as error:
             if error.code != _NOT_ALLOWED:
-                raise unavailable(self._admin_url, error, ADMIN_SETTING) from error
+                raise unavailable(self._admin_url, error, ADMIN_SETTING, servers=servers) from error
             raise LoginNotMade(
                 f"The administrator's login ({ADMIN_SETTING}) may not make logins in MongoDB; it needs the role "
                 f"userAdminAnyDatabase.",
                 path=ADMIN_SETTING,
             ) from error
         except PyMongoError as error:
-            raise unavailable(self._admin_url, error, ADMIN_SETTING) from error
+            raise unavailable(self._admin_url, error, ADMIN_SETTING, servers=servers) from error
 
 
 def _login(service_url: str) -> _Login:

@@ -2,16 +2,17 @@
 
 import asyncio
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import ServerSelectionTimeoutError
 
-from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import masked, unavailable
+from adapters.mongo.database import Document, MongoDatabase
+from adapters.mongo.errors import is_drivers, masked
 from adapters.mongo.replica_set import require_replica_set
 from adapters.mongo.schema import SchemaCheck
 from application.errors import SchemaOutdated, StoreUnavailable
 from application.ports.probes import ProbeResult
 
-_SECONDS = 2.0
+_SECONDS = 5.0
+"""A first connection, with TLS and a login, takes seconds where the machine is busy."""
 
 
 class MongoProbe:
@@ -23,14 +24,25 @@ class MongoProbe:
     async def probe(self) -> ProbeResult:
         try:
             async with asyncio.timeout(_SECONDS):
-                hello = await require_replica_set(self._database)
+                hello = await self._greeted()
                 await SchemaCheck(self._database).check()
-        except (PyMongoError, TimeoutError) as error:
-            return ProbeResult(self.name, ok=False, detail=unavailable(self._database.url, error).message)
         except (StoreUnavailable, SchemaOutdated) as error:
             return ProbeResult(self.name, ok=False, detail=error.message)
+        except Exception as error:
+            if not is_drivers(error):
+                raise
+            return ProbeResult(self.name, ok=False, detail=self._database.unavailable(error).message)
         return ProbeResult(
             self.name,
             ok=True,
             detail=f"MongoDB at {masked(self._database.url)} answers; {hello['me']} takes the writes.",
         )
+
+    async def _greeted(self) -> Document:
+        """The driver gives up after a while; who is slow gets all the time, who is away does not."""
+        while True:
+            try:
+                return await require_replica_set(self._database)
+            except ServerSelectionTimeoutError:
+                if not self._database.servers.still_connecting:
+                    raise

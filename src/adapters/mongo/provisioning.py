@@ -6,7 +6,6 @@ from pymongo.errors import PyMongoError
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import unavailable
 from adapters.mongo.replica_set import require_replica_set
 from adapters.mongo.schema import Index, SchemaCheck, missing_indexes
 
@@ -23,7 +22,7 @@ class MongoProvisioning:
             if await self._database.relay.find_one({"_id": "log"}) is None:
                 made.append(f"Gave the log in MongoDB its id, {await MongoCommitLog(self._database).log_id()}.")
         except PyMongoError as error:
-            raise unavailable(self._database.url, error) from error
+            raise self._database.unavailable(error) from error
         return made
 
     async def check(self) -> None:
@@ -31,7 +30,7 @@ class MongoProvisioning:
         try:
             await SchemaCheck(self._database).check()
         except PyMongoError as error:
-            raise unavailable(self._database.url, error) from error
+            raise self._database.unavailable(error) from error
 
     async def _make(self, index: Index) -> str:
         keys = [(key, 1) for key in index.keys]

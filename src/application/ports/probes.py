@@ -20,5 +20,6 @@ class Probe(Protocol):
         ...
 
     async def probe(self) -> ProbeResult:
-        """Answers within about two seconds and never raises for a server that is away."""
+        """Never raises for a server that is away. Returns as soon as that is known; a server that is merely slow, as on
+        a first connection to a busy machine, gets about five seconds."""
         ...

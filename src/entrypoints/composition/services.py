@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from entrypoints.web.services import Operations
     from entrypoints.web.site import Site
 
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 6.0
 """A little more than probes take themselves, whose sentences say more."""
 
 Announce = Callable[[str], None]

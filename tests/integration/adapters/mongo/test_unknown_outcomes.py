@@ -166,7 +166,10 @@ async def test_past_the_time_limit_it_is_said_that_nothing_is_known(failing: Fai
         unsettled = await store.append(group)
         failing.server.thaw(0)
         address = failing.server.url.partition("?")[0]
-        told = f"The event store, MongoDB at {address} (event_store.mongo.url), did not answer in time."
+        told = (
+            f"The event store, MongoDB at {address} (event_store.mongo.url), did not answer in time; it hangs, or it "
+            "or its network is overloaded."
+        )
         assert unsettled == [Unsettled(told), Unsettled(told)]
     again = await failing.store.append(group)
     stored = await failing.stored()
