@@ -73,7 +73,8 @@ class Audit:
         return await self._endure_swaps(lambda start: self._all(start, progress or AuditProgress()))
 
     async def sample(self, posts: int) -> AuditReport:
-        """About `posts` posts: one half drawn from the rows, the other from the commits of the log."""
+        """About `posts` posts: one half drawn from the rows, the other from the commits of the log. As many posts as
+        there are, or more, is a whole audit."""
         return await self._endure_swaps(lambda start: self._sample(start, posts))
 
     async def _endure_swaps(self, audit: Callable[[AuditStart], Awaitable[AuditReport]]) -> AuditReport:
@@ -126,10 +127,15 @@ class Audit:
             folds[decoded.commit.stream_id].feed(decoded)
 
     async def _sample(self, start: AuditStart, posts: int) -> AuditReport:
-        post_ids = list(await self._drawn_from_the_log(start, posts // 2))
-        post_ids += await self._drawn_from_the_rows(start, posts - len(post_ids))
-        differences, _ = await self.compare(start, post_ids)
-        return await self._report(start, len(set(post_ids)), differences)
+        if posts >= start.posts:
+            return await self._all(start, AuditProgress())
+        drawn = await self._drawn_from_the_log(start, posts // 2)
+        post_ids = sorted(drawn | set(await self._drawn_from_the_rows(start, posts - len(drawn))))
+        differences: list[Difference] = []
+        for begin in range(0, len(post_ids), _POSTS_A_PAGE):
+            found, _ = await self.compare(start, post_ids[begin : begin + _POSTS_A_PAGE])
+            differences += found
+        return await self._report(start, len(post_ids), differences)
 
     async def compare(self, start: AuditStart, post_ids: Collection[PostId]) -> tuple[list[Difference], int]:
         """What differs in these posts, and how many commits were read. Raises `GenerationGone`, `Unavailable`."""

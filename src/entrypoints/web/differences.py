@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
-_MOST_WORDS = 3_000
-"""Comparing takes time by the square of it: longer texts are told as one that went and one that came."""
+_MOST_WORDS = 200
+"""Comparing takes time by the square of it, at most about 10 ms. Between what both texts begin and end with, longer
+stretches are shown as one that was replaced by another."""
 
 
 class Piece(NamedTuple):
@@ -18,17 +18,78 @@ class Piece(NamedTuple):
 def pieces(old: str, new: str) -> Sequence[Piece]:
     """In reading order. The pieces that are kept or gone make up the old text, those kept or added the new one."""
     before, after = _WORDS.findall(old), _WORDS.findall(new)
+    head = _common_length(before, after)
+    tail = _common_length(before[head:][::-1], after[head:][::-1])
+    middle = _compared(before[head : len(before) - tail], after[head : len(after) - tail])
+    found = [("kept", word) for word in before[:head]]
+    found += middle
+    found += [("kept", word) for word in before[len(before) - tail :]]
+    return list(_joined(found))
+
+
+_Word = tuple[Literal["kept", "added", "gone"], str]
+
+
+def _common_length(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many words both begin with."""
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+def _compared(before: Sequence[str], after: Sequence[str]) -> list[_Word]:
+    """By their longest common subsequence."""
     if len(before) > _MOST_WORDS or len(after) > _MOST_WORDS:
-        return [Piece("gone", old), Piece("added", new)]
-    return list(_compared(before, after))
+        return [*(("gone", word) for word in before), *(("added", word) for word in after)]
+    longest = _longest_common(before, after)
+    words: list[_Word] = []
+    i = j = 0
+    while i < len(before) and j < len(after):
+        if before[i] == after[j]:
+            words.append(("kept", before[i]))
+            i, j = i + 1, j + 1
+        elif longest[i + 1][j] >= longest[i][j + 1]:
+            words.append(("gone", before[i]))
+            i += 1
+        else:
+            words.append(("added", after[j]))
+            j += 1
+    return [*words, *(("gone", word) for word in before[i:]), *(("added", word) for word in after[j:])]
 
 
-def _compared(before: list[str], after: list[str]) -> Iterator[Piece]:
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag == "equal":
-            yield Piece("kept", "".join(before[i1:i2]))
+def _longest_common(before: Sequence[str], after: Sequence[str]) -> list[list[int]]:
+    """At [i][j]: how many words `before[i:]` and `after[j:]` have in common, in order."""
+    table = [[0] * (len(after) + 1) for _ in range(len(before) + 1)]
+    for i in range(len(before) - 1, -1, -1):
+        row, below, word = table[i], table[i + 1], before[i]
+        for j in range(len(after) - 1, -1, -1):
+            row[j] = below[j + 1] + 1 if word == after[j] else max(row[j + 1], below[j])
+    return table
+
+
+def _joined(words: Sequence[_Word]) -> Iterator[Piece]:
+    """Neighbours of one kind as one piece; between two that were kept, what is gone before what was added."""
+    gone, added, kept = "", "", ""
+    for kind, word in words:
+        if kind == "kept":
+            yield from _changed(gone, added)
+            gone = added = ""
+            kept += word
             continue
-        if i1 < i2:
-            yield Piece("gone", "".join(before[i1:i2]))
-        if j1 < j2:
-            yield Piece("added", "".join(after[j1:j2]))
+        if kept:
+            yield Piece("kept", kept)
+            kept = ""
+        gone, added = (gone + word, added) if kind == "gone" else (gone, added + word)
+    yield from _changed(gone, added)
+    if kept:
+        yield Piece("kept", kept)
+
+
+def _changed(gone: str, added: str) -> Iterator[Piece]:
+    if gone:
+        yield Piece("gone", gone)
+    if added:
+        yield Piece("added", added)

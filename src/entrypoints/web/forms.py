@@ -35,12 +35,14 @@ class Form:
             raise MalformedRequest("The form came without its key; load the page again, and send it again.", path="key")
         return key
 
-    def number(self, name: str) -> int | None:
+    def number(self, name: str, low: int = 0) -> int | None:
         """None when it is missing. Raises `MalformedRequest`."""
         value = self.fields.get(name, "")
-        if value and _NUMBER.fullmatch(value) is None:
-            raise MalformedRequest(f"{name} takes a whole number; load the page again.", path=name)
-        return int(value) if value else None
+        if not value:
+            return None
+        if _NUMBER.fullmatch(value) is None or int(value) < low:
+            raise MalformedRequest(f"{name} takes a whole number from {low:,}; load the page again.", path=name)
+        return int(value)
 
 
 async def read_form(request: HttpRequest, limit: int) -> Form:

@@ -1,5 +1,6 @@
 """A post at one of its versions, and what the event that led there changed: the time machine's arithmetic."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -58,7 +59,7 @@ async def moment_at(queries: QueryDispatcher, post_id: PostId, version: int) -> 
         comments=found.comments if found else (),
         before=before.post if before else None,
         events=[told(event) for event in events],
-        change=_change(events, found, before),
+        change=await asyncio.to_thread(_change, events, found, before),
     )
 
 

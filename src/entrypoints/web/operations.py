@@ -89,7 +89,7 @@ class OperationsPage:
 
     async def audit(self, visit: Visit) -> ASGIApp:
         form = await visit.form()
-        self.operations.audits.begin(form.number("sample"))
+        self.operations.audits.begin(form.number("sample", low=1))
         return see_other("/operations#audit")
 
     async def cancel_audit(self, visit: Visit) -> ASGIApp:

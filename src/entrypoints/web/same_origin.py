@@ -21,4 +21,9 @@ def require_same_origin(exchange: Exchange) -> None:
 
 def _origin_is_host(exchange: Exchange) -> bool:
     origin, host = exchange.header(b"origin"), exchange.header(b"host")
-    return origin is not None and host is not None and urlsplit(origin).netloc.lower() == host.lower()
+    if origin is None or host is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # such as "http://[": no browser sends it
+        return False

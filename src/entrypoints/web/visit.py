@@ -20,6 +20,7 @@ IN_EFFECT = "in-effect"
 """Said in an address of a command that wrote nothing."""
 
 _FORM = "postlog.form"
+_MOST_PARAMETERS = 50
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _LOCAL = re.compile(r"/(?:[!-.0-\[\]-~][!-\[\]-~]*)?", re.ASCII)
 """A path of this site, with its query: visible ASCII, no backslash, and no second slash at its beginning, which would
@@ -73,7 +74,12 @@ class Visit:
     def query(self) -> dict[str, str]:
         """The last value of each parameter. Those that a page does not know are of no interest to it."""
         text = self.request.scope["query_string"].decode("latin-1")
-        return dict(parse_qsl(text, encoding="utf-8", errors="replace", max_num_fields=50))
+        try:
+            return dict(parse_qsl(text, encoding="utf-8", errors="replace", max_num_fields=_MOST_PARAMETERS))
+        except ValueError as error:
+            raise MalformedRequest(
+                f"The address has more than {_MOST_PARAMETERS} parameters; leave out some."
+            ) from error
 
     def number(self, name: str, low: int = 0) -> int | None:
         """A whole number of the query; None when it is missing. Raises `MalformedRequest`."""

@@ -1,5 +1,6 @@
 """What differs between two texts."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,29 @@ def test_words_are_compared_whole() -> None:
     ]
 
 
-def test_texts_of_many_words_are_told_whole() -> None:
-    old, new = "a b " * 2_000, "b a " * 2_000
-    assert pieces(old, new) == [("gone", old), ("added", new)]
+def test_a_long_stretch_that_was_rewritten_is_shown_as_replaced_between_what_stayed() -> None:
+    old, new = "Dear Ann. " + "a b " * 2_000 + "Bye.", "Dear Ann. " + "b a " * 2_000 + "Bye."
+    assert pieces(old, new) == [
+        ("kept", "Dear Ann. "),
+        ("gone", ("a b " * 2_000)[:-1]),
+        ("added", ("b a " * 2_000)[:-1]),
+        ("kept", " Bye."),
+    ]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("-" * 350, "-+" * 175),
+        ("-" * 2_900, "-+" * 1_450),
+        ("ab." * 13_000, "ab," * 13_000),
+        ("- " * 20_000, " -" * 20_000),
+        ("-" * 200, "-+" * 100),
+    ],
+)
+def test_no_two_texts_take_long_to_compare(old: str, new: str) -> None:
+    """The second pair took more than a minute when all words were compared with all."""
+    found = pieces(old, new)
+    assert "".join(piece.text for piece in found if piece.kind != "added") == old
+    assert "".join(piece.text for piece in found if piece.kind != "gone") == new

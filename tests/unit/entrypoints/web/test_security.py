@@ -113,6 +113,8 @@ async def test_a_form_leads_back_to_the_page_it_was_on(browser: Client) -> None:
         {"Origin": "http://evil.example"},
         {"Origin": "http://postlog.test.evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": ""},
     ],
 )
 async def test_forms_of_other_sites_are_not_taken(browser: Client, headers: dict[str, str]) -> None:
@@ -127,6 +129,14 @@ async def test_a_browser_that_tells_only_the_origin_is_believed(browser: Client)
         "/posts", data={"key": "k", "name": "Ann", "text": "mine"}, headers={"Origin": "http://postlog.test"}
     )
     assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/posts/nothing", "/log"])
+async def test_an_address_with_too_many_parameters_is_refused(browser: Client, path: str) -> None:
+    answer = await browser.get(path + "?" + "&".join(f"p{n}=1" for n in range(51)))
+    assert answer.status_code in (400, 404)
+    if path == "/":
+        assert "The address has more than 50 parameters" in answer.text
 
 
 async def test_every_page_says_what_it_may_load(browser: Client) -> None:
