@@ -73,7 +73,10 @@ class Rebuilds:
         adapter = adapter or self._live
         if adapter not in self._adapters:
             can = " or ".join(sorted(self._adapters))
-            raise RebuildNotPossible(f"A rebuild into {adapter} can't be begun from here, only into {can}.")
+            raise RebuildNotPossible(
+                f"A rebuild into {adapter} can't be begun from here, only into {can}: this service's settings give no "
+                f"address of another read database (read_db.{adapter})."
+            )
         for status in await self.recent(adapter):
             if status.state is RebuildState.RUNNING:
                 raise _running(status)

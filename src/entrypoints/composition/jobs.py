@@ -20,8 +20,8 @@ from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.share_processes import shared_batches
 from entrypoints.observability import configure_logging
-from entrypoints.settings.checks import refuse_memory, require_files
-from entrypoints.settings.loading import DEFAULT, LoadedSettings
+from entrypoints.settings.checks import DEFAULT, refuse_memory, require_files
+from entrypoints.settings.loading import LoadedSettings
 
 
 def prepare(loaded: LoadedSettings, verb: str, *, may_make_tables: bool = True) -> Container:

@@ -52,11 +52,12 @@ class Lifetime:
             await self._stack.enter_async_context(read_db.resource)
         return read_db
 
-    async def open_rebuilds(self) -> Rebuilds:
-        """On an open log and an open read database. What it begins ends with the block."""
+    async def open_rebuilds(self, adapters: frozenset[str]) -> Rebuilds:
+        """On an open log and an open read database. `adapters` are those of the read databases that may be rebuilt.
+        What it begins ends with the block."""
         from entrypoints.composition.rebuilds import with_rebuilds
 
-        return await self._stack.enter_async_context(with_rebuilds(self._container))
+        return await self._stack.enter_async_context(with_rebuilds(self._container, adapters))
 
     async def open_operations(self, rebuilds: Rebuilds) -> "Operations":
         """On an open log and an open read database. What operators begin from the pages ends with the block."""

@@ -5,7 +5,6 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import get_args
 
 from msgspec.structs import replace
 
@@ -15,15 +14,16 @@ from application.ports.rebuild_process import RebuildProcess
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.read_db import ReadDbParts
-from entrypoints.settings.model import ReadDbAdapter, Settings
+from entrypoints.settings.model import Settings
 from entrypoints.settings.transfer import to_line
 
 _COMMAND = (sys.executable, "-m", "entrypoints.cli.rebuild_process")
 
 
 @asynccontextmanager
-async def with_rebuilds(container: Container) -> AsyncIterator[Rebuilds]:
-    """On an open log and an open read database. What was begun ends with the block."""
+async def with_rebuilds(container: Container, adapters: frozenset[str]) -> AsyncIterator[Rebuilds]:
+    """On an open log and an open read database. `adapters` are those of the read databases that may be rebuilt. What
+    was begun ends with the block."""
     settings = container.settings()
     live = settings.read_db.adapter
     live_read_db: ReadDbParts = container.read_db()
@@ -37,7 +37,7 @@ async def with_rebuilds(container: Container) -> AsyncIterator[Rebuilds]:
 
         yield Rebuilds(
             live=live,
-            adapters=["memory"] if live == "memory" else set(get_args(ReadDbAdapter)) - {"memory"},
+            adapters={"memory"} if live == "memory" else adapters,
             generations_of=generations_of,
             process=await stack.enter_async_context(_process(container)),
             clock=container.clock(),

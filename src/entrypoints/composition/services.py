@@ -11,9 +11,9 @@ from domain.limits import Limits
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.sides import Sides
-from entrypoints.composition.watching import Watch
+from entrypoints.composition.watching import LoopStalls, Watch
 from entrypoints.observability import configure_logging
-from entrypoints.settings.checks import refuse_memory
+from entrypoints.settings.checks import named_read_dbs, refuse_memory
 from entrypoints.settings.loading import LoadedSettings
 from entrypoints.settings.model import Settings
 from entrypoints.worker import Part, endless, run_parts, stop_on_signals
@@ -41,11 +41,13 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
         async with Lifetime(container) as lifetime:
             probes = await _open(container, lifetime, sides)
             operated = sides.queries and loaded.settings.http.operations
-            rebuilds = await lifetime.open_rebuilds() if operated else None
+            targets = named_read_dbs(loaded.settings, loaded.sources)
+            rebuilds = await lifetime.open_rebuilds(targets) if operated else None
             pages = await _pages(container, lifetime, sides, rebuilds, stopping)
             parts = {
                 "HTTP server": _http_server(container, sides, probes, rebuilds, pages, stopping, announce),
                 "watch": endless(Watch(probes, PROBE_SECONDS).run),
+                "watch of the event loop": endless(LoopStalls(container.metrics()).run),
             }
             if pages is not None:
                 parts["watch of the pipeline"] = endless(container.pipeline_watch().run)

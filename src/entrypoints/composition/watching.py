@@ -1,10 +1,14 @@
-"""Says when something that this process needs stops answering, and when it answers again."""
+"""Says when something that this process needs stops answering, and when it answers again; and measures how long the
+event loop was kept from its work.
+"""
 
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from typing import Never
 
+from application.ports.metrics import Metrics
 from application.ports.probes import Probe, ProbeResult
 
 _SECONDS_TO_NEXT_LOOK = 1.0
@@ -50,3 +54,35 @@ class Watch:
         self._silent[result.name] += 1
         if self._silent[result.name] == _IN_A_ROW:
             logger.warning("not ready, %s: %s", result.name, result.detail)
+
+
+_SECONDS_BETWEEN_MEASUREMENTS = 0.1
+_WINDOW_SECONDS = 60.0
+_WARN_SECONDS = 1.0
+
+
+class LoopStalls:
+    """Reports as `event_loop_stall_seconds` the longest time within one or two minutes for which the event loop could
+    run nothing else: as long as that, every request of this process waited. `window` is in seconds.
+    """
+
+    def __init__(self, metrics: Metrics, window: float = _WINDOW_SECONDS) -> None:
+        self._metrics = metrics
+        self._window = window
+
+    async def run(self) -> Never:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        before = longest = 0.0
+        begun = at = loop.time()
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_MEASUREMENTS)
+            now = loop.time()
+            stall = max(0.0, now - at - _SECONDS_BETWEEN_MEASUREMENTS)
+            at = now
+            if stall >= _WARN_SECONDS:
+                logger.warning("the event loop was blocked for %.1f s; every request waited", stall)
+            if now - begun >= self._window:
+                before, longest, begun = longest, 0.0, now
+            longest = max(longest, stall)
+            self._metrics.gauge("event_loop_stall_seconds", round(max(before, longest), 4))

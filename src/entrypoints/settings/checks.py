@@ -7,6 +7,11 @@ from entrypoints.settings.model import Settings
 from entrypoints.settings.problems import Problem, SettingsError
 from entrypoints.settings.tree import value_at
 
+DEFAULT = "default"
+"""The source of what nobody has set."""
+
+_ADDRESSES = {"sqlite": ("path",), "postgres": ("url", "url_file"), "sqlserver": ("url", "url_file")}
+
 _DURABLE = {
     "event_store.adapter": "sqlite or mongo",
     "bus.adapter": "log or kafka",
@@ -54,6 +59,18 @@ def require_files(settings: Settings, sources: Mapping[str, str], *parts: str) -
             problems.append(Problem(path, sentence, sources.get(path)))
     if problems:
         raise SettingsError(problems)
+
+
+def named_read_dbs(settings: Settings, sources: Mapping[str, str]) -> frozenset[str]:
+    """The adapter that queries are answered from, and those whose address the settings give. Nobody chose a default,
+    nor the file in the folder POSTLOG_DATA, which an image sets whichever adapter is used."""
+    chosen = {
+        adapter
+        for adapter, names in _ADDRESSES.items()
+        for name in names
+        if sources[f"read_db.{adapter}.{name}"] not in (DEFAULT, "POSTLOG_DATA")
+    }
+    return frozenset({settings.read_db.adapter, *chosen})
 
 
 def _one_file_for_both(settings: Settings) -> tuple[str, str] | None:

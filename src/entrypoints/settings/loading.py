@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from entrypoints.settings.checks import contradictions
+from entrypoints.settings.checks import DEFAULT, contradictions
 from entrypoints.settings.conversion import Given, NotConvertible, convert
 from entrypoints.settings.environment import CONFIG_VARIABLE, long_variables, short_variables
 from entrypoints.settings.model import Settings
@@ -18,8 +18,6 @@ from entrypoints.settings.problems import Problem, SettingsError, unknown
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.secret_files import secrets_from_files
 from entrypoints.settings.tree import Leaf, groups, is_secret, leaves
-
-DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)

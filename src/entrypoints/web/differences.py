@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_Word = tuple[Literal["kept", "added", "gone"], str]
+
 _MOST_WORDS = 200
 """Comparing takes time by the square of it, at most about 10 ms. Between what both texts begin and end with, longer
 stretches are shown as one that was replaced by another."""
@@ -21,13 +23,10 @@ def pieces(old: str, new: str) -> Sequence[Piece]:
     head = _common_length(before, after)
     tail = _common_length(before[head:][::-1], after[head:][::-1])
     middle = _compared(before[head : len(before) - tail], after[head : len(after) - tail])
-    found = [("kept", word) for word in before[:head]]
+    found: list[_Word] = [("kept", word) for word in before[:head]]
     found += middle
     found += [("kept", word) for word in before[len(before) - tail :]]
     return list(_joined(found))
-
-
-_Word = tuple[Literal["kept", "added", "gone"], str]
 
 
 def _common_length(one: Sequence[str], other: Sequence[str]) -> int:

@@ -184,6 +184,7 @@ def test_one_that_is_killed_has_failed_and_one_that_is_cancelled_makes_way(data:
         until_it_moves(f"{address}{next_one.headers['location']}")
         status = httpx.get(f"{address}/api/v1/read-db").json()
         refused = httpx.post(f"{address}{REBUILDS}", json={"adapter": "postgres"}, timeout=60)
+        not_named = httpx.post(f"{address}{REBUILDS}", json={"adapter": "sqlserver"}, timeout=60)
         assert "s3cr3t" not in running.printed
 
     assert failed["error"].startswith("Its process ended before it was done.")
@@ -193,6 +194,8 @@ def test_one_that_is_killed_has_failed_and_one_that_is_cancelled_makes_way(data:
     assert (status["generation"], status["lag"]) == (1, 0)
     assert (refused.status_code, refused.json()["code"]) == (503, "read-db-unavailable")
     assert "read_db.postgres.url" in refused.json()["detail"]
+    assert (not_named.status_code, not_named.json()["code"]) == (409, "rebuild-not-possible")
+    assert "1433" not in not_named.text
     assert "s3cr3t" not in refused.text
 
 

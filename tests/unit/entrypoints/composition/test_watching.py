@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import time
+from contextlib import suppress
 
 import pytest
 
 from application.ports.probes import ProbeResult
-from entrypoints.composition.watching import Watch
+from command_process import RecordedMetrics
+from entrypoints.composition.watching import LoopStalls, Watch
 
 
 class Scripted:
@@ -64,3 +67,28 @@ class Hanging:
         if self.hangs:
             await asyncio.Event().wait()
         return ProbeResult(self.name, ok=True, detail="They are there.")
+
+
+async def test_the_longest_stall_of_the_event_loop_is_reported_until_it_is_old(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gauges: list[float] = []
+
+    class Metrics(RecordedMetrics):
+        def gauge(self, name: str, value: float, **labels: str) -> None:
+            assert (name, labels) == ("event_loop_stall_seconds", {})
+            gauges.append(value)
+
+    measuring = asyncio.create_task(LoopStalls(Metrics(), window=1.0).run())
+    async with asyncio.timeout(20):
+        while not gauges:
+            await asyncio.sleep(0.01)
+        time.sleep(1.3)  # noqa: ASYNC251 (the stall)
+        while gauges[-1] < 1.1:
+            await asyncio.sleep(0.01)
+        while gauges[-1] >= 1.1:
+            await asyncio.sleep(0.01)
+    measuring.cancel()
+    with suppress(asyncio.CancelledError):
+        await measuring
+    assert "the event loop was blocked for 1." in caplog.text

@@ -1,8 +1,10 @@
 """Settings that contradict each other, or the command that is to run."""
 
+from pathlib import Path
+
 import pytest
 
-from entrypoints.settings.checks import refuse_memory
+from entrypoints.settings.checks import named_read_dbs, refuse_memory
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.problems import SettingsError
 
@@ -64,3 +66,30 @@ def test_memory_is_refused_where_another_process_could_not_see_it() -> None:
 def test_durable_settings_pass() -> None:
     loaded = load_settings(environ={})
     refuse_memory(loaded.settings, loaded.sources, "serve query")
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({}, {"sqlite"}),
+        ({"POSTLOG_DATA": "/data"}, {"sqlite"}),
+        ({"POSTLOG__READ_DB__ADAPTER": "postgres", "POSTLOG_DATA": "/data"}, {"postgres"}),
+        ({"POSTLOG__READ_DB__POSTGRES__URL": "postgresql://x@127.0.0.1/y"}, {"sqlite", "postgres"}),
+        (
+            {"POSTLOG__READ_DB__SQLITE__PATH": "x.sqlite", "POSTLOG__READ_DB__ADAPTER": "postgres"},
+            {"sqlite", "postgres"},
+        ),
+    ],
+)
+def test_a_service_rebuilds_only_read_databases_that_its_settings_name(
+    environ: dict[str, str], named: set[str]
+) -> None:
+    loaded = load_settings(environ=environ)
+    assert named_read_dbs(loaded.settings, loaded.sources) == named
+
+
+def test_a_read_database_whose_address_is_in_a_file_is_named(tmp_path: Path) -> None:
+    address = tmp_path / "address"
+    address.write_text("mssql+pyodbc://x@127.0.0.1/y?driver=z")
+    loaded = load_settings(environ={"POSTLOG__READ_DB__SQLSERVER__URL_FILE": str(address)})
+    assert named_read_dbs(loaded.settings, loaded.sources) == {"sqlite", "sqlserver"}
