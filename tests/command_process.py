@@ -74,6 +74,7 @@ class CommandProcess:
         every: int = 0,
         attempts: int = 10,
         journal: Journal | None = None,
+        cache_bytes: int = 10_000_000,
     ) -> None:
         self.metrics = RecordedMetrics()
         self.journal = journal or LocalJournal()
@@ -84,7 +85,7 @@ class CommandProcess:
             codec=CODEC,
             committer=GroupCommitter(store, clock, self.metrics, self.journal),
             reader=HeadReader(store, CODEC, snapshotting),
-            cache=HeadCache(max_weight=10_000),
+            cache=HeadCache(cache_bytes, max_heads=10_000),
             decider=Decider(CODEC, clock, Limits()),
             snapshotting=snapshotting,
             metrics=self.metrics,

@@ -4,7 +4,7 @@ A post may have 100,000 named likers. A frozen state that copied a dict for each
 post as slow as the post is popular; here a change copies one path of a trie, about four short tuples.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -28,6 +28,11 @@ class PersistentMap(Generic[K, V]):
     def __init__(self) -> None:
         self._root: _Node = None
         self._length = 0
+
+    @classmethod
+    def of(cls, entries: Mapping[K, V]) -> "PersistentMap[K, V]":
+        """The same map as one `put` after the other makes, several times sooner."""
+        return cls._with(_built(dict(entries), 0) if entries else None, len(entries))
 
     def __len__(self) -> int:
         return self._length
@@ -92,6 +97,12 @@ def _put(node: _Node, key: Hashable, value: object, shift: int) -> _Node:
         return (*node[:slot], _put(node[slot], key, value, shift + _BITS), *node[slot + 1 :])
     leaf = {**node, key: value} if node is not None else {key: value}
     return leaf if len(leaf) <= _LEAF_LIMIT or shift >= _DEEPEST else _split(leaf, shift)
+
+
+def _built(entries: _Leaf, shift: int) -> _Node:
+    if len(entries) <= _LEAF_LIMIT or shift >= _DEEPEST:
+        return entries
+    return tuple(part and _built(part, shift + _BITS) for part in _split(entries, shift))
 
 
 def _split(leaf: _Leaf, shift: int) -> _Branch:

@@ -30,6 +30,13 @@ class SnapshotsContract:
         await snapshots.store(large)
         assert await snapshots.load(POST_A) == large
 
+    async def test_a_state_larger_than_a_document_of_mongodb_comes_back(self, snapshots: Snapshots) -> None:
+        large = snapshot(state=b"0123456789abcdef" * 1_250_000)
+        await snapshots.store(large)
+        assert await snapshots.load(POST_A) == large
+        await snapshots.store(snapshot(version=200, state=b"small"))
+        assert await snapshots.load(POST_A) == snapshot(version=200, state=b"small")
+
     async def test_a_newer_snapshot_replaces_an_older_one(self, snapshots: Snapshots) -> None:
         await snapshots.store(snapshot(version=100, state=b"old"))
         await snapshots.store(snapshot(version=200, state=b"new"))

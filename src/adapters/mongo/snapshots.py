@@ -1,4 +1,12 @@
-"""Snapshots on MongoDB: one document a stream, `{_id: streamId, version, position, format, state}`."""
+"""Snapshots on MongoDB: one document a stream, `{_id: streamId, version, position, format, state}`.
+
+A document has at most 16 MB. Of a larger state it holds the first part, and says in `parts` how many there are; the
+others are documents of their own, `{_id: "streamId/version/n", version, state}`. They are written before it and
+removed behind it, so a reader that misses one has only been overtaken.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
@@ -6,34 +14,82 @@ from adapters.mongo.database import MongoDatabase
 from application.ports.snapshots import Snapshot
 from domain.ids import PostId
 
+_PART_BYTES = 8_000_000
+_TRIES = 3
+"""Of a reader that newer snapshots overtake."""
+
 
 class MongoSnapshots:
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, part_bytes: int = _PART_BYTES) -> None:
         self._database = database
+        self._part_bytes = part_bytes
 
     async def load(self, stream_id: PostId) -> Snapshot | None:
-        async with self._database.answering() as session:
-            found = await self._database.snapshots.find_one({"_id": stream_id}, session=session)
-        if found is None:
-            return None
-        return Snapshot(
-            stream_id=stream_id,
-            version=found["version"],
-            position=found["position"],
-            format=found["format"],
-            state=bytes(found["state"]),
-        )
+        for _ in range(_TRIES):
+            async with self._database.answering() as session:
+                found = await self._database.snapshots.find_one({"_id": stream_id}, session=session)
+            if found is None:
+                return None
+            state = await self._whole_state(stream_id, found)
+            if state is not None:
+                return Snapshot(
+                    stream_id=stream_id,
+                    version=found["version"],
+                    position=found["position"],
+                    format=found["format"],
+                    state=state,
+                )
+        return None
 
     async def store(self, snapshot: Snapshot) -> None:
-        document = {
+        first, *others = _parts(snapshot.state, self._part_bytes)
+        document: dict[str, Any] = {
             "version": snapshot.version,
             "position": snapshot.position,
             "format": snapshot.format,
-            "state": snapshot.state,
+            "state": first,
         }
+        if others:
+            document["parts"] = 1 + len(others)
         not_newer = {"_id": snapshot.stream_id, "version": {"$lte": snapshot.version}}
+        for number, part in enumerate(others, start=1):
+            await self._store_part(snapshot, number, part)
+        useless: dict[str, Any] = {"version": {"$lt": snapshot.version}}
         async with self._database.answering() as session:
             try:
                 await self._database.snapshots.replace_one(not_newer, document, upsert=True, session=session)
-            except DuplicateKeyError:
-                return  # a newer one is there, so nothing matched, and its `_id` refuses a second
+            except DuplicateKeyError:  # a newer one is there, so nothing matched, and its `_id` refuses a second
+                useless = {"version": snapshot.version}
+        await self._remove_parts(snapshot.stream_id, useless)
+
+    async def _whole_state(self, stream_id: PostId, found: Mapping[str, Any]) -> bytes | None:
+        """None when parts are missing."""
+        parts = [bytes(found["state"])]
+        for number in range(1, found.get("parts", 1)):
+            async with self._database.answering() as session:
+                part = await self._database.snapshots.find_one(
+                    {"_id": _part_id(stream_id, found["version"], number)}, session=session
+                )
+            if part is None:
+                return None
+            parts.append(bytes(part["state"]))
+        return b"".join(parts)
+
+    async def _store_part(self, snapshot: Snapshot, number: int, part: bytes) -> None:
+        this = {"_id": _part_id(snapshot.stream_id, snapshot.version, number)}
+        document = {"version": snapshot.version, "state": part}
+        async with self._database.answering() as session:
+            await self._database.snapshots.replace_one(this, document, upsert=True, session=session)
+
+    async def _remove_parts(self, stream_id: PostId, which: dict[str, Any]) -> None:
+        of_stream = {"_id": {"$gt": f"{stream_id}/", "$lt": f"{stream_id}0"}}
+        async with self._database.answering() as session:
+            await self._database.snapshots.delete_many(of_stream | which, session=session)
+
+
+def _parts(state: bytes, size: int) -> Sequence[bytes]:
+    return [state[begin : begin + size] for begin in range(0, len(state), size)] or [b""]
+
+
+def _part_id(stream_id: PostId, version: int, number: int) -> str:
+    return f"{stream_id}/{version}/{number}"

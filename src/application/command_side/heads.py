@@ -4,17 +4,34 @@ The cache is droppable and never believed over the log: only an append may rest 
 """
 
 import asyncio
+import sys
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from application.command_side.snapshotting import Snapshotting
+from application.command_side.snapshotting import Snapshotting, StoredState
+from application.envelopes import Commit
 from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore
 from domain.ids import PostId
 from domain.post import INITIAL, LivePost, PostState, evolve
 
-_COMMITS_A_READ = 100
+_COMMITS_A_READ = 1_000
+_EVENTS_AT_ONCE = 200
+"""More are folded in a thread, so that other requests are answered meanwhile."""
+
+_LONG_LOADS = 2
+"""Long streams that are read at the same time: more would only take longer, each with its state in memory."""
+
+_HEAD_BYTES = 500
+_ENTRY_BYTES = 100
+_COMMENT_BYTES = 150
+"""What a head, a liker and a comment take beside their texts, about (measured with tracemalloc)."""
+
+_SAMPLE = 16
+"""Names and comments that are weighed; the others are taken to weigh as much. A map's order is that of hashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,40 +43,58 @@ class Head:
     position: int
 
     @property
-    def weight(self) -> int:
-        """How many names and comments it keeps in memory."""
-        return 1 + (len(self.state.likers) + len(self.state.comments) if isinstance(self.state, LivePost) else 0)
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        state = self.state
+        if not isinstance(state, LivePost):
+            return _HEAD_BYTES
+        names = [sys.getsizeof(name) + _ENTRY_BYTES for name in islice(state.likers, _SAMPLE)]
+        comments = [
+            sys.getsizeof(comment.text) + sys.getsizeof(comment.username) + sys.getsizeof(key) + _COMMENT_BYTES
+            for key, comment in islice(state.comments.items(), _SAMPLE)
+        ]
+        return (
+            _HEAD_BYTES
+            + sys.getsizeof(state.message)
+            + _of_all(names, len(state.likers))
+            + _of_all(comments, len(state.comments))
+        )
 
 
 NOTHING = Head(INITIAL, 0, 0)
 
 
-class HeadCache:
-    """The most recently used heads, bounded by their weights together, so that popular posts can't fill the memory."""
+def _of_all(sample: Sequence[int], count: int) -> int:
+    return sum(sample) * count // len(sample) if sample else 0
 
-    def __init__(self, max_weight: int) -> None:
-        self._max_weight = max_weight
-        self._heads: OrderedDict[PostId, Head] = OrderedDict()
-        self._weight = 0
+
+class HeadCache:
+    """The most recently used heads, bounded by how many they are and by the memory that they take together, about. The
+    newest one always stays: a command on a post that is larger than the whole cache must not read it each time."""
+
+    def __init__(self, max_bytes: int, max_heads: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_heads = max_heads
+        self._heads: OrderedDict[PostId, tuple[Head, int]] = OrderedDict()
+        self._bytes = 0
 
     def get(self, post_id: PostId) -> Head | None:
-        head = self._heads.get(post_id)
-        if head is not None:
-            self._heads.move_to_end(post_id)
-        return head
+        if post_id not in self._heads:
+            return None
+        self._heads.move_to_end(post_id)
+        return self._heads[post_id][0]
 
     def put(self, post_id: PostId, head: Head) -> None:
         self.drop(post_id)
-        self._heads[post_id] = head
-        self._weight += head.weight
-        while self._weight > self._max_weight and len(self._heads) > 1:
-            _, oldest = self._heads.popitem(last=False)
-            self._weight -= oldest.weight
+        size = head.bytes
+        self._heads[post_id] = (head, size)
+        self._bytes += size
+        while (self._bytes > self._max_bytes or len(self._heads) > self._max_heads) and len(self._heads) > 1:
+            self._bytes -= self._heads.popitem(last=False)[1][1]
 
     def drop(self, post_id: PostId) -> None:
-        head = self._heads.pop(post_id, None)
-        if head is not None:
-            self._weight -= head.weight
+        if post_id in self._heads:
+            self._bytes -= self._heads.pop(post_id)[1]
 
 
 class HeadReader:
@@ -69,17 +104,42 @@ class HeadReader:
         self._store = store
         self._codec = codec
         self._snapshotting = snapshotting
+        self._long_loads = asyncio.Semaphore(_LONG_LOADS)
 
     async def read(self, post_id: PostId) -> Head:
-        """The head as the log has it now. Raises `StoreUnavailable`, `EventNotReadable`, `StreamDamaged`."""
+        """The head as the log has it now. What took long to read is stored as a snapshot. Raises `StoreUnavailable`,
+        `EventNotReadable`, `StreamDamaged`."""
         start = await self._snapshotting.load(post_id)
         head = Head(start.state, start.version, start.position) if start else NOTHING
-        while commits := await self._store.read_stream(post_id, head.version, _COMMITS_A_READ):
-            for commit in commits:
-                require_next(commit, head.version)
-                state = head.state
-                for versioned in self._codec.decode(commit):
-                    state = evolve(state, versioned.event)
-                head = Head(state, commit.last_version, commit.position)
-            await asyncio.sleep(0)
+        commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
+        if _is_long(commits):
+            async with self._long_loads:
+                head = await self._read_on(post_id, head, commits)
+        else:
+            head = await self._read_on(post_id, head, commits)
+        self._snapshotting.consider(
+            post_id, start.version if start else 0, StoredState(head.state, head.version, head.position)
+        )
         return head
+
+    async def _read_on(self, post_id: PostId, head: Head, commits: Sequence[Commit]) -> Head:
+        while commits:
+            if _is_long(commits):
+                head = await asyncio.to_thread(self._folded, head, commits)
+            else:
+                head = self._folded(head, commits)
+            commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
+        return head
+
+    def _folded(self, head: Head, commits: Sequence[Commit]) -> Head:
+        for commit in commits:
+            require_next(commit, head.version)
+            state = head.state
+            for versioned in self._codec.decode(commit):
+                state = evolve(state, versioned.event)
+            head = Head(state, commit.last_version, commit.position)
+        return head
+
+
+def _is_long(commits: Sequence[Commit]) -> bool:
+    return sum(len(commit.events) for commit in commits) > _EVENTS_AT_ONCE

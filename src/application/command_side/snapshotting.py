@@ -1,4 +1,5 @@
-"""Snapshots: the states of long streams, stored every N events off the critical path.
+"""Snapshots: the states of long streams, stored every N events off the critical path; a large state more seldom, so
+that what is written grows with the events and not with their square.
 
 A cache: stamped with a format that changes with the state's shape, the events and their upcasters; what has another
 format or can't be read is ignored. A snapshot that fails to be stored costs time later and nothing else.
@@ -9,8 +10,9 @@ import hashlib
 import json
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from application.errors import Unavailable
@@ -28,8 +30,14 @@ logger = logging.getLogger(__name__)
 _STATE_SHAPE = 2
 """Raise it when the meaning of a field below, `evolve`, or what an upcaster does changes."""
 
-_MAX_BYTES = 8_000_000
-"""Larger ones are not stored: a MongoDB document has at most 16 MB."""
+_MAX_BYTES = 256_000_000
+"""Compressed. Larger ones are not stored."""
+
+_LARGE = 16
+"""While a state has more than 16 entries for each event between two snapshots, the distance doubles."""
+
+_ENTRIES_A_LINE = 5_000
+"""No single step of encoding or decoding keeps the interpreter for longer than these take."""
 
 
 def format_of(event_types: Sequence[EventKey], steps: Sequence[tuple[EventKey, ...]]) -> str:
@@ -51,7 +59,7 @@ class StoredState:
 
 
 class Snapshotting:
-    """`every` is the distance in events between two snapshots of a stream; 0 switches them off."""
+    """`every` is the distance in events between two snapshots of a stream with a small state; 0 switches them off."""
 
     def __init__(self, snapshots: Snapshots, metrics: Metrics, every: int) -> None:
         self._snapshots = snapshots
@@ -74,8 +82,11 @@ class Snapshotting:
         return StoredState(state, snapshot.version, snapshot.position)
 
     def consider(self, post_id: PostId, before: int, stored: StoredState) -> None:
-        """Store a snapshot in the background if the stream passed a multiple of `every` since version `before`."""
-        if not self._every or before // self._every == stored.version // self._every or post_id in self._under_way:
+        """Store a snapshot in the background if the stream passed a multiple of the distance since version `before`."""
+        if not self._every or post_id in self._under_way:
+            return
+        distance = distance_of(stored.state, self._every)
+        if before // distance == stored.version // distance:
             return
         task = asyncio.create_task(self._store(post_id, stored), name=f"snapshot-{post_id}")
         self._under_way[post_id] = task
@@ -104,43 +115,55 @@ class Snapshotting:
             self._metrics.count("snapshots_stored")
 
 
+def distance_of(state: PostState, every: int) -> int:
+    """Events between two snapshots. Replaying them takes a few seconds at most, and encoding the state costs each of
+    them at most that of 32 entries."""
+    entries = len(state.likers) + len(state.comments) if isinstance(state, LivePost) else 0
+    return every << max(0, (entries // (_LARGE * every)).bit_length() - 1)
+
+
 def encode_state(state: PostState) -> bytes:
+    """Lines of JSON, compressed: what the state is, then its likers and comments in parts."""
+    compressor = zlib.compressobj(level=1)
+    parts = [compressor.compress(json.dumps(line, ensure_ascii=False).encode() + b"\n") for line in _lines(state)]
+    return b"".join([*parts, compressor.flush()])
+
+
+def _lines(state: PostState) -> Iterator[dict[str, Any]]:
     match state:
         case NoPost():
-            plain: dict[str, Any] = {"is": "nothing"}
+            yield {"is": "nothing"}
         case RemovedPost():
-            plain = {"is": "removed"}
+            yield {"is": "removed"}
         case LivePost():
-            plain = {
-                "is": "live",
-                "author": state.author,
-                "message": state.message,
-                "likers": list(state.likers),
-                "comments": [[key, comment.text, comment.username] for key, comment in state.comments.items()],
-            }
-    return zlib.compress(json.dumps(plain, ensure_ascii=False).encode(), level=1)
+            likers, comments = iter(state.likers), state.comments.items()
+            yield {"is": "live", "author": state.author, "message": state.message}
+            while names := list(islice(likers, _ENTRIES_A_LINE)):
+                yield {"likers": names}
+            while some := list(islice(comments, _ENTRIES_A_LINE)):
+                yield {"comments": [[key, comment.text, comment.username] for key, comment in some]}
 
 
 def decode_state(stored: bytes) -> PostState:
-    plain = json.loads(zlib.decompress(stored))
+    """A state stored by an older version is a single line."""
+    first, *more = zlib.decompress(stored).splitlines()
+    plain = json.loads(first)
     match plain["is"]:
         case "nothing":
             return NoPost()
         case "removed":
             return RemovedPost()
         case "live":
+            likers: dict[str, bool] = {}
+            comments: dict[CommentId, Comment] = {}
+            for line in (plain, *map(json.loads, more)):
+                likers |= dict.fromkeys(line.get("likers", ()), True)
+                comments |= {CommentId(k): Comment(text=t, username=u) for k, t, u in line.get("comments", ())}
             return LivePost(
                 author=plain["author"],
                 message=plain["message"],
-                likers=_map_of(dict.fromkeys(plain["likers"], True)),
-                comments=_map_of({CommentId(k): Comment(text=t, username=u) for k, t, u in plain["comments"]}),
+                likers=PersistentMap.of(likers),
+                comments=PersistentMap.of(comments),
             )
         case other:
             raise ValueError(f"unknown kind of state {other!r}")
-
-
-def _map_of(entries: dict[Any, Any]) -> PersistentMap[Any, Any]:
-    result: PersistentMap[Any, Any] = PersistentMap()
-    for key, value in entries.items():
-        result = result.put(key, value)
-    return result

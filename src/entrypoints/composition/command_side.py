@@ -35,7 +35,7 @@ def post_commands(
         codec=codec,
         committer=GroupCommitter(log.event_store, clock, metrics, journal),
         reader=HeadReader(log.event_store, codec, snapshotting),
-        cache=HeadCache(settings.commands.cache_entries),
+        cache=HeadCache(settings.commands.cache_megabytes * 1_000_000, settings.commands.cache_entries),
         decider=Decider(codec, clock, limits),
         snapshotting=snapshotting,
         metrics=metrics,

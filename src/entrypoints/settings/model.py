@@ -150,8 +150,12 @@ class Commands(Struct, frozen=True, kw_only=True):
     timeout_seconds: Annotated[Seconds, Meta(description="After this a command is answered with 503.")] = 15
     attempts: Annotated[int, Meta(ge=1, le=100, description="Decisions tried when others write the same post.")] = 5
     cache_entries: Annotated[
-        int, Meta(ge=1, le=100_000_000, description="Posts, likers and comments kept in memory, counted together.")
+        int,
+        Meta(ge=1, le=100_000_000, description="Posts kept in memory at most, so that commands need not read them."),
     ] = 1_000_000
+    cache_megabytes: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="About how much memory those posts may take together.")
+    ] = 256
 
 
 class Snapshots(Struct, frozen=True, kw_only=True):

@@ -95,6 +95,18 @@ TestMapAgainstDict = MapAgainstDict.TestCase
 TestMapAgainstDict.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
 
 
+@given(st.dictionaries(keys, values, max_size=400))
+def test_a_map_made_at_once_is_the_one_that_puts_make(content: dict[Hashable, int]) -> None:
+    made = PersistentMap.of(content)
+    assert_equal(made, content)
+    assert made._root == map_of(content)._root
+
+
+def test_a_map_made_at_once_of_many_keys_with_few_hashes_is_the_one_that_puts_make() -> None:
+    content = dict.fromkeys(COLLIDING, 1)
+    assert_equal(PersistentMap.of(content), content)
+
+
 def test_a_new_map_is_empty() -> None:
     empty: PersistentMap[str, int] = PersistentMap()
     assert len(empty) == 0

@@ -1,5 +1,10 @@
 """Snapshots and the cache of heads: droppable, ignored when unreadable, and without a say in what is decided."""
 
+import gc
+import json
+import tracemalloc
+import zlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +19,9 @@ from application.errors import StoreUnavailable
 from application.ports.snapshots import Snapshot
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
 from domain.commands import AddComment, CreatePost, LikePost, PostCommand, RemovePost
-from domain.events import CommentAdded, PostLiked, PostRemoved
-from domain.ids import PostId
+from domain.events import CommentAdded, PostCreated, PostLiked, PostRemoved
+from domain.ids import CommentId, PostId
+from domain.persistent_map import PersistentMap
 from domain.post import INITIAL, LivePost, fold
 from given import COMMENT, CREATED, NOON, POST
 
@@ -113,28 +119,106 @@ def test_a_state_survives_being_stored(likers, comments):
         assert decode_state(encode_state(state)) == state
 
 
-def test_the_cache_forgets_the_least_recently_used_heads_by_their_weight():
-    cache = HeadCache(max_weight=12)
-    liked = fold([CREATED, *(PostLiked(username=f"user {n}") for n in range(5))])
-    posts = [PostId(f"0198c0de-0000-7000-8000-00000000000{n}") for n in range(3)]
-    cache.put(posts[0], Head(liked, 6, 6))
-    cache.put(posts[1], Head(liked, 6, 12))
-    assert cache.get(posts[0]) is not None
+def test_a_state_that_an_older_version_stored_is_read():
+    state = fold(
+        [
+            CREATED,
+            PostLiked(username="Bob"),
+            CommentAdded(comment_id=COMMENT, comment="Nice", username="Cy", comment_date=NOON),
+        ]
+    )
+    plain = {
+        "is": "live",
+        "author": "Ann",
+        "message": "Hello",
+        "likers": ["bob"],
+        "comments": [[COMMENT, "Nice", "Cy"]],
+    }
 
-    cache.put(posts[2], Head(liked, 6, 18))
-
-    assert cache.get(posts[1]) is None
-    assert cache.get(posts[0]) == Head(liked, 6, 6)
-    assert cache.get(posts[2]) == Head(liked, 6, 18)
+    assert decode_state(zlib.compress(json.dumps(plain).encode(), level=1)) == state
 
 
-def test_a_head_heavier_than_the_cache_is_kept_alone():
-    cache = HeadCache(max_weight=3)
-    heavy = Head(fold([CREATED, *(PostLiked(username=f"user {n}") for n in range(5))]), 6, 6)
-    cache.put(POST, heavy)
-    assert cache.get(POST) == heavy
+POSTS = [PostId(f"0198c0de-0000-7000-8000-00000000000{n}") for n in range(3)]
+
+
+def head_of(message: str = "Hello", likers: int = 0) -> Head:
+    post = fold([PostCreated(author="Ann", message=message, date_posted=NOON)])
+    return Head(fold([PostLiked(username=f"user {n}") for n in range(likers)], post), 1 + likers, 1 + likers)
+
+
+def test_the_cache_forgets_the_least_recently_used_heads_by_the_bytes_of_their_texts():
+    large = head_of("x" * 40_000)
+    cache = HeadCache(max_bytes=100_000, max_heads=1_000)
+    cache.put(POSTS[0], large)
+    cache.put(POSTS[1], large)
+    assert cache.get(POSTS[0]) is not None
+
+    cache.put(POSTS[2], large)
+
+    assert cache.get(POSTS[1]) is None
+    assert cache.get(POSTS[0]) == large
+    assert cache.get(POSTS[2]) == large
+
+
+def test_the_cache_holds_so_many_heads_at_most():
+    cache = HeadCache(max_bytes=1_000_000, max_heads=2)
+    for post_id in POSTS:
+        cache.put(post_id, head_of())
+    assert [cache.get(post_id) is not None for post_id in POSTS] == [False, True, True]
+
+
+def test_a_head_larger_than_the_cache_is_kept_while_it_is_the_newest():
+    cache = HeadCache(max_bytes=3_000, max_heads=1_000)
+    large = head_of(likers=100)
+    cache.put(POST, large)
+    assert cache.get(POST) == large
     cache.drop(POST)
     assert cache.get(POST) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: head_of(likers=10_000),
+        lambda: head_of("word " * 8_000),
+        lambda: Head(fold([CREATED, *(comment_of(n, "word " * 100) for n in range(2_000))]), 2_001, 2_001),
+    ],
+    ids=["likers", "a long message", "comments"],
+)
+def test_what_the_cache_holds_takes_about_as_much_memory_as_it_counts(make):
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        head = make()
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken / 2 < head.bytes < 2 * taken
+
+
+def comment_of(number: int, text: str) -> CommentAdded:
+    comment_id = CommentId(f"0198c0de-0000-7000-8000-{number:012d}")
+    return CommentAdded(comment_id=comment_id, comment=f"{text} {number}", username=f"user {number}", comment_date=NOON)
+
+
+@pytest.mark.parametrize(("likers", "distance"), [(0, 500), (15_999, 500), (16_000, 1_000), (64_000, 4_000)])
+def test_the_larger_a_state_the_more_events_between_its_snapshots(likers, distance):
+    state = LivePost(author="Ann", message="Hello", likers=PersistentMap.of(dict.fromkeys(range(likers), True)))
+    assert snapshotting.distance_of(state, 500) == distance
+
+
+async def test_what_took_long_to_read_is_stored_as_a_snapshot(log):
+    """So that a history that was imported, or whose snapshot is of another format, is read whole only once."""
+    await written(log, every=0)
+    snapshots = Snapshotting(MemorySnapshots(log), RecordedMetrics(), every=4)
+
+    await HeadReader(MemoryEventStore(log), CODEC, snapshots).read(POST)
+    await snapshots.drain()
+
+    stored = await MemorySnapshots(log).load(POST)
+    assert stored is not None
+    assert stored.version == 9
 
 
 async def test_a_removed_post_is_remembered_as_removed(log):

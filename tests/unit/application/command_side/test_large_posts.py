@@ -1,0 +1,124 @@
+"""Posts whose state takes more memory than the cache may: commands on them don't read their history each time."""
+
+import asyncio
+import random
+import string
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import pytest
+
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.log import MemoryLog
+from adapters.memory.snapshots import MemorySnapshots
+from application.envelopes import Commit, ProposedCommit, StoredEvent
+from command_process import ANYBODY, CommandProcess
+from contracts.log_handle import POST_A, POST_B, liked, proposed
+from domain.commands import LikePost
+from domain.ids import PostId
+
+LIKERS = 50_000
+LAST = "the last of so many"
+CACHE_BYTES = 1_000_000
+
+
+class CountingStore(MemoryEventStore):
+    """Counts the commits that were read of streams."""
+
+    commits_read = 0
+
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        commits = await super().read_stream(stream_id, after_version, limit)
+        self.commits_read += len(commits)
+        return commits
+
+
+@pytest.fixture(scope="module")
+def names() -> Sequence[str]:
+    chance = random.Random(7)
+    return [*("".join(chance.choices(string.printable[:94] + "äöüßéèøåæñ", k=200)) for _ in range(LIKERS - 1)), LAST]
+
+
+@pytest.fixture(scope="module")
+def commits(names: Sequence[str]) -> Sequence[ProposedCommit]:
+    """Of two posts with 50,000 named likers each, each like a commit of its own."""
+    created = StoredEvent(
+        "PostCreated", 1, {"author": "Ann", "message": "Hello", "datePosted": "2026-11-23T12:00:00.000Z"}
+    )
+    events = [created, *map(liked, names)]
+    return [proposed(post, version, event) for post in (POST_A, POST_B) for version, event in enumerate(events, 1)]
+
+
+@pytest.fixture
+def log(commits: Sequence[ProposedCommit]) -> MemoryLog:
+    log = MemoryLog()
+    for commit in commits:
+        log.add(commit)
+    return log
+
+
+@pytest.fixture
+async def start(log: MemoryLog) -> AsyncIterator[Callable[[], tuple[CommandProcess, CountingStore]]]:
+    """Each call starts a process on the log; the first must have stored what it stores before the next is started."""
+    started: list[CommandProcess] = []
+
+    def start() -> tuple[CommandProcess, CountingStore]:
+        store = CountingStore(log)
+        started.append(CommandProcess(store, MemorySnapshots(log), every=500, cache_bytes=CACHE_BYTES))
+        return started[-1], store
+
+    yield start
+    for process in started:
+        await process.streams.drain()
+
+
+async def like(process: CommandProcess, post: PostId, name: str) -> int:
+    return (await process.commands.handle(LikePost(post_id=post, username=name), ANYBODY)).version
+
+
+async def test_a_restarted_process_reads_the_history_of_a_large_post_no_second_time(start):
+    first, _ = start()
+    await like(first, POST_A, "the first")
+    await first.streams.drain()
+
+    restarted, store = start()
+
+    assert await like(restarted, POST_A, LAST) == LIKERS + 2  # in effect already, and known to be
+    assert await like(restarted, POST_A, "the second") == LIKERS + 3
+    assert store.commits_read < LIKERS / 10
+
+
+async def test_large_posts_that_are_written_in_turns_are_not_read_whole_each_time(start):
+    process, store = start()
+    for post in (POST_A, POST_B):
+        await like(process, post, "the first")
+        await process.streams.drain()
+    read_before = store.commits_read
+
+    for number in range(3):
+        for post in (POST_A, POST_B):
+            await like(process, post, f"another {number}")
+
+    assert store.commits_read - read_before < LIKERS / 10
+
+
+async def test_a_large_post_is_read_while_other_requests_are_answered(start):
+    process, _ = start()
+    reading = asyncio.create_task(like(process, POST_A, "the first"))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert await reading == LIKERS + 2
+    assert turns > LIKERS / 5_000
+
+
+async def test_a_caller_who_waits_no_longer_leaves_the_history_read_for_the_next_one(start):
+    process, store = start()
+    impatient = asyncio.create_task(like(process, POST_A, "the first"))
+    while not store.commits_read:
+        await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+
+    assert await like(process, POST_A, "the second") == LIKERS + 3
+    assert store.commits_read == LIKERS + 1
