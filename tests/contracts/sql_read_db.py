@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Inspector, inspect, literal_column, select, text, update
 from sqlalchemy import insert as insert_into
+from sqlalchemy.exc import DBAPIError
 
 from adapters.sql.database import SqlDatabase
 from adapters.sql.live_row import SELECT_CHECKPOINTS
@@ -124,7 +125,7 @@ class SqlReadDbContract:
             assert caught.value.path == empty.address.setting
 
     async def test_tables_of_another_revision_are_told_what_to_run(self, database: SqlDatabase) -> None:
-        await query(database, "UPDATE alembic_version SET version_num = '0000'")
+        await query(database, "UPDATE postlog_version SET version_num = '0000'")
         with pytest.raises(
             SchemaOutdated, match=rf"has tables of revision 0000, .* needs {REVISION}; run `postlog init`\."
         ):
@@ -137,6 +138,68 @@ class SqlReadDbContract:
         with pytest.raises(SchemaOutdated, match=r"has posts already, .* give it a database of its own"):
             await SqlProvisioning(empty).provision()
         assert await query(empty, "SELECT * FROM posts") == []
+
+    async def test_names_are_taken_as_the_server_compares_them(self, empty: SqlDatabase) -> None:
+        """Some take "Comments" for comments. Whichever: `init` and what it says before and after agree."""
+        await query(empty, 'CREATE TABLE "Comments" (theirs integer)')
+        provisioning = SqlProvisioning(empty)
+        same_name = await empty.run(_has_comments)
+        if same_name:
+            for asked in (provisioning.provision(), provisioning.check()):
+                with pytest.raises(SchemaOutdated, match="has Comments already, which Postlog did not make"):
+                    await asked
+        else:
+            await provisioning.provision()
+            await provisioning.check()
+            assert (await SqlPostViews(empty).stamp()).position == 0
+        assert await query(empty, 'SELECT theirs FROM "Comments"') == []
+
+    @pytest.mark.parametrize("theirs", [["5f2a"], ["5f2a", "77b0"], ["0001"], []], ids=len)
+    async def test_another_programs_alembic_version_is_left_alone(self, empty: SqlDatabase, theirs: list[str]) -> None:
+        await query(empty, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        for revision in theirs:
+            await query(empty, "INSERT INTO alembic_version VALUES (:revision)", revision=revision)
+        provisioning = SqlProvisioning(empty)
+        with pytest.raises(SchemaOutdated, match="has no tables yet; run `postlog init`"):
+            await provisioning.check()
+        assert len(await provisioning.provision()) == 1
+        await provisioning.check()
+        assert await provisioning.provision() == []
+        found = await query(empty, "SELECT version_num FROM alembic_version ORDER BY version_num")
+        assert found == [(revision,) for revision in theirs]
+
+    @pytest.mark.parametrize("with_theirs", [False, True])
+    async def test_a_database_from_before_the_revision_had_a_table_of_its_own_is_brought_over(
+        self, database: SqlDatabase, with_theirs: bool
+    ) -> None:
+        await query(database, "DROP TABLE postlog_version")
+        await query(database, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        revisions = sorted([REVISION, *(["5f2a"] if with_theirs else [])])
+        for revision in revisions:
+            await query(database, "INSERT INTO alembic_version VALUES (:revision)", revision=revision)
+        provisioning = SqlProvisioning(database)
+        await provisioning.check()
+        assert await provisioning.provision() == [
+            f"Moved the revision of the read database {database.address.place} from alembic_version to postlog_version."
+        ]
+        assert await query(database, "SELECT version_num FROM postlog_version") == [(REVISION,)]
+        assert await provisioning.provision() == []
+        await provisioning.check()
+        if with_theirs:
+            theirs = await query(database, "SELECT version_num FROM alembic_version ORDER BY version_num")
+            assert theirs == [(revision,) for revision in revisions]
+
+    async def test_several_revisions_at_once_are_said(self, database: SqlDatabase) -> None:
+        await query(database, "INSERT INTO postlog_version VALUES ('0000')")
+        for asked in (SqlProvisioning(database).check(), SqlProvisioning(database).provision()):
+            with pytest.raises(SchemaOutdated, match="has 2 rows in postlog_version"):
+                await asked
+
+    async def test_a_live_row_that_was_deleted_is_said(self, database: SqlDatabase) -> None:
+        await query(database, "DELETE FROM read_db")
+        for asked in (SqlPostViews(database).stamp(), SqlProjectionStore(database).live()):
+            with pytest.raises(ReadDbUnavailable, match="does not have the one row in its table read_db"):
+                await asked
 
     async def test_new_tables_are_those_that_the_revisions_lead_to(self, empty: SqlDatabase) -> None:
         await SqlProvisioning(empty).provision()
@@ -158,7 +221,7 @@ class SqlReadDbContract:
             for row in rows:
                 old = "UPDATE posts_a SET author_folded = :old WHERE post_id = :id".replace("posts_a", f"posts_{slot}")
                 await query(database, old, old=row.author.casefold(), id=row.post_id)
-        await query(database, "UPDATE alembic_version SET version_num = '0001'")
+        await query(database, "UPDATE postlog_version SET version_num = '0001'")
         assert await SqlProvisioning(database).provision() == [
             f"Brought the read database {database.address.place} from revision 0001 to {REVISION}."
         ]
@@ -289,9 +352,18 @@ def _schema(opened: OpenDatabase) -> object:
             for name in sorted(there.get_table_names())
         }
         views = {name: " ".join(there.get_view_definition(name).split()) for name in there.get_view_names()}
-        first = [connection.execute(text(f"SELECT * FROM {name}")).one() for name in ("read_db", "alembic_version")]
+        first = [connection.execute(text(f"SELECT * FROM {name}")).one() for name in ("read_db", "postlog_version")]
         build = "SELECT generation, slot, state, log_id, position, commit_id, target, events, ended_at FROM generations"
         return tables, views, first, connection.execute(text(build)).one()
+
+
+def _has_comments(opened: OpenDatabase) -> bool:
+    with opened._backend.engine.connect() as connection:
+        try:
+            connection.execute(text("SELECT theirs FROM comments"))
+        except DBAPIError:
+            return False
+        return True
 
 
 def _checks(there: Inspector, table: str) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from psycopg.errors import UntranslatableCharacter
 from psycopg.types.string import TextLoader
 from sqlalchemy import (
     ARRAY,
@@ -32,9 +33,11 @@ from adapters.postgres.bulk_load import load
 from adapters.postgres.errors import give_up_session, remedy, trouble
 from adapters.postgres.upsert import upsert
 from adapters.sql.backend import Key, SqlBackend
+from adapters.sql.logins import missing, needed_rights, slot_tables
 
 _CONNECT = {
     "application_name": "postlog",
+    "client_encoding": "utf8",
     "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -47,6 +50,9 @@ _SESSION = """SET TIME ZONE 'UTC';
 SET statement_timeout = '60s';
 SET idle_in_transaction_session_timeout = '60s'"""
 """A process that was stopped in a transaction must not keep the others from the checkpoints for ever."""
+
+_IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
+"""On a standby, and where `default_transaction_read_only` is on."""
 
 _SCHEMA_LOCK = 0x706F73746C6F67  # "postlog"
 _REBUILD_LOCK = _SCHEMA_LOCK + 1
@@ -78,12 +84,23 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         lock_schema=_lock_schema,
         trouble=trouble,
         remedy=remedy,
+        is_read_only=lambda connection: bool(connection.execute(text(_IS_READ_ONLY)).scalar_one()),
+        missing_rights=_missing_rights,
     )
 
 
 def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:
+    _require_utf8(connection)
     connection.adapters.register_loader("uuid", TextLoader)  # ids are text to us
     connection.execute(_SESSION)
+
+
+def _require_utf8(connection: Any) -> None:
+    """As an error of the server's, which it would be at the first text that the encoding lacks."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise UntranslatableCharacter(f"its encoding is {encoding}")
 
 
 @contextmanager
@@ -117,6 +134,12 @@ def _newest_per_post(wanted: FromClause, comments: Table, at_most: int) -> Selec
         .lateral("newest_of_post")
     )
     return select(newest).select_from(wanted.join(newest, true()))
+
+
+def _missing_rights(connection: Connection) -> list[str]:
+    needed = [*needed_rights(), *((table, "TRUNCATE") for table in slot_tables())]
+    has = select(*(func.has_table_privilege(table, right) for table, right in needed))
+    return missing(needed, connection.execute(has).one())
 
 
 def _lock_schema(connection: Connection) -> None:

@@ -17,7 +17,7 @@ _TRANSIENT = {
     "26000",  # the prepared statement is unknown, as it is to another session behind a pooler
     "42P05",  # it is prepared already
 }
-_NO_TABLES = {"42P01", "3F000"}
+_NO_TABLES = "42P01"
 _QUERY_CANCELED = "57014"
 
 _ABOUT_THE_STATEMENT = {"21", "22", "23", "28", "40", "42", "44", "53", "54", "55"}
@@ -28,7 +28,9 @@ _STALE_STATEMENT = {"26000", "42P05"}
 
 _REMEDIES = {
     "25006": "it takes no writes now: after a failover, name the server that does, or let it take writes again",
-    "22P05": "its encoding can't hold every text; give Postlog a database whose encoding is UTF8",
+    "22P05": "it can't hold every text: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 makes one that can; name "
+    "that one in read_db.postgres.url, and run `postlog init`",
+    "3F000": "the login's search_path names no schema that is there: ALTER ROLE … SET search_path = public",
     "42501": "`postlog init` with an administrator's address gives the login its rights",
     "53100": "free space on the server's disk",
     "53200": "the server is out of memory",
@@ -46,7 +48,7 @@ _FATAL_REMEDIES = {
 
 def trouble(error: DBAPIError) -> Trouble:
     state = getattr(error.orig, "sqlstate", None)
-    if state in _NO_TABLES:
+    if state == _NO_TABLES:
         return Trouble.NO_TABLES
     if state in _TRANSIENT or (error.connection_invalidated and (state is None or state.startswith("08"))):
         return Trouble.TRANSIENT

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from sqlalchemy.exc import NoResultFound
+
 from application.ports.post_views import Stamp
 from application.ports.projection_store import Slot
 from application.rows import CommentRow, PostRow, PostStatus
@@ -42,6 +44,7 @@ class Answer:
 
 
 def answer_from(rows: Iterable[tuple[Any, ...]]) -> Answer:
+    """Raises SQLAlchemy's `NoResultFound` when no row names the live slot."""
     stamps: list[tuple[Slot, Stamp]] = []
     parked_at: dict[PostId, int] = {}
     posts: list[PostRow] = []
@@ -58,6 +61,8 @@ def answer_from(rows: Iterable[tuple[Any, ...]]) -> Answer:
     posts.sort(key=_post_age, reverse=True)
     for of_post in comments.values():
         of_post.sort(key=_comment_age, reverse=True)
+    if not stamps:
+        raise NoResultFound
     [(slot, stamp)] = stamps
     return Answer(slot, stamp, parked_at, posts, dict(comments))
 

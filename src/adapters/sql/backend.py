@@ -35,6 +35,10 @@ def _never(_: Connection) -> bool:
     return False
 
 
+def _nothing_missing(_: Connection) -> list[str]:
+    return []
+
+
 def _nothing_known(_: DBAPIError) -> str:
     return ""
 
@@ -53,7 +57,8 @@ class SqlBackend:
     transactions of its own that hold up no others for long. `try_lock` takes the lock of rebuilds, which dies with its
     process: what it answers gives the lock back, None means that somebody else has it. `lock_schema` keeps other
     processes from changing the schema until the transaction ends. `remedy` is what to do about an error, where that is
-    known. `is_read_only`: the server takes no writes, as a replica or after a failover.
+    known. `is_read_only`: the server takes no writes, as a replica or after a failover. `missing_rights` are those that
+    the login lacks of what a projector and a rebuild do: "INSERT posts_a".
     """
 
     engine: Engine
@@ -69,4 +74,5 @@ class SqlBackend:
     trouble: Callable[[DBAPIError], Trouble]
     remedy: Callable[[DBAPIError], str] = _nothing_known
     is_read_only: Callable[[Connection], bool] = _never
+    missing_rights: Callable[[Connection], list[str]] = _nothing_missing
     one_moment: Callable[[Connection], bool] = _always

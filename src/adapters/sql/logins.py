@@ -1,6 +1,6 @@
 """What `postlog init` needs to make the service's login, whatever the engine: who it is, and what it may do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import URL, make_url
@@ -13,7 +13,8 @@ from application.ports.logins import LoginNotMade, names_too_little
 READ = ("SELECT",)
 READ_AND_WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
-_REVISIONS = "alembic_version"
+VERSION_TABLE = "postlog_version"
+"""Which revision the tables have: Alembic's table, under a name that no other program has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +27,22 @@ class ServiceLogin:
 def rights() -> Mapping[str, tuple[str, ...]]:
     """What the login may do with each table and view. Which revision the tables have is told, not decided, by it."""
     tables = dict.fromkeys(metadata.tables, READ_AND_WRITE)
-    return {**tables, **dict.fromkeys([*create_views(), _REVISIONS], READ)}
+    return {**tables, **dict.fromkeys([*create_views(), VERSION_TABLE], READ)}
 
 
 def slot_tables() -> tuple[str, ...]:
     """Those that a rebuild empties."""
     return tuple(table.name for slot in SLOTS.values() for table in (slot.posts, slot.comments))
+
+
+def needed_rights() -> list[tuple[str, str]]:
+    """Tables and views, each with a right; that to read the revision is needed, and so known, before all others."""
+    return [(table, right) for table, allowed in rights().items() for right in allowed if table != VERSION_TABLE]
+
+
+def missing(needed: Sequence[tuple[str, str]], has: Sequence[object]) -> list[str]:
+    """What the login may not do, in words."""
+    return [f"{right} {table}" for (table, right), is_given in zip(needed, has, strict=True) if not is_given]
 
 
 def address_of(url: str, setting: str, driver: str) -> URL:

@@ -4,19 +4,29 @@ brought up to date: an empty database gets today's tables at once.
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
+from sqlalchemy import Column, Connection, Inspector, MetaData, String, Table, insert, inspect, select, text
 
 from adapters.sql.address import Address
 from adapters.sql.attempts import not_made
 from adapters.sql.backend import SqlBackend
-from adapters.sql.tables import ONLY_ROW, generations, metadata, read_db
+from adapters.sql.logins import VERSION_TABLE
+from adapters.sql.tables import ONLY_ROW, checkpoints, generations, metadata, parked_streams, read_db
 from adapters.sql.views import create_views
-from application.errors import SchemaOutdated
+from application.errors import ReadDbUnavailable, SchemaOutdated
 
 REVISION = "0002"
 """The newest in `migrations/versions`."""
 
-_revisions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+_OLD_VERSION_TABLE = "alembic_version"
+"""Where the revision was kept before it had a table of its own: any program that uses Alembic has one of this name."""
+
+_REVISIONS_KEPT_THERE = {"0001", "0002"}
+_ONLY_OURS = (read_db, generations, checkpoints, parked_streams)
+"""Together they tell our tables from another program's."""
+
+
+def _version_table(name: str) -> Table:
+    return Table(name, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 class Schema:
@@ -25,8 +35,12 @@ class Schema:
         self._address = address
 
     def check(self) -> None:
+        """Raises `SchemaOutdated`."""
         with self._backend.engine.connect() as connection:
-            found = _revision(connection)
+            found = self._revision(connection)
+            taken = _taken(inspect(connection)) if found is None else []
+        if taken:
+            raise self._taken(taken)
         if found is None:
             raise SchemaOutdated(not_made(self._address), path=self._address.setting)
         if found != REVISION:
@@ -34,34 +48,54 @@ class Schema:
                 f"has tables of revision {found}, and this version of Postlog needs {REVISION}; run `postlog init`"
             )
 
-    def provision(self) -> list[str]:
+    def check_writable(self) -> None:
+        """Raises `ReadDbUnavailable` for a database that takes no writes, whoever asks for them."""
         with self._backend.engine.connect() as connection:
-            if _revision(connection) == REVISION:
+            self._require_writable(connection)
+
+    def check_rights(self) -> None:
+        """Raises `ReadDbUnavailable` for a login that may not do all that projectors and rebuilds do."""
+        with self._backend.engine.connect() as connection:
+            self._require_rights(connection)
+
+    def provision(self) -> list[str]:
+        """Raises `SchemaOutdated`, and `ReadDbUnavailable` also where the tables are there and can't be written."""
+        with self._backend.engine.connect() as connection:
+            self._require_writable(connection)
+            if self._revision(connection) == REVISION and inspect(connection).has_table(VERSION_TABLE):
+                self._require_rights(connection)
                 return []
         with self._backend.writing() as connection:
             self._backend.lock_schema(connection)
-            match _revision(connection):
+            match self._revision(connection):
                 case None:
                     return [self._make(connection)]
-                case str(found) if found != REVISION:
-                    return [self._upgrade(connection, found)]
-                case _:
-                    return []
+                case str(found):
+                    moved = self._move_revision(connection)
+                    return moved if found == REVISION else [*moved, self._upgrade(connection, found)]
 
     def _make(self, connection: Connection) -> str:
-        views = create_views()
-        there = inspect(connection)
-        taken = {*there.get_table_names(), *there.get_view_names()} & {*metadata.tables, *views}
-        if taken:
-            raise self._outdated(
-                f"has {', '.join(sorted(taken))} already, which Postlog did not make; give it a database of its own"
-            )
+        if taken := _taken(inspect(connection)):
+            raise self._taken(taken)
         metadata.create_all(connection, checkfirst=False)
-        for view in views.values():
+        for view in create_views().values():
             connection.execute(view)
         _note_revision(connection)
         _insert_first_rows(connection)
         return f"Made the tables of the read database {self._address.place} (revision {REVISION})."
+
+    def _move_revision(self, connection: Connection) -> list[str]:
+        """To a table of its own. One that another program uses too is left as it is."""
+        if inspect(connection).has_table(VERSION_TABLE):
+            return []
+        if len(_revisions(connection, _OLD_VERSION_TABLE)) > 1:
+            _note_revision(connection)
+        elif connection.dialect.name == "mssql":
+            connection.execute(text(f"EXEC sp_rename '{_OLD_VERSION_TABLE}', '{VERSION_TABLE}', 'OBJECT'"))
+        else:
+            connection.execute(text(f"ALTER TABLE {_OLD_VERSION_TABLE} RENAME TO {VERSION_TABLE}"))
+        place = self._address.place
+        return [f"Moved the revision of the read database {place} from {_OLD_VERSION_TABLE} to {VERSION_TABLE}."]
 
     def _upgrade(self, connection: Connection, found: str) -> str:
         from adapters.sql.migrations.upgrade import is_known, upgrade
@@ -71,20 +105,56 @@ class Schema:
         upgrade(connection)
         return f"Brought the read database {self._address.place} from revision {found} to {REVISION}."
 
+    def _require_writable(self, connection: Connection) -> None:
+        if self._backend.is_read_only(connection):
+            raise ReadDbUnavailable(
+                f"The read database {self._address.place} ({self._address.setting}) takes no writes: it is read-only. "
+                f"After a failover, name the server that takes them, or let this one take writes again.",
+                path=self._address.setting,
+            )
+
+    def _require_rights(self, connection: Connection) -> None:
+        if missing := self._backend.missing_rights(connection):
+            reason = f"the login may not {', '.join(missing)}"
+            remedy = "`postlog init` with an administrator's address gives the login its rights"
+            raise ReadDbUnavailable(self._address.reported(reason, remedy), path=self._address.setting)
+
+    def _revision(self, connection: Connection) -> str | None:
+        there = inspect(connection)
+        if there.has_table(VERSION_TABLE):
+            found = _revisions(connection, VERSION_TABLE)
+            if len(found) > 1:
+                raise self._outdated(f"has {len(found)} rows in {VERSION_TABLE}; leave the one of its tables there")
+            return next(iter(found), None)
+        if there.has_table(_OLD_VERSION_TABLE) and all(there.has_table(table.name) for table in _ONLY_OURS):
+            return next(iter(_revisions(connection, _OLD_VERSION_TABLE) & _REVISIONS_KEPT_THERE), None)
+        return None
+
+    def _taken(self, names: list[str]) -> SchemaOutdated:
+        return self._outdated(
+            f"has {', '.join(names)} already, which Postlog did not make; give it a database of its own"
+        )
+
     def _outdated(self, what: str) -> SchemaOutdated:
         setting = self._address.setting
         return SchemaOutdated(f"The read database {self._address.place} ({setting}) {what}.", path=setting)
 
 
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(_revisions.name):
-        return None
-    return connection.execute(select(_revisions.c.version_num)).scalar_one_or_none()
+def _taken(there: Inspector) -> list[str]:
+    """Tables and views of these names that are there, as the server compares names, and as it spells them."""
+    taken = {name for name in (*metadata.tables, *create_views()) if there.has_table(name)}
+    spelled = {name.casefold(): name for name in (*there.get_table_names(), *there.get_view_names())}
+    return sorted(spelled.get(name, name) for name in taken)
+
+
+def _revisions(connection: Connection, table: str) -> set[str]:
+    return set(connection.execute(select(_version_table(table).c.version_num)).scalars())
 
 
 def _note_revision(connection: Connection) -> None:
-    _revisions.create(connection)
-    connection.execute(insert(_revisions).values(version_num=REVISION))
+    revisions = _version_table(VERSION_TABLE)
+    revisions.create(connection)
+    connection.execute(insert(revisions).values(version_num=REVISION))
 
 
 def _insert_first_rows(connection: Connection) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.sql.backend import SqlBackend
+from adapters.sql.logins import missing, needed_rights
 from adapters.sqlserver import driver
 from adapters.sqlserver.bulk_load import load
 from adapters.sqlserver.errors import give_up_session, remedy, trouble
@@ -28,6 +29,7 @@ _LOGIN_SECONDS = 5
 _STATEMENT_SECONDS = 60
 _SESSION = "SET NOCOUNT OFF; SET LOCK_TIMEOUT 30000"
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN TRANSACTION"
+_IS_READ_ONLY = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS NVARCHAR(40))"
 _LOCK = """EXEC sp_getapplock
     @Resource = :resource, @LockMode = 'Exclusive', @LockOwner = :owner, @LockTimeout = :patience"""
 _LOCKED = "SELECT APPLOCK_MODE('public', :resource, :owner)"
@@ -67,6 +69,8 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         lock_schema=_lock_schema,
         trouble=trouble,
         remedy=remedy,
+        is_read_only=lambda connection: connection.execute(text(_IS_READ_ONLY)).scalar_one() == "READ_ONLY",
+        missing_rights=_missing_rights,
     )
 
 
@@ -129,6 +133,12 @@ def _unlock(connection: Connection) -> None:
     """In words: the server ends a session, and with it the lock, a moment after it was closed."""
     with closing(connection), suppress(DBAPIError):  # a session that broke has no lock any more
         connection.execute(text(_UNLOCK), {"resource": _REBUILD, "owner": "Session"})
+
+
+def _missing_rights(connection: Connection) -> list[str]:
+    needed = needed_rights()
+    has = select(*(func.has_perms_by_name(f"dbo.{table}", "OBJECT", right) for table, right in needed))
+    return missing(needed, connection.execute(has).one())
 
 
 def _lock_schema(connection: Connection) -> None:

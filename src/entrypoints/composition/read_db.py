@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadDbParts:
-    """The ports of one read database. `resource` is what must be open while they are used."""
+    """The ports of one read database. `resource` is what must be open while they are used. `writing_probe` is for who
+    writes rows: readers may use a replica."""
 
     resource: AbstractAsyncContextManager[Any] | None
     post_views: PostViews
@@ -30,6 +31,7 @@ class ReadDbParts:
     generations: Generations
     audit_rows: AuditRows
     probe: Probe | None = None
+    writing_probe: Probe | None = None
     provisioning: Provisioning | None = None
 
 
@@ -104,5 +106,6 @@ def _sql(database: "SqlDatabase") -> ReadDbParts:
         generations=SqlGenerations(database),
         audit_rows=SqlAuditRows(database),
         probe=SqlProbe(database),
+        writing_probe=SqlProbe(database, for_writing=True),
         provisioning=SqlProvisioning(database),
     )

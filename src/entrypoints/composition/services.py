@@ -70,7 +70,7 @@ async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> list[
         await lifetime.open_commands()
     if sides.queries or sides.projector or sides.auditor:
         read_db = await lifetime.open_read_db()
-        probes.append(read_db.probe)
+        probes.append(read_db.writing_probe if sides.projector else read_db.probe)
         if sides.queries:
             probes.append(RowsReady(read_db.post_views))
     if (sides.projector or sides.relay) and (bus := container.bus()) is not None:

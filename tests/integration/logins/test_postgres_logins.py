@@ -68,7 +68,7 @@ async def test_rights_that_somebody_gave_beyond_the_least_are_taken_back(ready: 
     for statement in (
         "GRANT CREATE ON SCHEMA public TO {login}",
         "GRANT CREATE ON DATABASE {database} TO {login}",
-        "GRANT ALL ON alembic_version TO {login}",
+        "GRANT ALL ON postlog_version TO {login}",
         "GRANT CREATE ON SCHEMA public TO PUBLIC",
         "GRANT CONNECT ON DATABASE {database} TO PUBLIC",
     ):
@@ -105,9 +105,9 @@ async def test_it_may_write_every_table_but_the_revision(shared: PostgresPlace) 
         for table in metadata.tables:
             service.execute(f"DELETE FROM {table} WHERE FALSE")
             service.execute(f"SELECT * FROM {table}")
-        service.execute("SELECT * FROM alembic_version")
+        service.execute("SELECT * FROM postlog_version")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            service.execute("UPDATE alembic_version SET version_num = '9999'")
+            service.execute("UPDATE postlog_version SET version_num = '9999'")
 
 
 async def test_it_may_empty_a_slot_at_once_and_no_other_table(shared: PostgresPlace) -> None:

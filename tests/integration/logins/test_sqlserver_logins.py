@@ -78,9 +78,9 @@ async def test_the_adapters_work_with_it(ready: SqlServerPlace) -> None:
 
 
 async def test_it_may_write_every_table_but_the_revision(ready: SqlServerPlace) -> None:
-    read = [f"SELECT * FROM {table}" for table in (*metadata.tables, "posts", "comments", "alembic_version")]
+    read = [f"SELECT * FROM {table}" for table in (*metadata.tables, "posts", "comments", "postlog_version")]
     ready.ask_as_service("; ".join([*read, *(f"DELETE FROM {table} WHERE 1 = 0" for table in metadata.tables)]))
-    assert _is_about_rights(refusal_of(ready, "UPDATE alembic_version SET version_num = '9999'"))
+    assert _is_about_rights(refusal_of(ready, "UPDATE postlog_version SET version_num = '9999'"))
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,7 @@ async def test_a_login_without_rights_on_the_schema_does_all_that_a_service_does
     with connect() as admin:
         admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'service'")
         admin.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {login}")
+        admin.execute(f"GRANT TRUNCATE ON posts_a, posts_b, comments_a, comments_b TO {login}")
     url = make_url(fresh_postgres_url).set(username=login, password="service")
     try:
         async with postgres_read_db(url.render_as_string(hide_password=False), pool_size=2) as database:

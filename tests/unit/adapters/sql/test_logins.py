@@ -76,7 +76,7 @@ def test_every_table_and_view_has_its_rights() -> None:
 
 
 def test_views_and_the_revision_are_read_and_the_rest_is_written() -> None:
-    assert {name for name, allowed in rights().items() if allowed == READ} == {"posts", "comments", "alembic_version"}
+    assert {name for name, allowed in rights().items() if allowed == READ} == {"posts", "comments", "postlog_version"}
     assert {name for name, allowed in rights().items() if allowed == READ_AND_WRITE} == set(metadata.tables)
 
 
