@@ -1,6 +1,6 @@
 """A command side as one process has it, on any event store; several on one store are several processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,6 +75,7 @@ class CommandProcess:
         attempts: int = 10,
         journal: Journal | None = None,
         cache_bytes: int = 10_000_000,
+        may_write: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.metrics = RecordedMetrics()
         self.journal = journal or LocalJournal()
@@ -91,7 +92,8 @@ class CommandProcess:
             metrics=self.metrics,
             attempts=attempts,
         )
-        self.commands = PostCommands(self.streams, CountingIds(series), self.journal, timeout=10.0)
+        gate = {"may_write": may_write} if may_write else {}
+        self.commands = PostCommands(self.streams, CountingIds(series), self.journal, timeout=10.0, **gate)
 
 
 def keyed(key: str, digest: str = "digest", expected_version: int | None = None) -> CommandContext:

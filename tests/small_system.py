@@ -26,6 +26,7 @@ from application.ports.event_codec import EventCodec
 from application.ports.parked_streams import ParkedStreams
 from application.ports.post_views import PostViews
 from application.ports.projection_store import ProjectionStore
+from application.projections.log_holes import LogHoles
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries
 from application.query_side.posts import PostQueries
@@ -63,6 +64,7 @@ class SmallSystem:
         read_side: ReadSide | None = None,
         batch_size: int = 7,
         on: LogHandle | None = None,
+        holes: LogHoles | None = None,
     ) -> None:
         self.log = log or MemoryLog()
         self.read_db = read_db or MemoryReadDb()
@@ -75,7 +77,11 @@ class SmallSystem:
         self.rows_moved = LocalRowsMoved()
         self.journal = LocalJournal()
         self.process = CommandProcess(
-            self.event_store, MemorySnapshots(self.log), series=next(_SERIES), journal=self.journal
+            self.event_store,
+            MemorySnapshots(self.log),
+            series=next(_SERIES),
+            journal=self.journal,
+            may_write=(holes or LogHoles(self.commit_log)).require_none,
         )
         clock = SystemClock()
         shared = {

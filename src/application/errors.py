@@ -25,13 +25,13 @@ PostlogError
     ├── BusUnavailable         bus-unavailable
     ├── NotYetVisible          not-yet-visible         the rows are older than the position asked for
     ├── PostParked             post-parked
+    ├── LogDamaged             log-damaged             positions are missing from the log
     ├── StreamDamaged          stream-damaged          the log lacks a version of the post, or holds it twice
     ├── RebuildNotBegun        rebuild-not-begun       its process ended, or took too long, before it began
     └── Stopping               stopping
 Fatal to a process, never an answer:
 ├── CannotOpen                 cannot-open             a local file or folder is not what it must be
 ├── WrongLog                   wrong-log               the read database belongs to another log
-├── LogDamaged                 log-damaged             positions are missing from the log
 ├── TopicInUse                 topic-in-use            its number of partitions can't be changed any more
 └── SchemaOutdated             schema-outdated         the database's revision is not this version's
 """
@@ -149,6 +149,14 @@ class PostParked(Unavailable):
     code = "post-parked"
 
 
+class LogDamaged(Unavailable):
+    """Positions are missing from the log, which no writer of Postlog leaves behind: somebody removed commits by hand,
+    or a backup was restored in part. Reading on would lose events unseen, so readers stop there until the gap is gone.
+    """
+
+    code = "log-damaged"
+
+
 class StreamDamaged(Unavailable):
     """A version of the stream is missing from the log, or two commits hold it. Nothing is appended to the stream."""
 
@@ -165,14 +173,6 @@ class Stopping(Unavailable):
 
 class WrongLog(PostlogError):
     code = "wrong-log"
-
-
-class LogDamaged(PostlogError):
-    """Positions are missing from the log, which no writer of Postlog leaves behind: somebody removed commits by hand,
-    or a backup was restored in part. Reading on would lose events unseen.
-    """
-
-    code = "log-damaged"
 
 
 class TopicInUse(PostlogError):

@@ -21,6 +21,12 @@ class MemoryCommitLog:
     async def proven_tip(self) -> int:
         return self._log.tip
 
+    async def count(self, after: int, until: int) -> int:
+        return max(0, min(until, self._log.tip) - max(after, 0))
+
+    async def rough_count(self) -> int | None:
+        return self._log.tip
+
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         return self._log.page(after, limit)
 

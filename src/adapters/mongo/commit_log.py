@@ -2,15 +2,16 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from adapters.mongo.barrier import Barrier
 from adapters.mongo.database import Document, MongoDatabase
 from adapters.mongo.waking import ChangeWatch
 from adapters.wire.commit_bson import FIELDS_OF_EVENTS, PLAIN_CODEC_OPTIONS, commit_events_of, commit_from_document
-from application.envelopes import AnyCommit, Commit, CommitEvents
-from application.errors import LogDamaged, StoreUnavailable
+from application.envelopes import Commit, CommitEvents
+from application.errors import StoreUnavailable
+from application.log_order import require_dense
 from application.ports.commit_log import Share
 
 C = TypeVar("C", Commit, CommitEvents)
@@ -44,13 +45,20 @@ class MongoCommitLog:
         await self._barrier.passed()
         return await self.tip()
 
+    async def count(self, after: int, until: int) -> int:
+        wanted = {"_id": {"$gt": after, "$lte": until}}
+        async with self._database.answering() as session:
+            return await self._database.commits.count_documents(wanted, hint=[("_id", 1)], session=session)
+
+    async def rough_count(self) -> int | None:
+        async with self._database.answering():
+            return await self._database.commits.estimated_document_count()
+
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
-        """Raises `LogDamaged` where positions are missing."""
         found = await self._page({"_id": {"$gt": after}}, limit)
         return self._checked([commit_from_document(document) for document in found], after)
 
     async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
-        """Raises `LogDamaged` where positions are missing."""
         found = await self._page({"_id": {"$gt": after}}, limit, of_events=True)
         return self._checked(commit_events_of(found), after)
 
@@ -78,7 +86,7 @@ class MongoCommitLog:
 
     def _checked(self, commits: list[C], after: int) -> list[C]:
         if commits:
-            _check_dense(commits, after)
+            require_dense(commits, after)
             self._database.known_tip.saw(commits[-1].position)
         return commits
 
@@ -94,14 +102,3 @@ class MongoCommitLog:
                     await self.tip()
             except (StoreUnavailable, TimeoutError):
                 return  # awake early: what is wrong with the store shows when the caller reads
-
-
-def _check_dense(commits: Sequence[AnyCommit], after: int) -> None:
-    if commits[-1].position == after + len(commits):
-        return
-    for expected, commit in enumerate(commits, after + 1):
-        if commit.position != expected:
-            raise LogDamaged(
-                f"The log has no commit at position {expected}, but one at {commit.position}: commits were removed "
-                f"from MongoDB's collection 'commits'. Restore them from a backup."
-            )

@@ -6,6 +6,7 @@ from adapters.sqlite.commit_rows import SELECT_COMMITS, SELECT_EVENTS, commit_ev
 from adapters.sqlite.log_database import SqliteLog
 from application.envelopes import Commit, CommitEvents
 from application.errors import StoreUnavailable
+from application.log_order import require_dense
 from application.ports.commit_log import Share
 
 _PAGE = "WHERE position > :after ORDER BY position LIMIT :limit"
@@ -14,6 +15,8 @@ _READ_EVENTS = SELECT_EVENTS + _PAGE
 _READ_SHARE = SELECT_EVENTS + (
     "WHERE position > :after AND position <= :until AND instr(:digits, substr(stream_id, -1)) ORDER BY position"
 )
+
+_COUNT = "SELECT count(*) FROM commits WHERE position > ? AND position <= ?"
 
 _POLL_SECONDS = 0.1
 """How often a wait looks for another process's append: half of what the port allows."""
@@ -36,13 +39,24 @@ class SqliteCommitLog:
     async def proven_tip(self) -> int:
         return await self.tip()
 
+    async def count(self, after: int, until: int) -> int:
+        count: int = await self._log.read(lambda connection: connection.execute(_COUNT, (after, until)).fetchone()[0])
+        return count
+
+    async def rough_count(self) -> int | None:
+        return None
+
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         wanted = {"after": after, "limit": limit}
-        return await self._log.read(lambda connection: commits_of(page_of(connection, _READ, wanted)))
+        commits = await self._log.read(lambda connection: commits_of(page_of(connection, _READ, wanted)))
+        require_dense(commits, after)
+        return commits
 
     async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
         wanted = {"after": after, "limit": limit}
-        return await self._log.read(lambda connection: commit_events_of(page_of(connection, _READ_EVENTS, wanted)))
+        commits = await self._log.read(lambda connection: commit_events_of(page_of(connection, _READ_EVENTS, wanted)))
+        require_dense(commits, after)
+        return commits
 
     async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
         wanted = {"after": after, "until": until, "digits": share.last_digits}

@@ -3,7 +3,7 @@ together.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from application.command_side.idempotency import commit_id_of
 from application.command_side.requests import Request
@@ -18,16 +18,29 @@ from domain.ids import PostId
 COMMANDS: tuple[type[PostCommand], ...] = PostCommand.__args__
 
 
+async def _always() -> None:
+    return
+
+
 class PostCommands:
     """`timeout` is how long a caller waits for an answer, in seconds. What he has sent may still be stored after that:
-    he learns it by sending it again with the same idempotency key.
+    he learns it by sending it again with the same idempotency key. `may_write` is asked before each command, and raises
+    the reason why none is taken.
     """
 
-    def __init__(self, streams: PostStreams, ids: Ids, journal: Journal, timeout: float) -> None:
+    def __init__(
+        self,
+        streams: PostStreams,
+        ids: Ids,
+        journal: Journal,
+        timeout: float,
+        may_write: Callable[[], Awaitable[None]] = _always,
+    ) -> None:
         self._streams = streams
         self._ids = ids
         self._journal = journal
         self._timeout = timeout
+        self._may_write = may_write
         self._stopping = False
 
     def register_with(self, dispatcher: CommandDispatcher) -> None:
@@ -47,6 +60,7 @@ class PostCommands:
             raise Stopping(
                 "This process is stopping and takes no more commands; send it to another, or a little later."
             )
+        await self._may_write()
         self._journal.note_received(commit_id)
         request = Request(post_id, tuple(commands), context, commit_id, asyncio.get_running_loop().create_future())
         self._streams.submit(request)

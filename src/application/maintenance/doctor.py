@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from functools import partial
 
+from application.errors import StreamDamaged
 from application.maintenance.build_progress import in_words
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.generations import UNFINISHED, Build, Generations
+from application.ports.parked_streams import ParkedStreams
 from application.ports.post_views import PostViews
 from application.ports.probes import Probe
 from application.ports.projection_store import ProjectionStore
 from application.ports.provisioning import Provisioning
+from application.projections.log_holes import LogHoles
 from application.projections.log_match import require_match
 from domain.errors import PostlogError
 
@@ -20,6 +23,9 @@ CATCH_UP_SECONDS = 2.0
 """How long the rows may take to reach the log's end, before they count as left behind."""
 
 _POLL_SECONDS = 0.1
+
+_PARKED_READ = 1_000
+"""Among which one that is damaged in the log is looked for, to be named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class Finding:
 
 
 class Doctor:
-    """`provisionings` are named by the check they stand for: `event_store schema`, `read_db schema` …"""
+    """`provisionings` are named by the check they stand for: `event_store schema`, `read_db schema` … `thorough`: every
+    position of the log is counted where the store does not know how many there are."""
 
     def __init__(
         self,
@@ -42,16 +49,22 @@ class Doctor:
         probes: Sequence[Probe],
         provisionings: Mapping[str, Provisioning],
         log: CommitLog,
+        holes: LogHoles,
         store: ProjectionStore,
         views: PostViews,
+        parked_streams: ParkedStreams,
         generations: Generations,
         clock: Clock,
+        thorough: bool = True,
     ) -> None:
         self._probes = probes
         self._provisionings = provisionings
         self._log = log
+        self._holes = holes
+        self._thorough = thorough
         self._store = store
         self._views = views
+        self._parked_streams = parked_streams
         self._generations = generations
         self._clock = clock
 
@@ -69,6 +82,7 @@ class Doctor:
             if not schema.ok:
                 return
         examinations = {
+            "positions": self._positions,
             "log match": self._match,
             "lag": self._lag,
             "parked posts": self._parked,
@@ -76,6 +90,10 @@ class Doctor:
         }
         for check, examine in examinations.items():
             yield await _examined(check, partial(examine, check))
+
+    async def _positions(self, check: str) -> Finding:
+        hole = await self._holes.look(thorough=self._thorough)
+        return Finding(check, hole is None, hole.sentence if hole else "No position is missing from the log.")
 
     async def _match(self, check: str) -> Finding:
         live = await self._store.live()
@@ -99,9 +117,9 @@ class Doctor:
         parked = (await self._views.stamp()).parked
         if not parked:
             return Finding(check, True, "No post is parked.")
-        return Finding(
-            check, False, f"{parked:,} posts wait for a cause to be mended; `postlog parked list` says which.", True
-        )
+        wait = f"{parked:,} posts wait for a cause to be mended; `postlog parked list` says which."
+        damaged = [each for each in await self._parked_streams.parked(_PARKED_READ) if each.code == StreamDamaged.code]
+        return Finding(check, False, f"{wait} {damaged[0].reason}" if damaged else wait, True)
 
     async def _rebuild(self, check: str) -> Finding:
         if (build := await self._unfinished()) is None:

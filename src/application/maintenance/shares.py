@@ -18,6 +18,7 @@ from application.ports.commit_log import CommitLog, Share
 from application.ports.event_codec import EventCodec
 from application.ports.projection_store import Fold, RowChanges, Rows, Touched
 from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, touched_by
+from application.projections.log_holes import LogHoles
 
 
 class Cut(NamedTuple):
@@ -93,10 +94,8 @@ class SharedBatches:
             until = min(await asyncio.gather(*[worker.read(position, until) for worker in self._workers]))
             cuts = await asyncio.gather(*[worker.cut(position, until) for worker in self._workers])
             if sum(cut.commits for cut in cuts) != until - position:
-                raise LogDamaged(
-                    f"The log has {sum(cut.commits for cut in cuts):,} commits at positions {position + 1:,} to "
-                    f"{until:,}: some were removed. Restore them from a backup."
-                )
+                hole = await LogHoles(self._log).look(thorough=True)
+                raise LogDamaged(hole.sentence if hole else "The log changed while it was read; begin again.")
             folds_begun = asyncio.Event()
             [last] = await self._log.read_events(until - 1, 1)
             yield Batch(

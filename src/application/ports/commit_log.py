@@ -46,10 +46,20 @@ class CommitLog(Protocol):
         """
         ...
 
+    async def count(self, after: int, until: int) -> int:
+        """How many commits stand behind `after` and up to `until`: fewer than positions where some are missing. Takes
+        as long as it takes to look through so many keys. Raises `StoreUnavailable`."""
+        ...
+
+    async def rough_count(self) -> int | None:
+        """How many commits the log has, at once, however many there are; wrong after an unclean shutdown of the store.
+        None where the store does not know. Raises `StoreUnavailable`."""
+        ...
+
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         """The commits at `after + 1`, `after + 2`, … in order and without gap: at most `limit` of them and about 16
         MB, at least one if there is any, [] at the end. Only majority-committed ones, so what was read never goes
-        away. Raises `StoreUnavailable`.
+        away. Raises `LogDamaged` where a position is missing, `StoreUnavailable`.
         """
         ...
 

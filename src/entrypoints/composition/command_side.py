@@ -41,7 +41,7 @@ def post_commands(
         metrics=metrics,
         attempts=settings.commands.attempts,
     )
-    return PostCommands(streams, ids, journal, settings.commands.timeout_seconds)
+    return PostCommands(streams, ids, journal, settings.commands.timeout_seconds, log.holes.require_none)
 
 
 def command_dispatcher(commands: PostCommands) -> CommandDispatcher:

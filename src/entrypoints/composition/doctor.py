@@ -26,7 +26,7 @@ async def with_doctor(loaded: LoadedSettings) -> AsyncIterator[Doctor]:
         yield doctor_of(container)
 
 
-def doctor_of(container: Container) -> Doctor:
+def doctor_of(container: Container, *, thorough: bool = True) -> Doctor:
     """On an open log and an open read database."""
     log: LogParts = container.log()
     read_db: ReadDbParts = container.read_db()
@@ -40,8 +40,11 @@ def doctor_of(container: Container) -> Doctor:
             if part is not None and part.provisioning is not None
         },
         log=log.commit_log,
+        holes=log.holes,
+        thorough=thorough,
         store=read_db.projection_store,
         views=read_db.post_views,
+        parked_streams=read_db.parked_streams,
         generations=read_db.generations,
         clock=container.clock(),
     )

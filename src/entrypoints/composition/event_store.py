@@ -12,6 +12,7 @@ from application.ports.probes import Probe
 from application.ports.provisioning import Provisioning
 from application.ports.relay_state import RelayState
 from application.ports.snapshots import Snapshots
+from application.projections.log_holes import LogHoles
 from entrypoints.settings.model import Mongo, SqliteLog
 
 
@@ -25,6 +26,7 @@ class LogParts:
     past_events: PastEvents
     snapshots: Snapshots
     relay_state: RelayState
+    holes: LogHoles
     probe: Probe | None = None
     provisioning: Provisioning | None = None
 
@@ -38,11 +40,12 @@ def sqlite_log(settings: SqliteLog) -> LogParts:
     from adapters.sqlite.snapshots import SqliteSnapshots
 
     log = log_database.SqliteLog(Path(settings.path), settings.append_timeout_seconds)
-    store = SqliteEventStore(log)
+    store, commit_log = SqliteEventStore(log), SqliteCommitLog(log)
     return LogParts(
         resource=log,
         event_store=store,
-        commit_log=SqliteCommitLog(log),
+        commit_log=commit_log,
+        holes=LogHoles(commit_log),
         past_events=store,
         snapshots=SqliteSnapshots(log),
         relay_state=SqliteRelayState(log),
@@ -63,10 +66,12 @@ def mongo_log(settings: Mongo) -> LogParts:
     database = MongoDatabase(
         settings.url.reveal(), settings.database, settings.append_timeout_seconds, settings.read_timeout_seconds
     )
+    commit_log = MongoCommitLog(database)
     return LogParts(
         resource=database,
         event_store=MongoEventStore(database),
-        commit_log=MongoCommitLog(database),
+        commit_log=commit_log,
+        holes=LogHoles(commit_log),
         past_events=MongoPastEvents(database),
         snapshots=MongoSnapshots(database),
         relay_state=MongoRelayState(database),
@@ -83,11 +88,12 @@ def memory_log() -> LogParts:
     from adapters.memory.snapshots import MemorySnapshots
 
     log = MemoryLog()
-    store = MemoryEventStore(log)
+    store, commit_log = MemoryEventStore(log), MemoryCommitLog(log)
     return LogParts(
         resource=None,
         event_store=store,
-        commit_log=MemoryCommitLog(log),
+        commit_log=commit_log,
+        holes=LogHoles(commit_log),
         past_events=store,
         snapshots=MemorySnapshots(log),
         relay_state=MemoryRelayState(log),

@@ -21,7 +21,7 @@ async def with_operations(container: Container, rebuilds: Rebuilds) -> AsyncIter
     from entrypoints.web.services import Operations
 
     log, read_db, clock = container.log(), container.read_db(), container.clock()
-    checkup = Checkup(lambda: doctor_of(container), clock)
+    checkup = Checkup(lambda: doctor_of(container, thorough=False), clock)
     audits = AuditRuns(container.audit(), clock)
     parked = ParkedPosts(
         streams=read_db.parked_streams,

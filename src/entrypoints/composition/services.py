@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from application.maintenance.rebuilds import Rebuilds
 from application.ports.probes import Probe
+from application.projections.log_holes import PositionsProbe
 from application.query_side.readiness import RowsReady
 from domain.limits import Limits
 from entrypoints.composition.container import Container, container_for
@@ -66,6 +67,8 @@ async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> list[
     """What these sides need; and the probes that tell whether it answers."""
     log = await lifetime.open_log()
     probes = [log.probe]
+    if sides.commands or sides.projector or sides.relay or sides.auditor:
+        probes.append(PositionsProbe(log.holes))
     if sides.commands:
         await lifetime.open_commands()
     if sides.queries or sides.projector or sides.auditor:

@@ -182,12 +182,6 @@ _KINDS = (
     ),
     ProblemKind("cannot-open", 500, "A file of the service can't be opened", "Look at the setting that is named."),
     ProblemKind("login-not-made", 500, "A login could not be made", "For the operator: `postlog init` tells why."),
-    ProblemKind(
-        "log-damaged",
-        500,
-        "Positions are missing from the log",
-        "For the operator: commits were removed by hand, or a backup was restored in part; restore it whole.",
-    ),
     ProblemKind("topic-in-use", 500, "The topic is used otherwise", "For the operator: `postlog init` tells how."),
     # 503
     ProblemKind("unavailable", 503, "Not available just now", "Send the same request again after Retry-After."),
@@ -224,6 +218,13 @@ _KINDS = (
         "The post waits for an event that could not be projected",
         "For the operator: `postlog parked show` tells why, and `postlog parked retry` brings the post up to date when "
         "the cause is mended.",
+    ),
+    ProblemKind(
+        "log-damaged",
+        503,
+        "Positions are missing from the log",
+        "For the operator: commits were removed by hand, or a backup was restored in part; restore it whole. `postlog "
+        "doctor` says where.",
     ),
     ProblemKind(
         "stream-damaged",

@@ -79,10 +79,7 @@ async def test_a_log_from_which_a_commit_was_removed_is_not_read_past_the_gap(da
     log = MongoCommitLog(database)
     with pytest.raises(LogDamaged) as damaged:
         await log.read(0)
-    assert damaged.value.message == (
-        "The log has no commit at position 3, but one at 4: commits were removed from MongoDB's collection 'commits'. "
-        "Restore them from a backup."
-    )
+    assert "The log has no commit at position 3, but one at 4" in damaged.value.message
     with pytest.raises(LogDamaged):
         await log.read(2)
     with pytest.raises(LogDamaged):

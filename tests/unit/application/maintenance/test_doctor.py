@@ -1,6 +1,6 @@
 """What the doctor finds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -13,9 +13,11 @@ from application.maintenance.doctor import Doctor, Finding
 from application.ports.generations import Build, BuildState
 from application.ports.post_views import Stamp
 from application.ports.probes import Probe, ProbeResult
-from application.ports.projection_store import Checkpoint, LiveGeneration
+from application.ports.projection_store import Checkpoint, LiveGeneration, ParkedStream
 from application.ports.provisioning import Provisioning
+from application.projections.log_holes import LogHoles
 from domain.errors import PostlogError
+from domain.ids import PostId
 
 LOG_ID = "0198c0de-0000-7000-8000-00000000000a"
 
@@ -53,6 +55,8 @@ class Installation:
     time: float = 0.0
     builds_seen: Sequence[Sequence[Build]] = ((),)
     is_building: bool = False
+    missing: Collection[int] = ()
+    parked_now: Sequence[ParkedStream] = ()
     probes: Sequence[Probe] = field(
         default_factory=lambda: [Answering(ProbeResult("event_store", True, "It answers."))]
     )
@@ -95,8 +99,10 @@ class Installation:
             probes=self.probes,
             provisionings=self.provisionings,
             log=log,
+            holes=LogHoles(log),
             store=parts,
             views=parts,
+            parked_streams=cast("Any", Parked(self.parked_now)),
             generations=parts,
             clock=parts,
         )
@@ -119,6 +125,22 @@ class Log:
     async def read(self, after: int, limit: int) -> list[Any]:
         return []
 
+    async def count(self, after: int, until: int) -> int:
+        return sum(
+            after < position <= until for position in range(1, self.of.tip + 1) if position not in self.of.missing
+        )
+
+    async def rough_count(self) -> int | None:
+        return None
+
+
+@dataclass
+class Parked:
+    streams: Sequence[ParkedStream]
+
+    async def parked(self, limit: int) -> Sequence[ParkedStream]:
+        return self.streams
+
 
 async def problems_of(installation: Installation) -> list[Finding]:
     return [finding for finding in await installation.examined() if not finding.ok]
@@ -129,6 +151,7 @@ async def test_a_sound_installation_has_a_good_line_for_everything() -> None:
     assert [finding.check for finding in findings] == [
         "event_store",
         "read_db schema",
+        "positions",
         "log match",
         "lag",
         "parked posts",
@@ -184,6 +207,29 @@ async def test_parked_posts_are_a_matter_of_data() -> None:
     (found,) = await problems_of(Installation(parked=3))
     assert (found.check, found.about_data) == ("parked posts", True)
     assert "3 posts wait" in found.detail
+
+
+async def test_a_post_that_is_damaged_in_the_log_is_named() -> None:
+    other = ParkedStream(
+        post_id=PostId("0198c0de-0000-7000-8000-000000000001"),
+        version=2,
+        position=3,
+        waiting_version=2,
+        code="event-not-readable",
+        reason="It is newer.",
+        parked_at=datetime(2026, 11, 23, 12, 0, tzinfo=UTC),
+    )
+    damaged = replace(other, code="stream-damaged", reason="The log is damaged at post …: version 2 is missing.")
+    (found,) = await problems_of(Installation(parked=2, parked_now=[other, damaged]))
+    assert "2 posts wait" in found.detail
+    assert found.detail.endswith("The log is damaged at post …: version 2 is missing.")
+
+
+async def test_missing_positions_are_found_however_old() -> None:
+    (found,) = await problems_of(Installation(tip=9_000, position=9_000, missing=range(17, 20)))
+    assert found.check == "positions"
+    assert "The log has no commit at positions 17 to 19, but one at 20" in found.detail
+    assert "`postlog events cut`" in found.detail
 
 
 BUILDING = Build(

@@ -96,7 +96,10 @@ async def test_a_commit_that_was_removed_is_missed():
         async def read_share(self, after: int, until: int, share: Share):
             return [commit for commit in await super().read_share(after, until, share) if commit.position != 7]
 
-    with pytest.raises(LogDamaged, match="9 commits at positions 1 to 10: some were removed"):
+        async def count(self, after: int, until: int) -> int:
+            return await super().count(after, until) - (after < 7 <= until)
+
+    with pytest.raises(LogDamaged, match="no commit at position 7, but one at 8"):
         await folded(shared(Holed(log), workers=2, batch_events=100))
 
 

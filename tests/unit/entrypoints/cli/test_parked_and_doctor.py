@@ -135,6 +135,7 @@ def test_the_doctor_has_a_line_for_everything(capsys: pytest.CaptureFixture[str]
         "ok       disk of event_store.sqlite.path",
         "ok       disk of read_db.sqlite.path",
         "ok       read_db schema",
+        "ok       positions",
         "ok       log match",
         "ok       lag",
         "ok       parked posts",

@@ -24,6 +24,7 @@ from application.maintenance.rebuilds import Rebuilds, RebuildState
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.pipeline.parked_posts import ParkedPosts
 from application.ports.generations import Build
+from application.projections.log_holes import LogHoles
 from application.query_side.pipeline_status import PipelineStatusQuery
 from command_process import ANYBODY, CODEC
 from domain.commands import CreatePost
@@ -101,8 +102,10 @@ class Operated:
             probes=[],
             provisionings={},
             log=system.commit_log,
+            holes=LogHoles(system.commit_log),
             store=system.store,
             views=system.views,
+            parked_streams=system.parked_streams,
             generations=self.generations,
             clock=SystemClock(),
         )
