@@ -207,6 +207,18 @@ class BusContract:
                 await started(subscription)
                 assert positions(await receive(subscription, 1)) == [1]
 
+    async def test_who_joins_for_another_database_hands_over_what_it_owned_and_gets_everything(
+        self, bus: BusHandle
+    ) -> None:
+        await bus.publisher.publish(publication(entry(1, 0, liked())))
+        async with bus.subscription("one") as first, bus.subscription("one") as second:
+            await sharing(first, second)
+            await first.join("one")
+            await second.join("two")
+            await owning(first, PARTITIONS)
+            await started(second)
+            assert positions(await receive(second, 1)) == [1]
+
     async def test_who_leaves_hands_over_what_it_owned_and_it_is_held_at_first(self, bus: BusHandle) -> None:
         async with AsyncExitStack() as second_opened, bus.subscription("one") as first:
             second = await second_opened.enter_async_context(bus.subscription("one"))

@@ -18,6 +18,9 @@ class UnrulySubscription:
         self._share = share
         self._late: list[BusMessage] = []
 
+    async def join(self, database_id: str) -> None:
+        await self._subscription.join(database_id)
+
     async def topic(self) -> Topic:
         return await self._subscription.topic()
 

@@ -50,8 +50,8 @@ WATERMARK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class BusHandle:
-    """`subscription` opens one in the group of that name. `remake` deletes the topic and makes it anew, `expire` lets
-    go of all messages so far, `put` sends any message."""
+    """`subscription` opens one that has joined for that read database. `remake` deletes the topic and makes it anew,
+    `expire` lets go of all messages so far, `put` sends any message."""
 
     publisher: Publisher
     subscription: Callable[[str], AbstractAsyncContextManager[Subscription]]
@@ -177,9 +177,9 @@ class World:
             yield
 
     @asynccontextmanager
-    async def projecting(self, group_id: str = "rows", batch_size: int = 100) -> AsyncIterator[None]:
+    async def projecting(self, batch_size: int = 100) -> AsyncIterator[None]:
         async with (
-            self.bus.subscription(group_id) as subscription,
+            self.bus.subscription(self.read_db.id) as subscription,
             running(self.follower(subscription, batch_size=batch_size).run()),
         ):
             yield

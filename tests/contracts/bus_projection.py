@@ -74,7 +74,7 @@ class BusProjectionContract:
 
     async def test_two_read_databases_each_get_everything(self, world: World) -> None:
         second = World(world.bus, memory_log=world.memory_log)
-        async with world.relaying(), world.projecting("rows-sqlite"), second.projecting("rows-postgres"):
+        async with world.relaying(), world.projecting(), second.projecting():
             await write_mixed(world, 60)
             await world.caught_up()
             await second.caught_up()
@@ -93,7 +93,7 @@ class BusProjectionContract:
         assert world.metrics.counts["projector_commits"] == 80, "no commit was applied twice"
 
     async def test_duplicated_and_reordered_messages_change_nothing(self, world: World) -> None:
-        async with world.bus.subscription("rows") as subscription, world.relaying():
+        async with world.bus.subscription(world.read_db.id) as subscription, world.relaying():
             unruly = UnrulySubscription(subscription, seed=7)
             async with running(world.follower(unruly).run()):
                 await write_mixed(world, 30)

@@ -1,6 +1,9 @@
 """The bus in memory as the suites want it."""
 
-from adapters.memory.bus import MemoryBus
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.memory.bus import MemoryBus, MemorySubscription
 from adapters.wire.cloudevents import WireMessage
 from contracts.bus_handle import PARTITIONS, BusHandle
 
@@ -18,4 +21,10 @@ def memory_bus(bus: MemoryBus | None = None) -> BusHandle:
     async def put(message: WireMessage) -> None:
         bus.put([message])
 
-    return BusHandle(bus, bus.subscription, remake, expire, put)
+    @asynccontextmanager
+    async def subscription(database_id: str) -> AsyncIterator[MemorySubscription]:
+        async with bus.subscription("test") as subscription:
+            await subscription.join(database_id)
+            yield subscription
+
+    return BusHandle(bus, subscription, remake, expire, put)

@@ -55,6 +55,15 @@ class ProjectionStoreContract(ReadDbFixtures):
     ) -> None:
         assert await read_db.store.live() == FRESH
 
+    async def test_its_id_stays_whatever_happens_to_it_and_whoever_asks(
+        self, read_db: ReadDbHandle, other: ReadDbHandle
+    ) -> None:
+        before = await read_db.store.database_id()
+        await read_db.store.claim(1, LOG, 3)
+        await read_db.swap()
+        assert before == await read_db.store.database_id() == await other.store.database_id()
+        assert before.isalnum()
+
     async def test_a_fresh_one_has_no_checkpoints(self, read_db: ReadDbHandle) -> None:
         assert await read_db.store.checkpoints(1) == {}
 

@@ -1,5 +1,6 @@
 """Listens to a Kafka topic as a member of a consumer group; the blocking client has a thread of its own."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Self, TypeVar
 
@@ -16,41 +17,57 @@ from application.ports.metrics import Metrics
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 _FAREWELL_SECONDS = 0.7
 
 
 class KafkaSubscription:
-    """Takes part in its group while it is open; opening it does not need a broker. After `session_seconds` without a
-    sign of life its partitions go to others.
+    """Takes part in the group that it joined while it is open; neither opening nor joining needs a broker. After
+    `session_seconds` without a sign of life its partitions go to others.
     """
 
     def __init__(
-        self, connection: KafkaConnection, topic: str, group_id: str, metrics: Metrics, session_seconds: float = 10.0
+        self,
+        connection: KafkaConnection,
+        topic: str,
+        group_prefix: str,
+        metrics: Metrics,
+        session_seconds: float = 10.0,
     ) -> None:
         self._connection = connection
         self._topic = topic
-        self._group_id = group_id
+        self._group_prefix = group_prefix
         self._session_seconds = session_seconds
         self._log = ClientLog("consumer", connection.bootstrap_servers, metrics)
         self._thread = ClientThread("kafka-consumer")
         self._told: dict[int, int] = {}
         self._closing = False
-        self._opened: tuple[GroupMember, AdminClient] | None = None
+        self._opened: AdminClient | None = None
+        self._joined: GroupMember | None = None
+        self._group_id = ""
 
     async def __aenter__(self) -> Self:
         try:
-            consumer = Consumer(self._settings(), logger=self._log)
+            self._opened = topic_admin.quiet_admin(self._connection)
         except KafkaException as error:
             raise self._connection.refused(error) from error
-        member = GroupMember(consumer, self._topic, lambda: self._closing)
-        self._opened = member, topic_admin.quiet_admin(self._connection)
         self._thread.start()
-        await self._call(member.join)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
         await self._thread.stop(self._leave, _FAREWELL_SECONDS)
+
+    async def join(self, database_id: str) -> None:
+        group_id = f"{self._group_prefix}-{database_id}"
+        if group_id == self._group_id:
+            return
+        if self._joined is not None:
+            await self._leave_for_another_group()
+        self._joined = await self._call(lambda: self._new_member(group_id))
+        self._group_id = group_id
+        logger.info("listening to the topic %s in the group %s", self._topic, group_id)
 
     async def topic(self) -> Topic:
         found = await self._call(lambda: topic_admin.find(self._admin, self._topic))
@@ -77,25 +94,36 @@ class KafkaSubscription:
 
     @property
     def _member(self) -> GroupMember:
-        return self._open[0]
+        if self._joined is None:
+            raise RuntimeError("the subscription has joined no group")
+        return self._joined
 
     @property
     def _admin(self) -> AdminClient:
-        return self._open[1]
-
-    @property
-    def _open(self) -> tuple[GroupMember, AdminClient]:
         if self._opened is None:
             raise RuntimeError("the subscription is not open")
         return self._opened
+
+    def _new_member(self, group_id: str) -> GroupMember:
+        consumer = Consumer(self._settings(group_id), logger=self._log)
+        member = GroupMember(consumer, self._topic, lambda: self._closing)
+        member.join()
+        return member
+
+    async def _leave_for_another_group(self) -> None:
+        """On a new thread: leaving may never return."""
+        left, self._thread = self._thread, ClientThread("kafka-consumer")
+        self._thread.start()
+        await left.stop(self._leave, _FAREWELL_SECONDS)
 
     def _pass_on_told(self) -> None:
         told, self._told = self._told, {}
         self._member.tell(told)
 
     def _leave(self) -> None:
-        self._pass_on_told()
-        self._member.leave()
+        if self._joined is not None:
+            self._pass_on_told()
+            self._joined.leave()
 
     async def _call(self, call: Callable[[], T]) -> T:
         try:
@@ -103,11 +131,11 @@ class KafkaSubscription:
         except KafkaException as error:
             raise self._connection.unavailable(error, self._topic) from error
 
-    def _settings(self) -> dict[str, object]:
+    def _settings(self, group_id: str) -> dict[str, object]:
         return {
             **self._connection.settings(),
             **SETTINGS,
-            "group.id": self._group_id,
+            "group.id": group_id,
             "session.timeout.ms": int(self._session_seconds * 1_000),
             "error_cb": self._log.error,
         }

@@ -25,8 +25,8 @@ class MemoryBus:
         self._groups: dict[str, list[MemorySubscription]] = {}
         self._news = asyncio.Event()
 
-    def subscription(self, group_id: str) -> "MemorySubscription":
-        return MemorySubscription(self, group_id)
+    def subscription(self, group_prefix: str) -> "MemorySubscription":
+        return MemorySubscription(self, group_prefix)
 
     async def partitions(self) -> int:
         return len(self.topic.partitions)
@@ -75,23 +75,36 @@ class MemoryBus:
 
 
 class MemorySubscription:
-    """Takes part in its group while it is open. `told` is what it was told of its progress."""
+    """Takes part in the group that it joined while it is open. `told` is what it was told of its progress."""
 
-    def __init__(self, bus: MemoryBus, group_id: str) -> None:
+    def __init__(self, bus: MemoryBus, group_prefix: str) -> None:
         self.told: dict[int, int] = {}
         self._bus = bus
-        self._group_id = group_id
+        self._group_prefix = group_prefix
+        self._group_id: str | None = None
         self._assignments = count(1)
         self._owned: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._shown: dict[int, int] = {}
 
     async def __aenter__(self) -> Self:
-        self._bus.join(self._group_id, self)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._bus.leave(self._group_id, self)
+        self._leave()
+
+    async def join(self, database_id: str) -> None:
+        group_id = f"{self._group_prefix}-{database_id}"
+        if group_id != self._group_id:
+            self._leave()
+            self._group_id = group_id
+            self._bus.join(group_id, self)
+
+    def _leave(self) -> None:
+        if self._group_id is not None:
+            self._bus.leave(self._group_id, self)
+            self._group_id = None
+            self.own(())
 
     def own(self, partitions: Collection[int]) -> None:
         """Keep what was owned before, get what is new, and give up the rest."""

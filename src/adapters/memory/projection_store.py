@@ -25,6 +25,9 @@ class MemoryProjectionStore:
     async def live(self) -> LiveGeneration:
         return self._read_db.live
 
+    async def database_id(self) -> str:
+        return self._read_db.id
+
     async def checkpoints(self, generation: int) -> dict[int, Checkpoint]:
         return dict(self._read_db.checkpoints[generation])
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from application.ports.generations import Build, BuildState
 from application.ports.projection_store import Checkpoint, CheckpointMoved, LiveGeneration, ParkedStream, Slot
@@ -42,6 +43,7 @@ class MemoryReadDb:
     """
 
     def __init__(self) -> None:
+        self.id = uuid4().hex
         self.live = LiveGeneration(generation=1, slot="a", log_id=None, partitions=1, ready=False)
         self.slots: dict[Slot, SlotRows] = {"a": SlotRows(), "b": SlotRows()}
         self.checkpoints: defaultdict[int, dict[int, Checkpoint]] = defaultdict(dict)

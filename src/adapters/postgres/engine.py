@@ -57,6 +57,10 @@ _IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 _SCHEMA_LOCK = 0x706F73746C6F67  # "postlog"
 _REBUILD_LOCK = _SCHEMA_LOCK + 1
 
+_MAY_ASK_FOR_CLUSTER = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
+_CLUSTER = "SELECT system_identifier FROM pg_catalog.pg_control_system()"
+_DATABASE = "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()"
+
 
 def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
     engine = create_engine(
@@ -83,6 +87,7 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
         trouble=trouble,
+        whereabouts=_whereabouts,
         remedy=remedy,
         is_read_only=lambda connection: bool(connection.execute(text(_IS_READ_ONLY)).scalar_one()),
         missing_rights=_missing_rights,
@@ -140,6 +145,14 @@ def _missing_rights(connection: Connection) -> list[str]:
     needed = [*needed_rights(), *((table, "TRUNCATE") for table in slot_tables())]
     has = select(*(func.has_table_privilege(table, right) for table, right in needed))
     return missing(needed, connection.execute(has).one())
+
+
+def _whereabouts(connection: Connection) -> str:
+    """Number of the cluster, which its replicas share, and of the database in it."""
+    cluster = ""
+    if connection.execute(text(_MAY_ASK_FOR_CLUSTER)).scalar_one():
+        cluster = connection.execute(text(_CLUSTER)).scalar_one()
+    return f"{cluster}/{connection.execute(text(_DATABASE)).scalar_one()}"
 
 
 def _lock_schema(connection: Connection) -> None:

@@ -58,7 +58,8 @@ class SqlBackend:
     process: what it answers gives the lock back, None means that somebody else has it. `lock_schema` keeps other
     processes from changing the schema until the transaction ends. `remedy` is what to do about an error, where that is
     known. `is_read_only`: the server takes no writes, as a replica or after a failover. `missing_rights` are those that
-    the login lacks of what a projector and a rebuild do: "INSERT posts_a".
+    the login lacks of what a projector and a rebuild do: "INSERT posts_a". `whereabouts` tells the database
+    from a copy of it elsewhere, and does not depend on the address that leads to it.
     """
 
     engine: Engine
@@ -72,6 +73,7 @@ class SqlBackend:
     try_lock: Callable[[], Callable[[], None] | None]
     lock_schema: Callable[[Connection], None]
     trouble: Callable[[DBAPIError], Trouble]
+    whereabouts: Callable[[Connection], str]
     remedy: Callable[[DBAPIError], str] = _nothing_known
     is_read_only: Callable[[Connection], bool] = _never
     missing_rights: Callable[[Connection], list[str]] = _nothing_missing

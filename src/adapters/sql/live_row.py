@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from adapters.sql.backend import SqlBackend
 from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
-from adapters.sql.tables import checkpoints, read_db
+from adapters.sql.tables import checkpoints, generations, read_db
 from application.ports.projection_store import Checkpoint, CheckpointMoved, LiveGeneration
 
 SELECT_LIVE = select(read_db)
@@ -16,6 +17,8 @@ SELECT_CHECKPOINTS = (
     select(checkpoints).where(checkpoints.c.generation == bindparam("of")).order_by(checkpoints.c.partition)
 )
 LOCK_CHECKPOINTS = SELECT_CHECKPOINTS.with_for_update()
+_MADE_AT = select(generations.c.started_at).where(generations.c.generation == 1)
+_ID_LENGTH = 12
 
 
 class LiveRow:
@@ -25,6 +28,13 @@ class LiveRow:
     def live(self) -> LiveGeneration:
         with self._backend.engine.connect() as connection:
             return to_live(connection.execute(SELECT_LIVE).one())
+
+    def database_id(self) -> str:
+        """When its tables were made tells it from others; where it is, from copies of it."""
+        with self._backend.engine.connect() as connection:
+            made_at = connection.execute(_MADE_AT).scalar_one_or_none()
+            known_by = f"{made_at} {self._backend.whereabouts(connection)}"
+        return sha256(known_by.encode()).hexdigest()[:_ID_LENGTH]
 
     def checkpoints(self, generation: int) -> dict[int, Checkpoint]:
         with self._backend.engine.connect() as connection:

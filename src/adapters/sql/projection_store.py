@@ -11,6 +11,9 @@ class SqlProjectionStore:
     async def live(self) -> LiveGeneration:
         return await self._database.run(lambda opened: opened.live_row.live())
 
+    async def database_id(self) -> str:
+        return await self._database.run(lambda opened: opened.live_row.database_id())
+
     async def checkpoints(self, generation: int) -> dict[int, Checkpoint]:
         return await self._database.run(lambda opened: opened.live_row.checkpoints(generation))
 

@@ -62,6 +62,7 @@ def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
         try_lock=lambda: try_lock(path),
         lock_schema=_nothing_to_lock,
         trouble=trouble,
+        whereabouts=lambda _: str(path.stat().st_ino),
         remedy=remedy,
     )
 

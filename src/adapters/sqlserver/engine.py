@@ -35,6 +35,7 @@ _LOCK = """EXEC sp_getapplock
 _LOCKED = "SELECT APPLOCK_MODE('public', :resource, :owner)"
 _UNLOCK = "EXEC sp_releaseapplock @Resource = :resource, @LockOwner = :owner"
 _REBUILD = "postlog rebuild"
+_WHEREABOUTS = "SELECT CONCAT(@@SERVERNAME, '/', DB_NAME())"
 _ROWS_DELETED_AT_ONCE = 4_000
 
 
@@ -68,6 +69,7 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
         trouble=trouble,
+        whereabouts=lambda connection: str(connection.execute(text(_WHEREABOUTS)).scalar_one()),
         remedy=remedy,
         is_read_only=lambda connection: connection.execute(text(_IS_READ_ONLY)).scalar_one() == "READ_ONLY",
         missing_rights=_missing_rights,

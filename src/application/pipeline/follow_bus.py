@@ -47,6 +47,7 @@ class BusFollower:
             backoff.reset()
 
     async def _open(self) -> BusSession:
+        await self._subscription.join(await self._projector.database_id())
         topic = await self._subscription.topic()
         live, _ = await self._projector.open(topic.partitions)
         intake = Intake(

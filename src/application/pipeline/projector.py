@@ -77,6 +77,10 @@ class Projector:
         await require_match(live, checkpoints.values(), self._log)
         return live, checkpoints
 
+    async def database_id(self) -> str:
+        """Raises `ReadDbUnavailable`."""
+        return await self._store.database_id()
+
     async def apply(
         self,
         generation: int,

@@ -112,9 +112,14 @@ class Delivery:
 
 
 class Subscription(Protocol):
-    """A share of the topic's partitions, divided among all subscriptions of one group. A partition that is newly owned
-    is held: nothing of it is delivered until it is started.
+    """A share of the topic's partitions, divided among all subscriptions that have joined for the same read database. A
+    partition that is newly owned is held: nothing of it is delivered until it is started.
     """
+
+    async def join(self, database_id: str) -> None:
+        """Share the partitions with those who joined for this database, and no longer with those of another. Joining
+        once more changes nothing. Before it only `topic` and `ends` are answered. Raises `BusUnavailable`."""
+        ...
 
     async def topic(self) -> Topic:
         """As it is now. Raises `BusUnavailable`."""

@@ -127,6 +127,11 @@ class ProjectionStore(Protocol):
         """The live row. Raises `ReadDbUnavailable`."""
         ...
 
+    async def database_id(self) -> str:
+        """Tells this read database from every other one, also from a copy of it elsewhere, whatever address leads to
+        it: letters and digits. Raises `ReadDbUnavailable`."""
+        ...
+
     async def checkpoints(self, generation: int) -> dict[int, Checkpoint]:
         """By partition. Raises `ReadDbUnavailable`."""
         ...

@@ -14,7 +14,7 @@ from entrypoints.settings.model import Kafka
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusParts:
     """The ports of one bus. `publishing` is what must be open while a relay publishes, `subscribing` while a projector
-    listens: it takes part in its group from then on."""
+    listens."""
 
     publisher: Publisher
     publishing: AbstractAsyncContextManager[Any] | None
@@ -25,7 +25,6 @@ class BusParts:
 
 
 def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusParts:
-    """The group is one for each read database, so that two are never fed half each."""
     from adapters.kafka.connection import KafkaConnection
     from adapters.kafka.probe import KafkaProbe
     from adapters.kafka.provisioning import KafkaProvisioning
@@ -41,8 +40,7 @@ def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusPar
         ca_file=settings.ca_file,
     )
     publisher = KafkaPublisher(connection, settings.topic, metrics)
-    group_id = f"{settings.group_id}-{read_db_adapter}"
-    subscription = KafkaSubscription(connection, settings.topic, group_id, metrics)
+    subscription = KafkaSubscription(connection, settings.topic, _group_prefix(settings, read_db_adapter), metrics)
     return BusParts(
         publisher=publisher,
         publishing=publisher,
@@ -53,10 +51,15 @@ def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusPar
     )
 
 
-def memory_bus(settings: Kafka) -> BusParts:
+def memory_bus(settings: Kafka, read_db_adapter: str) -> BusParts:
     """With as many partitions as the topic would have in Kafka."""
     from adapters.memory.bus import MemoryBus
 
     bus = MemoryBus(settings.partitions)
-    subscription = bus.subscription(settings.group_id)
+    subscription = bus.subscription(_group_prefix(settings, read_db_adapter))
     return BusParts(publisher=bus, publishing=None, subscription=subscription, subscribing=subscription)
+
+
+def _group_prefix(settings: Kafka, read_db_adapter: str) -> str:
+    """The id of the read database is added to it: of two in one group, each would be fed half."""
+    return f"{settings.group_id}-{read_db_adapter}"

@@ -38,7 +38,7 @@ class Container(containers.DeclarativeContainer):
         kafka=providers.Singleton(
             buses.kafka_bus, settings.provided.bus.kafka, settings.provided.read_db.adapter, metrics
         ),
-        memory=providers.Singleton(buses.memory_bus, settings.provided.bus.kafka),
+        memory=providers.Singleton(buses.memory_bus, settings.provided.bus.kafka, settings.provided.read_db.adapter),
     )
     read_db = providers.Selector(
         settings.provided.read_db.adapter,

@@ -61,9 +61,9 @@ class Kafka(Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=1_000, description="Partitions that `postlog init` makes; fixed once the topic is used.")
     ] = 3
     replication_factor: Annotated[int, Meta(ge=1, le=15, description="Copies that `postlog init` asks for.")] = 1
-    group_id: Annotated[Text, Meta(description="Consumer group; the read database's adapter is added to it.")] = (
-        "postlog"
-    )
+    group_id: Annotated[
+        Text, Meta(description="How the consumer groups' names begin; each read database has its own group.")
+    ] = "postlog"
     security: Annotated[KafkaSecurity, Meta(description="How brokers are spoken to.")] = "plaintext"
     sasl_mechanism: Annotated[SaslMechanism, Meta(description="How the login is proven, with a sasl_… security.")] = (
         "SCRAM-SHA-512"

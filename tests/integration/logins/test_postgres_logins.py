@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 
 from adapters.postgres.logins import PostgresLogins
 from adapters.postgres.read_db import postgres_read_db
+from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sql.provisioning import SqlProvisioning
 from adapters.sql.tables import metadata
 from application.errors import ReadDbUnavailable, SchemaOutdated
@@ -98,6 +99,16 @@ async def test_before_there_are_tables_it_says_what_is_missing(place: PostgresPl
 async def test_with_it_init_finds_that_everything_is_there(shared: PostgresPlace) -> None:
     async with postgres_read_db(shared.service_url, pool_size=1) as database:
         assert await SqlProvisioning(database).provision() == []
+
+
+async def test_with_it_the_database_has_the_same_id_as_with_any_other_login(shared: PostgresPlace) -> None:
+    """Projectors of one read database form a group by it, whatever login each has."""
+    ids = set()
+    for url in (shared.service_url, shared.admin_url):
+        address = make_url(url).set(database=shared.database).render_as_string(hide_password=False)
+        async with postgres_read_db(address, pool_size=1) as database:
+            ids.add(await SqlProjectionStore(database).database_id())
+    assert len(ids) == 1
 
 
 async def test_it_may_write_every_table_but_the_revision(shared: PostgresPlace) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -36,8 +36,11 @@ async def bus(connection: KafkaConnection, topic: str) -> AsyncIterator[BusHandl
     await provisioning.provision()
     admin = topic_admin.quiet_admin(connection)
 
-    def subscription(group_id: str) -> AbstractAsyncContextManager[Subscription]:
-        return KafkaSubscription(connection, topic, f"{topic}-{group_id}", CountedMetrics())
+    @asynccontextmanager
+    async def subscription(database_id: str) -> AsyncIterator[Subscription]:
+        async with KafkaSubscription(connection, topic, topic, CountedMetrics()) as subscription:
+            await subscription.join(database_id)
+            yield subscription
 
     async def remake() -> None:
         before = topic_admin.find(admin, topic)

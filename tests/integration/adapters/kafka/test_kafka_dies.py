@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from adapters.kafka import client_log, topic_admin
 from adapters.kafka import publisher as publisher_module
-from adapters.kafka import topic_admin
 from adapters.kafka.connection import KafkaConnection
 from adapters.kafka.provisioning import KafkaProvisioning
 from adapters.kafka.publisher import KafkaPublisher
@@ -41,6 +41,7 @@ async def test_opening_does_not_need_a_broker_and_closing_does_not_wait_for_one(
         KafkaPublisher(NOWHERE, "any", CountedMetrics()),
         KafkaSubscription(NOWHERE, "any", "group", CountedMetrics()) as subscription,
     ):
+        await subscription.join("rows")
         assert (await subscription.receive(10, 0.1)).messages == []
     assert time.monotonic() - before < 2
 
@@ -81,13 +82,14 @@ async def test_trouble_is_counted_and_said_once(caplog: pytest.LogCaptureFixture
     metrics = CountedMetrics()
     with caplog.at_level(logging.INFO):
         async with KafkaSubscription(NOWHERE, "any", "group", metrics) as subscription:
+            await subscription.join("rows")
 
             async def troubled() -> bool:
                 await subscription.receive(1, 0.1)
                 return metrics.counts["kafka_errors"] >= 3
 
             await eventually(troubled)
-    said = [record.getMessage() for record in caplog.records]
+    said = [record.getMessage() for record in caplog.records if record.name == client_log.__name__]
     assert len(said) == len(set(said)) <= 3
     assert all(message.startswith("Kafka's consumer has trouble with bus.kafka.bootstrap_servers") for message in said)
     assert "Connection refused" in caplog.text
@@ -103,6 +105,7 @@ async def test_messages_wait_for_a_broker_that_comes_back(
         await asyncio.to_thread(killable_kafka.restart)
         assert await waiting == 1
     async with KafkaSubscription(mortal, mortal_topic, "group", CountedMetrics()) as subscription:
+        await subscription.join("rows")
         await started(subscription)
         assert positions(await receive(subscription, 2)) == [1, 2]
 
@@ -114,6 +117,7 @@ async def test_closing_does_not_wait_for_a_broker_that_hangs(
     subscription = KafkaSubscription(mortal, mortal_topic, "group", CountedMetrics())
     await publisher.__aenter__()
     await subscription.__aenter__()
+    await subscription.join("rows")
     await started(subscription)
     await publisher.publish(publication(entry(1, 0, liked())))
     await receive(subscription, 1)
@@ -147,7 +151,7 @@ def bus_of(publisher: KafkaPublisher, connection: KafkaConnection, topic: str) -
     async def never(*_: object) -> None:
         raise AssertionError("not wanted here")
 
-    def subscription(group_id: str) -> KafkaSubscription:
-        return KafkaSubscription(connection, topic, group_id, CountedMetrics())
+    def subscription(_: str) -> KafkaSubscription:
+        return KafkaSubscription(connection, topic, topic, CountedMetrics())
 
     return BusHandle(publisher, subscription, never, never, never)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
+from adapters.sql.projection_store import SqlProjectionStore
 from contracts.parked_streams import ParkedStreamsContract
 from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract
@@ -33,6 +34,28 @@ def new_sql_database(own_url: str) -> NewSqlDatabase:
 @pytest.fixture
 def open_read_db(new_sql_database: NewSqlDatabase) -> OpenReadDb:
     return read_db_opener(new_sql_database)
+
+
+async def test_a_copy_of_a_database_has_another_id_and_another_address_the_same(postgres_url: str) -> None:
+    with fresh_postgres_database(postgres_url) as url:
+        async with read_db_opener(lambda: postgres_read_db(url, pool_size=2))() as read_db:
+            known_by = await read_db.store.database_id()
+        name = make_url(url).database
+        copy = make_url(url).set(database=f"{name}_copy")
+        same = make_url(url).update_query_pairs([("application_name", "another")])
+        address = make_url(postgres_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(address, autocommit=True) as server:
+            server.execute(f"CREATE DATABASE {copy.database} TEMPLATE {name}")
+            try:
+                found = [await database_id_at(other.render_as_string(hide_password=False)) for other in (copy, same)]
+            finally:
+                server.execute(f"DROP DATABASE {copy.database} WITH (FORCE)")
+    assert (found[0] != known_by, found[1]) == (True, known_by)
+
+
+async def database_id_at(url: str) -> str:
+    async with postgres_read_db(url, pool_size=1) as database:
+        return await SqlProjectionStore(database).database_id()
 
 
 class TestProjectionStore(ProjectionStoreContract):

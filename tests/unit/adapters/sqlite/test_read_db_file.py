@@ -1,6 +1,7 @@
 """The file of a read database makes itself, and says what is wrong with it."""
 
 import asyncio
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -43,6 +44,19 @@ async def test_what_was_written_is_there_when_it_is_opened_again(path: Path) -> 
     async with sqlite_read_db(path) as database:
         assert len((await handle_of(database).rows([post_id(1), post_id(2)])).posts) == 2
         assert (await SqlPostViews(database).stamp()).position == 2
+
+
+async def test_a_copy_of_it_has_another_id_and_another_path_to_it_the_same(path: Path, tmp_path: Path) -> None:
+    async with sqlite_read_db(path) as database:
+        known_by = await SqlProjectionStore(database).database_id()
+    copy, link = tmp_path / "copy.sqlite", tmp_path / "link.sqlite"
+    shutil.copyfile(path, copy)
+    link.symlink_to(path)
+    found = []
+    for other in (copy, link):
+        async with sqlite_read_db(other) as database:
+            found.append(await SqlProjectionStore(database).database_id())
+    assert (found[0] != known_by, found[1]) == (True, known_by)
 
 
 async def test_processes_that_start_at_once_all_open_it(tmp_path: Path) -> None:

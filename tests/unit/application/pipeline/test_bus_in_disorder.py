@@ -94,7 +94,7 @@ class Disorder:
 
     async def another_projector(self) -> None:
         stack = await self._running.enter_async_context(AsyncExitStack())
-        subscription: Subscription = await stack.enter_async_context(self._memory.subscription("rows"))
+        subscription: Subscription = await stack.enter_async_context(self._memory.subscription("postlog"))
         unruly = UnrulySubscription(subscription, seed=self._random.randint(0, 1_000_000))
         follower = self._world.follower(unruly, self._store, batch_size=self._random.randint(3, 40))
         await stack.enter_async_context(running(follower.run()))

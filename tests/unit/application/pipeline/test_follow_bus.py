@@ -47,7 +47,7 @@ def world(memory: MemoryBus) -> World:
 @asynccontextmanager
 async def projecting(world: World, store: ProjectionStore, batch_size: int = 100) -> AsyncIterator[None]:
     async with (
-        world.bus.subscription("rows") as subscription,
+        world.bus.subscription(world.read_db.id) as subscription,
         running(world.follower(subscription, store, batch_size).run()),
     ):
         yield
@@ -135,7 +135,7 @@ async def test_it_answers_no_query_before_it_is_filled(world: World) -> None:
 
 async def test_it_waits_for_the_partitions_of_other_projectors(world: World) -> None:
     await write_likes(world, 30)
-    async with world.bus.subscription("rows") as other, world.projecting():
+    async with world.bus.subscription(world.read_db.id) as other, world.projecting():
         await position_is(world, 1, 30)
         await settled()
         assert not world.read_db.live.ready, "the rest belongs to another projector, which does nothing yet"
@@ -212,7 +212,7 @@ async def test_a_checkpoint_that_only_sees_reminders_is_written_now_and_then(wor
 
 
 async def test_the_bus_is_told_how_far_the_rows_are(world: World) -> None:
-    async with world.bus.subscription("rows") as subscription, running(world.follower(subscription).run()):
+    async with world.bus.subscription(world.read_db.id) as subscription, running(world.follower(subscription).run()):
         await world.caught_up()
         async with world.relaying():
             await world.write(post_id(1), created())
@@ -318,7 +318,7 @@ async def test_a_long_gap_holds_up_its_own_partition_only(world: World, memory: 
         await world.write(post_id(0), liked() if world.memory_log.tip else created())
     lost = await world.write(post_id(0), liked())
     other = await world.write(post_id(1), created())
-    async with world.bus.subscription("rows") as subscription:
+    async with world.bus.subscription(world.read_db.id) as subscription:
         held = Held(subscription)
         async with running(world.follower(held, store, batch_size=10).run()):
             memory.put(messages_of(world, lost, 0, 500))
@@ -383,7 +383,7 @@ async def test_a_message_that_names_a_position_beyond_the_log_blocks_nothing(wor
 
 async def test_a_database_of_another_log_ends_it(world: World) -> None:
     world.read_db.live = replace(world.read_db.live, log_id="another log", partitions=3)
-    async with world.bus.subscription("rows") as subscription:
+    async with world.bus.subscription(world.read_db.id) as subscription:
         with pytest.raises(WrongLog, match="was filled from log another log"):
             await world.follower(subscription).run()
 
@@ -393,7 +393,7 @@ async def test_a_topic_that_remembers_what_a_restored_log_forgot_ends_it(world: 
     stand_at_the_beginning(world, memory)
     commit = await world.write(post_id(0), created())
     memory.put(messages_of(world, replace(commit, commit_id="forgotten"), 0, 0))
-    async with world.bus.subscription("rows") as subscription:
+    async with world.bus.subscription(world.read_db.id) as subscription:
         with pytest.raises(
             WrongLog, match="The bus carries commit forgotten at position 1, which the log does not have"
         ):
@@ -406,7 +406,7 @@ async def test_old_messages_are_compared_with_the_log_again_and_again(world: Wor
     for number in range(30):
         commit = await world.write(post_id(0), liked() if number else created())
         memory.put(messages_of(world, replace(commit, commit_id="x") if number > 15 else commit, 0, number))
-    async with world.bus.subscription("rows") as subscription:
+    async with world.bus.subscription(world.read_db.id) as subscription:
         with pytest.raises(WrongLog, match="The bus carries commit x at position 20"):
             await asyncio.wait_for(world.follower(subscription, batch_size=10).run(), SOON)
     assert checkpoint(world, 0) == replace(
@@ -425,7 +425,7 @@ async def test_rows_that_remember_what_a_restored_log_forgot_end_it(
     """The log was put back while the projector ran: what the relay publishes anew has positions that were seen."""
     monkeypatch.setattr("application.pipeline.bus_trust._SECONDS_BETWEEN_CHECKS", 0.0)
     commit = await world.write(post_id(0), created())
-    async with world.bus.subscription("rows") as subscription:
+    async with world.bus.subscription(world.read_db.id) as subscription:
         following = asyncio.create_task(world.follower(subscription).run())
         await world.caught_up()
         entries = world.memory_log._entries
