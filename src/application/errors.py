@@ -31,6 +31,7 @@ PostlogError
     └── Stopping               stopping
 Fatal to a process, never an answer:
 ├── CannotOpen                 cannot-open             a local file or folder is not what it must be
+├── BackupRefused              backup-refused          a backup or a restore can't be made; nothing was changed
 ├── WrongLog                   wrong-log               the read database belongs to another log
 ├── TopicInUse                 topic-in-use            its number of partitions can't be changed any more
 └── SchemaOutdated             schema-outdated         the database's revision is not this version's
@@ -189,3 +190,9 @@ class CannotOpen(PostlogError):
     """A local file can't be opened, and trying again won't help. `path` is that of the setting that names it."""
 
     code = "cannot-open"
+
+
+class BackupRefused(PostlogError):
+    """A backup or a restore can't be made, and nothing was changed."""
+
+    code = "backup-refused"

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from adapters.sqlite.log_schema import SETTING, prepare
+from adapters.sqlite.log_guard import abandon, is_damage, require_log_of_wal, require_own_wal
+from adapters.sqlite.log_schema import SETTING, files_beside, prepare, size_of
 from application.errors import CannotOpen, StoreUnavailable
 
 _OPEN_SECONDS = 10.0
@@ -75,11 +76,16 @@ def _prepared(path: Path) -> sqlite3.Connection:
 
 
 def _prepared_once(path: Path) -> sqlite3.Connection:
+    require_log_of_wal(path)
     connection = connect(path, "rwc", 0)
     try:
         prepare(connection, path)
-    except BaseException:
-        connection.close()
+        require_own_wal(connection, path)
+    except BaseException as error:
+        if size_of(files_beside(path)[0]) and not (isinstance(error, sqlite3.Error) and is_busy(error)):
+            abandon(connection)
+        else:
+            connection.close()
         raise
     return connection
 
@@ -90,8 +96,9 @@ def _pause() -> float:
 
 
 def _cannot_open(path: Path, why: object) -> CannotOpen:
+    remedy = "Check the file and its folder"
+    if isinstance(why, sqlite3.Error) and is_damage(why):
+        remedy = "Bring a backup back with `postlog restore`"
     return CannotOpen(
-        f"The event log {path} can't be opened: {why}. Check the file and its folder, "
-        f"or name another file in {SETTING}.",
-        path=SETTING,
+        f"The event log {path} can't be opened: {why}. {remedy}, or name another file in {SETTING}.", path=SETTING
     )

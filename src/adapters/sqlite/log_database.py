@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from adapters.sqlite.log_connections import unavailable
+from adapters.sqlite.log_guard import LogGuard
 from adapters.sqlite.log_readers import LogReaders
 from adapters.sqlite.log_writer import LogWriter
 
@@ -25,20 +26,22 @@ class SqliteLog:
     def __init__(self, path: Path, append_timeout: float = 10.0) -> None:
         self.path = path
         self._append_timeout = append_timeout
+        self._guard = LogGuard(path)
         self._writer: LogWriter | None = None
         self._readers: LogReaders | None = None
         self._appended_upto = 0
         self._appended = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        writer = LogWriter(self.path, self._append_timeout)
+        self._guard = LogGuard(self.path)
+        writer = LogWriter(self.path, self._guard, self._append_timeout)
         try:
             await writer.open()
         except BaseException:
             await writer.close()
             raise
         self._writer = writer
-        self._readers = LogReaders(self.path, self._append_timeout)
+        self._readers = LogReaders(self.path, self._guard, self._append_timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -69,6 +72,13 @@ class SqliteLog:
         if self._writer is None:
             raise unavailable(self.path, "it is closed")
         return self._writer.submit(change, happened)
+
+    async def prove(self) -> None:
+        """Raises `StoreUnavailable` when the log is not what this process knows of it, or when nothing can be written
+        since a write failed."""
+        await self.read(self._guard.check_commits)
+        if self._writer is not None and self._writer.has_failed:
+            await self.write(lambda connection: connection.execute("UPDATE log SET id = id"))
 
     def tell_appended(self, position: int) -> None:
         """This process appended up to `position`: wake those who wait for it."""

@@ -20,6 +20,7 @@ class SqliteLogProbe:
     async def probe(self) -> ProbeResult:
         try:
             async with asyncio.timeout(_SECONDS):
+                await self._log.prove()
                 tip = await SqliteCommitLog(self._log).tip()
         except StoreUnavailable as error:
             return ProbeResult(self.name, ok=False, detail=error.message)

@@ -1,7 +1,9 @@
 """The log's file: its tables, and what makes a file one of ours.
 
 `commits` has one row a commit, readable with any SQLite shell; triggers refuse to change or delete one. The file's
-`application_id` says that it is a log of Postlog, its `user_version` which format it has.
+`application_id` says that it is a log of Postlog, its `user_version` which format it has. A backup is one with another
+`application_id`, so that it is told from the log whose write-ahead log may lie beside it; when it is opened as the log,
+it becomes one.
 """
 
 import sqlite3
@@ -13,6 +15,7 @@ from application.errors import CannotOpen
 SETTING = "event_store.sqlite.path"
 
 APPLICATION_ID = 0x504C4F47  # "PLOG"
+BACKUP_ID = 0x504C424B  # "PLBK"
 FORMAT = 1
 
 _TABLES = (
@@ -58,7 +61,12 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         if _is_new(connection):
             _create(connection)
         connection.execute("COMMIT")
-    _check(connection, path)
+    elif application_id(connection) == BACKUP_ID:
+        connection.execute("BEGIN IMMEDIATE")
+        if application_id(connection) == BACKUP_ID:
+            _make_log_of_backup(connection, path)
+        connection.execute("COMMIT")
+    check(connection, path)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise CannotOpen(
@@ -70,7 +78,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _is_new(connection: sqlite3.Connection) -> bool:
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    return tables == 0 and _pragma(connection, "application_id") == 0
+    return tables == 0 and application_id(connection) == 0
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -81,8 +89,9 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    if _pragma(connection, "application_id") != APPLICATION_ID:
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises `CannotOpen` for a file that is neither a log of ours nor a backup of one."""
+    if application_id(connection) not in (APPLICATION_ID, BACKUP_ID):
         raise CannotOpen(
             f"{path} is a SQLite database, but no event log of Postlog; name another file in {SETTING}.", path=SETTING
         )
@@ -93,6 +102,38 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"run a newer Postlog, or name another file in {SETTING}.",
             path=SETTING,
         )
+
+
+def _make_log_of_backup(connection: sqlite3.Connection, path: Path) -> None:
+    wal, _ = files_beside(path)
+    if size_of(wal):
+        raise foreign_wal(path)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def foreign_wal(path: Path) -> CannotOpen:
+    wal, _ = files_beside(path)
+    return CannotOpen(
+        f"The event log {path} ({SETTING}) can't be opened: the write-ahead log beside it ({wal.name}) belongs to "
+        "another file, as when a copy was put over a log. Bring the log back with `postlog restore`, which puts such "
+        "files aside.",
+        path=SETTING,
+    )
+
+
+def files_beside(path: Path) -> tuple[Path, Path]:
+    """The write-ahead log and its index: beside the file itself, where the path is a link to it."""
+    real = path.resolve()
+    return real.with_name(f"{real.name}-wal"), real.with_name(f"{real.name}-shm")
+
+
+def size_of(path: Path) -> int:
+    """0 as well where there is no file."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def application_id(connection: sqlite3.Connection) -> int:
+    return _pragma(connection, "application_id")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -28,6 +28,8 @@ VERBS = {
     "audit": "audit",
     "events": "events",
     "parked": "parked",
+    "backup": "backup",
+    "restore": "restore",
     "config": "config",
     "doctor": "doctor",
     "completion": "completion",

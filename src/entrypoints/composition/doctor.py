@@ -23,17 +23,17 @@ async def with_doctor(loaded: LoadedSettings) -> AsyncIterator[Doctor]:
     async with Lifetime(container) as lifetime:
         await lifetime.open_log()
         await lifetime.open_read_db()
-        yield doctor_of(container)
+        yield doctor_of(container, thorough=True)
 
 
-def doctor_of(container: Container, *, thorough: bool = True) -> Doctor:
-    """On an open log and an open read database."""
+def doctor_of(container: Container, *, thorough: bool = False) -> Doctor:
+    """On an open log and an open read database. `thorough`: files are read to their ends."""
     log: LogParts = container.log()
     read_db: ReadDbParts = container.read_db()
     parts = {"event_store": log, "bus": container.bus(), "read_db": read_db}
     probes = [part.probe for part in parts.values() if part is not None and part.probe is not None]
     return Doctor(
-        probes=[*probes, *_disks(container.settings())],
+        probes=[*probes, *_disks(container.settings()), *(_integrities(container.settings()) if thorough else ())],
         provisionings={
             f"{name} schema": part.provisioning
             for name, part in parts.items()
@@ -48,6 +48,20 @@ def doctor_of(container: Container, *, thorough: bool = True) -> Doctor:
         generations=read_db.generations,
         clock=container.clock(),
     )
+
+
+def _integrities(settings: Settings) -> list[Probe]:
+    from adapters.sqlite.integrity import SqliteIntegrity
+
+    remedies = {
+        "event_store": "Stop Postlog and bring a backup back with `postlog restore`.",
+        "read_db": "Stop Postlog, remove the file, and compute it again with `postlog rebuild`.",
+    }
+    return [
+        SqliteIntegrity(Path(part.sqlite.path), f"{name}.sqlite.path", remedies[name])
+        for name, part in (("event_store", settings.event_store), ("read_db", settings.read_db))
+        if part.adapter == "sqlite"
+    ]
 
 
 def _disks(settings: Settings) -> list[Probe]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from application.ports.commit_log import CommitLog
 from application.ports.event_store import EventStore
+from application.ports.log_backup import LogBackup
 from application.ports.past_events import PastEvents
 from application.ports.probes import Probe
 from application.ports.provisioning import Provisioning
@@ -29,12 +30,15 @@ class LogParts:
     holes: LogHoles
     probe: Probe | None = None
     provisioning: Provisioning | None = None
+    backup: LogBackup | None = None
+    """None: a server holds the log, and has tools of its own."""
 
 
 def sqlite_log(settings: SqliteLog) -> LogParts:
     from adapters.sqlite import log_database
     from adapters.sqlite.commit_log import SqliteCommitLog
     from adapters.sqlite.event_store import SqliteEventStore
+    from adapters.sqlite.log_backup import SqliteLogBackup
     from adapters.sqlite.log_probe import SqliteLogProbe
     from adapters.sqlite.relay_state import SqliteRelayState
     from adapters.sqlite.snapshots import SqliteSnapshots
@@ -50,6 +54,7 @@ def sqlite_log(settings: SqliteLog) -> LogParts:
         snapshots=SqliteSnapshots(log),
         relay_state=SqliteRelayState(log),
         probe=SqliteLogProbe(log),
+        backup=SqliteLogBackup(Path(settings.path)),
     )
 
 

@@ -14,6 +14,7 @@ from application.mediator import QueryDispatcher
 from application.pipeline.parking import ParkedRetry
 from application.ports.clock import Clock
 from application.ports.generations import Generations
+from application.ports.log_backup import LogBackup
 from application.ports.parked_streams import ParkedStreams
 from application.projections.log_match import require_match
 from entrypoints.composition.container import Container, container_for
@@ -22,6 +23,7 @@ from entrypoints.composition.share_processes import shared_batches
 from entrypoints.observability import configure_logging
 from entrypoints.settings.checks import DEFAULT, refuse_memory, require_files
 from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.problems import Problem, SettingsError
 
 
 def prepare(loaded: LoadedSettings, verb: str, *, may_make_tables: bool = True) -> Container:
@@ -40,6 +42,19 @@ async def with_post_import(loaded: LoadedSettings, verb: str) -> AsyncIterator[P
         await lifetime.open_log()
         await lifetime.open_commands()
         yield container.post_import()
+
+
+def log_backup(loaded: LoadedSettings, verb: str) -> LogBackup:
+    """It opens the log by itself, and not before it is used. Raises `SettingsError` where a server holds the log."""
+    path = "event_store.adapter"
+    backup: LogBackup | None = prepare(loaded, verb).log().backup
+    if backup is None:
+        sentence = (
+            f"is {loaded.settings.event_store.adapter}: `postlog {verb}` is for a log in a SQLite file; back up and "
+            "restore MongoDB with mongodump and mongorestore, as docs/operations.md describes"
+        )
+        raise SettingsError([Problem(path, sentence, loaded.sources.get(path))])
+    return backup
 
 
 @asynccontextmanager

@@ -181,6 +181,7 @@ _KINDS = (
         "This is a fault of Postlog. Its log has the cause, under the correlation id of the answer.",
     ),
     ProblemKind("cannot-open", 500, "A file of the service can't be opened", "Look at the setting that is named."),
+    ProblemKind("backup-refused", 500, "The backup can't be made", "For the operator: `postlog backup` tells why."),
     ProblemKind("login-not-made", 500, "A login could not be made", "For the operator: `postlog init` tells why."),
     ProblemKind("topic-in-use", 500, "The topic is used otherwise", "For the operator: `postlog init` tells how."),
     # 503

@@ -226,7 +226,7 @@ async def test_nothing_is_acknowledged_into_a_file_that_was_deleted(log_path: Pa
         store = SqliteEventStore(log)
         await store.append([proposed(POST_A)])
         delete(log_path)
-        assert "No such file" in unsettled(await store.append([proposed(POST_B)]))
+        assert "there is no file" in unsettled(await store.append([proposed(POST_B)]))
     assert "log.db" not in names_in(log_path.parent)
 
 
@@ -235,7 +235,9 @@ async def test_nothing_is_acknowledged_into_a_file_that_was_replaced(log_path: P
         store = SqliteEventStore(log)
         await store.append([proposed(POST_A)])
         replace_by_an_empty_file(log_path)
-        assert "was replaced while Postlog ran" in unsettled(await store.append([proposed(POST_B)]))
+        assert "was changed while Postlog ran: the file was replaced" in unsettled(
+            await store.append([proposed(POST_B)])
+        )
 
 
 @pytest.mark.parametrize(

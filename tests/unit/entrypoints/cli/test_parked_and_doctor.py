@@ -134,6 +134,8 @@ def test_the_doctor_has_a_line_for_everything(capsys: pytest.CaptureFixture[str]
         "ok       read_db",
         "ok       disk of event_store.sqlite.path",
         "ok       disk of read_db.sqlite.path",
+        "ok       integrity of event_store.sqlite.path",
+        "ok       integrity of read_db.sqlite.path",
         "ok       read_db schema",
         "ok       positions",
         "ok       log match",

@@ -1,0 +1,42 @@
+"""Is a SQLite file sound, as a whole? It is read to its end, so `postlog doctor` asks this and no readiness does."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from application.ports.probes import ProbeResult
+
+_BUSY_SECONDS = 5.0
+
+
+class SqliteIntegrity:
+    """`setting` names the file, `remedy` is what to do with a damaged one."""
+
+    def __init__(self, path: Path, setting: str, remedy: str) -> None:
+        self.name = f"integrity of {setting}"
+        self._path = path
+        self._remedy = remedy
+
+    async def probe(self) -> ProbeResult:
+        found = await asyncio.to_thread(self._problems)
+        if not found:
+            return ProbeResult(self.name, ok=True, detail=f"SQLite finds {self._path} sound.")
+        return ProbeResult(self.name, ok=False, detail=f"{self._path} is damaged: {found[0]}. {self._remedy}")
+
+    def _problems(self) -> list[str]:
+        try:
+            address = f"{self._path.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as connection:
+                return problems(connection)
+        except sqlite3.Error as error:
+            return [str(error)]
+
+
+def problems(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite finds damaged in the whole file: clauses, at most ten."""
+    try:
+        found = [row[0] for row in connection.execute("PRAGMA integrity_check(10)")]
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+    return [] if found == ["ok"] else [" ".join(each.split()) for each in found]

@@ -1,0 +1,265 @@
+"""Notices that the log's files are not what this process opened: replaced, copied over, removed, or damaged.
+
+SQLite itself does not notice: it goes on with what it has cached, and its write-ahead log is then written into a file
+that it does not fit. So every read and write looks at the file first. Its time and size change only by a checkpoint,
+this process's or another one's, after which the file alone, without its write-ahead log, holds what it held before.
+"""
+
+import ctypes
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from adapters.sqlite.log_schema import SETTING, application_id, files_beside, foreign_wal, size_of
+from application.errors import CannotOpen, StoreUnavailable
+
+_SETTLE_SECONDS = 1.0
+"""How long a checkpoint of another process may leave the file alone in between two states."""
+
+_PAUSE_SECONDS = 0.005
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+_TIP = "SELECT position, commit_id FROM commits ORDER BY position DESC LIMIT 1"
+_FOUND = """SELECT count(*) FROM commits AS a WHERE position > ?
+    AND position = (SELECT position FROM commits AS b WHERE b.commit_id = a.commit_id)
+    AND position = (SELECT position FROM commits AS c WHERE c.stream_id = a.stream_id AND c.version = a.version)"""
+"""Those commits that are found by each of their keys."""
+
+_COUNT = "SELECT count(*) FROM commits WHERE position > ?"
+
+_NEWEST = 2_000
+"""About as many commits as a write-ahead log holds before a checkpoint."""
+
+_COMMIT_ID = "SELECT commit_id FROM commits WHERE position = ?"
+
+
+class Known(NamedTuple):
+    """A commit that the log holds."""
+
+    position: int
+    commit_id: str
+
+
+class FileAlone(NamedTuple):
+    """What the log's file holds without its write-ahead log. Every copy that `VACUUM` or SQLite's backup makes has
+    another `schema_version`."""
+
+    log_id: str
+    application_id: int
+    schema_version: int
+    tip: Known | None
+
+
+class LogGuard:
+    """For one process. Of any thread, except where it says otherwise. What was once found to have changed stays so:
+    only a start of the process looks at the log anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._looking = threading.Lock()
+        self._seen: tuple[int, int, int, int] | None = None
+        self._alone: FileAlone | None = None
+        self._beside: dict[Path, int] = {}
+        self._known: Known | None = None
+        self._reason: str | None = None
+        self._is_another = False
+        """What the write-ahead log holds does not belong into the file."""
+
+    def opened(self, connection: sqlite3.Connection) -> None:
+        """The writer's thread has connected, for the first time or again, and has read from the log."""
+        if self._seen is None:
+            self._known = tip_of(connection)
+            self._seen = _look(self._path)
+            self._alone = _settled(self._path)
+        self._beside = {place: place.stat().st_ino for place in files_beside(self._path)}
+
+    def close(self, connection: sqlite3.Connection, *, writes: bool = False) -> None:
+        """`writes`: it is the writer's. The last connection to be closed brings the write-ahead log into the file: not
+        when the file is another one by now."""
+        try:
+            self.check()
+        except StoreUnavailable:
+            if self._is_another:
+                abandon(connection)
+                return
+        if writes:
+            self._beside = {}
+        connection.close()
+
+    def check(self) -> None:
+        """Raises `StoreUnavailable` when the files are not those that were opened."""
+        if self._reason is not None:
+            raise self._refusal(self._reason)
+        try:
+            now = _look(self._path)
+            for place, inode in self._beside.items():
+                if _inode(place) != inode:
+                    raise self._condemned(f"{place.name} was removed or replaced")
+        except FileNotFoundError as error:
+            raise self._refusal(f"there is no file {error.filename} any more") from error
+        if now != self._seen:
+            with self._looking:
+                self._look_closer()
+
+    def check_commits(self, connection: sqlite3.Connection) -> None:
+        """Raises `StoreUnavailable` when the newest commit that this process knows is not in the log any more."""
+        known = self._known
+        if known is not None and not _holds(connection, known):
+            raise self._condemned(f"it lacks the commit at position {known.position:,} that it held before")
+
+    def note(self, known: Known | None) -> None:
+        """The log's newest commit, after a transaction that is on the disk. The writer's thread only."""
+        self._known = known
+
+    def note_error(self, error: BaseException) -> None:
+        """A log that SQLite calls malformed takes no command any more, wherever the damage is."""
+        if is_damage(error) and self._reason is None:
+            self._reason, self._is_another = f"SQLite finds it damaged ({error})", True
+
+    def _look_closer(self) -> None:
+        """The file was written to: by a checkpoint, after which it holds what it held before, or by somebody else."""
+        until = time.monotonic() + _SETTLE_SECONDS
+        while (before := _look(self._path)) != self._seen:
+            if self._seen is not None and before[:2] != self._seen[:2]:
+                raise self._refusal("the file was replaced")
+            alone = self._file_alone_if_it_fits()
+            if _look(self._path) == before and alone is not None:
+                self._seen, self._alone = before, alone
+                return
+            if time.monotonic() >= until:
+                self._is_another = True
+                raise self._condemned("the file was written over, or its tables were changed")
+            time.sleep(_PAUSE_SECONDS)
+
+    def _file_alone_if_it_fits(self) -> FileAlone | None:
+        try:
+            with closing(connect_alone(self._path)) as connection:
+                now, before = _read_alone(connection), self._alone
+                if before is None:
+                    return now
+                if now[:3] != before[:3]:
+                    return None
+                if before.tip is not None and not _holds(connection, before.tip):
+                    return None
+                return now
+        except sqlite3.Error:
+            return None  # it is told when it stays so
+
+    def _condemned(self, reason: str) -> StoreUnavailable:
+        self._reason = reason
+        return self._refusal(reason)
+
+    def _refusal(self, reason: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"The event log {self._path} ({SETTING}) was changed while Postlog ran: {reason}. No command is taken. "
+            "Stop every process of Postlog, bring the log back with `postlog restore`, and start again.",
+            path=SETTING,
+        )
+
+
+def abandon(connection: sqlite3.Connection) -> None:
+    """Never close it: closing would bring a write-ahead log into a file that it does not belong to. The end of the
+    process takes it away without a word."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+def connect_alone(path: Path) -> sqlite3.Connection:
+    """To the file without its write-ahead log, and without any lock: what is read may be in between two states."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?immutable=1", uri=True, isolation_level=None, check_same_thread=False
+    )
+
+
+def tip_of(connection: sqlite3.Connection) -> Known | None:
+    row = connection.execute(_TIP).fetchone()
+    return Known(*row) if row else None
+
+
+def read_alone(path: Path) -> FileAlone | None:
+    """None when it can't be read alone: a process that was killed in a checkpoint leaves it so, and its write-ahead log
+    completes it."""
+    try:
+        with closing(connect_alone(path)) as connection:
+            return _read_alone(connection)
+    except sqlite3.Error:
+        return None
+
+
+def require_log_of_wal(path: Path) -> None:
+    """Raises `CannotOpen` for a write-ahead log whose file is gone: SQLite would remove it, and what it holds."""
+    wal, _ = files_beside(path)
+    if size_of(wal) and not size_of(path):
+        raise CannotOpen(
+            f"The event log {path} ({SETTING}) is gone, but its write-ahead log {wal.name} is there, with commits that "
+            "nothing else may hold. Put the file back; or remove both to begin an empty log.",
+            path=SETTING,
+        )
+
+
+def require_own_wal(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises `CannotOpen` when the write-ahead log beside the file can't be its own, as when a copy was put over a log.
+    Of what the write-ahead log holds, everything is looked at; of the file, nothing more."""
+    wal, _ = files_beside(path)
+    if not size_of(wal):
+        return
+    alone = read_alone(path)
+    connection.execute("BEGIN")  # others may be writing: all that follows is of one moment
+    fits = _fits(connection, alone)
+    connection.execute("COMMIT")
+    if not fits:
+        raise foreign_wal(path)
+
+
+def _fits(connection: sqlite3.Connection, alone: FileAlone | None) -> bool:
+    tip = tip_of(connection)
+    newest = tip.position if tip else 0
+    since = newest
+    if alone is not None:
+        with_wal = _read_alone(connection)
+        if alone[:2] != with_wal[:2] or alone.schema_version > with_wal.schema_version:
+            return False
+        if alone.tip is not None and not _holds(connection, alone.tip):
+            return False
+        since = alone.tip.position if alone.tip else 0
+    if connection.execute(_COUNT, (since,)).fetchone()[0] != newest - since:
+        return False
+    looked_at = (min(since, newest - _NEWEST),)
+    found: int = connection.execute(_FOUND, looked_at).fetchone()[0]
+    count: int = connection.execute(_COUNT, looked_at).fetchone()[0]
+    return found == count
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
+
+
+def is_damage(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def _settled(path: Path) -> FileAlone | None:
+    """While another process's checkpoint goes on, the file alone may be in between two states."""
+    until = time.monotonic() + _SETTLE_SECONDS
+    while (alone := read_alone(path)) is None and time.monotonic() < until:
+        time.sleep(_PAUSE_SECONDS)
+    return alone
+
+
+def _read_alone(connection: sqlite3.Connection) -> FileAlone:
+    row = connection.execute("SELECT id FROM log").fetchone()
+    schema_version: int = connection.execute("PRAGMA schema_version").fetchone()[0]
+    return FileAlone(row[0] if row else "", application_id(connection), schema_version, tip_of(connection))
+
+
+def _holds(connection: sqlite3.Connection, known: Known) -> bool:
+    found = connection.execute(_COMMIT_ID, (known.position,)).fetchone()
+    return found is not None and found[0] == known.commit_id
+
+
+def _look(path: Path) -> tuple[int, int, int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
