@@ -17,8 +17,8 @@ from local.folders import server_folder
 from local.ports import free_port, port_is_free
 from local.processes import ServerFailedError, ServerProcess, guarded
 
-# Each process and the port that is tried first; with the words of its command line.
-_PROCESSES = {"serve command": 8001, "serve query": 8002, "relay": 8003, "project": 8004}
+# Each process, by the words of its command line, and the port that is tried first: its default.
+_PROCESSES = {"serve command": 8000, "serve query": 8001, "relay": 8002, "project": 8003}
 
 
 def main() -> int:

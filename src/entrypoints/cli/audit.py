@@ -58,6 +58,7 @@ def command(
         option("read_db.adapter", read_db, "--read-db"),
         option("worker.host", host, "--host"),
         option("worker.port", port, "--port"),
+        defaults={"worker.port": "8004"},
     )
     if continuous:
         return run_service_until_stopped(loaded, "audit", Sides(auditor=True))

@@ -34,5 +34,6 @@ def command(
         option("read_db.adapter", read_db, "--read-db"),
         option("worker.host", host, "--host"),
         option("worker.port", port, "--port"),
+        defaults={"worker.port": "8003"},
     )
     return run_service_until_stopped(loaded, "project", Sides(projector=True))

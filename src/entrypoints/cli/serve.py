@@ -12,7 +12,7 @@ from entrypoints.composition.sides import Sides
 
 
 @rich_click.command(
-    "serve", epilog=exit_codes.epilog("postlog serve query --port 8081", done="stopped by Ctrl-C or SIGTERM")
+    "serve", epilog=exit_codes.epilog("postlog serve query --port 8080", done="stopped by Ctrl-C or SIGTERM")
 )
 @click.argument("side", type=click.Choice(("command", "query")))
 @listening_options
@@ -28,7 +28,12 @@ def command(
 ) -> int:
     """Serve the command side or the query side alone; `postlog project` keeps the rows up to date."""
     loaded = settings_from(
-        ctx, config_file, assignments, option("http.host", host, "--host"), option("http.port", port, "--port")
+        ctx,
+        config_file,
+        assignments,
+        option("http.host", host, "--host"),
+        option("http.port", port, "--port"),
+        defaults={"http.port": "8001"} if side == "query" else {},
     )
     return run_service_until_stopped(
         loaded, f"serve {side}", Sides(commands=side == "command", queries=side == "query")

@@ -1,7 +1,7 @@
 """The options by which every command takes its settings."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -35,12 +35,21 @@ def worker_options(function: Decorated) -> Decorated:
 
 
 def settings_from(
-    ctx: click.Context, config_file: str | None, assignments: Sequence[str], *options: Option | None
+    ctx: click.Context,
+    config_file: str | None,
+    assignments: Sequence[str],
+    *options: Option | None,
+    defaults: Mapping[str, str] = {},
 ) -> LoadedSettings:
-    """Load the settings that this command line, the environment and the files give. Raises `SettingsError`, and
-    `click.UsageError` for a `--set` without a path and a value."""
+    """Load the settings that this command line, the environment and the files give, over the command's own `defaults`.
+    Raises `SettingsError`, and `click.UsageError` for a `--set` without a path and a value."""
     given = [_assignment(text) for text in assignments] + [option for option in options if option]
-    return load_settings(environ=os.environ, options=given, config_file=config_file or ctx.find_root().obj)
+    return load_settings(
+        environ=os.environ,
+        options=given,
+        config_file=config_file or ctx.find_root().obj,
+        defaults=defaults,
+    )
 
 
 def option(path: str, text: str | None, name: str) -> Option | None:

@@ -109,12 +109,12 @@ def _cannot_listen(host: str, port: int, settings: str, error: OSError) -> Canno
     match error.errno:
         case errno.EADDRINUSE:
             return CannotOpen(
-                f"{path}: port {port} of {host} is in use by another program; stop it, or choose another port.",
+                f"port {port} is in use by another program; stop it, or choose another port ({path}).",
                 path=path,
             )
         case errno.EACCES:
             return CannotOpen(
-                f"{path}: port {port} is not free to take for this user; choose one above 1023.", path=path
+                f"port {port} is not free to take for this user; choose one above 1023 ({path}).", path=path
             )
         case _:
             return _no_address(host, f"{settings}.host", error)

@@ -1,6 +1,6 @@
 """Settings from everywhere, the stronger over the weaker:
 
-option > `POSTLOG__…` variable > `PORT` / `POSTLOG_DATA` > file > default in code.
+option > `POSTLOG__…` variable > `PORT` / `POSTLOG_DATA` > file > default of the command > default in code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,15 +38,20 @@ class Option:
 
 
 def load_settings(
-    *, environ: Mapping[str, str], options: Sequence[Option] = (), config_file: str | None = None
+    *,
+    environ: Mapping[str, str],
+    options: Sequence[Option] = (),
+    config_file: str | None = None,
+    defaults: Mapping[str, str] = {},
 ) -> LoadedSettings:
-    """Read, merge, convert, check. `config_file` is what `--config` names. Raises `SettingsError` with everything that
-    is wrong."""
+    """Read, merge, convert, check. `config_file` is what `--config` names; `defaults` are those of the command, by
+    path, where they are not those of the model. Raises `SettingsError` with everything that is wrong."""
     from_file, problems = _settings_file(config_file, environ)
     from_variables, wrong_variables = long_variables(environ)
     from_options, wrong_options = _options(options)
     problems += wrong_variables + wrong_options
-    given = {**from_file, **short_variables(environ), **from_variables, **from_options}
+    of_command = {path: Given(text, DEFAULT) for path, text in defaults.items()}
+    given = {**of_command, **from_file, **short_variables(environ), **from_variables, **from_options}
     values, wrong_values = _converted(given)
     problems += wrong_values
     sources = {path: given[path].source for path in values}

@@ -114,7 +114,9 @@ class Http(Struct, frozen=True, kw_only=True):
     host: Annotated[
         Text, Meta(description="Address to listen on; users are believed, so a gateway belongs in front.")
     ] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one.")] = 8000
+    port: Annotated[
+        Port, Meta(description="Port to listen on; 0 takes a free one. The default of `serve query` is 8001.")
+    ] = 8000
     operations: Annotated[bool, Meta(description="Serve /api/v1/read-db and its rebuilds.")] = True
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=16_000_000, description="Larger bodies are refused with 413.")] = (
         1_048_576
@@ -132,7 +134,13 @@ class Web(Struct, frozen=True, kw_only=True):
 
 class Worker(Struct, frozen=True, kw_only=True):
     host: Annotated[Text, Meta(description="Address of a worker's health and metrics.")] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="Port of a worker's health and metrics; 0 takes a free one.")] = 8001
+    port: Annotated[
+        Port,
+        Meta(
+            description="Port of a worker's health and metrics; 0 takes a free one. The default of `project` is 8003, "
+            "of `audit --continuous` 8004."
+        ),
+    ] = 8002
 
 
 class Log(Struct, frozen=True, kw_only=True):

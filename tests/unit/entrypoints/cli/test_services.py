@@ -18,7 +18,8 @@ from entrypoints.cli import main
 from entrypoints.composition import services
 from entrypoints.composition.container import container_for
 from entrypoints.composition.lifetime import Lifetime
-from entrypoints.settings.loading import load_settings
+from entrypoints.composition.sides import Sides
+from entrypoints.settings.loading import LoadedSettings, load_settings
 from running import ticks
 
 POSTLOG = (sys.executable, "-m", "entrypoints.cli.main")
@@ -49,6 +50,51 @@ def test_everything_in_memory_serves_and_leaves_nothing_behind(tmp_path: Path) -
         found = httpx.get(f"{address}{created.headers['location']}", headers=newest)
     assert (created.status_code, found.status_code, found.json()["message"]) == (201, 200, "Hello")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_processes_beside_each_other_have_ports_that_do_not_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports: dict[str, int] = {}
+
+    def note(loaded: LoadedSettings, verb: str, sides: Sides) -> int:
+        settings = loaded.settings
+        ports[verb] = (settings.http if sides.commands or sides.queries else settings.worker).port
+        return 0
+
+    for verb in ("run", "serve", "relay", "project", "audit"):
+        monkeypatch.setattr(f"entrypoints.cli.{verb}.run_service_until_stopped", note)
+    kafka = "--set=bus.adapter=kafka"
+    for verb in ("run", "serve command", "serve query", f"relay {kafka}", "project", "audit --continuous"):
+        assert main.run(verb.split()) == 0
+
+    assert ports == {
+        "run": 8000,
+        "serve command": 8000,
+        "serve query": 8001,
+        "relay": 8002,
+        "project": 8003,
+        "audit": 8004,
+    }
+
+
+@pytest.mark.parametrize("given", ["--port=7000", "--set=http.port=7000", "PORT", "POSTLOG__HTTP__PORT", "file"])
+def test_a_port_that_is_given_takes_the_place_of_the_command_s_own(
+    given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ports: list[int] = []
+    arguments = [given] if given.startswith("--") else []
+    if given == "file":
+        (tmp_path / "settings.yaml").write_text("http: {port: 7000}", encoding="utf-8")
+        arguments = ["--config", "settings.yaml"]
+    elif not arguments:
+        monkeypatch.setenv(given, "7000")
+
+    def note(loaded: LoadedSettings, *_: object) -> int:
+        ports.append(loaded.settings.http.port)
+        return 0
+
+    monkeypatch.setattr("entrypoints.cli.serve.run_service_until_stopped", note)
+    assert main.run(["serve", "query", *arguments]) == 0
+    assert ports == [7000]
 
 
 def test_a_projector_answers_for_its_health_and_nothing_else() -> None:

@@ -222,7 +222,7 @@ async def test_a_port_in_use_is_named_with_its_setting() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(CannotOpen, match=f"http.port: port {port} of 127.0.0.1 is in use") as refused:
+        with pytest.raises(CannotOpen, match=f"^port {port} is in use by another program; stop it") as refused:
             await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print)
     assert refused.value.path == "http.port"
 
