@@ -1,10 +1,15 @@
-"""Bodies: limited before they are parsed, refused unless they are JSON, decoded into the shape that is wanted."""
+"""Bodies: limited before they are parsed, refused unless they are JSON, decoded into the shape that is wanted.
 
-import re
-from typing import Generic, TypeVar
+What is wrong with a body is told about all its fields at once, in JSON's words.
+"""
 
-from msgspec import DecodeError, Struct, ValidationError, json
-from msgspec.structs import fields
+import json as plain_json
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+from msgspec import DecodeError, Struct, ValidationError, convert, json
+from msgspec.inspect import LiteralType, Metadata, NoneType, StrType, Type, UnionType, type_info
+from msgspec.structs import FieldInfo, fields
 
 from application.errors import MalformedRequest
 from entrypoints.serving.errors import InvalidFields, UnsupportedMediaType
@@ -14,8 +19,7 @@ from entrypoints.serving.whole_body import whole_body
 
 Body = TypeVar("Body", bound=Struct)
 
-_WRONG_PLACE = re.compile(r"(?P<reason>.*) - at `\$\.?(?P<path>.*)`", re.DOTALL)
-_FIELD = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<path>.*)`", re.DOTALL)
+_KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object"}
 
 
 class BodyReader(Generic[Body]):
@@ -23,14 +27,16 @@ class BodyReader(Generic[Body]):
 
     def __init__(self, shape: type[Body], limit: int) -> None:
         self._decoder = json.Decoder(shape)
-        self._fields = ", ".join(field.encode_name for field in fields(shape))
+        self._fields = {field.encode_name: field for field in fields(shape)}
+        self._names = ", ".join(self._fields)
+        self._required = sum(field.required for field in self._fields.values())
         self._limit = limit
 
     async def read(self, request: HttpRequest) -> Body:
         """Raises `BodyTooLarge`, `UnsupportedMediaType`, `MalformedRequest`, `BodyIncomplete`."""
         body = await self.read_optional(request)
         if body is None:
-            raise MalformedRequest(f"The body is empty; send a JSON object with {self._fields}.", path="body")
+            raise MalformedRequest(f"The body is empty; send a JSON object with {self._names}.", path="body")
         return body
 
     async def read_optional(self, request: HttpRequest) -> Body | None:
@@ -41,20 +47,95 @@ class BodyReader(Generic[Body]):
             return None
         _require_json(exchange)
         try:
-            return self._decoder.decode(raw)
-        except ValidationError as error:
-            raise self._wrong_shape(str(error)) from error
+            body = self._decoded(raw)
         except (DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedRequest(f"The body is not JSON in UTF-8: {_reason(error)}.", path="body") from error
+        if raw.count(b":") > self._required:  # else no member can be there twice
+            self._refuse_doubled(raw)
+        return body
 
-    def _wrong_shape(self, reason: str) -> InvalidFields:
-        if field := _FIELD.fullmatch(reason):
-            missing = field["what"] == "missing required"
-            message = "is missing" if missing else f"is unknown; there are {self._fields}"
-            return InvalidFields(f"A field {message}.", [(field["path"], message)])
-        place = _WRONG_PLACE.fullmatch(reason)
-        path, why = (place["path"], place["reason"]) if place else ("body", reason)
-        return InvalidFields("A value is not what it must be.", [(path, why.replace("`", ""))])
+    def _decoded(self, raw: bytes) -> Body:
+        try:
+            return self._decoder.decode(raw)
+        except ValidationError as error:
+            raise self._wrong_shape(raw, str(error)) from error
+
+    def _refuse_doubled(self, raw: bytes) -> None:
+        """Of two members with one name, one part of the way could believe the first and another the last."""
+        wrong = [(name, "is there more than once") for name in _doubled(raw)]
+        if wrong:
+            raise _invalid(wrong)
+
+    def _wrong_shape(self, raw: bytes, reason: str) -> InvalidFields:
+        """`reason` is the decoder's, for what is not looked into here."""
+        body = json.decode(raw)
+        if not isinstance(body, dict):
+            return _invalid([("body", f"is {_kind_of(body)}, not an object with {self._names}")])
+        wrong = [(name, "is there more than once") for name in _doubled(raw)]
+        wrong += [(name, f"is not allowed; the fields are {self._names}") for name in body if name not in self._fields]
+        for name, field in self._fields.items():
+            if name not in body:
+                wrong += [(name, "is missing")] if field.required else []
+            elif not _fits(body[name], field):
+                wrong.append((name, f"must be {_expected(field)}, not {_shown(body[name])}"))
+        return _invalid(wrong or [("body", reason)])
+
+
+def _invalid(wrong: list[tuple[str, str]]) -> InvalidFields:
+    return InvalidFields(f"The body can't be used: {'; '.join(f'{path} {why}' for path, why in wrong)}.", wrong)
+
+
+def _doubled(raw: bytes) -> list[str]:
+    """Names of members that an object of the body has more than once."""
+    doubled: dict[str, None] = {}
+
+    def pairs(members: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in members]
+        if len(set(names)) < len(names):
+            doubled.update(dict.fromkeys(name for name in names if names.count(name) > 1))
+
+    plain_json.loads(raw, object_pairs_hook=pairs, parse_int=str, parse_float=str)
+    return list(doubled)
+
+
+def _fits(value: Any, field: FieldInfo) -> bool:
+    try:
+        convert(value, field.type)
+    except ValidationError:
+        return False
+    return True
+
+
+def _expected(field: FieldInfo) -> str:
+    """What the field takes; those of bodies are texts, choices, or null."""
+    return " or ".join(_words(type_info(field.type)))
+
+
+def _words(described: Type) -> Iterator[str]:
+    match described:
+        case Metadata(type=inner):
+            yield from _words(inner)
+        case UnionType(types=types):
+            for part in types:
+                yield from _words(part)
+        case LiteralType(values=values):
+            yield from (f'"{value}"' for value in values)
+        case NoneType():
+            yield "null"
+        case StrType():
+            yield "a text"
+        case _:
+            raise TypeError(f"no words for {described}")
+
+
+def _shown(value: Any) -> str:
+    """A short text as it is, of anything else its kind."""
+    is_short = isinstance(value, str) and len(value) <= 40
+    return plain_json.dumps(value, ensure_ascii=False) if is_short else _kind_of(value)
+
+
+def _kind_of(value: Any) -> str:
+    return "null" if value is None else _KINDS[type(value)]
 
 
 def _require_json(exchange: Exchange) -> None:
@@ -72,4 +153,6 @@ def _require_json(exchange: Exchange) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "a text is not UTF-8"
-    return str(error).removeprefix("JSON is malformed: ") or "it is nested too deep"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return str(error).removeprefix("JSON is malformed: ")

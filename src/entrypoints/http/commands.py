@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import Struct
 
+from application.errors import MalformedRequest
 from application.mediator import CommandDispatcher, CommandResult
 from application.ports.clock import Clock
 from application.ports.ids import Ids
@@ -84,6 +85,7 @@ class CommandEndpoints:
         return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/likes", body))
 
     async def unlike_post(self, request: HttpRequest) -> ASGIApp:
+        _no_body(request, "the name stands in the path")
         post_id = _post_id(request)
         username = text_segment(request.scope, "username")
         command = UnlikePost(post_id=post_id, username=username)
@@ -120,6 +122,7 @@ class CommandEndpoints:
         )
 
     async def remove_comment(self, request: HttpRequest) -> ASGIApp:
+        _no_body(request, _NAME_IN_QUERY)
         post_id, comment_id = post_id_segment(request.scope), comment_id_segment(request.scope)
         username: str = read_query(request.scope, (USERNAME,))["username"]
         command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username)
@@ -131,6 +134,7 @@ class CommandEndpoints:
         )
 
     async def remove_post(self, request: HttpRequest) -> ASGIApp:
+        _no_body(request, _NAME_IN_QUERY)
         post_id = post_id_segment(request.scope)
         username: str = read_query(request.scope, (USERNAME,))["username"]
         command = RemovePost(post_id=post_id, username=username)
@@ -156,6 +160,16 @@ def command_handlers(services: HttpServices, commands: CommandDispatcher) -> lis
     ).handlers()
 
 
+_NAME_IN_QUERY = "the name is the query parameter username, like ?username=ben"
+
+
+def _no_body(request: HttpRequest, instead: str) -> None:
+    """Of a DELETE: what its body says would be lost. Raises `MalformedRequest`."""
+    headers = exchange_of(request.scope).headers
+    if headers.get(b"content-length", b"0").strip(b"0") or b"transfer-encoding" in headers:
+        raise MalformedRequest(f"This DELETE takes no body; {instead}.", path="body")
+
+
 def _post_id(request: HttpRequest) -> PostId:
     """Of a command that takes no query parameters."""
     _no_query(request)
@@ -168,11 +182,17 @@ def _no_query(request: HttpRequest) -> None:
 
 
 def _done(status: int, result: CommandResult, headers: Headers | None = None) -> Answer:
-    content = Done(id=result.post_id, version=result.version, position=result.position)
+    content = Done(id=result.post_id, post_id=result.post_id, version=result.version, position=result.position)
     return json_answer(status, content, [etag(result.version), *(headers or [])])
 
 
 def _commented(result: CommandResult, comment_id: CommentId) -> Answer:
-    content = CommentDone(id=result.post_id, comment_id=comment_id, version=result.version, position=result.position)
+    content = CommentDone(
+        id=result.post_id,
+        post_id=result.post_id,
+        comment_id=comment_id,
+        version=result.version,
+        position=result.position,
+    )
     location = comment_path(result.post_id, comment_id).encode()
     return json_answer(201, content, [etag(result.version), (b"location", location)])

@@ -1,22 +1,31 @@
-"""`If-Match` and `If-None-Match`: lists of entity tags. Postlog's tags are strong and hold a version: `"3"`."""
+"""Entity tags, and the headers that list them: `If-Match` and `If-None-Match`.
+
+A tag begins with the post's version. Commands answer with just that: `"3"`. A representation has a tag of its own,
+since a repaired row, or another encoding, is another one at the same version: `"3-5f0c2a9b"`, and compressed
+`"3-5f0c2a9b-gzip"`. `If-Match` asks for the version, whatever stands behind it; `If-None-Match` for the representation.
+"""
 
 import re
 from dataclasses import dataclass
+from zlib import crc32
 
 from application.errors import MalformedRequest
 from entrypoints.serving.exchange import Exchange
 
 _TAG = re.compile(r'[ \t]*(?P<weak>W/)?"(?P<opaque>[^"\x00-\x20\x7f]*)"[ \t]*(?:,|$)')
-_VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
-
-NO_VERSION = -1
-"""Stands for tags that no version has: what expects it always fails."""
+_VERSION = re.compile(r"(?P<version>0|[1-9][0-9]{0,17})(-[0-9a-f]{8})?([-;](gzip|br|deflate|zstd))?")
+_ENCODED = re.compile(r"[-;](gzip|br|deflate|zstd)$")
+"""What proxies, too, write behind the tag of what they compress."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
     weak: bool
     opaque: str
+
+
+NO_VERSION = -1
+"""Stands for tags that no version has: what expects it always fails."""
 
 
 def expected_versions(exchange: Exchange) -> tuple[int, ...] | None:
@@ -26,16 +35,23 @@ def expected_versions(exchange: Exchange) -> tuple[int, ...] | None:
     tags = _tags(exchange, "If-Match")
     if tags is None:
         return None
-    versions = (int(tag.opaque) for tag in tags if not tag.weak and _VERSION.fullmatch(tag.opaque))
-    return tuple(dict.fromkeys(versions)) or (NO_VERSION,)
+    found = [_VERSION.fullmatch(tag.opaque) for tag in tags if not tag.weak]
+    return tuple(dict.fromkeys(int(match["version"]) for match in found if match)) or (NO_VERSION,)
 
 
-def has_version(exchange: Exchange, version: int) -> bool:
-    """Does If-None-Match name this version, so that the answer is 304? Compared weakly. Raises `MalformedRequest`."""
+def tag_of(version: int, body: bytes) -> bytes:
+    """The tag of a representation of a post at `version`."""
+    return b'"%d-%08x"' % (version, crc32(body))
+
+
+def has_tag(exchange: Exchange, tag: bytes) -> bool:
+    """Does If-None-Match name this representation, however it is encoded, so that the answer is 304? Compared weakly.
+    Raises `MalformedRequest`."""
     if b"if-none-match" not in exchange.headers:
         return False
     tags = _tags(exchange, "If-None-Match")
-    return tags is None or any(tag.opaque == str(version) for tag in tags)
+    opaque = tag.decode("ascii").strip('"')
+    return tags is None or any(_ENCODED.sub("", each.opaque) == opaque for each in tags)
 
 
 def _tags(exchange: Exchange, name: str) -> list[_Tag] | None:

@@ -8,8 +8,13 @@ from application.errors import VersionMismatch
 from application.mediator import CommandDispatcher, CommandResult
 from domain.commands import CreatePost, PostCommand
 from entrypoints.http.command_context import command_context
-from entrypoints.http.conditional import expected_versions
+from entrypoints.http.conditional import NO_VERSION, expected_versions
 from entrypoints.serving.exchange import Exchange
+
+_NO_VERSION_NAMED = (
+    "If-Match names no version: weak tags (W/) never match, nor do tags that this service did not make. Send the "
+    'version in double quotes, like "3".'
+)
 
 
 async def dispatch(
@@ -25,6 +30,8 @@ async def dispatch(
         try:
             return await commands.dispatch(command, command_context(exchange, path, content, version))
         except VersionMismatch as error:
+            if version == NO_VERSION:
+                raise VersionMismatch(_NO_VERSION_NAMED, current_version=error.current_version) from error
             if error.current_version not in untried:
                 raise
             version = error.current_version

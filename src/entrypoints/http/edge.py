@@ -7,11 +7,13 @@ what nobody else caught into a problem.
 import asyncio
 import logging
 import re
+from collections import Counter
 from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from application.errors import MalformedRequest
 from domain.errors import PostlogError
 from entrypoints.http.problem_answers import ErrorAnswers, failed
 from entrypoints.http.services import HttpServices
@@ -23,6 +25,22 @@ CORRELATION_ID = b"x-correlation-id"
 _SANE_ID = re.compile(rb"[!-~]{1,128}")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_ONCE = {
+    name.lower().encode("ascii"): name
+    for name in (
+        "Authorization",
+        "Content-Length",
+        "Content-Type",
+        "Host",
+        "Idempotency-Key",
+        "Last-Event-ID",
+        "Origin",
+        "Postlog-Min-Position",
+        "Sec-Fetch-Site",
+    )
+}
+"""Headers that a request has once. Of two, one part of the way could believe the first and another the last."""
+
 _QUIET = frozenset(("/health/live", "/health/ready", "/metrics"))
 """Asked every few seconds by machines; their lines would drown the others, so they are logged for debugging only."""
 
@@ -69,6 +87,7 @@ class Edge:
 
     async def _answer(self, exchange: Exchange, scope: Any, receive: Receive, send: Send) -> None:
         try:
+            _require_unambiguous_headers(scope, exchange)
             scope["path"] = routable_path(scope)
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
@@ -93,6 +112,17 @@ class Edge:
             if exchange.code is not None:
                 line["problem"] = exchange.code
             logger.log(level, "request", extra=line | {"correlation_id": exchange.correlation_id})
+
+
+def _require_unambiguous_headers(scope: Any, exchange: Exchange) -> None:
+    """Raises `MalformedRequest`."""
+    if len(exchange.headers) != len(exchange.header_lines):
+        times = Counter(name for name, _ in exchange.header_lines)
+        for name, shown in _ONCE.items():
+            if times[name] > 1:
+                raise MalformedRequest(f"The header {shown} is sent {times[name]} times; send it once.", path=shown)
+    if b"host" not in exchange.headers and scope.get("http_version") == "1.1":
+        raise MalformedRequest("The header Host is missing; HTTP/1.1 requires it.", path="Host")
 
 
 def _sender(exchange: Exchange, send: Send) -> Send:

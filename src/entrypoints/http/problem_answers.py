@@ -40,7 +40,7 @@ class ErrorAnswers:
     def litestar_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
         match error.status_code:
             case 404:
-                return self.postlog_error(request, RouteNotFound(f"There is nothing at {instance_of(request.scope)}."))
+                return self.postlog_error(request, _route_not_found(request))
             case 405:
                 return self.postlog_error(request, _method_not_allowed(request, error))
             case 413:
@@ -76,9 +76,16 @@ def _problem(error: PostlogError, scope: Any) -> Problem:
     return problem
 
 
+def _route_not_found(request: HttpRequest) -> RouteNotFound:
+    return RouteNotFound(
+        f"There is nothing at {instance_of(request.scope)}. The API starts at /api/v1/posts; /docs lists all its paths."
+    )
+
+
 def _method_not_allowed(request: HttpRequest, error: HTTPException) -> MethodNotAllowed:
     allowed = ", ".join(sorted((error.headers or {}).get("allow", "").split(", ")))
     return MethodNotAllowed(
-        f"{instance_of(request.scope)} does not know the method {request.scope['method']}; it knows {allowed}.",
+        f"{instance_of(request.scope)} does not allow {request.scope['method']}; it allows {allowed}. "
+        "/docs lists all paths.",
         allowed=allowed,
     )

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, json
 from application.errors import RebuildRunning, Unavailable, VersionMismatch
 from domain.errors import PostlogError
 from entrypoints.http.paths import rebuild_path
-from entrypoints.serving.errors import InvalidFields, MethodNotAllowed, UnsupportedMediaType
+from entrypoints.serving.errors import BodyTooLarge, InvalidFields, MethodNotAllowed, UnsupportedMediaType
 from entrypoints.serving.problem_kinds import kind_of
 
 PROBLEM_JSON = "application/problem+json"
@@ -61,6 +61,8 @@ def problem_headers(error: PostlogError, status: int) -> dict[str, str]:
             headers["Location"] = rebuild_path(rebuild_id)
         case MethodNotAllowed():
             headers["Allow"] = error.allowed
+        case BodyTooLarge():
+            headers["Connection"] = "close"  # what is left of the body would be taken for the next request
         case UnsupportedMediaType():
             headers["Accept"] = "application/json"
         case _:
@@ -69,7 +71,7 @@ def problem_headers(error: PostlogError, status: int) -> dict[str, str]:
 
 
 def encoded(problem: Problem) -> bytes:
-    return json.encode(problem)
+    return json.encode(problem) + b"\n"
 
 
 def _field_errors(error: PostlogError) -> list[FieldError]:

@@ -12,13 +12,13 @@ from application.mediator import QueryDispatcher
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey
 from application.query_side.queries import GetPost, GetPostAsOf, ListComments, ListPosts, PostAnswer
 from domain.ids import CommentId, PostId
-from entrypoints.http.conditional import has_version
+from entrypoints.http.conditional import has_tag, tag_of
 from entrypoints.http.parameters import AS_OF_PARAMETERS, COMMENTS_PARAMETERS, DEFAULT_ROWS, POSTS_PARAMETERS
 from entrypoints.http.paths import POSTS
 from entrypoints.http.query_params import read_query
 from entrypoints.http.schemas import CommentPage, PostPage
 from entrypoints.http.views import comment_view, post_summary, post_view
-from entrypoints.serving.answers import REVALIDATE, Answer, etag, json_answer
+from entrypoints.serving.answers import REVALIDATE, Answer, json_answer
 from entrypoints.serving.cursors import decode_cursor, encode_cursor
 from entrypoints.serving.errors import InvalidFields
 from entrypoints.serving.exchange import Exchange, exchange_of
@@ -109,10 +109,12 @@ def _as_of(post_id: PostId, asked: dict[str, Any]) -> GetPostAsOf:
 
 
 def _post_answer(found: PostAnswer, exchange: Exchange) -> Answer:
-    validators = [etag(found.post.version), REVALIDATE]
-    if has_version(exchange, found.post.version):
+    answer = json_answer(200, post_view(found), [])
+    tag = tag_of(found.post.version, answer.body)
+    validators = [(b"etag", tag), REVALIDATE]
+    if has_tag(exchange, tag):
         return Answer(304, validators)
-    return json_answer(200, post_view(found), validators)
+    return Answer(200, [*answer.headers, *validators], answer.body)
 
 
 def _post_key(cursor: str | None, of: tuple[object, ...]) -> PostKey | None:

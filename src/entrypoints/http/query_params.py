@@ -2,6 +2,7 @@
 typo in a filter must not be ignored.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 from entrypoints.serving.errors import InvalidFields
 
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_SHOWN = 40
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 MAX_NUMBER = 2**53 - 1
@@ -47,7 +49,7 @@ def whole_number(name: str, low: int, high: int, description: str, *, default: i
 def flag(name: str, description: str) -> Parameter:
     def parse(text: str) -> bool:
         if text not in ("true", "false"):
-            raise ValueError("takes true or false")
+            raise ValueError("takes true or false, in lower case")
         return text == "true"
 
     return Parameter(name=name, parse=parse, schema={"type": "boolean"}, description=description)
@@ -77,12 +79,17 @@ def read_query(scope: Any, parameters: Sequence[Parameter]) -> dict[str, Any]:
 def _value(name: str, text: str | None, declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> Any:
     parameter = declared.get(name)
     if parameter is None:
-        raise ValueError(f"is unknown; there are {', '.join(declared)}" if declared else "is unknown; there are none")
+        allowed = f"the parameters are {', '.join(declared)}" if declared else "this endpoint takes no query parameters"
+        raise ValueError(f"is not allowed; {allowed}")
     if name in values:
         raise ValueError("is given twice")
     if text is None:
         raise ValueError("is not UTF-8, percent-encoded")
-    return parameter.parse(text)
+    try:
+        return parameter.parse(text)
+    except ValueError as error:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise ValueError(f"{error}, not {json.dumps(shown, ensure_ascii=False)}") from error
 
 
 def _pairs(query: bytes) -> list[tuple[str, str | None]]:

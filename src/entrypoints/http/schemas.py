@@ -67,10 +67,15 @@ class EditedComment(_Body, frozen=True):
     username: UserName
 
 
+_PostId = Annotated[Uuid, Meta(description="The post.")]
+_Id = Annotated[Uuid, Meta(description="The same as `postId`.")]
+
+
 class Done(_Content, frozen=True):
     """What a command led to."""
 
-    id: Uuid
+    id: _Id
+    post_id: _PostId
     version: Version
     position: Position
 
@@ -78,7 +83,8 @@ class Done(_Content, frozen=True):
 class CommentDone(_Content, frozen=True):
     """What a command led to, and the id of the new comment."""
 
-    id: Uuid
+    id: _Id
+    post_id: _PostId
     comment_id: Uuid
     version: Version
     position: Position

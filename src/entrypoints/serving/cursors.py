@@ -19,8 +19,7 @@ _decoder = json.Decoder(tuple[int, _Uuid, str])
 def encode_cursor(of: tuple[object, ...], date: datetime, row_id: str) -> str:
     """`of` names the list: its kind and all that it depends on."""
     milliseconds = (date - _EPOCH) // timedelta(milliseconds=1)
-    content = json.encode((milliseconds, row_id, _tag(of, milliseconds, row_id)))
-    return urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+    return _encoded(milliseconds, row_id, _tag(of, milliseconds, row_id))
 
 
 def decode_cursor(cursor: str, of: tuple[object, ...]) -> tuple[datetime, str]:
@@ -30,13 +29,23 @@ def decode_cursor(cursor: str, of: tuple[object, ...]) -> tuple[datetime, str]:
         milliseconds, row_id, tag = _decoder.decode(content)
         date = _EPOCH + timedelta(milliseconds=milliseconds)
     except (ValueError, OverflowError, DecodeError) as error:
-        raise MalformedRequest("cursor is none of Postlog's; leave it out to begin anew.", path="cursor") from error
+        raise _not_ours() from error
+    if cursor != _encoded(milliseconds, row_id, tag):  # other spellings decode to the same
+        raise _not_ours()
     if tag != _tag(of, milliseconds, row_id):
         raise MalformedRequest(
-            "cursor belongs to another list; send it with the same filters, or leave it out to begin anew.",
+            "cursor is not one that this list gave; send it with the same filters, or leave it out to start again.",
             path="cursor",
         )
     return date, row_id
+
+
+def _encoded(milliseconds: int, row_id: str, tag: str) -> str:
+    return urlsafe_b64encode(json.encode((milliseconds, row_id, tag))).rstrip(b"=").decode("ascii")
+
+
+def _not_ours() -> MalformedRequest:
+    return MalformedRequest("cursor is not one that this service gave; leave it out to start again.", path="cursor")
 
 
 def _tag(of: tuple[object, ...], milliseconds: int, row_id: str) -> str:

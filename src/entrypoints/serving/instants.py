@@ -20,4 +20,4 @@ def parse_instant(text: str) -> datetime:
             pass
         else:
             return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
-    raise ValueError("takes an instant like 2026-11-23T15:46:58.123Z (in a query a + is written %2B)")
+    raise ValueError("takes an instant like 2026-11-23T15:46:58.123Z, with + written as %2B in a query")

@@ -19,12 +19,12 @@ _REQUEST = {
         {"type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["2f6c9a52-create"]},
     ),
     "If-Match": _Header(
-        "The version that the post must have, in double quotes, else 412. A list (any of them will do) and `*` are "
-        "taken too.",
+        "The version that the post must have, in double quotes, or the `ETag` of an answer, else 412. A list (any of "
+        "them will do) and `*` are taken too.",
         {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$", "examples": ['"1"']},
     ),
     "If-None-Match": _Header(
-        "Versions that the caller has, in double quotes; answered with 304 when the post stands at one of them.",
+        "Tags (`ETag`) of answers that the caller has; answered with 304 when the answer would be one of them.",
         {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$", "examples": ['"1"']},
     ),
     "Last-Event-ID": _Header(
@@ -49,7 +49,10 @@ _REQUEST = {
 _ANSWER = {
     "Allow": _Header("The methods that the path knows.", {"type": "string"}),
     "Accept": _Header("The media type that is taken.", {"type": "string"}),
-    "ETag": _Header("The version of the post, in double quotes.", {"type": "string", "pattern": '^"[0-9]+"$'}),
+    "ETag": _Header(
+        "The version of the post, in double quotes; of a post that is read, followed by what names the representation.",
+        {"type": "string", "pattern": '^"[0-9]+(-[0-9a-f]{8})?(-gzip)?"$', "examples": ['"3"', '"3-5f0c2a9b"']},
+    ),
     "Location": _Header(
         "The path of what was made, or stands in the way.", {"type": "string", "format": "uri-reference"}
     ),

@@ -28,7 +28,7 @@ async def test_creating_a_post_answers_where_it_is(client: Client, scripted: Scr
     scripted.answer = done(version=1, position=42)
     answer = await client.post("/api/v1/posts", json={"author": "ann", "message": "Hello"})
     assert answer.status_code == 201
-    assert answer.json() == {"id": POST, "version": 1, "position": 42}
+    assert answer.json() == {"id": POST, "postId": POST, "version": 1, "position": 42}
     assert answer.headers["location"] == f"/api/v1/posts/{POST}"
     assert answer.headers["etag"] == '"1"'
     assert answer.headers["content-type"] == "application/json"
@@ -39,7 +39,7 @@ async def test_a_new_comment_answers_with_its_id(client: Client, scripted: Scrip
     scripted.answer = done(version=2, position=43, comment_id=COMMENT)
     answer = await client.post(f"/api/v1/posts/{POST}/comments", json={"comment": "Yes", "username": "ben"})
     assert answer.status_code == 201
-    assert answer.json() == {"id": POST, "commentId": COMMENT, "version": 2, "position": 43}
+    assert answer.json() == {"id": POST, "postId": POST, "commentId": COMMENT, "version": 2, "position": 43}
     assert answer.headers["location"] == f"/api/v1/posts/{POST}/comments/{COMMENT}"
     assert answer.headers["etag"] == '"2"'
     assert scripted.last == AddComment(
@@ -82,7 +82,7 @@ async def test_a_change_is_handed_on_and_answers_version_and_position(
     scripted.answer = done(version=5, position=77)
     answer = await client.request(method, f"/api/v1/posts/{POST}{path}", json=body)
     assert answer.status_code == 200
-    assert answer.json() == {"id": POST, "version": 5, "position": 77}
+    assert answer.json() == {"id": POST, "postId": POST, "version": 5, "position": 77}
     assert answer.headers["etag"] == '"5"'
     assert scripted.last == command
 

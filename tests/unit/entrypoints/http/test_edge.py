@@ -124,7 +124,8 @@ async def test_head_is_get_without_the_body(client: Client, scripted: Scripted) 
     got = await client.get(f"/api/v1/posts/{POST}")
     head = await client.head(f"/api/v1/posts/{POST}")
     assert (head.status_code, head.content) == (200, b"")
-    assert (head.headers["etag"], head.headers["content-length"]) == ('"4"', got.headers["content-length"])
+    for name in ("etag", "content-length"):
+        assert head.headers[name] == got.headers[name]
 
 
 async def test_head_of_a_problem_has_no_body_either(client: Client) -> None:

@@ -17,12 +17,16 @@ JSON = {"Content-Type": "application/json"}
     [
         (b"", "body", "The body is empty; send a JSON object with author, message."),
         (b"{", "body", "The body is not JSON in UTF-8: Input data was truncated."),
-        (b"[]", "body", "Expected object, got array"),
-        (b"null", "body", "Expected object, got null"),
+        (b"[]", "body", "is an array, not an object with author, message"),
+        (b"null", "body", "is null, not an object with author, message"),
+        (b"3", "body", "is a number, not an object with author, message"),
         (b'{"author":"a"}', "message", "is missing"),
-        (b'{"author":"a","message":"m","x":1}', "x", "is unknown; there are author, message"),
-        (b'{"author":1,"message":"m"}', "author", "Expected str, got int"),
-        (b'{"author":"a","message":["m"]}', "message", "Expected str, got array"),
+        (b'{"author":"a","message":"m","x":1}', "x", "is not allowed; the fields are author, message"),
+        (b'{"author":1,"message":"m"}', "author", "must be a text, not a number"),
+        (b'{"author":"a","message":["m"]}', "message", "must be a text, not an array"),
+        (b'{"author":null,"message":"m"}', "author", "must be a text, not null"),
+        (b'{"author":"ben","message":"m","author":"Ann"}', "author", "is there more than once"),
+        (b'{"author":"ben","message":"m","\\u0061uthor":"Ann"}', "author", "is there more than once"),
         (b'{"author":"a","message":"m"} x', "body", "The body is not JSON in UTF-8: trailing characters (byte 30)."),
         (b'{"author":"\xff","message":"m"}', "body", "The body is not JSON in UTF-8: a text is not UTF-8."),
         (
@@ -30,7 +34,7 @@ JSON = {"Content-Type": "application/json"}
             "body",
             "The body is not JSON in UTF-8: invalid utf-16 surrogate pair (byte 17).",
         ),
-        (b"[" * 4_000, "body", "Expected object, got array"),
+        (b"[" * 4_000, "body", "The body is not JSON in UTF-8: it is nested too deep."),
     ],
 )
 async def test_a_body_of_another_form_is_400(
@@ -40,6 +44,59 @@ async def test_a_body_of_another_form_is_400(
     assert answer.status_code == 400
     assert answer.json()["code"] == "malformed-request"
     assert answer.json()["errors"] == [{"path": path, "message": message}]
+    assert scripted.handed == []
+
+
+async def test_everything_that_is_wrong_with_a_body_is_named_at_once(client: Client, scripted: Scripted) -> None:
+    answer = await client.post("/api/v1/posts", content=b'{"autor":"a","author":7}', headers=JSON)
+    assert answer.json()["errors"] == [
+        {"path": "autor", "message": "is not allowed; the fields are author, message"},
+        {"path": "author", "message": "must be a text, not a number"},
+        {"path": "message", "message": "is missing"},
+    ]
+    assert answer.json()["detail"] == (
+        "The body can't be used: autor is not allowed; the fields are author, message; author must be a text, not a "
+        "number; message is missing."
+    )
+    assert scripted.handed == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", f"/api/v1/posts/{POST}/message", b'{"username":"ben","message":"stolen","username":"Ann"}'),
+        ("POST", f"/api/v1/posts/{POST}/likes", b'{"username":"ben","username":"Ann"}'),
+        ("POST", f"/api/v1/posts/{POST}/comments", b'{"username":"ben","comment":"c","comment":"d"}'),
+        ("PUT", f"/api/v1/posts/{POST}/comments/{COMMENT}", b'{"username":"ben","comment":"c","username":"Ann"}'),
+    ],
+)
+async def test_a_member_that_is_there_twice_is_refused_by_every_command(
+    client: Client, scripted: Scripted, method: str, path: str, body: bytes
+) -> None:
+    answer = await client.request(method, path, content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (400, "is there more than once")
+    assert scripted.handed == []
+
+
+@pytest.mark.parametrize(
+    "header", ["Idempotency-Key", "Content-Type", "Postlog-Min-Position", "Host", "Last-Event-ID", "Authorization"]
+)
+async def test_a_header_that_may_be_there_once_is_refused_twice(
+    client: Client, scripted: Scripted, header: str
+) -> None:
+    lines = [(b"host", b"postlog.test"), (b"content-type", b"application/json")]
+    name = header.lower().encode()
+    lines = [line for line in lines if line[0] != name] + [(name, b"1"), (name, b"2")]
+    scope = {"method": "POST", "path": f"/api/v1/posts/{POST}/likes", "http_version": "1.1", "headers": lines}
+    answer = await _raw(client, scope, [b"{}"])
+    assert (answer["status"], json.loads(answer["body"])["errors"][0]["path"]) == (400, header)
+    assert scripted.handed == []
+
+
+async def test_a_request_without_a_host_is_refused(client: Client, scripted: Scripted) -> None:
+    scope = {"method": "POST", "path": f"/api/v1/posts/{POST}/likes", "http_version": "1.1", "headers": []}
+    answer = await _raw(client, scope, [b""])
+    assert (answer["status"], json.loads(answer["body"])["errors"][0]["path"]) == (400, "Host")
     assert scripted.handed == []
 
 
@@ -63,12 +120,21 @@ async def test_json_is_json_with_any_parameter_and_case(client: Client, scripted
     assert len(scripted.handed) == 1
 
 
-async def test_a_body_that_says_it_is_too_large_is_not_read(client: Client) -> None:
-    chunks = [b"{"]
+async def test_a_body_that_says_it_is_too_large_is_thrown_away(client: Client, scripted: Scripted) -> None:
+    """Read to its end, so that a caller who sends all before it reads finds the answer."""
+    chunks = [b"{" * 4_000, b"{" * 97]
     announced = [(b"content-length", b"4097")]
     answer = await _raw(client, {"method": "POST", "path": "/api/v1/posts", "headers": announced}, chunks)
     assert (answer["status"], json.loads(answer["body"])["code"]) == (413, "body-too-large")
-    assert chunks == [b"{"]
+    assert (b"connection", b"close") in answer["headers"]
+    assert (chunks, scripted.handed) == ([], [])
+
+
+async def test_a_caller_who_waits_to_be_asked_for_a_body_that_is_too_large_is_not_asked(client: Client) -> None:
+    chunks = [b"{"]
+    headers = [(b"content-length", b"4097"), (b"expect", b"100-continue")]
+    answer = await _raw(client, {"method": "POST", "path": "/api/v1/posts", "headers": headers}, chunks)
+    assert (answer["status"], chunks) == (413, [b"{"])
 
 
 async def test_a_body_that_turns_out_too_large_is_not_parsed(client: Client, scripted: Scripted) -> None:
@@ -148,11 +214,14 @@ async def test_a_bad_id_or_parameter_is_400_and_named(
 
 
 async def test_everything_that_is_wrong_with_a_query_is_named_at_once(client: Client) -> None:
-    answer = await client.get("/api/v1/posts?limit=0&autor=ann&hasComments=1")
+    answer = await client.get("/api/v1/posts?limit=0&autor=ann&hasComments=True")
     assert answer.json()["errors"] == [
-        {"path": "limit", "message": "takes a whole number from 1 to 100"},
-        {"path": "autor", "message": "is unknown; there are author, hasComments, minLikes, limit, cursor"},
-        {"path": "hasComments", "message": "takes true or false"},
+        {"path": "limit", "message": 'takes a whole number from 1 to 100, not "0"'},
+        {
+            "path": "autor",
+            "message": "is not allowed; the parameters are author, hasComments, minLikes, limit, cursor",
+        },
+        {"path": "hasComments", "message": 'takes true or false, in lower case, not "True"'},
     ]
 
 
@@ -189,6 +258,27 @@ async def _raw(client: Client, changes: dict[str, Any], chunks: list[Any] | None
     scope = {"type": "http", "method": "DELETE", "path": "/", "headers": [], "query_string": b"", "scheme": "http"}
     await client.app(scope | changes, receive, send)  # type: ignore[arg-type]
     return answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "detail"),
+    [
+        ("DELETE", f"/api/v1/posts/{POST}", "the name is the query parameter username, like ?username=ben"),
+        (
+            "DELETE",
+            f"/api/v1/posts/{POST}/comments/{COMMENT}",
+            "the name is the query parameter username, like ?username=ben",
+        ),
+        ("DELETE", f"/api/v1/posts/{POST}/likes/ben", "the name stands in the path"),
+    ],
+)
+async def test_a_delete_with_a_body_is_told_where_the_name_goes(
+    client: Client, scripted: Scripted, method: str, path: str, detail: str
+) -> None:
+    for query in ("", "?username=ann"):
+        answer = await client.request(method, path + query, json={"username": "ben"})
+        assert (answer.status_code, answer.json()["detail"]) == (400, f"This DELETE takes no body; {detail}.")
+    assert scripted.handed == []
 
 
 @pytest.mark.parametrize("tag", ["7", "'7'", '"7', '"7" "8"', '"7",', "", '"7", 8', 'w/"7"'])

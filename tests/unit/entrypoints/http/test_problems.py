@@ -162,7 +162,9 @@ async def test_what_litestar_refuses_has_the_same_shape(
 async def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
     answer = await client.put("/api/v1/posts")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
-    assert answer.json()["detail"] == "/api/v1/posts does not know the method PUT; it knows GET, HEAD, OPTIONS, POST."
+    assert answer.json()["detail"] == (
+        "/api/v1/posts does not allow PUT; it allows GET, HEAD, OPTIONS, POST. /docs lists all paths."
+    )
 
 
 async def test_a_host_that_is_none_is_a_problem_too(client: Client) -> None:

@@ -88,6 +88,25 @@ def test_granian_listens_on_the_socket_that_it_is_handed() -> None:
     assert server._shd.get_fd() == handed, changed
 
 
+@pytest.mark.parametrize("size", [2_000_000, 10_000_000])
+async def test_a_caller_who_sends_too_large_a_body_whole_gets_the_answer(size: int) -> None:
+    def send_all_then_read(address: str) -> bytes:
+        host, port = address.removeprefix("http://").split(":")
+        head = "POST /api/v1/posts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + b" " * size)
+            answer = b""
+            while chunk := connection.recv(65_536):  # until the service closes it
+                answer += chunk
+        return answer
+
+    async with served(one_post()) as (address, _):
+        answer = await asyncio.to_thread(send_all_then_read, address)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answer.lower()
+    assert b'"code":"body-too-large"' in answer
+
+
 async def test_names_with_slashes_and_percent_signs_arrive_whole() -> None:
     scripted = Scripted(done())
     async with served(services(commands=scripted.commands())) as (address, _), httpx.AsyncClient() as client:
