@@ -5,7 +5,9 @@ not. What does not answer leaves the other figures right: a log that grows while
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from application.envelopes import Commit
 from application.errors import Unavailable
+from application.log_growth import LogGrowth
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.metrics import Metrics
@@ -17,7 +19,7 @@ _SECONDS = 2.0
 
 class RowsLag:
     """Gauges of one read database, the same whichever projector measures them: `projector_lag` in commits,
-    `projector_lag_seconds` the age of the oldest commit that the rows lack, `parked_streams`."""
+    `projector_lag_seconds` for how long the rows could have had the oldest commit that they lack, `parked_streams`."""
 
     def __init__(self, views: PostViews, log: CommitLog, clock: Clock, metrics: Metrics) -> None:
         self._views = views
@@ -25,6 +27,7 @@ class RowsLag:
         self._clock = clock
         self._metrics = metrics
         self._position: int | None = None
+        self._growth = LogGrowth()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -36,13 +39,18 @@ class RowsLag:
         self._metrics.gauge("parked_streams", stamp.parked)
 
     async def _look_at_log(self) -> None:
+        tip = await self._log.tip()
+        self._growth.note(tip, self._clock.monotonic())
         if self._position is None:
             return
-        lacking = await self._log.read(self._position, 1)
-        age = (self._clock.now() - lacking[0].recorded_at).total_seconds() if lacking else 0.0
-        lag = await self._log.tip() - self._position if lacking else 0
-        self._metrics.gauge("projector_lag", lag)
-        self._metrics.gauge("projector_lag_seconds", max(0.0, age))
+        self._growth.forget(self._position)
+        lacking = await self._log.read(self._position, 1) if tip > self._position else []
+        self._metrics.gauge("projector_lag", tip - self._position if lacking else 0)
+        self._metrics.gauge("projector_lag_seconds", self._age(lacking[0]) if lacking else 0.0)
+
+    def _age(self, commit: Commit) -> float:
+        recorded = (self._clock.now() - commit.recorded_at).total_seconds()
+        return self._growth.age(commit.position, recorded, self._clock.monotonic())
 
 
 class BusLag:

@@ -1,10 +1,11 @@
 """Handler of the query for how far everything is. What does not answer leaves the other figures right."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from application.envelopes import Commit
+from application.log_growth import LogGrowth
 from application.mediator import QueryDispatcher
 from application.partitioning import partition_of
 from application.ports.clock import Clock
@@ -49,6 +50,7 @@ class PipelineStatusQuery:
         self._log = log
         self._relay_state = relay_state
         self._clock = clock
+        self._growth = LogGrowth()
 
     def register_with(self, dispatcher: QueryDispatcher) -> None:
         dispatcher.register(GetPipelineStatus, self.get)
@@ -57,6 +59,9 @@ class PipelineStatusQuery:
         problems: list[str] = []
         positions = await _tried(self._positions, problems)
         tip = await _tried(self._log.tip, problems)
+        if tip is not None:
+            self._growth.note(tip, self._clock.monotonic())
+            self._growth.forget(min(positions.values()) if positions else 0)
         return PipelineStatus(
             at=self._clock.now(),
             tip=tip,
@@ -83,8 +88,14 @@ class PipelineStatusQuery:
             ready=stamp.ready,
             position=stamp.position,
             parked=stamp.parked,
-            partitions=_partitions(positions, lacking or [], tip or 0),
+            partitions=_partitions(positions, lacking or [], tip or 0, self._since),
         )
+
+    def _since(self, commit: Commit) -> datetime:
+        """Since when the rows could have had it."""
+        now = self._clock.now()
+        recorded = (now - commit.recorded_at).total_seconds()
+        return now - timedelta(seconds=self._growth.age(commit.position, recorded, self._clock.monotonic()))
 
     async def _lacking(self, positions: Mapping[int, int]) -> Sequence[Commit]:
         return await self._log.read(min(positions.values()), _COUNTED)
@@ -104,7 +115,9 @@ class PipelineStatusQuery:
         return RelayStanding(owner=state.owner if state else None, position=state.position if state else 0)
 
 
-def _partitions(positions: Mapping[int, int], lacking: Sequence[Commit], tip: int) -> list[PartitionStanding]:
+def _partitions(
+    positions: Mapping[int, int], lacking: Sequence[Commit], tip: int, since: Callable[[Commit], datetime]
+) -> list[PartitionStanding]:
     end = lacking[-1].position if lacking else tip
     standings = []
     for partition, position in sorted(positions.items()):
@@ -119,7 +132,7 @@ def _partitions(positions: Mapping[int, int], lacking: Sequence[Commit], tip: in
                 position=position,
                 commits=len(mine) if len(positions) > 1 else max(len(mine), tip - position),
                 events=sum(len(commit.events) for commit in mine),
-                since=mine[0].recorded_at if mine else None,
+                since=since(mine[0]) if mine else None,
                 at_least=tip > max(end, position),
             )
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,6 +15,7 @@ from application.pipeline.lag import BusLag, RowsLag
 from application.ports.projection_store import Checkpoint
 from command_process import SteppingClock
 from contracts.bus_handle import World, created, liked, post_id, running
+from contracts.log_handle import RECORDED_AT
 from contracts.memory_bus import memory_bus
 from contracts.waiting import eventually
 
@@ -56,18 +57,62 @@ def gauge_is(world: World, name: str, value: float) -> Callable[[], Awaitable[bo
     return look
 
 
-async def test_rows_that_nobody_brings_further_lag_by_commits_and_by_the_age_of_the_oldest(world: World) -> None:
-    await written(world, 5)
-    rows_at(world.read_db, 2)
-    clock = SteppingClock()
-    third = (await world.log.read(2, 1))[0].recorded_at
-    clock._now = third + timedelta(seconds=90)
-    async with running(RowsLag(Views(world.read_db), world.log, clock, world.metrics).run()):
+class SetClock:
+    """Shows what it is set to."""
+
+    def __init__(self) -> None:
+        self.wall = RECORDED_AT
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def pass_by(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+
+@pytest.mark.parametrize("recorded", ["now", "years ago", "in years"])
+async def test_rows_that_nobody_brings_further_lag_by_commits_and_by_how_long_they_could_have_had_the_oldest(
+    world: World, recorded: str
+) -> None:
+    """Whatever time a commit says: history is imported, and writers' clocks are wrong. A clock that is set changes
+    nothing."""
+    clock = SetClock()
+    clock.wall += {"now": timedelta(), "years ago": timedelta(days=2_000), "in years": -timedelta(days=2_000)}[recorded]
+    rows_at(world.read_db, 0)
+    lag = RowsLag(Views(world.read_db), world.log, clock, world.metrics)
+    async with running(lag.run()):
+        await eventually(gauge_is(world, "projector_lag", 0))
+        await written(world, 3)
         await eventually(gauge_is(world, "projector_lag", 3))
-        assert 90 <= world.metrics.gauges["projector_lag_seconds"] < 100
-        rows_at(world.read_db, 5)
+        assert world.metrics.gauges["projector_lag_seconds"] == 0
+        clock.pass_by(60)
+        await eventually(gauge_is(world, "projector_lag_seconds", 60))
+        await written(world, 3)
+        clock.wall -= timedelta(hours=5)
+        clock.seconds += 30
+        await eventually(gauge_is(world, "projector_lag_seconds", 90))
+        rows_at(world.read_db, 3)
+        await eventually(gauge_is(world, "projector_lag", 3))
+        assert world.metrics.gauges["projector_lag_seconds"] <= 30
+        rows_at(world.read_db, 6)
         await eventually(gauge_is(world, "projector_lag", 0))
         await eventually(gauge_is(world, "projector_lag_seconds", 0))
+
+
+async def test_what_was_lacking_when_the_process_started_is_counted_from_then_on(world: World) -> None:
+    await written(world, 5)
+    rows_at(world.read_db, 2)
+    clock = SetClock()
+    clock.wall += timedelta(days=2_000)
+    async with running(RowsLag(Views(world.read_db), world.log, clock, world.metrics).run()):
+        await eventually(gauge_is(world, "projector_lag", 3))
+        clock.pass_by(7)
+        await eventually(gauge_is(world, "projector_lag_seconds", 7))
 
 
 async def test_a_log_that_grows_while_the_read_database_is_away_shows_as_lag(world: World) -> None:
