@@ -9,6 +9,7 @@ PostlogError
 ├── VersionMismatch            version-mismatch        If-Match names another version
 ├── WriteConflict              write-conflict          others were faster until the attempts were used up
 ├── EventNotApplicable         event-not-applicable    a stored event makes no sense on what stands before it
+├── CutRefused                 cut-refused             nothing may be removed from the log there, or now
 ├── RebuildRunning             rebuild-running         another process builds this read database
 ├── RebuildCancelled           rebuild-cancelled
 ├── AuditRunning               audit-running           one runs in this process
@@ -60,6 +61,12 @@ class EventNotApplicable(PostlogError):
     """The event can be read but makes no sense on the rows before it; its stream is parked."""
 
     code = "event-not-applicable"
+
+
+class CutRefused(PostlogError):
+    """`postlog events cut` does not remove what it was asked to."""
+
+    code = "cut-refused"
 
 
 class RebuildRunning(PostlogError):

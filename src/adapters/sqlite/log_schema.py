@@ -18,6 +18,9 @@ APPLICATION_ID = 0x504C4F47  # "PLOG"
 BACKUP_ID = 0x504C424B  # "PLBK"
 FORMAT = 1
 
+NEVER_DELETED = """CREATE TRIGGER commits_are_never_deleted BEFORE DELETE ON commits
+        BEGIN SELECT RAISE(ABORT, 'commits are never deleted'); END"""
+
 _TABLES = (
     """CREATE TABLE commits (
         position     INTEGER PRIMARY KEY CHECK (position > 0),
@@ -32,8 +35,7 @@ _TABLES = (
     ) STRICT""",
     """CREATE TRIGGER commits_are_never_changed BEFORE UPDATE ON commits
         BEGIN SELECT RAISE(ABORT, 'commits are never changed'); END""",
-    """CREATE TRIGGER commits_are_never_deleted BEFORE DELETE ON commits
-        BEGIN SELECT RAISE(ABORT, 'commits are never deleted'); END""",
+    NEVER_DELETED,
     "CREATE TABLE log (id TEXT NOT NULL) STRICT",
     """CREATE TABLE snapshots (
         stream_id TEXT PRIMARY KEY,

@@ -1,4 +1,4 @@
-"""`postlog events`: the history of a post as the log has it."""
+"""`postlog events`: the history of a post as the log has it, and the log as a whole."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from application.query_side.queries import ListEvents, PastEvent
 from domain.ids import PostId
 from entrypoints.cli import exit_codes
 from entrypoints.cli.events_check import check
+from entrypoints.cli.events_cut import cut
 from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line
 from entrypoints.cli.post_id import PostIdParameter
 from entrypoints.cli.running import run_job
@@ -23,6 +24,7 @@ def command() -> None:
 
 
 command.add_command(check)
+command.add_command(cut)
 
 
 @command.command(

@@ -1,0 +1,65 @@
+"""Takes commits out of MongoDB's collection `commits`: by a login that may, which the service's own may not."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from bson.json_util import RELAXED_JSON_OPTIONS, dumps
+from pymongo.errors import OperationFailure
+
+from adapters.mongo.database import Document, MongoDatabase
+from adapters.wire.commit_bson import PLAIN_CODEC_OPTIONS
+from application.errors import CutRefused, StoreUnavailable
+from application.ports.commit_removal import StoredCommit
+
+_PAGE = 1_000
+_NOT_ALLOWED = 13
+
+
+class MongoCommitRemoval:
+    def __init__(self, database: MongoDatabase) -> None:
+        self._database = database
+
+    async def behind(self, position: int) -> AsyncIterator[Sequence[StoredCommit]]:
+        commits = self._database.commits.with_options(codec_options=PLAIN_CODEC_OPTIONS)
+        while True:
+            async with self._database.answering() as session:
+                wanted = {"_id": {"$gt": position}}
+                found = commits.find(wanted, sort=[("_id", 1)], limit=-_PAGE, batch_size=_PAGE, session=session)
+                page = [_stored(document) for document in await found.to_list()]
+            if not page:
+                return
+            yield page
+            position = page[-1].position
+
+    async def remove(self, commits: Sequence[StoredCommit], position: int) -> None:
+        for end in range(len(commits), 0, -_PAGE):
+            await self._remove(commits[max(0, end - _PAGE) : end])
+        async with self._database.answering() as session:
+            await self._database.snapshots.delete_many({}, session=session)
+        async with self._database.answering() as session:
+            set_back = {"$min": {"position": position}}
+            await self._database.relay.update_one({"_id": "lease"}, set_back, session=session)
+
+    async def _remove(self, commits: Sequence[StoredCommit]) -> None:
+        these = {
+            "_id": {"$in": [commit.position for commit in commits]},
+            "commitId": {"$in": [commit.commit_id for commit in commits]},
+        }
+        try:
+            async with self._database.answering() as session:
+                removed = await self._database.commits.delete_many(these, session=session)
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, OperationFailure) and error.__cause__.code == _NOT_ALLOWED:
+                raise CutRefused(
+                    "The login in event_store.mongo.url may not remove commits, as it should be; give the address of "
+                    "an administrator in a file (--admin-url-file FILE)."
+                ) from error
+            raise
+        if removed.deleted_count != len(commits):
+            raise StoreUnavailable("Somebody else changes the log. Stop them, and begin again with another file.")
+
+
+def _stored(document: Document) -> StoredCommit:
+    line = dumps(document, json_options=RELAXED_JSON_OPTIONS, ensure_ascii=False)
+    return StoredCommit(
+        int(document["_id"]), document["commitId"], document["streamId"], int(document["version"]), line
+    )
