@@ -29,6 +29,7 @@ from application.ports.projection_store import ProjectionStore
 from application.projections.log_holes import LogHoles
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries
+from application.query_side.log_end import LogEnd
 from application.query_side.posts import PostQueries
 from application.query_side.read_db_status import ReadDbStatusQuery
 from command_process import CODEC, CommandProcess, RecordedMetrics
@@ -99,7 +100,9 @@ class SmallSystem:
         )
         self.follower = LogFollower(self.projector, self.retry, self.commit_log, self.metrics, batch_size)
         self.queries = QueryDispatcher()
-        PostQueries(self.views, Freshness(clock, self.rows_moved, patience)).register_with(self.queries)
+        PostQueries(
+            self.views, Freshness(clock, self.rows_moved, LogEnd(self.commit_log, clock), patience)
+        ).register_with(self.queries)
         HistoryQueries(self.past_events, codec).register_with(self.queries)
         ReadDbStatusQuery("memory", self.views, self.store, self.commit_log).register_with(self.queries)
 

@@ -7,6 +7,7 @@ PostlogError
 │   └── IdempotencyKeyReused   idempotency-key-reused
 ├── CommitTooLarge             commit-too-large
 ├── VersionMismatch            version-mismatch        If-Match names another version
+├── PositionBeyondLog          position-beyond-log     a query asks for rows of a position that the log does not have
 ├── WriteConflict              write-conflict          others were faster until the attempts were used up
 ├── EventNotApplicable         event-not-applicable    a stored event makes no sense on what stands before it
 ├── CutRefused                 cut-refused             nothing may be removed from the log there, or now
@@ -117,6 +118,12 @@ class VersionMismatch(PostlogError):
     def __init__(self, message: str, *, current_version: int) -> None:
         super().__init__(message, path="If-Match")
         self.current_version = current_version
+
+
+class PositionBeyondLog(PostlogError):
+    """No commit stands at the position that a query asks for: waiting would not help."""
+
+    code = "position-beyond-log"
 
 
 class WriteConflict(PostlogError):

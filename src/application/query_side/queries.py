@@ -82,7 +82,8 @@ class ReadDbStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetPost(Query[PostAnswer]):
-    """Raises `PostNotFound` for an unknown or removed post, `NotYetVisible`, `PostParked`, `ReadDbNotReady`."""
+    """Raises `PostNotFound` for an unknown or removed post, `NotYetVisible`, `PositionBeyondLog`, `PostParked`,
+    `ReadDbNotReady`."""
 
     post_id: PostId
     min_position: int | None = None
@@ -90,7 +91,7 @@ class GetPost(Query[PostAnswer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPosts(Query[PostsPage]):
-    """Newest first. Raises `NotYetVisible`, `ReadDbNotReady`."""
+    """Newest first. Raises `NotYetVisible`, `PositionBeyondLog`, `ReadDbNotReady`."""
 
     wanted: PostFilter
     limit: int

@@ -9,6 +9,7 @@ from application.query_side.command_trace import CommandTraceQuery
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries
 from application.query_side.log import LogQueries
+from application.query_side.log_end import LogEnd
 from application.query_side.pipeline_status import PipelineStatusQuery
 from application.query_side.pipeline_watch import PipelineWatch
 from application.query_side.posts import PostQueries
@@ -30,7 +31,7 @@ def query_dispatcher(
 ) -> QueryDispatcher:
     dispatcher = history_dispatcher(log, codec)
     LogQueries(log.commit_log, log.past_events, codec, clock).register_with(dispatcher)
-    freshness = Freshness(clock, rows_moved, settings.http.min_position_wait_seconds)
+    freshness = Freshness(clock, rows_moved, LogEnd(log.commit_log, clock), settings.http.min_position_wait_seconds)
     PostQueries(read_db.post_views, freshness).register_with(dispatcher)
     ReadDbStatusQuery(
         settings.read_db.adapter, read_db.post_views, read_db.projection_store, log.commit_log

@@ -128,6 +128,13 @@ _KINDS = (
     ),
     ProblemKind("rebuild-cancelled", 409, "The rebuild was cancelled", "Begin another one; the live rows are whole."),
     ProblemKind("audit-running", 409, "An audit is running already", "Wait until it has ended, or cancel it."),
+    ProblemKind(
+        "position-beyond-log",
+        409,
+        "The log does not have the position asked for",
+        "Forget the position and read without Postlog-Min-Position: waiting does not help. The log was restored from a "
+        "backup, or the position is none that a command of this service has answered with.",
+    ),
     # 412
     ProblemKind(
         "version-mismatch",

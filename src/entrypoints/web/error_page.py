@@ -1,6 +1,6 @@
 """An error as a page: what happened, and what to do. What was written in the form is shown, so that it isn't lost."""
 
-from application.errors import NotYetVisible, Unavailable
+from application.errors import NotYetVisible, PositionBeyondLog, Unavailable
 from domain.errors import PostlogError
 from entrypoints.serving.answers import Answer, Headers
 from entrypoints.serving.errors import MethodNotAllowed
@@ -14,7 +14,7 @@ def error_answer(error: PostlogError, visit: Visit) -> Answer:
         "title": kind.title,
         "message": error.message,
         "correlation_id": visit.exchange.correlation_id if kind.status >= 500 else None,
-        "without_waiting": visit.path if isinstance(error, NotYetVisible) else None,
+        "without_waiting": visit.path if isinstance(error, NotYetVisible | PositionBeyondLog) else None,
         "draft": visit.draft,
     }
     return visit.page_now("error.html", kind.status, _headers(error), context)

@@ -82,7 +82,9 @@ def test_the_way_back_to_a_backup(tmp_path: Path):
     assert commits_in(old) == 7
     with embedded(data) as (_, address):
         found = [httpx.get(f"{address}/api/v1/posts/{post_id}").status_code for post_id in kept + lost]
+        remembered = httpx.get(f"{address}/api/v1/posts/{kept[0]}", headers={"Postlog-Min-Position": "7"})
     assert found == [200] * 3 + [404] * 4
+    assert (remembered.status_code, remembered.json()["code"]) == (409, "position-beyond-log")
 
 
 def copied_by_postlog(log: Path, copy: Path) -> None:

@@ -26,6 +26,22 @@ def test_a_first_command_is_answered_and_read_back(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
 
 
+def test_a_position_beyond_the_log_is_answered_at_once(tmp_path: Path):
+    """Not after the wait for rows, which none would come for."""
+    with embedded(tmp_path, POSTLOG__HTTP__MIN_POSITION_WAIT_SECONDS="600") as (_, address):
+        position = httpx.post(f"{address}/api/v1/posts", json={"author": "Ann", "message": "Hello"}).json()["position"]
+        beyond = {"Postlog-Min-Position": str(position + 1)}
+        refused = httpx.get(f"{address}/api/v1/posts", headers=beyond, timeout=30)
+        page = httpx.get(f"{address}/?position={position + 1}", timeout=30)
+        explained = httpx.get(f"{address}{refused.json()['type']}")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "position-beyond-log")
+    assert "names position 2, but the log ends at 1" in refused.json()["detail"]
+    assert page.status_code == 409
+    assert 'href="/"' in page.text  # the way to the page without waiting
+    assert explained.status_code == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_open_event_stream_does_not_hold_up_the_stop(tmp_path: Path, number: signal.Signals):
     with embedded(tmp_path) as (running, address):

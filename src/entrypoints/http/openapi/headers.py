@@ -32,7 +32,8 @@ _REQUEST = {
         {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
     ),
     "Postlog-Min-Position": _Header(
-        "The `position` that a command answered with: read rows at least that new, or get 503.",
+        "The `position` that a command answered with: read rows at least that new, or get 503; 409 when the "
+        "log has no such position.",
         {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
     ),
     "traceparent": _Header(

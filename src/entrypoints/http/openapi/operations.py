@@ -37,7 +37,13 @@ _COMMAND_PROBLEMS = (
 )
 _CHANGE_PROBLEMS = (*_COMMAND_PROBLEMS, "route-not-found", "post-not-found", "post-removed")
 _COMMENT_PROBLEMS = (*_CHANGE_PROBLEMS, "comment-not-found", "not-the-writer")
-_READ_PROBLEMS = ("malformed-request", "read-db-unavailable", "read-db-not-ready", "not-yet-visible")
+_READ_PROBLEMS = (
+    "malformed-request",
+    "read-db-unavailable",
+    "read-db-not-ready",
+    "not-yet-visible",
+    "position-beyond-log",
+)
 _POST_READ_PROBLEMS = (*_READ_PROBLEMS, "route-not-found", "post-not-found", "post-parked")
 _REBUILD_PROBLEMS = ("malformed-request", "read-db-unavailable", "schema-outdated")
 _LOG_PROBLEMS = ("store-unavailable", "event-not-readable", "stream-damaged")

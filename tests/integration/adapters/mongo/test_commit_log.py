@@ -8,7 +8,9 @@ from adapters.mongo import commit_log, waking
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
+from adapters.system.clock import SystemClock
 from application.errors import LogDamaged
+from application.query_side.log_end import LogEnd
 from contracts.commit_log import LONG, SOON, CommitLogContract
 from contracts.log_handle import POST_A, LogHandle, OpenLog, proposed
 
@@ -86,3 +88,15 @@ async def test_a_log_from_which_a_commit_was_removed_is_not_read_past_the_gap(da
         await log.read_events(0)
     assert [commit.position for commit in await log.read(0, limit=2)] == [1, 2]
     assert [commit.position for commit in await log.read(3)] == [4, 5]
+
+
+async def test_many_who_ask_for_a_position_beyond_the_log_share_a_few_proofs(database: MongoDatabase) -> None:
+    """A proof is a write by a majority: a caller must not be able to order one with each request."""
+    await MongoEventStore(database).append([proposed(POST_A)])
+    end = LogEnd(MongoCommitLog(database), SystemClock())
+    for _ in range(3):
+        assert await asyncio.gather(*(end.proven_below(position) for position in range(2, 202))) == [1] * 200
+    assert await end.proven_below(1) is None
+    barrier = await database.writers.find_one({"_id": "barrier"})
+    assert barrier is not None
+    assert barrier["passed"] <= 6

@@ -59,17 +59,19 @@ async def projected(*commands, **settings) -> SmallSystem:
 class TestFreshness:
     async def test_a_query_waits_for_the_position_that_it_asks_for(self):
         system = await projected(HISTORY[0])
+        await system.process.commands.handle(HISTORY[1], ANYBODY)
         asking = asyncio.create_task(system.queries.ask(GetPost(post_id=POST, min_position=2)))
         await asyncio.sleep(0)
         assert not asking.done()
-        await system.process.commands.handle(HISTORY[1], ANYBODY)
         async with system.projecting():
             answer = await asking
 
         assert answer.post.likes == 1
 
     async def test_it_waits_for_a_bounded_time(self):
-        system = await projected(HISTORY[0], patience=0.05)
+        """Longer than it takes to ask the log whether there is such a position."""
+        system = await projected(HISTORY[0], patience=0.2)
+        await system.process.commands.handle(HISTORY[1], ANYBODY)
 
         with pytest.raises(NotYetVisible) as refused:
             await system.queries.ask(GetPost(post_id=POST, min_position=2))
