@@ -15,8 +15,9 @@ from typing import Protocol, Self, TypeVar
 from local.folders import server_folder
 from local.kafka import Kafka
 from local.mongod import ReplicaSet
+from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
-from local.programs import find_kafka, find_mongod, find_postgres
+from local.programs import find_kafka, find_mongod, find_pgbouncer, find_postgres
 
 MONGO, KAFKA, POSTGRES, SQLSERVER = (
     "POSTLOG_TEST_MONGO_URL",
@@ -82,6 +83,13 @@ class Servers:
     def own_postgres(self) -> Postgres:
         programs = _found(find_postgres(), "PostgreSQL", "install it (Debian: 'postgresql')", POSTGRES)
         return self._started(Postgres(programs, self._folder))
+
+    def own_pgbouncer(self, postgres_url: str) -> PgBouncer:
+        """In front of this server."""
+        program = find_pgbouncer()
+        if program is None:
+            raise ServerUnavailableError("no PgBouncer on this machine: install it (Debian: 'pgbouncer')")
+        return self._started(PgBouncer(program, self._folder, postgres_url))
 
     @functools.cached_property
     def _folder(self) -> Path:

@@ -31,6 +31,11 @@ def find_postgres() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists()), None)
 
 
+def find_pgbouncer() -> Path | None:
+    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    return Path(found) if found else None
+
+
 def find_chromium() -> Path | None:
     """The machine's own browser, for the tests of the pages."""
     names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")

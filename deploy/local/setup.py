@@ -8,7 +8,7 @@ import sys
 
 from local.kafka_jars import VERSION, fetch_jars, have_jars, jars_folder
 from local.processes import ServerFailedError
-from local.programs import find_chromium, find_mongod, find_postgres
+from local.programs import find_chromium, find_mongod, find_pgbouncer, find_postgres
 
 
 def main() -> int:
@@ -27,12 +27,13 @@ def main() -> int:
 
 
 def missing_packages() -> list[str]:
-    """Debian packages for what is not here: Java, Maven, the ODBC manager, a browser, what MongoDB loads."""
+    """Debian packages for what is not here: Java, Maven, the ODBC manager, a browser, a pooler, what MongoDB loads."""
     needed = {
         "default-jre-headless": shutil.which("java") is None,
         "maven": shutil.which("mvn") is None and not have_jars(),
         "unixodbc": not _loads("libodbc.so.2"),
         "chromium": find_chromium() is None,
+        "pgbouncer": find_pgbouncer() is None,
         "libcurl4": find_mongod() is not None and not _loads("libcurl.so.4"),
     }
     return [package for package, is_missing in needed.items() if is_missing]
@@ -54,6 +55,7 @@ def places() -> list[str]:
         "mongod": find_mongod(),
         "PostgreSQL": find_postgres(),
         "Chromium": find_chromium(),
+        "PgBouncer": find_pgbouncer(),
         f"Kafka {VERSION}": jars_folder() if have_jars() else None,
     }
     return [f"{name}: {place or 'none on this machine'}" for name, place in found.items()]

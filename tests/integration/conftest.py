@@ -18,6 +18,7 @@ from local.databases import fresh_sqlserver_database as new_sqlserver_database
 from local.find import Servers, ServerUnavailableError
 from local.kafka import Kafka
 from local.mongod import ReplicaSet
+from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
 
 T = TypeVar("T")
@@ -45,6 +46,12 @@ def kafka_bootstrap(servers: Servers) -> str:
 def postgres_url(servers: Servers) -> str:
     """SQLAlchemy's URL of a superuser."""
     return _got(servers.postgres_url)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(servers: Servers, postgres_url: str) -> PgBouncer:
+    """In transaction mode, in front of the shared server."""
+    return _got(lambda: servers.own_pgbouncer(postgres_url))
 
 
 @pytest.fixture(scope="session")

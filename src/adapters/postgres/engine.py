@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.postgres.bulk_load import load
@@ -51,8 +51,19 @@ SET statement_timeout = '60s';
 SET idle_in_transaction_session_timeout = '60s'"""
 """A process that was stopped in a transaction must not keep the others from the checkpoints for ever."""
 
+_POOLED_SESSION = "SET TIME ZONE 'UTC'"
+_POOLED_TRANSACTION = """SELECT set_config('statement_timeout', '60s', true),
+set_config('idle_in_transaction_session_timeout', '60s', true)"""
+"""Behind a pooler a session is somebody else's after each transaction, so nothing may be left in it. Poolers keep the
+time zone of each client themselves."""
+
+_IS_POOLED = "postlog.pooled"
+
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 """On a standby, and where `default_transaction_read_only` is on."""
+
+_STAY_OPEN = """SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"""
 
 _SCHEMA_LOCK = 0x706F73746C6F67  # "postlog"
 _REBUILD_LOCK = _SCHEMA_LOCK + 1
@@ -94,10 +105,16 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
     )
 
 
-def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:
+def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
     _require_utf8(connection)
     connection.adapters.register_loader("uuid", TextLoader)  # ids are text to us
-    connection.execute(_SESSION)
+    [session] = connection.execute("SELECT pg_backend_pid()").fetchone()
+    entry.info[_IS_POOLED] = session != connection.info.backend_pid  # a pooler gives each client a number of its own
+    if entry.info[_IS_POOLED]:
+        connection.prepare_threshold = None
+        connection.execute(_POOLED_SESSION)
+    else:
+        connection.execute(_SESSION)
 
 
 def _require_utf8(connection: Any) -> None:
@@ -111,6 +128,8 @@ def _require_utf8(connection: Any) -> None:
 @contextmanager
 def _writing(engine: Engine) -> Iterator[Connection]:
     with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
+        if connection.info.get(_IS_POOLED):
+            connection.exec_driver_sql(_POOLED_TRANSACTION)
         yield connection
 
 
@@ -167,11 +186,13 @@ def _empty(engine: Engine, table: Table) -> None:
 
 
 def _try_lock(engine: Engine) -> Callable[[], None] | None:
-    """An advisory lock of a session, on a connection that belongs to nothing else."""
-    connection = engine.connect()
+    """An advisory lock of a transaction that stays open, on a connection that belongs to nothing else. One of a session
+    would stay behind in a pooler. The transaction reads nothing, so it keeps no old rows from being cleaned up."""
+    connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
     try:
         connection.detach()
-        taken = connection.execute(text(f"SELECT pg_try_advisory_lock({_REBUILD_LOCK})")).scalar_one()
+        connection.exec_driver_sql(_STAY_OPEN)
+        taken = connection.execute(text(f"SELECT pg_try_advisory_xact_lock({_REBUILD_LOCK})")).scalar_one()
     except BaseException:
         connection.close()
         raise
@@ -183,5 +204,5 @@ def _try_lock(engine: Engine) -> Callable[[], None] | None:
 
 def _unlock(connection: Connection) -> None:
     """The end of the session would do, but the server takes notice of that a little later."""
-    with connection, suppress(DBAPIError):
-        connection.execute(text(f"SELECT pg_advisory_unlock({_REBUILD_LOCK})"))
+    with connection, suppress(SQLAlchemyError):  # a session that broke has no lock any more
+        connection.rollback()

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.sql.backend import SqlBackend
@@ -133,7 +133,7 @@ def _try_lock(engine: Engine) -> Callable[[], None] | None:
 
 def _unlock(connection: Connection) -> None:
     """In words: the server ends a session, and with it the lock, a moment after it was closed."""
-    with closing(connection), suppress(DBAPIError):  # a session that broke has no lock any more
+    with closing(connection), suppress(SQLAlchemyError):  # a session that broke has no lock any more
         connection.execute(text(_UNLOCK), {"resource": _REBUILD, "owner": "Session"})
 
 

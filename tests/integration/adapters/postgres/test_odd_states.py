@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
 from adapters.sql.database import SqlDatabase
+from adapters.sql.generations import SqlGenerations
 from adapters.sql.post_views import SqlPostViews
 from adapters.sql.probe import SqlProbe
 from adapters.sql.projection_store import SqlProjectionStore
@@ -358,3 +359,27 @@ async def test_doctor_and_init_say_which_rights_a_login_lacks(fresh_postgres_url
             assert await SqlProvisioning(database).provision() == []
     finally:
         as_admin(fresh_postgres_url, f"DROP OWNED BY {login}", f"DROP ROLE {login}")
+
+
+# The lock of rebuilds
+
+
+async def test_the_lock_of_rebuilds_outlasts_the_limits_of_transactions_and_holds_up_no_vacuum(
+    fresh_postgres_url: str,
+) -> None:
+    name = make_url(fresh_postgres_url).database
+    async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
+        await SqlProvisioning(database).provision()
+        limits = ("idle_in_transaction_session_timeout", "transaction_timeout")
+        for limit in limits:
+            as_admin(fresh_postgres_url, f"ALTER DATABASE {name} SET {limit} = '300ms'", database="postgres")
+        generations = SqlGenerations(database)
+        async with generations.lock():
+            held = "SELECT backend_xmin, backend_xid, now() - xact_start > interval '900 ms' FROM pg_stat_activity "
+            held += "JOIN pg_locks USING (pid) WHERE locktype = 'advisory'"
+            async with asyncio.timeout(30):
+                while (found := as_admin(fresh_postgres_url, held)) != [(None, None, True)]:
+                    assert found, "the lock went"
+                    await asyncio.sleep(0.05)
+            assert await generations.is_locked()
+        assert not await generations.is_locked()
