@@ -24,6 +24,7 @@ PostlogError
     ├── StoreUnavailable       store-unavailable
     ├── ReadDbUnavailable      read-db-unavailable
     ├── ReadDbNotReady         read-db-not-ready       it is being filled for the first time
+    ├── SchemaOutdated         schema-outdated         the database's revision is not this version's
     ├── BusUnavailable         bus-unavailable
     ├── NotYetVisible          not-yet-visible         the rows are older than the position asked for
     ├── PostParked             post-parked
@@ -35,8 +36,7 @@ Fatal to a process, never an answer:
 ├── CannotOpen                 cannot-open             a local file or folder is not what it must be
 ├── BackupRefused              backup-refused          a backup or a restore can't be made; nothing was changed
 ├── WrongLog                   wrong-log               the read database belongs to another log
-├── TopicInUse                 topic-in-use            its number of partitions can't be changed any more
-└── SchemaOutdated             schema-outdated         the database's revision is not this version's
+└── TopicInUse                 topic-in-use            its number of partitions can't be changed any more
 """
 
 from domain.errors import InvalidInput, NotFound, PostlogError, RuleBroken, StateConflict
@@ -196,7 +196,9 @@ class TopicInUse(PostlogError):
     code = "topic-in-use"
 
 
-class SchemaOutdated(PostlogError):
+class SchemaOutdated(Unavailable):
+    """A database without the tables or indexes of this version: `postlog init` makes them, while processes wait."""
+
     code = "schema-outdated"
 
 

@@ -139,7 +139,7 @@ async def test_a_database_that_takes_no_writes_is_said_and_is_healed_by_new_conn
 
 
 @pytest.mark.long
-def test_commands_go_on_while_the_read_database_takes_no_writes(fresh_postgres_url: str, tmp_path: Path) -> None:
+def test_commands_go_on_while_the_read_database_is_in_an_odd_state(fresh_postgres_url: str, tmp_path: Path) -> None:
     """`postlog run`: the log takes what is written, the projector tries again, and the rows follow when they can."""
     env = {"POSTLOG__READ_DB__ADAPTER": "postgres", "POSTLOG__READ_DB__POSTGRES__URL": fresh_postgres_url}
     assert postlog("init", env=env | {"POSTLOG_DATA": str(tmp_path)}).returncode == 0
@@ -177,6 +177,17 @@ def test_commands_go_on_while_the_read_database_takes_no_writes(fresh_postgres_u
         writable(fresh_postgres_url, is_writable=True)
         until(lambda: rows_at(last), "the rows do not follow")
         until(lambda: client.get("/health/ready").status_code == httpx.codes.OK, "not ready again")
+
+        as_admin(fresh_postgres_url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        for _ in range(5):
+            last = create()
+        until(lambda: "has no tables yet" in client.get("/health/ready").text, "readiness does not say it")
+        until(lambda: running.printed.count("has no tables yet") > 1, "the projector does not say it")
+        missing = client.get("/api/v1/posts")
+        assert (missing.status_code, missing.json()["code"]) == (503, "schema-outdated")
+        assert postlog("init", env=env | {"POSTLOG_DATA": str(tmp_path)}).returncode == 0
+        until(lambda: rows_at(last), "the rows do not follow")
+        assert running.process.poll() is None
         assert "Traceback" not in running.printed
 
 

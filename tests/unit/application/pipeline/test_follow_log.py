@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory.log import MemoryLog
 from application.envelopes import ProposedCommit, StoredEvent
-from application.errors import ReadDbUnavailable, WrongLog
+from application.errors import ReadDbUnavailable, SchemaOutdated, WrongLog
 from application.ports.projection_store import Checkpoint, CheckpointMove, CheckpointMoved
 from application.query_side.queries import GetPost, GetReadDbStatus
 from command_process import ANYBODY
@@ -135,7 +135,8 @@ async def test_a_projector_that_believes_in_an_old_checkpoint_writes_nothing():
     assert system.read_db.live_rows.posts[POST].version == 1
 
 
-async def test_a_database_that_is_away_is_asked_again():
+@pytest.mark.parametrize("error", [ReadDbUnavailable("It does not answer."), SchemaOutdated("It has no tables yet.")])
+async def test_a_database_that_is_away_or_has_no_tables_is_asked_again(error):
     system = SmallSystem()
     await system.process.commands.handle(CREATE, ANYBODY)
     project, failures = system.store.project, 2
@@ -144,7 +145,7 @@ async def test_a_database_that_is_away_is_asked_again():
         nonlocal failures
         if failures:
             failures -= 1
-            raise ReadDbUnavailable("The read database does not answer.")
+            raise error
         await project(batch, fold)
 
     system.store.project = failing
