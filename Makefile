@@ -1,4 +1,5 @@
-# Everything runs in .venv, which `make setup` fills from the hashed locks. `make` alone lists the targets.
+# Everything runs in .venv, which is filled from the hashed locks: by `make run` with what the service needs (190 MB), by
+# the other targets with what its developers need too (730 MB). `make` alone lists the targets.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -15,16 +16,27 @@ export UV_NO_PROGRESS = 1
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed ## make .venv with uv, postlog and everything it needs
+setup: $(VENV)/.installed ## make .venv with uv, postlog and everything that developers need (730 MB)
 
-$(VENV)/.installed: requirements-dev.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -x $(UV) || $(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
-	touch $@
+$(VENV)/.uv: requirements-build.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.txt
+	@touch $@
 
-run: setup ## start the whole system in one process on SQLite (PORT and POSTLOG_DATA are honoured)
+$(VENV)/.installed: $(VENV)/.uv requirements-dev.txt pyproject.toml
+	@echo "Installing Postlog and its developers' tools into $(VENV) (730 MB) ..."
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.uv requirements.txt pyproject.toml
+	@echo "Installing what Postlog needs into $(VENV) (190 MB) ..."
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@
+
+# What developers have installed includes it.
+run: $(if $(wildcard $(VENV)/.installed),$(VENV)/.installed,$(VENV)/.runtime) ## start the whole system in one process on SQLite (PORT and POSTLOG_DATA are honoured)
 	@exec $(BIN)/postlog run
 
 test: setup servers ## run every test but the long ones, on real servers
@@ -36,7 +48,7 @@ test-unit: setup ## run the tests that need no server: two minutes
 test-long: setup servers ## run the tests that take minutes
 	$(BIN)/pytest $(TESTS) -m long --timeout 1800
 
-servers: setup ## make the servers of the tests available: MongoDB, Kafka, PostgreSQL
+servers: setup ## make the servers of the tests available: MongoDB, Kafka, PostgreSQL (POSTLOG_APT=no installs no Debian packages)
 	PYTHONPATH=deploy $(BIN)/python -m local.setup
 
 stack: setup servers ## start the distributed system on this machine with real servers, and print the addresses
@@ -61,7 +73,8 @@ bench: setup servers ## measure the ratios of docs/benchmarks.md and write them 
 screenshots: setup servers ## make the pictures of docs/screenshots (POSTS=file shows these posts instead of the story)
 	PYTHONPATH=deploy:tests $(BIN)/python -m browsing.screenshots $(if $(POSTS),--posts $(POSTS))
 
-lock: setup ## bring both locks up to date with pyproject.toml
+lock: setup ## bring the locks up to date with pyproject.toml
+	printf 'uv\nhatchling>=1.27\neditables\n' | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - --output-file requirements-build.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --output-file requirements.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev --output-file requirements-dev.txt
 

@@ -1,4 +1,8 @@
-"""`python -m local.setup`: makes the test servers available on this machine; does nothing where they are."""
+"""`python -m local.setup`: makes the test servers available on this machine; does nothing where they are.
+
+As root on Debian it asks the package manager for what is missing, and says so first. With POSTLOG_APT=no in the
+environment it leaves the machine as it is.
+"""
 
 import ctypes
 import os
@@ -14,7 +18,9 @@ from local.programs import find_chromium, find_mongod, find_pgbouncer, find_post
 def main() -> int:
     """0 also when something is missing at a desk: its tests skip, and say why. In CI 1."""
     missing = install(missing_packages())
-    problems = [f"missing: run `apt-get install {' '.join(missing)}` as root"] if missing else []
+    problems = [f"missing, and the tests that need them skip: {' '.join(missing)}"] if missing else []
+    if missing:
+        problems.append(f"run `apt-get install {' '.join(missing)}` as root to have them")
     try:
         if shutil.which("mvn") and not have_jars():
             print(f"fetching Kafka {VERSION} from Maven Central (43 MB)", flush=True)
@@ -41,8 +47,13 @@ def missing_packages() -> list[str]:
 
 def install(packages: list[str]) -> list[str]:
     """Install them where this is allowed; answers those that are missing still."""
-    if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if not packages or os.environ.get("POSTLOG_APT") == "no" or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return packages
+    print(
+        f"installing Debian packages for the tests, with apt-get: {' '.join(packages)} "
+        "(POSTLOG_APT=no leaves the machine as it is; the tests that need them then skip)",
+        flush=True,
+    )
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-q"], env=quiet, check=False)
     subprocess.run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages], env=quiet, check=False)

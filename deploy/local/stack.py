@@ -70,6 +70,7 @@ def run_postlog(settings: dict[str, str], folder: Path, stopped: threading.Event
         for process, port in processes.items():
             _wait_until_ready(process, port)
             print(f"{process.name}: http://127.0.0.1:{port}", flush=True)
+        print(_what_to_try(list(processes.values())), flush=True)
         print(f"logs: {folder}; stop with Ctrl-C", flush=True)
         while not stopped.wait(0.2):
             for process, port in processes.items():
@@ -81,6 +82,20 @@ def run_postlog(settings: dict[str, str], folder: Path, stopped: threading.Event
         for process in reversed(processes):
             process.stop()
     return 0
+
+
+def _what_to_try(ports: list[int]) -> str:
+    """`ports` are those of `_PROCESSES`, in their order."""
+    commands, queries, relay, projector = (f"http://127.0.0.1:{port}" for port in ports)
+    post = '{"author": "Ann", "message": "Hello"}'
+    return f"""
+Everything is ready. Open the pages at {queries}/ (for reading), the API at {commands}/docs and {queries}/docs.
+A post that goes through MongoDB, Kafka and PostgreSQL:
+  curl -s {commands}/api/v1/posts -H 'Content-Type: application/json' -d '{post}'
+  curl -s {queries}/api/v1/posts
+Relay and projector have {relay}/health/ready and {projector}/metrics.
+Kill any of the processes (kill -9): it is started again, and the rows catch up.
+"""
 
 
 def _start(words: str, port: int, postlog: Path, environment: dict[str, str], folder: Path) -> ServerProcess:

@@ -4,11 +4,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 import rich_click
+from click.shell_completion import CompletionItem
 
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
@@ -55,6 +57,21 @@ class _Verbs(rich_click.RichGroup):
         command: click.Command = import_module(f"entrypoints.cli.{module}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            nearest = get_close_matches(args[0], VERBS, n=1)
+            hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
+            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Without importing any verb, which would take longer than a Tab should."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(verb) for verb in VERBS if verb.startswith(incomplete)]
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -82,7 +99,9 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
 )
-@click.option("--config", "config_file", metavar="FILE", help="Settings file (YAML); also after the command.")
+@click.option(
+    "--config", "config_file", metavar="FILE", type=click.Path(), help="Settings file (YAML); also after the command."
+)
 @click.pass_context
 def postlog(ctx: click.Context, config_file: str | None) -> None:
     """A social-media post service with CQRS and event sourcing."""

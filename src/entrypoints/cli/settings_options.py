@@ -7,17 +7,33 @@ from typing import Any, TypeVar
 import click
 
 from entrypoints.settings.loading import LoadedSettings, Option, load_settings
+from entrypoints.settings.tree import leaves
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def settings_options(function: Decorated) -> Decorated:
     """Adds `--config FILE` and `--set PATH=VALUE`; the command gets them as `config_file` and `assignments`."""
-    config = click.option("--config", "config_file", metavar="FILE", help="Settings file (YAML).")
+    config = click.option("--config", "config_file", metavar="FILE", type=click.Path(), help="Settings file (YAML).")
     assign = click.option(
-        "--set", "assignments", metavar="PATH=VALUE", multiple=True, help="One setting, as in --set log.level=debug."
+        "--set",
+        "assignments",
+        metavar="PATH=VALUE",
+        multiple=True,
+        shell_complete=_settings_that_begin_with,
+        help="One setting, as in --set log.level=debug.",
     )
     return config(assign(function))
+
+
+def _settings_that_begin_with(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """For a shell that completes `--set`: the paths of settings, and behind a path what it may be."""
+    path, equals, _value = incomplete.partition("=")
+    if not equals:
+        return [f"{each}=" for each in leaves() if each.startswith(incomplete)]
+    leaf = leaves().get(path)
+    choices = () if leaf is None else ("true", "false") if leaf.kind is bool else leaf.choices
+    return [f"{path}={each}" for each in choices if f"{path}={each}".startswith(incomplete)]
 
 
 def listening_options(function: Decorated) -> Decorated:

@@ -1,6 +1,5 @@
 """Every command of the README but `make test` does what the README says."""
 
-import os
 import re
 import signal
 import subprocess
@@ -28,7 +27,9 @@ def service(tmp_path_factory: pytest.TempPathFactory):
 
 def run(script: str, address: str, data: Path) -> str:
     script = script.replace("http://localhost:8000", address).replace("localhost:8000", address)
-    env = environment({"POSTLOG_DATA": str(data), "PATH": f"{POSTLOG.parent}:{os.environ['PATH']}"})
+    env = environment({"POSTLOG_DATA": str(data)})
+    if not (data / ".venv").exists():
+        (data / ".venv").symlink_to(POSTLOG.parents[1])
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=data,

@@ -1,6 +1,8 @@
 """`postlog config` and `postlog completion`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,10 +66,35 @@ def test_completion_knows_the_shell_one_is_in(
     assert "Name your shell: bash, zsh, fish." in capsys.readouterr().err
 
 
-def test_verbs_are_completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("postlog com", "plain,completion\n"),
+        ("postlog re", "plain,relay\nplain,rebuild\nplain,restore\n"),
+        ("postlog completion z", "plain,zsh\n"),
+        ("postlog run --set log.l", "plain,log.level=\n"),
+        ("postlog run --set log.level=w", "plain,log.level=warning\n"),
+        ("postlog run --set web.enabled=", "plain,web.enabled=true\nplain,web.enabled=false\n"),
+        ("postlog run --set nothing=", "\n"),
+        ("postlog run --config x", "file,x\n"),
+        ("postlog --config x", "file,x\n"),
+    ],
+)
+def test_verbs_settings_and_files_are_completed(
+    line: str, offered: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("_POSTLOG_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "postlog com")
-    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
     with pytest.raises(SystemExit):
         main.run([])
-    assert capsys.readouterr().out == "plain,completion\n"
+    assert capsys.readouterr().out == offered
+
+
+def test_completing_a_verb_imports_none_of_them() -> None:
+    """Python starts, and click: a Tab takes no longer."""
+    script = "import sys; from entrypoints.cli.main import postlog, _Verbs; import click\n"
+    script += "print([i.value for i in postlog.shell_complete(click.Context(postlog), 'pr')])\n"
+    script += "print(sorted(m for m in sys.modules if m == 'entrypoints.cli.project' or m.startswith('litestar')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "['project']\n[]\n"

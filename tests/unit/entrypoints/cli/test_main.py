@@ -40,6 +40,8 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
     ("arguments", "sentence"),
     [
         (["fly"], "Error: No such command 'fly'. See `postlog --help`.\n"),
+        (["rebild"], "Error: No such command 'rebild'. Did you mean 'rebuild'? See `postlog --help`.\n"),
+        (["events", "chek"], "Error: No such command 'chek'. Did you mean 'check'? See `postlog events --help`.\n"),
         (["config", "--wings"], "Error: No such option '--wings'. See `postlog config --help`.\n"),
         (["config", "--set", "port"], "Error: --set takes PATH=VALUE, as in --set http.port=8080, not 'port'."),
         (
