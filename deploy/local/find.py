@@ -80,9 +80,10 @@ class Servers:
         jars = _found(find_kafka(), "Kafka", "install Java and Maven (Debian: 'maven')", KAFKA)
         return self._started(Kafka(jars, self._folder))
 
-    def own_postgres(self) -> Postgres:
+    def own_postgres(self, primary: Postgres | None = None) -> Postgres:
+        """With a `primary`, its standby."""
         programs = _found(find_postgres(), "PostgreSQL", "install it (Debian: 'postgresql')", POSTGRES)
-        return self._started(Postgres(programs, self._folder))
+        return self._started(Postgres(programs, self._folder, primary))
 
     def own_pgbouncer(self, postgres_url: str) -> PgBouncer:
         """In front of this server."""

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -24,15 +25,17 @@ _OPTIONS = {
 
 
 class Postgres:
-    """One server; it keeps its port and data through kill and restart."""
+    """One server; it keeps its port and data through kill and restart. With a `primary` it begins as its standby, which
+    takes no writes until it is promoted."""
 
     admin = "postgres"
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, primary: "Postgres | None" = None) -> None:
         self._port = free_port()
         self._folder = folder / f"postgres-{self._port}"
         self._data = self._folder / "data"
-        self._password = secrets.token_urlsafe(12)
+        self._primary = primary
+        self._password = urlsplit(primary.url).password if primary else secrets.token_urlsafe(12)
         self._given_programs = programs
         self._process: ServerProcess | None = None
 
@@ -46,7 +49,10 @@ class Postgres:
         if _USER:
             shutil.chown(self._folder, _USER)
         programs = self._reachable_programs()
-        self._initdb(programs)
+        if self._primary is None:
+            self._initdb(programs)
+        else:
+            self._copy(programs, self._primary)
         options = {**_OPTIONS, "port": str(self._port)}
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         command = [str(programs / "postgres"), "-D", str(self._data), *settings]
@@ -67,6 +73,11 @@ class Postgres:
         self._started.start()
         self._started.wait_until(lambda: answers(self.url), seconds=60)
 
+    def promote(self) -> None:
+        """Make a standby take writes; returns when it does."""
+        with psycopg.connect(self.url.replace("+psycopg", "", 1), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+
     def freeze(self) -> None:
         self._started.freeze()
 
@@ -85,11 +96,15 @@ class Postgres:
 
     def _initdb(self, programs: Path) -> None:
         password = self._folder / "password"
-        password.write_text(self._password)
+        password.write_text(str(self._password))
         # Not fsync'd: nobody needs an empty database to survive a power cut. The server itself keeps fsync on.
         options = [f"--username={self.admin}", f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"]
         self._run(programs / "initdb", "-D", str(self._data), "--encoding=UTF8", "--locale=C.UTF-8", *options)
         password.unlink()
+
+    def _copy(self, programs: Path, primary: "Postgres") -> None:
+        source = primary.url.replace("+psycopg", "", 1)
+        self._run(programs / "pg_basebackup", "--pgdata", str(self._data), "-R", "--no-sync", "--dbname", source)
 
     def _reachable_programs(self) -> Path:
         """Where the user who runs the server can read them: a copy when they lie below root's home, say."""

@@ -45,7 +45,10 @@ def _unusable(what: str) -> CannotOpen:
 
 
 def _address(url: URL) -> Address:
-    place = f"{url.database or 'of the login'} on {url.host or 'this machine'}:{url.port or 5432}"
+    several = url.query.get("host", ())  # "a:5432" each, or one name without a port, or the folder of a socket
+    hosts = [several] if isinstance(several, str) else list(several)
+    where = ", ".join(hosts) or f"{url.host or 'this machine'}:{url.port or 5432}"
+    place = f"{url.database or 'of the login'} on {where}"
     passwords = [str(word) for word in (url.password, url.query.get("password")) if word]
     secrets = (*passwords, *(quote(word, safe="") for word in passwords))
     return Address(setting=SETTING, place=place, secrets=secrets, wording=what_was_said)

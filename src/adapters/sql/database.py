@@ -64,15 +64,18 @@ class SqlDatabase:
             raise self._away("it is closed")
         if self._open is None:
             await self._threads.run(self._opened)  # imports, which may take seconds and say nothing of the database
+        asked = threading.Event()
         try:
             async with asyncio.timeout(seconds) as limit:
-                return await self._threads.run(lambda: self._perform(work))
+                return await self._threads.run(lambda: self._perform(work, asked))
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise self._away(f"no answer within {seconds:g} seconds") from error
+            busy = "" if asked.is_set() else "; all connections of this process (pool_size) wait for answers"
+            raise self._away(f"no answer within {seconds:g} seconds{busy}") from error
 
-    def _perform(self, work: Callable[[OpenDatabase], T]) -> T:
+    def _perform(self, work: Callable[[OpenDatabase], T], asked: threading.Event) -> T:
+        asked.set()
         opened = self._opened()
         try:
             return opened.attempt(work)

@@ -9,7 +9,8 @@ from application.ports.probes import ProbeResult
 if TYPE_CHECKING:
     from adapters.sql.open_database import OpenDatabase
 
-_SECONDS = 2.0
+_SECONDS = 5.0
+"""A first connection, with TLS and a login, takes seconds where the machine is busy."""
 
 
 class SqlProbe:

@@ -21,8 +21,9 @@ from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sql.provisioning import SqlProvisioning
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.projection_store import ProjectionBatch, RowChanges
-from contracts.read_db_handle import checkpoint, moves, post, post_id
+from contracts.read_db_handle import LOG, NOON, checkpoint, moves, post, post_id
 from contracts.sql_read_db import handle_of
+from local.find import Servers
 from running import embedded, postlog, ticks
 
 BATCH = ProjectionBatch(1, moves((None, checkpoint(1))))
@@ -136,6 +137,38 @@ async def test_a_database_that_takes_no_writes_is_said_and_is_healed_by_new_conn
         await store.project(BATCH, lambda _: RowChanges(posts=[post(1)]))
         assert (await SqlPostViews(database).post(post_id(1))).value is not None
         assert (await projector.probe()).ok
+
+
+@pytest.mark.long
+async def test_a_failover_that_leaves_the_address_at_a_replica_is_said_until_it_is_promoted(servers: Servers) -> None:
+    """A real standby. Readers may use it; a projector waits."""
+    primary = servers.own_postgres()
+    async with postgres_read_db(primary.url, pool_size=2) as database:
+        await SqlProvisioning(database).provision()
+        await handle_of(database).write(RowChanges(posts=[post(1)]))
+    standby = servers.own_postgres(primary)
+    primary.kill()
+    async with postgres_read_db(standby.url, pool_size=2) as database:
+        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))))
+        assert (await SqlPostViews(database).post(post_id(1))).value is not None
+        assert (await SqlProbe(database).probe()).ok
+        with pytest.raises(ReadDbUnavailable, match="in a read-only transaction; it takes no writes now: after a"):
+            await SqlProjectionStore(database).project(batch, lambda _: RowChanges())
+        assert "takes no writes: it is read-only" in (await SqlProbe(database, for_writing=True).probe()).detail
+        with pytest.raises(ReadDbUnavailable, match="takes no writes: it is read-only"):
+            await SqlProvisioning(database).provision()
+        with pytest.raises(ReadDbUnavailable, match="reported an error: cannot "):
+            await SqlGenerations(database).begin(LOG, 1, NOON)
+        standby.promote()
+        await SqlProjectionStore(database).project(batch, lambda _: RowChanges())
+        assert (await SqlProbe(database, for_writing=True).probe()).ok
+    # As the sentence says: the server that takes writes, among several.
+    hosts = "&".join(f"host=127.0.0.1:{make_url(each.url).port}" for each in (primary, standby))
+    several = make_url(f"postgresql+psycopg:///postgres?{hosts}&target_session_attrs=read-write")
+    several = several.set(username="postgres", password=make_url(standby.url).password)
+    async with postgres_read_db(several.render_as_string(hide_password=False), pool_size=2) as database:
+        assert (await SqlProbe(database, for_writing=True).probe()).ok
+        assert f":{make_url(standby.url).port}" in database.address.place
 
 
 @pytest.mark.long
