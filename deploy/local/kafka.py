@@ -3,6 +3,8 @@
 import base64
 import subprocess
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,35 @@ _LOGGING = """\
 """
 
 
-class Kafka:
-    """One broker; it keeps its port and data through kill and restart."""
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One more way to the broker, on a port of its own. `protocol` is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL;
+    clients are sent on to `advertised_port`, if that is another one. `settings` are the broker's for this listener."""
 
-    def __init__(self, jars: Path, folder: Path) -> None:
+    name: str
+    protocol: str
+    port: int = field(default_factory=free_port)
+    advertised_port: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+class Kafka:
+    """One broker; it keeps its port and data through kill and restart. Its own listener takes everybody; `listeners`
+    are further ones, and `settings` of the broker come last."""
+
+    def __init__(
+        self,
+        jars: Path,
+        folder: Path,
+        listeners: Sequence[Listener] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._listeners = listeners
+        self._more_settings = settings or {}
         self._port = free_port()
         self._folder = folder / f"kafka-{self._port}"
         self._settings = self._folder / "server.properties"
@@ -95,12 +122,19 @@ class Kafka:
 
     def _all_settings(self) -> dict[str, str]:
         broker, controller = f"PLAINTEXT://{self.bootstrap}", f"127.0.0.1:{free_port()}"
+        more = self._listeners
+        advertised = [f"{each.name}://127.0.0.1:{each.advertised_port or each.port}" for each in more]
+        protocols = [f"{each.name}:{each.protocol}" for each in more]
         return {
             **SETTINGS,
-            "listeners": f"{broker},CONTROLLER://{controller}",
-            "advertised.listeners": broker,
+            "listeners": ",".join([broker, f"CONTROLLER://{controller}", *(f"{e.name}://{e.bootstrap}" for e in more)]),
+            "advertised.listeners": ",".join([broker, *advertised]),
+            "listener.security.protocol.map": ",".join([SETTINGS["listener.security.protocol.map"], *protocols]),
+            "inter.broker.listener.name": "PLAINTEXT",
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": str(self._folder / "data"),
+            **{f"listener.name.{e.name.lower()}.{name}": value for e in more for name, value in e.settings.items()},
+            **self._more_settings,
         }
 
     def _run_tool(self, main: str, *arguments: str) -> None:

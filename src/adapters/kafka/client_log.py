@@ -5,6 +5,7 @@ import time
 
 from confluent_kafka import KafkaError
 
+from adapters.kafka.trouble import Trouble
 from application.ports.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class ClientLog:
         self._bootstrap_servers = bootstrap_servers
         self._metrics = metrics
         self._said_at: dict[str, float] = {}
+        self.trouble = Trouble()
 
     def log(self, level: int, template: str, *values: object) -> None:
         """As a `logging.Logger`: the client's own lines, whose first value names their kind."""
@@ -30,6 +32,7 @@ class ClientLog:
 
     def error(self, error: KafkaError) -> None:
         """The client goes on trying by itself."""
+        self.trouble.note(error)
         name = error.name()
         self._metrics.count("kafka_errors", client=self._client, code=name)
         now = time.monotonic()

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException
 
+from adapters.kafka.trouble import Trouble, plain, remedy_for_connection
 from application.errors import BusUnavailable, CannotOpen
 
 Security = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
@@ -16,6 +17,14 @@ _UNKNOWN_TOPIC = (
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - the client's own codes begin with an underscore
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
 )
+_NOT_ALLOWED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "Allow the login bus.kafka.username Describe on the topic {topic}, and "
+    "Write for a relay, Read for a projector, Create for `postlog init`",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "Allow the login bus.kafka.username Read on the groups whose names begin "
+    "with bus.kafka.group_id",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "Allow the login bus.kafka.username on the cluster what it lacks "
+    "(IdempotentWrite for a relay before Kafka 3.0), or Write on the topic {topic}",
+}
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 
@@ -53,8 +62,11 @@ class KafkaConnection:
             settings["ssl.ca.location"] = self.ca_file
         return settings
 
-    def unavailable(self, error: KafkaError | KafkaException, topic: str) -> BusUnavailable:
-        """The error as a sentence that says what to do."""
+    def unavailable(
+        self, error: KafkaError | KafkaException, topic: str, trouble: Trouble | None = None
+    ) -> BusUnavailable:
+        """The error as a sentence that says what to do. `trouble` is what the client has said beside it. Whatever the
+        brokers answer is a reason to try again, never to end."""
         reason: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
         if reason.code() in _UNKNOWN_TOPIC:
             return self.no_topic(topic)
@@ -64,10 +76,19 @@ class KafkaConnection:
                 f"topic {topic} up for messages of any size that the log takes.",
                 path="bus.kafka.topic",
             )
-        return BusUnavailable(
-            f"Kafka at {self.bootstrap_servers} (bus.kafka.bootstrap_servers) does not do its work: {reason.str()}.",
-            path="bus.kafka.bootstrap_servers",
-        )
+        if reason.code() in _NOT_ALLOWED:
+            what = _NOT_ALLOWED[reason.code()].format(topic=topic)
+            return self._said(f"refuses what this login asks for ({plain(reason)}). {what}", "bus.kafka.username")
+        if trouble is not None and (behind := trouble.explains(reason)) is not None:
+            remedy, setting = remedy_for_connection(behind)
+            return self._said(f"does not answer: {behind}. {remedy}", setting)
+        return self._said(f"reported an error: {plain(reason)}", "bus.kafka.bootstrap_servers")
+
+    def _said(self, what: str, path: str) -> BusUnavailable:
+        text = what if what.endswith("?") else f"{what}."
+        if self.password:
+            text = text.replace(self.password, "***")
+        return BusUnavailable(f"Kafka at {self.bootstrap_servers} (bus.kafka.bootstrap_servers) {text}", path=path)
 
     def no_topic(self, topic: str) -> BusUnavailable:
         return BusUnavailable(

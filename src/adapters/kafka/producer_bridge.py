@@ -4,14 +4,19 @@ One thread hands messages to librdkafka, another takes its reports; the loop onl
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from adapters.kafka.client_thread import ClientThread, tell
+from adapters.kafka.trouble import is_fatal, plain
 from adapters.wire.cloudevents import WireMessage
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _FULL_SECONDS = 0.005
@@ -61,7 +66,7 @@ class _Deliveries:
 
 
 class ProducerBridge:
-    """`make` makes a producer. It is called again after a fatal error, which a producer can't recover from."""
+    """`make` makes a producer. It is called again after a fatal error: that producer sends nothing more."""
 
     def __init__(self, make: Callable[[], Producer], topic: str) -> None:
         self._make = make
@@ -69,6 +74,7 @@ class ProducerBridge:
         self._thread = ClientThread("kafka-producer")
         self._stopping = threading.Event()
         self._producer: Producer | None = None
+        self._is_dead = False
 
     def open(self) -> None:
         """Raises `KafkaException` when the client refuses its settings."""
@@ -98,10 +104,15 @@ class ProducerBridge:
         return self._producer
 
     def _count_partitions(self, timeout: float) -> int:
-        return len(self._client.list_topics(self._topic, timeout).topics[self._topic].partitions)
+        self._replace_dead()
+        found = self._client.list_topics(self._topic, timeout).topics[self._topic]
+        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaException(found.error)
+        return len(found.partitions)
 
     def _produce_all(self, messages: Iterable[WireMessage], deliveries: _Deliveries) -> None:
         count = 0
+        self._replace_dead()
         try:
             for message in messages:
                 self._produce(message, deliveries)
@@ -109,8 +120,8 @@ class ProducerBridge:
             deliveries.expect(count)
         except KafkaException as refused:
             deliveries.fail(refused.args[0])
-            if refused.args[0].fatal():
-                self._producer = self._make()
+            if is_fatal(refused.args[0]):
+                self._is_dead = True
 
     def _produce(self, message: WireMessage, deliveries: _Deliveries) -> None:
         while not self._stopping.is_set():
@@ -128,6 +139,22 @@ class ProducerBridge:
             else:
                 return
 
+    def _replace_dead(self) -> None:
+        """In the thread that hands messages over."""
+        if not self._is_dead:
+            return
+        dead, self._producer = self._client, self._make()
+        self._is_dead = False
+        dead.purge()
+        with suppress(KafkaException):  # it says once more that it is dead; its messages are reported as failed
+            dead.flush(_FAREWELL_SECONDS)
+
     def _poll(self) -> None:
         while not self._stopping.is_set():
-            self._client.poll(_POLL_SECONDS)
+            client = self._client
+            try:
+                client.poll(_POLL_SECONDS)
+            except KafkaException as error:
+                if is_fatal(error.args[0]) and client is self._producer:
+                    self._is_dead = True
+                logger.warning("Kafka's producer reported an error: %s", plain(error.args[0]))

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from adapters.kafka import topic_admin
 from adapters.kafka.client_thread import on_thread
 from adapters.kafka.connection import KafkaConnection
-from adapters.kafka.topic_admin import FoundTopic, quiet_admin
-from application.errors import SchemaOutdated, TopicInUse
+from adapters.kafka.topic_admin import FoundTopic, QuietAdmin
+from application.errors import BusUnavailable, SchemaOutdated, TopicInUse
 
 T = TypeVar("T")
+
+_MAY_NOT_ASK = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 
 MAX_MESSAGE_BYTES = 2_000_000
 """A commit has 1 MB at most; the headers must find room beside it."""
@@ -35,17 +37,16 @@ class KafkaProvisioning:
         """Raises `TopicInUse` when the topic has another number of partitions and was written to; `BusUnavailable`."""
         return await on_thread(lambda: self._with_admin(self._provision))
 
-    async def check(self) -> None:
+    async def check(self) -> str | None:
         """Raises `BusUnavailable` too."""
-        problem = await on_thread(lambda: self._with_admin(self._problem))
-        if problem is not None:
-            raise SchemaOutdated(f"{problem} Run `postlog init`.", path="bus.kafka.topic")
+        return await on_thread(lambda: self._with_admin(self._check))
 
     def _with_admin(self, work: Callable[[AdminClient], T]) -> T:
+        admin = QuietAdmin(self._connection)
         try:
-            return work(quiet_admin(self._connection))
+            return work(admin)
         except KafkaException as error:
-            raise self._connection.unavailable(error, self._topic) from error
+            raise self._connection.unavailable(error, self._topic, admin.trouble) from error
 
     def _provision(self, admin: AdminClient) -> list[str]:
         found = topic_admin.find_or_none(admin, self._topic)
@@ -56,7 +57,10 @@ class KafkaProvisioning:
             self._require_unused(admin, found)
             topic_admin.add_partitions(admin, self._topic, self._partitions)
             made.append(f"Gave the topic {self._topic} {self._partitions} partitions instead of {found.partitions}.")
-        if self._max_message_bytes(admin) < MAX_MESSAGE_BYTES:
+        limit = self._max_message_bytes(admin)
+        if limit is None:
+            made.append(self._not_looked_at())
+        elif limit < MAX_MESSAGE_BYTES:
             topic_admin.change_setting(admin, self._topic, "max.message.bytes", str(MAX_MESSAGE_BYTES))
             made.append(f"Raised max.message.bytes of the topic {self._topic} to {MAX_MESSAGE_BYTES}.")
         return made
@@ -68,7 +72,19 @@ class KafkaProvisioning:
             "max.message.bytes": str(MAX_MESSAGE_BYTES),
             "min.insync.replicas": "2" if self._replication_factor > 2 else "1",
         }
-        topic_admin.create(admin, self._topic, self._partitions, self._replication_factor, settings)
+        try:
+            topic_admin.create(admin, self._topic, self._partitions, self._replication_factor, settings)
+        except KafkaException as error:
+            if error.args[0].code() not in _MAY_NOT_ASK:
+                raise
+            configs = " ".join(f"--config {name}={value}" for name, value in settings.items())
+            raise BusUnavailable(
+                f"Kafka at {self._connection.bootstrap_servers} does not let the login bus.kafka.username make the "
+                f"topic {self._topic}. Allow it Create on that topic, or make it as an administrator: "
+                f"kafka-topics.sh --create --topic {self._topic} --partitions {self._partitions} "
+                f"--replication-factor {self._replication_factor} {configs}",
+                path="bus.kafka.topic",
+            ) from error
         return (
             f"Made the topic {self._topic} with {self._partitions} partitions in Kafka at "
             f"{self._connection.bootstrap_servers}."
@@ -86,18 +102,38 @@ class KafkaProvisioning:
                 path="bus.kafka.partitions",
             )
 
-    def _problem(self, admin: AdminClient) -> str | None:
+    def _check(self, admin: AdminClient) -> str | None:
         found = topic_admin.find_or_none(admin, self._topic)
         if found is None:
-            return f"Kafka at {self._connection.bootstrap_servers} has no topic {self._topic}."
+            raise self._outdated(f"Kafka at {self._connection.bootstrap_servers} has no topic {self._topic}.")
         if found.partitions != self._partitions:
-            return (
+            raise self._outdated(
                 f"The topic {self._topic} has {found.partitions} partitions and bus.kafka.partitions says "
                 f"{self._partitions}."
             )
-        if self._max_message_bytes(admin) < MAX_MESSAGE_BYTES:
-            return f"The topic {self._topic} does not take messages of {MAX_MESSAGE_BYTES} bytes (max.message.bytes)."
+        limit = self._max_message_bytes(admin)
+        if limit is None:
+            return self._not_looked_at()
+        if limit < MAX_MESSAGE_BYTES:
+            raise self._outdated(
+                f"The topic {self._topic} does not take messages of {MAX_MESSAGE_BYTES} bytes (max.message.bytes)."
+            )
         return None
 
-    def _max_message_bytes(self, admin: AdminClient) -> int:
-        return int(topic_admin.setting(admin, self._topic, "max.message.bytes"))
+    def _outdated(self, problem: str) -> SchemaOutdated:
+        return SchemaOutdated(f"{problem} Run `postlog init`.", path="bus.kafka.topic")
+
+    def _max_message_bytes(self, admin: AdminClient) -> int | None:
+        """None where this login may not ask: the service works without that right."""
+        try:
+            return int(topic_admin.setting(admin, self._topic, "max.message.bytes"))
+        except KafkaException as error:
+            if error.args[0].code() not in _MAY_NOT_ASK:
+                raise
+            return None
+
+    def _not_looked_at(self) -> str:
+        return (
+            f"Whether the topic {self._topic} takes messages of {MAX_MESSAGE_BYTES} bytes (max.message.bytes) could "
+            "not be checked: the login bus.kafka.username may not ask (DescribeConfigs)."
+        )

@@ -49,7 +49,7 @@ class KafkaPublisher:
         try:
             count = await self._bridge.partitions(_METADATA_SECONDS)
         except KafkaException as error:
-            raise self._connection.unavailable(error, self._topic) from error
+            raise self._connection.unavailable(error, self._topic, self._log.trouble) from error
         if not count:
             raise self._connection.no_topic(self._topic)
         return count
@@ -58,7 +58,7 @@ class KafkaPublisher:
         try:
             return await self._bridge.send(to_messages(publication))
         except DeliveryFailed as failure:
-            raise self._connection.unavailable(failure.error, self._topic) from failure
+            raise self._connection.unavailable(failure.error, self._topic, self._log.trouble) from failure
 
     def _make(self) -> Producer:
         return Producer({**self._connection.settings(), **_SETTINGS, "error_cb": self._log.error}, logger=self._log)

@@ -1,6 +1,7 @@
 """Listens to a Kafka topic as a member of a consumer group; the blocking client has a thread of its own."""
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Self, TypeVar
 
@@ -12,6 +13,8 @@ from adapters.kafka.client_log import ClientLog
 from adapters.kafka.client_thread import ClientThread
 from adapters.kafka.connection import KafkaConnection
 from adapters.kafka.group_member import SETTINGS, GroupMember
+from adapters.kafka.topic_admin import QuietAdmin
+from adapters.kafka.trouble import is_fatal
 from application.ports.bus import Delivery, Topic
 from application.ports.metrics import Metrics
 
@@ -45,11 +48,12 @@ class KafkaSubscription:
         self._closing = False
         self._opened: AdminClient | None = None
         self._joined: GroupMember | None = None
-        self._group_id = ""
+        self.group_id = ""
+        """That it has joined, once it has."""
 
     async def __aenter__(self) -> Self:
         try:
-            self._opened = topic_admin.quiet_admin(self._connection)
+            self._opened = QuietAdmin(self._connection)
         except KafkaException as error:
             raise self._connection.refused(error) from error
         self._thread.start()
@@ -61,12 +65,12 @@ class KafkaSubscription:
 
     async def join(self, database_id: str) -> None:
         group_id = f"{self._group_prefix}-{database_id}"
-        if group_id == self._group_id:
+        if group_id == self.group_id:
             return
         if self._joined is not None:
             await self._leave_for_another_group()
         self._joined = await self._call(lambda: self._new_member(group_id))
-        self._group_id = group_id
+        self.group_id = group_id
         logger.info("listening to the topic %s in the group %s", self._topic, group_id)
 
     async def topic(self) -> Topic:
@@ -125,11 +129,27 @@ class KafkaSubscription:
             self._pass_on_told()
             self._joined.leave()
 
+    def _replace_member(self) -> None:
+        """After a fatal error a consumer is of no use any more."""
+        dead = self._joined
+        if dead is not None:
+            # Leaving may never return when the brokers hang.
+            threading.Thread(target=dead.leave, name="kafka-consumer-that-failed", daemon=True).start()
+            self._joined = self._new_member(self.group_id)
+
     async def _call(self, call: Callable[[], T]) -> T:
+        def guarded() -> T:
+            try:
+                return call()
+            except KafkaException as error:
+                if is_fatal(error.args[0]):
+                    self._replace_member()
+                raise
+
         try:
-            return await self._thread.run(call)
+            return await self._thread.run(guarded)
         except KafkaException as error:
-            raise self._connection.unavailable(error, self._topic) from error
+            raise self._connection.unavailable(error, self._topic, self._log.trouble) from error
 
     def _settings(self, group_id: str) -> dict[str, object]:
         return {

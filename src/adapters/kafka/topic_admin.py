@@ -13,6 +13,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from adapters.kafka.connection import KafkaConnection
+from adapters.kafka.trouble import Trouble
 
 _SECONDS = 5.0
 _PAUSE_SECONDS = 0.02
@@ -23,6 +24,13 @@ _NOT_YET = (
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.FENCED_LEADER_EPOCH,
 )
+TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.REQUEST_TIMED_OUT)  # noqa: SLF001
+_COORDINATOR_NOT_YET = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+"""It is being made, or is moving; members of the group wait for it."""
 
 
 class FoundTopic(NamedTuple):
@@ -30,15 +38,29 @@ class FoundTopic(NamedTuple):
     partitions: int
 
 
-def quiet_admin(connection: KafkaConnection) -> AdminClient:
-    """For a few questions. What goes wrong comes out of the questions, so the client itself keeps quiet."""
-    settings: dict[str, Any] = {**connection.settings(), "log_level": 0, "error_cb": _ignore}
-    return AdminClient(settings)
+class QuietAdmin(AdminClient):
+    """For a few questions. What goes wrong comes out of the questions, so the client itself keeps quiet; why its
+    connections failed is kept in `trouble`."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._trouble = Trouble()
+        settings: dict[str, Any] = {
+            **connection.settings(),
+            "log_level": 0,
+            "log.connection.close": True,
+            "error_cb": self._trouble.note,
+        }
+        super().__init__(settings)
+
+    @property
+    def trouble(self) -> Trouble:
+        self.poll(0)
+        return self._trouble
 
 
-def find(admin: AdminClient, topic: str) -> FoundTopic:
+def find(admin: AdminClient, topic: str, seconds: float = _SECONDS) -> FoundTopic:
     """An unknown topic is a `KafkaException` too."""
-    [described] = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS).values()
+    [described] = admin.describe_topics(TopicCollection([topic]), request_timeout=seconds).values()
     found = described.result()
     return FoundTopic(str(found.topic_id), len(found.partitions))
 
@@ -52,12 +74,22 @@ def find_or_none(admin: AdminClient, topic: str) -> FoundTopic | None:
         raise
 
 
-def ends(admin: AdminClient, topic: str, partitions: Collection[int]) -> dict[int, int]:
-    """The offset behind the last message of each."""
+def ends(admin: AdminClient, topic: str, partitions: Collection[int], seconds: float = _SECONDS) -> dict[int, int]:
+    """The offset behind the last message of each, as its leader says."""
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     wanted = {TopicPartition(topic, partition): latest for partition in partitions}
-    listed: Mapping[TopicPartition, Future[Any]] = admin.list_offsets(wanted, request_timeout=_SECONDS)
+    listed: Mapping[TopicPartition, Future[Any]] = admin.list_offsets(wanted, request_timeout=seconds)
     return {where.partition: answer.result().offset for where, answer in listed.items()}
+
+
+def may_take_part(admin: AdminClient, group_id: str, seconds: float = _SECONDS) -> None:
+    """Whether the group's coordinator answers this login; the group need not be there yet."""
+    [described] = admin.describe_consumer_groups([group_id], request_timeout=seconds).values()
+    try:
+        described.result()
+    except KafkaException as error:
+        if error.args[0].code() not in (KafkaError.GROUP_ID_NOT_FOUND, *_COORDINATOR_NOT_YET):
+            raise
 
 
 def create(admin: AdminClient, topic: str, partitions: int, replication_factor: int, config: dict[str, str]) -> None:
@@ -105,10 +137,6 @@ def change_setting(admin: AdminClient, topic: str, name: str, value: str) -> Non
 
 def _resource(topic: str, entries: list[ConfigEntry] | None = None) -> ConfigResource:
     return ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-
-
-def _ignore(_: KafkaError) -> None:
-    pass
 
 
 def _all(answers: Mapping[Any, Future[Any]]) -> None:

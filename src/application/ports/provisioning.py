@@ -10,6 +10,7 @@ class Provisioning(Protocol):
         """
         ...
 
-    async def check(self) -> None:
-        """Raises `SchemaOutdated` with the command to run when what the service needs is not there."""
+    async def check(self) -> str | None:
+        """Raises `SchemaOutdated` with the command to run when what the service needs is not there. Returns a sentence
+        on what it could not look at, if anything."""
         ...

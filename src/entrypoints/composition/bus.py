@@ -14,13 +14,14 @@ from entrypoints.settings.model import Kafka
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusParts:
     """The ports of one bus. `publishing` is what must be open while a relay publishes, `subscribing` while a projector
-    listens."""
+    listens. `probe` is for a relay, `group_probe` for a projector."""
 
     publisher: Publisher
     publishing: AbstractAsyncContextManager[Any] | None
     subscription: Subscription
     subscribing: AbstractAsyncContextManager[Any]
     probe: Probe | None = None
+    group_probe: Probe | None = None
     provisioning: Provisioning | None = None
 
 
@@ -47,6 +48,7 @@ def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusPar
         subscription=subscription,
         subscribing=subscription,
         probe=KafkaProbe(connection, settings.topic),
+        group_probe=KafkaProbe(connection, settings.topic, group_id=lambda: subscription.group_id),
         provisioning=KafkaProvisioning(connection, settings.topic, settings.partitions, settings.replication_factor),
     )
 

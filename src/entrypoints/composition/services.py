@@ -40,14 +40,14 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
     container = container_for(loaded.settings)
     with stop_on_signals() as stopping:
         async with Lifetime(container) as lifetime:
-            probes = await _open(container, lifetime, sides)
+            probes, helpful = await _open(container, lifetime, sides)
             operated = sides.queries and loaded.settings.http.operations
             targets = named_read_dbs(loaded.settings, loaded.sources)
             rebuilds = await lifetime.open_rebuilds(targets) if operated else None
             pages = await _pages(container, lifetime, sides, rebuilds, stopping)
             parts = {
                 "HTTP server": _http_server(container, sides, probes, rebuilds, pages, stopping, announce),
-                "watch": endless(Watch(probes, PROBE_SECONDS).run),
+                "watch": endless(Watch(probes, PROBE_SECONDS, helpful).run),
                 "watch of the event loop": endless(LoopStalls(container.metrics()).run),
             }
             if pages is not None:
@@ -63,26 +63,30 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
             await run_parts(parts, stopping)
 
 
-async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> list[Probe]:
-    """What these sides need; and the probes that tell whether it answers."""
+async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> tuple[list[Probe], list[Probe]]:
+    """What these sides need: the probes that tell whether it answers, on which readiness depends; and those of what
+    they can do without for a while, which are watched only."""
     log = await lifetime.open_log()
-    probes = [log.probe]
+    needed: list[Probe | None] = []
+    helpful: list[Probe | None] = []
     if sides.commands or sides.projector or sides.relay or sides.auditor:
-        probes.append(PositionsProbe(log.holes))
+        needed += [log.probe, PositionsProbe(log.holes)]
+    else:
+        helpful.append(log.probe)  # queries are answered from the rows while the log is away
     if sides.commands:
         await lifetime.open_commands()
     if sides.queries or sides.projector or sides.auditor:
         read_db = await lifetime.open_read_db()
-        probes.append(read_db.writing_probe if sides.projector else read_db.probe)
+        needed.append(read_db.writing_probe if sides.projector else read_db.probe)
         if sides.queries:
-            probes.append(RowsReady(read_db.post_views))
+            needed.append(RowsReady(read_db.post_views))
     if (sides.projector or sides.relay) and (bus := container.bus()) is not None:
-        probes.append(bus.probe)
+        needed.append(bus.group_probe if sides.projector else bus.probe)
         if sides.relay:
             await lifetime.open_publisher(bus)
         if sides.projector:
             await lifetime.open_subscription(bus)
-    return [probe for probe in probes if probe is not None]
+    return [probe for probe in needed if probe is not None], [probe for probe in helpful if probe is not None]
 
 
 def _http_server(

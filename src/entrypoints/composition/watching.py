@@ -23,10 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 class Watch:
-    """`probe_seconds` is how long one probe may take. Each change is told once."""
+    """`probe_seconds` is how long one probe may take. Each change is told once. The process is ready without what the
+    `helpful` probes ask for, so those are told of in other words."""
 
-    def __init__(self, probes: Sequence[Probe], probe_seconds: float) -> None:
-        self._probes = probes
+    def __init__(self, probes: Sequence[Probe], probe_seconds: float, helpful: Sequence[Probe] = ()) -> None:
+        self._probes = [*probes, *helpful]
+        self._helpful = {probe.name for probe in helpful}
         self._probe_seconds = probe_seconds
         self._silent: Counter[str] = Counter()
 
@@ -48,12 +50,14 @@ class Watch:
 
     def _note_answer(self, result: ProbeResult) -> None:
         if self._silent.pop(result.name, 0) >= _IN_A_ROW:
-            logger.info("ready again, %s: %s", result.name, result.detail)
+            back = "back" if result.name in self._helpful else "ready again"
+            logger.info("%s, %s: %s", back, result.name, result.detail)
 
     def _note_silence(self, result: ProbeResult) -> None:
         self._silent[result.name] += 1
         if self._silent[result.name] == _IN_A_ROW:
-            logger.warning("not ready, %s: %s", result.name, result.detail)
+            gone = "away" if result.name in self._helpful else "not ready"
+            logger.warning("%s, %s: %s", gone, result.name, result.detail)
 
 
 _SECONDS_BETWEEN_MEASUREMENTS = 0.1

@@ -34,7 +34,7 @@ def topic() -> str:
 async def bus(connection: KafkaConnection, topic: str) -> AsyncIterator[BusHandle]:
     provisioning = KafkaProvisioning(connection, topic, PARTITIONS, 1)
     await provisioning.provision()
-    admin = topic_admin.quiet_admin(connection)
+    admin = topic_admin.QuietAdmin(connection)
 
     @asynccontextmanager
     async def subscription(database_id: str) -> AsyncIterator[Subscription]:

@@ -37,7 +37,7 @@ async def test_the_topic_keeps_messages_for_a_week_and_takes_any_commit(
     connection: KafkaConnection, topic: str
 ) -> None:
     await KafkaProvisioning(connection, topic, 3, 1).provision()
-    admin = topic_admin.quiet_admin(connection)
+    admin = topic_admin.QuietAdmin(connection)
     names = ["cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas"]
     assert [topic_admin.setting(admin, topic, name) for name in names] == ["delete", "604800000", "2000000", "1"]
 
@@ -45,7 +45,7 @@ async def test_the_topic_keeps_messages_for_a_week_and_takes_any_commit(
 async def test_what_an_operator_has_set_is_left_alone(connection: KafkaConnection, topic: str) -> None:
     provisioning = KafkaProvisioning(connection, topic, 3, 1)
     await provisioning.provision()
-    admin = topic_admin.quiet_admin(connection)
+    admin = topic_admin.QuietAdmin(connection)
     topic_admin.change_setting(admin, topic, "retention.ms", "-1")
     assert await provisioning.provision() == []
     assert topic_admin.setting(admin, topic, "retention.ms") == "-1"
@@ -54,7 +54,7 @@ async def test_what_an_operator_has_set_is_left_alone(connection: KafkaConnectio
 async def test_a_topic_that_refuses_large_messages_is_told_to_take_them(
     connection: KafkaConnection, topic: str
 ) -> None:
-    admin = topic_admin.quiet_admin(connection)
+    admin = topic_admin.QuietAdmin(connection)
     topic_admin.create(admin, topic, 3, 1, {"max.message.bytes": "1000000"})
     provisioning = KafkaProvisioning(connection, topic, 3, 1)
     with pytest.raises(SchemaOutdated, match=r"does not take messages of 2000000 bytes .* Run `postlog init`\."):

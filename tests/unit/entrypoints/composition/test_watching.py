@@ -37,6 +37,14 @@ async def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> Non
     ]
 
 
+async def test_what_is_only_helpful_does_not_count_as_not_ready(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    watch = Watch([Scripted("rows", *[True] * 3)], 1.0, [Scripted("log", False, False, True)])
+    for _ in range(3):
+        await watch.look()
+    assert [record.message for record in caplog.records] == ["away, log: log is away.", "back, log: log answers."]
+
+
 async def test_what_did_not_answer_once_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     watch = Watch([Scripted("log", False, True, False, True)], 1.0)
