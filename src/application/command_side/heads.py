@@ -112,23 +112,23 @@ class HeadReader:
         start = await self._snapshotting.load(post_id)
         head = Head(start.state, start.version, start.position) if start else NOTHING
         commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
-        if _is_long(commits):
-            async with self._long_loads:
-                head = await self._read_on(post_id, head, commits)
-        else:
-            head = await self._read_on(post_id, head, commits)
-        self._snapshotting.consider(
-            post_id, start.version if start else 0, StoredState(head.state, head.version, head.position)
-        )
-        return head
+        if not _is_long(commits):
+            return await self._read_on(post_id, head, commits)
+        async with self._long_loads:
+            return await self._read_on(post_id, head, commits)
 
-    async def _read_on(self, post_id: PostId, head: Head, commits: Sequence[Commit]) -> Head:
-        while commits:
-            if _is_long(commits):
-                head = await asyncio.to_thread(self._folded, head, commits)
-            else:
-                head = self._folded(head, commits)
-            commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
+    async def _read_on(self, post_id: PostId, start: Head, commits: Sequence[Commit]) -> Head:
+        """What was read until the store went away is stored as a snapshot, too: the next one goes on from there."""
+        head = start
+        try:
+            while commits:
+                if _is_long(commits):
+                    head = await asyncio.to_thread(self._folded, head, commits)
+                else:
+                    head = self._folded(head, commits)
+                commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
+        finally:
+            self._snapshotting.consider(post_id, start.version, StoredState(head.state, head.version, head.position))
         return head
 
     def _folded(self, head: Head, commits: Sequence[Commit]) -> Head:

@@ -15,8 +15,10 @@ from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.past_events import PastEvents
 from application.query_side.log_queries import (
+    ChangedPosts,
     CommitFilter,
     CommitsPage,
+    ListChangedPosts,
     ListCommits,
     ListNewCommits,
     NewCommits,
@@ -28,6 +30,7 @@ from domain.names import name_key
 _COMMITS_A_READ = 1_000
 _MOST_LOOKED_THROUGH = 50_000
 _MOST_SECONDS = 0.5
+_TIP_SECONDS = 0.1
 _MOST_BEHIND = 2_000
 """Whoever follows the log and falls back further goes on near its end."""
 
@@ -38,10 +41,13 @@ class LogQueries:
         self._past_events = past_events
         self._codec = codec
         self._clock = clock
+        self._tip: asyncio.Future[int] | None = None
+        self._tip_at = 0.0
 
     def register_with(self, dispatcher: QueryDispatcher) -> None:
         dispatcher.register(ListCommits, self.list_commits)
         dispatcher.register(ListNewCommits, self.list_new_commits)
+        dispatcher.register(ListChangedPosts, self.list_changed_posts)
 
     async def list_commits(self, query: ListCommits) -> CommitsPage:
         tip = await self._log.tip()
@@ -67,9 +73,9 @@ class LogQueries:
         )
 
     async def list_new_commits(self, query: ListNewCommits) -> NewCommits:
-        tip = await self._log.tip()
+        tip = await self._shared_tip()
         after = query.after if tip - query.after <= _MOST_BEHIND else tip - query.limit
-        page = await self._log.read(after, _COMMITS_A_READ)
+        page = await self._log.read(after, _COMMITS_A_READ) if tip > after else []
         found = await self._fitting(page, query.wanted)
         shown = found[-query.limit :]
         first_looked_at = shown[0].position if len(shown) < len(found) else after + 1
@@ -78,6 +84,24 @@ class LogQueries:
             position=page[-1].position if page else after,
             passed_over=(query.after + 1, first_looked_at - 1) if first_looked_at > query.after + 1 else None,
         )
+
+    async def list_changed_posts(self, query: ListChangedPosts) -> ChangedPosts:
+        tip = await self._log.tip()
+        if query.after is None:
+            return ChangedPosts(posts=None, position=tip)
+        if tip <= query.after:
+            return ChangedPosts(posts=frozenset(), position=query.after)
+        commits = await self._log.read(query.after, _COMMITS_A_READ)
+        if not commits or commits[-1].position < tip:
+            return ChangedPosts(posts=None, position=tip)
+        return ChangedPosts(posts=frozenset(commit.stream_id for commit in commits), position=commits[-1].position)
+
+    async def _shared_tip(self) -> int:
+        """One look for all who follow the log, at most so many seconds old."""
+        now = self._clock.monotonic()
+        if self._tip is None or (self._tip.done() and now - self._tip_at >= _TIP_SECONDS):
+            self._tip, self._tip_at = asyncio.ensure_future(self._log.tip()), now
+        return await asyncio.shield(self._tip)
 
     def _backwards(self, query: ListCommits, below: int) -> AsyncGenerator[Sequence[Commit]]:
         wanted = query.wanted

@@ -49,6 +49,22 @@ class NewCommits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedPosts:
+    """`posts` is None when it is not known whose the commits are: any post may have changed."""
+
+    posts: frozenset[PostId] | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListChangedPosts(Query[ChangedPosts]):
+    """Whose commits stand behind the position `after`, None: at any position; and where the log ends. Raises
+    `StoreUnavailable`."""
+
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListCommits(Query[CommitsPage]):
     """The newest below the position `before`, at most `limit`. Looks through a bounded part of the log, however few
     are found there. Raises `StoreUnavailable`."""

@@ -107,7 +107,7 @@ def _http_server(
     app = create_app(_http_services(container, sides, probes, rebuilds, stopping), pages)
 
     def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
-        return serve(app, listens.host, listens.port, stopping, announce, settings=name)
+        return serve(app, listens.host, listens.port, stopping, announce, settings=name, metrics=container.metrics())
 
     return part
 
@@ -116,6 +116,7 @@ def _http_services(
     container: Container, sides: Sides, probes: list[Probe], rebuilds: Rebuilds | None, stopping: asyncio.Event
 ) -> "HttpServices":
     from entrypoints.http.services import HttpServices
+    from entrypoints.serving.exchange import ServingLimits
 
     settings = container.settings()
     metrics = container.metrics()
@@ -133,6 +134,11 @@ def _http_services(
         max_body_bytes=settings.http.max_body_bytes,
         rebuilds=rebuilds,
         probe_seconds=PROBE_SECONDS,
+        serving=ServingLimits(
+            max_connections=settings.http.max_connections,
+            max_streams=min(settings.http.max_streams, settings.http.max_connections // 2),
+            client_seconds=settings.http.client_timeout_seconds,
+        ),
     )
 
 

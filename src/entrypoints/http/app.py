@@ -33,7 +33,7 @@ ACTIVITY = "activity"
 def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
     handlers = _handlers(services)
     page_handlers = pages.handlers() if pages else [DocsEndpoints.root_handler()]
-    activity = Activity()
+    activity = Activity(services.serving)
     errors = ErrorAnswers(pages)
     app = Litestar(
         [*_options(handlers), *handlers, *page_handlers],

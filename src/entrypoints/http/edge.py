@@ -69,10 +69,12 @@ class Edge:
         exchange = self._exchange(scope)
         tokens = self._bind(correlation_id=exchange.correlation_id)
         self._activity.working += 1
+        self._activity.peers.add(exchange.peer)
         try:
             await self._answer(exchange, scope, receive, _sender(exchange, send))
         finally:
             self._activity.working -= 1
+            self._activity.peers.discard(exchange.peer)
             self._note(scope, exchange, self._clock.monotonic() - started)
             self._reset(**tokens)
 
@@ -81,7 +83,10 @@ class Edge:
         given = headers.get(CORRELATION_ID)
         sane = given is not None and _SANE_ID.fullmatch(given)
         correlation_id = given.decode("ascii") if given is not None and sane else self._ids.new()
-        exchange = Exchange(scope["method"], headers, scope["headers"], correlation_id, self._activity)
+        host, port = scope.get("client") or ("", "")
+        exchange = Exchange(
+            scope["method"], headers, scope["headers"], correlation_id, self._activity, (host, str(port))
+        )
         attach(exchange, scope)
         return exchange
 

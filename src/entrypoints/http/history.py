@@ -18,6 +18,7 @@ from entrypoints.http.views import event_view
 from entrypoints.serving.answers import REVALIDATE, json_answer
 from entrypoints.serving.event_stream import EVENT_STREAM, event_stream
 from entrypoints.serving.exchange import Exchange, exchange_of
+from entrypoints.serving.log_changes import LogChanges
 from entrypoints.serving.paths import post_id_segment
 from entrypoints.serving.routes import HttpRequest, reading
 
@@ -26,6 +27,7 @@ from entrypoints.serving.routes import HttpRequest, reading
 class HistoryEndpoints:
     queries: QueryDispatcher
     services: HttpServices
+    changes: LogChanges
 
     def handlers(self) -> list[HTTPRouteHandler]:
         return [reading(POSTS + "/{id:str}/events")(self.events)]
@@ -46,12 +48,14 @@ class HistoryEndpoints:
 
     async def _stream(self, request: HttpRequest, query: ListEvents, exchange: Exchange) -> ASGIApp:
         after = _last_event_id(exchange, query.after)
+        exchange.activity.require_room_for_stream()
         first = await self.queries.ask(ListEvents(post_id=query.post_id, limit=MAX_EVENTS, after=after))
-        return event_stream(request, follow(self.queries, self.services, query.post_id, first, after))
+        return event_stream(request, follow(self.changes, self.services, query.post_id, first, after))
 
 
 def history_handlers(services: HttpServices, queries: QueryDispatcher) -> list[HTTPRouteHandler]:
-    return HistoryEndpoints(queries, services).handlers()
+    changes = LogChanges(queries, services.stopping, services.poll_seconds)
+    return HistoryEndpoints(queries, services, changes).handlers()
 
 
 def _wants_stream(exchange: Exchange) -> bool:

@@ -9,16 +9,19 @@ from typing import Any
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 from litestar import Litestar
 
 from application.errors import CannotOpen
+from application.ports.metrics import Metrics
 from entrypoints.http.app import ACTIVITY
+from entrypoints.http.connections import Connections, allow_open_files, places
 from entrypoints.serving.exchange import Activity
 
 BACKLOG = 2_048
-"""Connections that may wait to be accepted, and requests that may be under way."""
+"""Connections that may wait to be accepted."""
 
 FINISH_SECONDS = 10.0
 """How long requests under way may take when the service stops; what is decided by then has been answered."""
@@ -37,16 +40,23 @@ async def serve(
     on_listening: Callable[[str], None],
     *,
     settings: str = "http",
+    metrics: Metrics,
 ) -> None:
     """Until `stopping` is set; then no new connection is accepted, and requests under way are finished. `on_listening`
-    is handed the address (`http://127.0.0.1:8000`) when connections are accepted; port 0 takes a free one. Raises
+    is handed the address (`http://127.0.0.1:8000`) when connections are accepted; port 0 takes a free one. `metrics`
+    counts the connections that were closed to make room. Raises
     `CannotOpen` when it can't listen there, with the path below `settings` (`http` or `worker`) that is to blame."""
     listener = _listen(host, port, settings)
     address = _address(listener)
-    server = _EmbeddedServer(app, listener)
+    activity: Activity = app.state[ACTIVITY]
+    limits = activity.limits
+    most = allow_open_files(limits.max_connections)
+    connections = Connections(listener.getsockname()[1], most, activity, metrics)
+    server = _EmbeddedServer(app, listener, places(most), limits.client_seconds)
     stop: Callable[[], None] = server.stop
     serving = asyncio.create_task(server.serve(), name="granian")
     asked = asyncio.create_task(stopping.wait(), name="stopping")
+    keeping_room = asyncio.create_task(connections.keep_room(), name="connections")
     try:
         on_listening(address)
         await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -54,23 +64,27 @@ async def serve(
             serving.result()
             return
         stop()
-        await _finished(serving, app.state[ACTIVITY])
+        await _finished(serving, activity)
     finally:
         stop()  # and no more: granian's task ends with the last connection, and stumbles when it is cancelled before
-        asked.cancel()
+        for task in (asked, keeping_room):
+            task.cancel()
+        await asyncio.gather(keeping_room, return_exceptions=True)
 
 
 class _EmbeddedServer(Server):
     """Takes a socket that listens already. granian's own would be opened with SO_REUSEPORT, so that a second service
     on the same port would quietly get half of the connections instead of an error."""
 
-    def __init__(self, app: Litestar, listener: socket.socket) -> None:
+    def __init__(self, app: Litestar, listener: socket.socket, places: int, client_seconds: float) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,
-            http=HTTPModes.auto,
+            http=HTTPModes.http1,  # with HTTP/2 beside it, connections that send nothing would stay for ever
             websockets=False,
             backlog=BACKLOG,
+            backpressure=places,
+            http1_settings=HTTP1Settings(header_read_timeout=int(client_seconds * 1_000)),
             log_level=LogLevels.error,
             log_dictconfig=_logging(),
         )

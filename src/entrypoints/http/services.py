@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
@@ -11,6 +11,7 @@ from application.ports.ids import Ids
 from application.ports.metrics import Metrics
 from application.ports.probes import Probe
 from domain.limits import Limits
+from entrypoints.serving.exchange import ServingLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +42,4 @@ class HttpServices:
     poll_seconds: float = 0.25
     heartbeat_seconds: float = 15.0
     probe_seconds: float = 2.0
+    serving: ServingLimits = field(default_factory=ServingLimits)

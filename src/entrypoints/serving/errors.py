@@ -5,16 +5,20 @@ PostlogError
 │   └── MalformedRequest
 │       └── InvalidFields       malformed-request        several fields or parameters at once
 ├── BodyIncomplete              body-incomplete
+├── BodyTooSlow                 body-too-slow
 ├── BodyTooLarge                body-too-large
 ├── UnsupportedMediaType        unsupported-media-type
 ├── RouteNotFound               route-not-found
 ├── MethodNotAllowed            method-not-allowed
+├── ClientGone                  client-gone              nobody reads this answer
+├── Unavailable
+│   └── TooManyStreams          too-many-streams
 └── InternalError               internal-error           a fault of Postlog; says nothing about its cause
 """
 
 from collections.abc import Sequence
 
-from application.errors import MalformedRequest
+from application.errors import MalformedRequest, Unavailable
 from domain.errors import PostlogError
 
 
@@ -28,6 +32,20 @@ class InvalidFields(MalformedRequest):
 
 class BodyIncomplete(PostlogError):
     code = "body-incomplete"
+
+
+class BodyTooSlow(PostlogError):
+    code = "body-too-slow"
+
+
+class ClientGone(PostlogError):
+    """The caller closed the connection before there was an answer."""
+
+    code = "client-gone"
+
+
+class TooManyStreams(Unavailable):
+    code = "too-many-streams"
 
 
 class BodyTooLarge(PostlogError):

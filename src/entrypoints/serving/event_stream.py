@@ -1,13 +1,14 @@
 """Server-sent events: an answer that goes on until its reader leaves or the service stops."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrypoints.serving.answers import Answer
 from entrypoints.serving.exchange import Activity, exchange_of
@@ -15,25 +16,46 @@ from entrypoints.serving.routes import HttpRequest
 
 EVENT_STREAM = "text/event-stream"
 
+logger = logging.getLogger(__name__)
+
+
+class _ReaderTooSlow(Exception):
+    """What was sent is not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unwaited:
-    """An answer that goes on as long as its reader likes: a stop of the service does not wait for it."""
+    """An answer that goes on as long as its reader likes: a stop of the service does not wait for it. A reader that
+    does not read is given up: what it does not take would be kept for it."""
 
     answer: ASGIApp
     activity: Activity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.activity.paused():
-            await self.answer(scope, receive, send)
+        seconds = self.activity.limits.client_seconds
+
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await send(message)
+            except TimeoutError:
+                raise _ReaderTooSlow from None
+
+        try:
+            with self.activity.streaming():
+                await self.answer(scope, receive, send_in_time)
+        except* _ReaderTooSlow:
+            self.activity.given_up.add(exchange_of(scope).peer)
+            logger.info("an event stream was ended, since its reader took nothing for %g s", seconds)
 
 
 def event_stream(request: HttpRequest, messages: AsyncIterator[ServerSentEventMessage]) -> ASGIApp:
     """`messages` must end when the service stops, and should begin at once: servers send the head of an answer with its
-    first part. HEAD gets the head alone."""
+    first part. HEAD gets the head alone. Raises `TooManyStreams`."""
     exchange = exchange_of(request.scope)
     if exchange.method == "HEAD":
         return Answer(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
+    exchange.activity.require_room_for_stream()
     stream = ServerSentEvent(messages).to_asgi_response(app=None, request=request)
     return Unwaited(stream, exchange.activity)
 

@@ -6,16 +6,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from entrypoints.serving.errors import TooManyStreams
+
 _KEY = "postlog.exchange"
+
+Peer = tuple[str, str]
+"""Host and port of the other end of a connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingLimits:
+    """What callers may take. `client_seconds` is how long one may take to send a request, to read an answer, or between
+    two requests."""
+
+    max_connections: int = 4_000
+    max_streams: int = 1_000
+    client_seconds: float = 30.0
 
 
 @dataclass(slots=True)
 class Activity:
     """What this process is at. `working` counts the requests that a stop waits for. `waiting` are those that only wait
-    for their caller: for the rest of a body, or for the next event of an open stream."""
+    for their caller: for the rest of a body, or for the next event of an open stream. `peers` are those for whom
+    something is worked on, or a stream is open; `given_up` those whose connection is to be closed."""
 
+    limits: ServingLimits = field(default_factory=ServingLimits)
     working: int = 0
     waiting: set[asyncio.Task[Any]] = field(default_factory=set)
+    peers: set[Peer] = field(default_factory=set)
+    given_up: set[Peer] = field(default_factory=set)
+    streams: int = 0
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -29,6 +49,36 @@ class Activity:
             self.waiting.discard(task)
             self.working += 1
 
+    @contextmanager
+    def reading(self, peer: Peer) -> Iterator[None]:
+        """The current task waits for the rest of what its caller sends."""
+        with self.paused():
+            self.peers.discard(peer)
+            try:
+                yield
+            finally:
+                self.peers.add(peer)
+
+    def require_room_for_stream(self) -> None:
+        """Raises `TooManyStreams`."""
+        if self.streams >= self.limits.max_streams:
+            raise TooManyStreams(
+                f"{self.streams:,} event streams are open at this process, which is as many as it keeps "
+                "(http.max_streams). Ask again later, or ask for events page by page.",
+                retry_after=5,
+            )
+
+    @contextmanager
+    def streaming(self) -> Iterator[None]:
+        """The current task serves a stream. Raises `TooManyStreams`."""
+        self.require_room_for_stream()
+        self.streams += 1
+        try:
+            with self.paused():
+                yield
+        finally:
+            self.streams -= 1
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -40,6 +90,7 @@ class Exchange:
     header_lines: Sequence[tuple[bytes, bytes]]
     correlation_id: str
     activity: Activity
+    peer: Peer = ("", "")
     status: int | None = None
     code: str | None = None
 

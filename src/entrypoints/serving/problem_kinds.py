@@ -96,6 +96,13 @@ _KINDS = (
         "The path does not know this method",
         "Use one of the methods in the header Allow.",
     ),
+    # 408
+    ProblemKind(
+        "body-too-slow",
+        408,
+        "The body did not arrive in time",
+        "Send the whole body at once; the setting http.client_timeout_seconds says how long it may take.",
+    ),
     # 409
     ProblemKind("state-conflict", 409, "The post is not in a state for this", "Read the post and decide anew."),
     ProblemKind(
@@ -174,6 +181,8 @@ _KINDS = (
         "The Idempotency-Key was spent by another request",
         "Use a new key for a new request; the same key stands for the same method, path and body.",
     ),
+    # 499
+    ProblemKind("client-gone", 499, "The caller has gone", "Nothing: this answer reaches nobody."),
     # 500
     ProblemKind(
         "internal-error",
@@ -240,6 +249,12 @@ _KINDS = (
         "The log is damaged at this post",
         "For the operator: the sentence says which version is missing. Restore the post's commits from a backup; until "
         "then nothing is written to it, and all other posts go on.",
+    ),
+    ProblemKind(
+        "too-many-streams",
+        503,
+        "Too many event streams are open",
+        "Ask again after Retry-After, or ask for events page by page. For the operator: http.max_streams.",
     ),
     ProblemKind(
         "rebuild-not-begun",

@@ -124,6 +124,16 @@ class Http(Struct, frozen=True, kw_only=True):
     min_position_wait_seconds: Annotated[
         Seconds, Meta(description="How long a query waits for the position it asked for.")
     ] = 5
+    max_connections: Annotated[
+        int, Meta(ge=10, le=100_000, description="Connections kept open; beyond, those without work are closed.")
+    ] = 4_000
+    max_streams: Annotated[
+        int, Meta(ge=0, le=100_000, description="Event streams kept open, live pages too; beyond, 503.")
+    ] = 1_000
+    client_timeout_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a client may take to send a request, to read a stream, or between two requests."),
+    ] = 30
 
 
 class Web(Struct, frozen=True, kw_only=True):

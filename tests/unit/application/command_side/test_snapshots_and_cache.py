@@ -138,6 +138,26 @@ def test_a_state_that_an_older_version_stored_is_read():
     assert decode_state(zlib.compress(json.dumps(plain).encode(), level=1)) == state
 
 
+async def test_what_was_read_before_the_store_went_away_is_stored_as_a_snapshot(log):
+    class GoesAway(MemoryEventStore):
+        async def read_stream(self, stream_id, after_version=0, limit=1_000):
+            if after_version >= 4:
+                raise StoreUnavailable("The event store is away.")
+            return await super().read_stream(stream_id, after_version, 4)
+
+    await written(log, every=0)
+    snapshots = Snapshotting(MemorySnapshots(log), RecordedMetrics(), every=4)
+
+    with pytest.raises(StoreUnavailable):
+        await HeadReader(GoesAway(log), CODEC, snapshots).read(POST)
+    await snapshots.drain()
+
+    stored = await MemorySnapshots(log).load(POST)
+    assert stored is not None
+    assert stored.version == 4
+    assert (await reader(log, every=4).read(POST)).version == 9
+
+
 POSTS = [PostId(f"0198c0de-0000-7000-8000-00000000000{n}") for n in range(3)]
 
 

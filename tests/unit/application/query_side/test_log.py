@@ -9,7 +9,7 @@ from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import ProposedCommit, StoredEvent
 from application.query_side import log as log_module
 from application.query_side.log import LogQueries
-from application.query_side.log_queries import CommitFilter, ListCommits, ListNewCommits
+from application.query_side.log_queries import CommitFilter, ListChangedPosts, ListCommits, ListNewCommits
 from application.query_side.looking_back import log_backwards, stream_backwards
 from command_process import CODEC
 from domain.ids import PostId
@@ -204,3 +204,36 @@ class TestNews:
         written.add()
         found, page = await written.news(after=9)
         assert (found, page.position, page.passed_over) == ([], 9, None)
+
+
+async def test_whose_commits_came_is_said_while_they_are_few(written, monkeypatch):
+    monkeypatch.setattr(log_module, "_COMMITS_A_READ", 3)
+    queries = written.queries()
+    for post in (POST, OTHER, POST):
+        written.add(post=post)
+
+    async def changed(after: int | None):
+        found = await queries.list_changed_posts(ListChangedPosts(after=after))
+        return found.posts, found.position
+
+    assert await changed(None) == (None, 3)
+    assert await changed(3) == (frozenset(), 3)
+    assert await changed(1) == ({POST, OTHER}, 3)
+    assert await changed(2) == ({POST}, 3)
+    written.add()
+    assert await changed(0) == (None, 4)
+
+
+async def test_those_who_follow_the_log_share_their_looks_at_its_end(written):
+    class Counting(MemoryCommitLog):
+        looks = 0
+
+        async def tip(self):
+            self.looks += 1
+            return await super().tip()
+
+    log = Counting(written.log)
+    queries = LogQueries(log, MemoryEventStore(written.log), CODEC, StandingClock(step=0.001))
+    for _ in range(300):
+        await queries.list_new_commits(ListNewCommits(wanted=ANY, limit=50, after=0))
+    assert log.looks < 10

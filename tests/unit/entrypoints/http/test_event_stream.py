@@ -11,6 +11,8 @@ from application.errors import StoreUnavailable
 from application.query_side.queries import HistoryPage, ListEvents, PastEvent
 from domain.errors import PostNotFound
 from entrypoints.http.event_stream import follow
+from entrypoints.http.services import HttpServices
+from entrypoints.serving.log_changes import LogChanges
 from unit.entrypoints.http.conftest import Client
 from unit.entrypoints.http.fakes import POST, FakeClock, Scripted, past_event, services
 
@@ -27,10 +29,14 @@ def in_turn(*answers: object) -> Callable[[object], object]:
     return lambda _: left.pop(0) if left else page()
 
 
+def changes_of(scripted: Scripted, given: HttpServices) -> LogChanges:
+    return LogChanges(scripted.queries(), given.stopping, given.poll_seconds)
+
+
 async def followed(scripted: Scripted, first: HistoryPage, count: int, **changes: Any) -> list[ServerSentEventMessage]:
     """The first messages behind the greeting, of a stream that begins behind version 0."""
     given = services(**changes)
-    messages = follow(scripted.queries(), given, POST, first, 0)
+    messages = follow(changes_of(scripted, given), given, POST, first, 0)
     async with asyncio.timeout(5):
         await anext(messages)
         got = [await anext(messages) for _ in range(count)]
@@ -81,7 +87,8 @@ async def test_a_store_that_goes_away_is_waited_for() -> None:
 
 async def test_the_stream_ends_when_the_service_stops_though_it_would_wait_long() -> None:
     stopping = asyncio.Event()
-    messages = follow(Scripted(page()).queries(), services(stopping=stopping, poll_seconds=60), POST, page(), 0)
+    given = services(stopping=stopping, poll_seconds=60)
+    messages = follow(changes_of(Scripted(page()), given), given, POST, page(), 0)
     await anext(messages)
     ending = asyncio.create_task(_all(messages))
     await asyncio.sleep(0)

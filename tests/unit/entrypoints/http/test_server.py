@@ -18,7 +18,7 @@ from domain.limits import Limits
 from entrypoints.http.app import create_app
 from entrypoints.http.server import IDLE_SECONDS, _EmbeddedServer, serve
 from entrypoints.http.services import HttpServices
-from unit.entrypoints.http.fakes import POST, PostService, Scripted, done, past_event, services
+from unit.entrypoints.http.fakes import POST, FakeMetrics, PostService, Scripted, done, past_event, services
 
 SECOND = 1.0
 
@@ -27,7 +27,9 @@ SECOND = 1.0
 async def served(services: HttpServices) -> AsyncIterator[tuple[str, Callable[[], Awaitable[float]]]]:
     """The address, and a function that stops the service and answers how long that took."""
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve(create_app(services), "127.0.0.1", 0, services.stopping, listening.set_result))
+    serving = asyncio.create_task(
+        serve(create_app(services), "127.0.0.1", 0, services.stopping, listening.set_result, metrics=services.metrics)
+    )
 
     async def stop() -> float:
         began = time.monotonic()
@@ -83,7 +85,7 @@ def test_granian_listens_on_the_socket_that_it_is_handed() -> None:
     assert "self._shd" in inspect.getsource(Server._spawn_worker), changed
     with socket.create_server(("127.0.0.1", 0)) as listener:
         handed = listener.fileno()
-        server = _EmbeddedServer(create_app(one_post()), listener)
+        server = _EmbeddedServer(create_app(one_post()), listener, 100, 30)
         server._init_shared_socket()
     assert server._shd.get_fd() == handed, changed
 
@@ -242,7 +244,7 @@ async def test_a_port_in_use_is_named_with_its_setting() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(CannotOpen, match=f"^port {port} is in use by another program; stop it") as refused:
-            await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print)
+            await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print, metrics=FakeMetrics())
     assert refused.value.path == "http.port"
 
 
@@ -252,7 +254,15 @@ async def test_a_worker_names_its_own_setting() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(CannotOpen) as refused:
-            await serve(create_app(services()), "127.0.0.1", port, asyncio.Event(), print, settings="worker")
+            await serve(
+                create_app(services()),
+                "127.0.0.1",
+                port,
+                asyncio.Event(),
+                print,
+                settings="worker",
+                metrics=FakeMetrics(),
+            )
     assert refused.value.path == "worker.port"
 
 
@@ -260,10 +270,10 @@ async def test_a_second_service_on_the_port_of_the_first_is_refused() -> None:
     async with served(one_post()) as (address, _):
         port = int(address.rpartition(":")[2])
         with pytest.raises(CannotOpen, match=r"http\.port"):
-            await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print)
+            await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print, metrics=FakeMetrics())
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
 async def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(host: str) -> None:
     with pytest.raises(CannotOpen, match=f"http.host: {host} is no address of this machine"):
-        await serve(create_app(one_post()), host, 0, asyncio.Event(), print)
+        await serve(create_app(one_post()), host, 0, asyncio.Event(), print, metrics=FakeMetrics())
