@@ -14,8 +14,10 @@ from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
 from adapters.system.clock import SystemClock
 from application.errors import StreamDamaged
+from application.maintenance import events_check
 from application.maintenance.audit import Audit
 from application.maintenance.continuous_audit import ContinuousAudit
+from application.maintenance.events_check import EventsCheck, SpanCheck
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.event_store import Appended
@@ -260,6 +262,28 @@ class DamagedStreamsContract:
             finally:
                 running.cancel()
                 await asyncio.wait([running])
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    async def test_events_check_names_it(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any, workers: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(events_check, "COMMITS_A_SPAN", 2)
+        (position, changes), sentence, _ = damage
+        async with open_log() as log:
+            await filled(log)
+
+            def new_check() -> EventsCheck:
+                each = [SpanCheck(log.commits, CODEC) for _ in range(workers)]
+                return EventsCheck(log.commits, log.past_events, each, 20)
+
+            whole = await new_check().run(lambda _: None)
+            assert (whole.damaged, whole.damages) == (0, [])
+            await rewrite(position, **changes)
+            tally = await new_check().run(lambda _: None)
+            reasons = {each.post_id: each.reason for each in tally.damages}
+            assert f"The log is damaged at post {POST_A}: {sentence}." in reasons[POST_A]
+            assert POST_B not in reasons
+            assert tally.damaged >= 1
 
     async def test_put_back_from_a_backup_it_is_healed_by_a_retry_and_takes_commands(
         self, open_log: OpenLog, rewrite: Rewrite, damage: Any

@@ -45,7 +45,9 @@ class LogHolesContract:
                         with pytest.raises(LogDamaged, match=SENTENCE):
                             await read(after)
                 with pytest.raises(LogDamaged, match=SENTENCE):
-                    await EventsCheck(log.commits, [SpanCheck(log.commits, CODEC)], 1).run(lambda _: None)
+                    await EventsCheck(log.commits, log.past_events, [SpanCheck(log.commits, CODEC)], 1).run(
+                        lambda _: None
+                    )
                 system = SmallSystem(on=log)
                 audit = Audit(
                     rows=MemoryAuditRows(system.read_db), log=log.commits, past_events=log.past_events, codec=CODEC

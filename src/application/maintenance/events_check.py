@@ -1,21 +1,24 @@
-"""Can today's code read the whole log? Every commit is decoded, and nothing is changed: to be tried on a production log
-before a deployment.
+"""Can today's code read the whole log, and does it have every version of every post? Every commit is decoded, and
+nothing is changed: to be tried on a production log before a deployment.
 
 The log is divided into spans of positions, which several workers check side by side.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import NamedTuple, Protocol
 
 from application.envelopes import Commit
-from application.errors import StoreUnavailable
+from application.errors import StoreUnavailable, StreamDamaged
+from application.log_order import require_next
 from application.maintenance.garbage import seldom_searched
+from application.maintenance.stream_links import StreamLinks, StreamReader
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
+from application.ports.past_events import PastEvents
 from application.projections.read_ahead import ReadAhead
 from domain.errors import EventNotReadable
 from domain.ids import PostId
@@ -44,15 +47,27 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+class Damage(NamedTuple):
+    """A post of which the log lacks a version, or has it twice."""
+
+    position: int
+    post_id: PostId
+    reason: str
+
+
 @dataclass(slots=True)
 class Tally:
     """`events` counts all stored events by name and schema version, `unreadable` the commits that can't be read by the
-    event that is to blame. `places` are the first of these, in the order of the log."""
+    event that is to blame. `places` are the first of these, in the order of the log. `links` tells which commits do not
+    follow those before them; in the end, `damaged` counts them, and `damages` are the first."""
 
     commits: int = 0
     events: Counter[EventKey] = field(default_factory=Counter)
     unreadable: Counter[EventKey] = field(default_factory=Counter)
     places: Sequence[Unreadable] = ()
+    links: StreamLinks = field(default_factory=StreamLinks)
+    damaged: int = 0
+    damages: Sequence[Damage] = ()
 
     def add(self, other: "Tally", places: int) -> None:
         """Keeps at most `places` places."""
@@ -60,11 +75,16 @@ class Tally:
         self.events += other.events
         self.unreadable += other.unreadable
         self.places = nsmallest(places, [*self.places, *other.places])
+        self.links.add(other.links)
 
 
 class SpanWorker(Protocol):
     async def check(self, span: Span, places: int) -> Tally:
         """At most the first `places` places. Raises `StoreUnavailable`."""
+        ...
+
+    async def last_links(self) -> StreamLinks:
+        """What its tallies did not have yet, after the last span."""
         ...
 
 
@@ -74,6 +94,7 @@ class SpanCheck:
     def __init__(self, log: CommitLog, codec: EventCodec) -> None:
         self._log = log
         self._codec = codec
+        self._streams = StreamReader()
 
     async def check(self, span: Span, places: int) -> Tally:
         tally = Tally()
@@ -82,7 +103,16 @@ class SpanCheck:
                 ahead.begin(self._read(span.after, span.until))
                 while commits := await ahead.result():
                     ahead.begin(self._read(commits[-1].position, span.until))
-                    tally.add(await asyncio.to_thread(_checked, commits, self._codec), places)
+                    tally.add(await asyncio.to_thread(self._checked, commits), places)
+        return tally
+
+    async def last_links(self) -> StreamLinks:
+        return self._streams.take_all()
+
+    def _checked(self, commits: Sequence[Commit]) -> Tally:
+        tally = _checked(commits, self._codec)
+        self._streams.feed(commits)
+        tally.links = self._streams.take()
         return tally
 
     async def _read(self, after: int, until: int) -> list[Commit]:
@@ -95,8 +125,9 @@ class SpanCheck:
 
 
 class EventsCheck:
-    def __init__(self, log: CommitLog, workers: Sequence[SpanWorker], places: int) -> None:
+    def __init__(self, log: CommitLog, past_events: PastEvents, workers: Sequence[SpanWorker], places: int) -> None:
         self._log = log
+        self._past_events = past_events
         self._workers = workers
         self._places = places
 
@@ -104,21 +135,54 @@ class EventsCheck:
         """Everything up to the tip as it is now. `note` is handed how many commits are done. Raises
         `StoreUnavailable`."""
         total = Tally()
-        spans = spans_up_to(await self._log.tip())
+        left = _divided(list(spans_up_to(await self._log.tip())), len(self._workers))
 
-        async def work(worker: SpanWorker) -> None:
-            for span in spans:
+        async def work(worker: SpanWorker, mine: deque[Span]) -> None:
+            while mine or any(left):
+                span = mine.popleft() if mine else max(left, key=len).pop()
                 total.add(await worker.check(span, self._places), self._places)
                 note(total.commits)
+            total.links.add(await worker.last_links())
 
-        tasks = [asyncio.create_task(work(worker)) for worker in self._workers]
+        tasks = [asyncio.create_task(work(*each)) for each in zip(self._workers, left, strict=True)]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self._name_damages(total)
         return total
+
+    async def _name_damages(self, total: Tally) -> None:
+        broken = total.links.broken()
+        total.damaged = len(broken)
+        damages: dict[PostId, Damage] = {}
+        for position in broken:
+            if len(damages) >= self._places:
+                break
+            [commit] = await self._log.read(position - 1, 1)
+            if commit.stream_id not in damages:
+                reason = await self._damage_of(commit.stream_id)
+                damages[commit.stream_id] = Damage(position, commit.stream_id, reason)
+        total.damages = list(damages.values())
+
+    async def _damage_of(self, post_id: PostId) -> str:
+        version = 0
+        try:
+            while commits := await self._past_events.read_stream(post_id, version, _COMMITS_A_READ):
+                for commit in commits:
+                    require_next(commit, version)
+                    version = commit.last_version
+        except StreamDamaged as error:
+            return error.message
+        return f"The commits of post {post_id} do not follow each other in the order of their positions."
+
+
+def _divided(spans: Sequence[Span], workers: int) -> list[deque[Span]]:
+    """Each worker has a piece of the log, which it reads in order; who is done first takes from another's end."""
+    size = -(-len(spans) // workers)
+    return [deque(spans[number * size : (number + 1) * size]) for number in range(workers)]
 
 
 def spans_up_to(tip: int) -> Iterator[Span]:

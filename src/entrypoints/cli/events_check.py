@@ -19,7 +19,10 @@ _MOST_PROCESSES = 64
 @rich_click.command(
     "check",
     epilog=exit_codes.epilog(
-        "postlog events check", done="every event can be read", data="done, but some can't be read", job=True
+        "postlog events check",
+        done="every event can be read",
+        data="done, but some can't be read, or are missing",
+        job=True,
     ),
 )
 @click.option("--places", type=click.IntRange(min=0), default=20, show_default=True, help="Failures to show at most.")
@@ -50,7 +53,7 @@ def check(
             with show_progress("commits", commits) as progress:
                 tally = await events_check.run(progress.advance_to)
         (_report_json if as_json else _report)(tally)
-        return exit_codes.DATA if tally.unreadable else exit_codes.DONE
+        return exit_codes.DATA if tally.unreadable or tally.damaged else exit_codes.DONE
 
     return run_job(job)
 
@@ -70,6 +73,10 @@ def _report(tally: Tally) -> None:
         click.echo(f"position {place.position:,}: {one_line(place.reason)}")
     if failed > len(tally.places):
         click.echo(f"… and {failed - len(tally.places):,} more; --places shows more of them.")
+    if tally.damaged:
+        click.echo(f"{tally.damaged:,} commit{'' if tally.damaged == 1 else 's'} do not follow those before them:")
+    for damage in tally.damages:
+        click.echo(f"position {damage.position:,}: {one_line(damage.reason)}")
 
 
 def _report_json(tally: Tally) -> None:
@@ -78,7 +85,16 @@ def _report_json(tally: Tally) -> None:
         emit_json({"type": name, "schemaVersion": version, **counts})
     for place in tally.places:
         emit_json(_place(place))
-    emit_json({"commits": tally.commits, "events": tally.events.total(), "unreadable": tally.unreadable.total()})
+    for damage in tally.damages:
+        emit_json({"position": damage.position, "postId": damage.post_id, "damaged": damage.reason})
+    emit_json(
+        {
+            "commits": tally.commits,
+            "events": tally.events.total(),
+            "unreadable": tally.unreadable.total(),
+            "damaged": tally.damaged,
+        }
+    )
 
 
 def _place(place: Unreadable) -> dict[str, object]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from application.maintenance.events_check import EventsCheck, Span, SpanCheck, SpanWorker, Tally
+from application.maintenance.stream_links import StreamLinks
 from entrypoints.composition.container import Container
 from entrypoints.composition.jobs import prepare
 from entrypoints.composition.lifetime import Lifetime
@@ -27,14 +28,15 @@ async def with_events_check(
     require_files(loaded.settings, loaded.sources, "event_store")
     async with AsyncExitStack() as stack:
         lifetime = await stack.enter_async_context(Lifetime(container))
-        log = (await lifetime.open_log()).commit_log
+        parts = await lifetime.open_log()
+        log = parts.commit_log
         tip = await log.tip()
         wanted = min(processes, tip // _COMMITS_A_PROCESS)
         workers: Sequence[SpanWorker] = [SpanCheck(log, container.codec())]
         if wanted > 1:
             processes_begun = [WorkerProcess(loaded, VERB, checking) for _ in range(wanted)]
             workers = [SpanProcess(await stack.enter_async_context(process)) for process in processes_begun]
-        yield EventsCheck(log, workers, places), tip
+        yield EventsCheck(log, parts.past_events, workers, places), tip
 
 
 class SpanProcess:
@@ -47,7 +49,11 @@ class SpanProcess:
         tally: Tally = await self._process.ask((span, places))
         return tally
 
+    async def last_links(self) -> StreamLinks:
+        links: StreamLinks = await self._process.ask(())
+        return links
+
 
 async def checking(container: Container, lifetime: Lifetime) -> Answering:
     check = SpanCheck((await lifetime.open_log()).commit_log, container.codec())
-    return lambda request: check.check(*request)
+    return lambda request: check.check(*request) if request else check.last_links()

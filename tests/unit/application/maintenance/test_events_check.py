@@ -28,6 +28,7 @@ from old_shapes import CODEC as NEWER_CODEC
 from old_shapes import CREATED, LIKED_BY_BOB, STORIES, commits, event
 
 NEWER = event("PostLiked", 3, username="Bob", mood="good")
+PAST = MemoryEventStore(MemoryLog())
 PINNED = event("PostPinned", 1)
 SPOILT = event("PostLiked", 2, username=7)
 
@@ -44,7 +45,10 @@ async def log_of(*histories) -> MemoryCommitLog:
 
 
 async def check(log: MemoryCommitLog, codec=CODEC, places: int = 20, workers: int = 1) -> Tally:
-    return await EventsCheck(log, [SpanCheck(log, codec)] * workers, places).run(lambda _: None)
+    past_events = MemoryEventStore(log._log)
+    return await EventsCheck(log, past_events, [SpanCheck(log, codec) for _ in range(workers)], places).run(
+        lambda _: None
+    )
 
 
 async def test_events_are_counted_by_name_and_stored_version():
@@ -134,7 +138,7 @@ def test_every_position_is_in_one_span(tip: int, spans: list[Span]):
 async def test_what_is_done_is_told_while_it_runs():
     log = await log_of(*[[[CREATED]]] * (COMMITS_A_SPAN + 5))
     told: list[int] = []
-    await EventsCheck(log, [SpanCheck(log, CODEC)], 1).run(told.append)
+    await EventsCheck(log, PAST, [SpanCheck(log, CODEC)], 1).run(told.append)
     assert told == [COMMITS_A_SPAN, COMMITS_A_SPAN + 5]
 
 
@@ -162,7 +166,7 @@ async def test_a_worker_that_fails_ends_the_check_and_the_others():
     waiting = Waiting()
     log = await log_of(*[[[CREATED]]] * (2 * COMMITS_A_SPAN))
     with pytest.raises(StoreUnavailable, match="is away"):
-        await EventsCheck(log, [waiting, Failing()], 1).run(lambda _: None)
+        await EventsCheck(log, PAST, [waiting, Failing()], 1).run(lambda _: None)
     assert waiting.was_cancelled
 
 
@@ -179,4 +183,4 @@ class ShortLog:
 async def test_a_log_that_lost_its_end_is_no_log_that_can_be_read():
     log = ShortLog()
     with pytest.raises(StoreUnavailable, match="The log ends at position 0, though it had a commit at 10 before"):
-        await EventsCheck(log, [SpanCheck(log, CODEC)], 1).run(lambda _: None)
+        await EventsCheck(log, PAST, [SpanCheck(log, CODEC)], 1).run(lambda _: None)

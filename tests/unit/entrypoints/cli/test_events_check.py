@@ -125,7 +125,7 @@ def test_processes_report_what_they_can_not_read(
         "type": "PostLiked",
         "schemaVersion": 3,
     }
-    assert records[6] == {"commits": 4_001, "events": 4_001, "unreadable": 1}
+    assert records[6] == {"commits": 4_001, "events": 4_001, "unreadable": 1, "damaged": 0}
 
 
 def test_only_the_first_places_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
