@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from msgspec import DecodeError, Struct, ValidationError, convert, json
-from msgspec.inspect import LiteralType, Metadata, NoneType, StrType, Type, UnionType, type_info
+from msgspec.inspect import EnumType, Metadata, NoneType, StrType, Type, UnionType, type_info
 from msgspec.structs import FieldInfo, fields
 
 from application.errors import MalformedRequest
@@ -118,8 +118,8 @@ def _words(described: Type) -> Iterator[str]:
         case UnionType(types=types):
             for part in types:
                 yield from _words(part)
-        case LiteralType(values=values):
-            yield from (f'"{value}"' for value in values)
+        case EnumType(cls=choices):
+            yield from (f'"{choice}"' for choice in choices)
         case NoneType():
             yield "null"
         case StrType():

@@ -4,6 +4,7 @@ Lengths and blanks of texts are rules of the domain (422); here only the shape c
 that the OpenAPI document tells.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -29,7 +30,17 @@ Instant = Annotated[
 ]
 Version = Annotated[int, Meta(ge=1, description="How many events the post has had.", examples=[1])]
 Count = Annotated[int, Meta(ge=0)]
-Adapter = Literal["sqlite", "postgres", "sqlserver", "memory"]
+
+
+class Adapter(StrEnum):
+    """Of a read database."""
+
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+    SQLSERVER = "sqlserver"
+    MEMORY = "memory"
+
+
 Position = Annotated[
     int, Meta(ge=0, description="A place in the log; ask for rows at least that new with Postlog-Min-Position.")
 ]
