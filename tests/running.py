@@ -69,7 +69,7 @@ class Running:
         """The first address that it prints, once it is ready for requests."""
         for _ in ticks(deadline, f"no address in:\n{self.printed}"):
             found = _ADDRESS.search(self.printed)
-            if found and _is_live(found.group()):
+            if found and is_live(found.group()):
                 return found.group()
             if self.process.poll() is not None:
                 raise AssertionError(f"it ended with status {self.process.returncode}:\n{self.printed}")
@@ -100,7 +100,8 @@ def ticks(deadline: float, otherwise: str) -> Iterator[None]:
     raise AssertionError(otherwise)
 
 
-def _is_live(address: str) -> bool:
+def is_live(address: str) -> bool:
+    """Whether a process of Postlog answers there."""
     try:
         return httpx.get(f"{address}/health/live", timeout=2).status_code == httpx.codes.OK
     except httpx.TransportError:

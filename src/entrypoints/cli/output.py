@@ -1,6 +1,8 @@
 """Results, on stdout: text for people, or with `--json` one object a line."""
 
+import codecs
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +14,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 
 def emit_json(record: Mapping[str, Any]) -> None:
-    click.echo(as_json_text(record))
+    """Where the encoding of stdout has not all signs, they are written as JSON's own escapes."""
+    has_all_signs = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
+    click.echo(json.dumps(record, ensure_ascii=not has_all_signs, default=dict))
 
 
 def as_json_text(record: Mapping[str, Any]) -> str:

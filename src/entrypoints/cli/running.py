@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ import click
 from entrypoints.cli import exit_codes
 from entrypoints.composition.sides import Sides
 from entrypoints.settings.loading import LoadedSettings
+
+logger = logging.getLogger(__name__)
 
 Main = Callable[[], Coroutine[Any, Any, int]]
 
@@ -48,13 +51,22 @@ def run_service_until_stopped(loaded: LoadedSettings, verb: str, sides: Sides) -
             gc.enable()
             pages = f", pages at {address}/" if sides.queries and loaded.settings.web.enabled else ""
             docs = f", API documentation at {address}/docs" if sides.commands or sides.queries else ""
-            click.echo(f"Postlog ({verb}) listens on {address}{pages}{docs}")
+            _announce(f"Postlog ({verb}) listens on {address}{pages}{docs}")
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_service(loaded, verb, sides, announce))
     except KeyboardInterrupt:
         return exit_codes.DONE
     return exit_codes.DONE
+
+
+def _announce(sentence: str) -> None:
+    """A service goes on though nobody reads its stdout any more, or the disk to which it goes is full."""
+    try:
+        click.echo(sentence)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which takes what is still in the buffer
+        logger.warning("stdout takes nothing (%s). %s", error.strerror, sentence)
 
 
 def _leave(*_: object) -> None:

@@ -2,12 +2,15 @@
 traceback. Processes that a verb starts import this module too, and are spared the rest.
 """
 
+import io
+import os
 import sys
 
 from entrypoints.cli import exit_codes
 
 
 def main() -> None:
+    _prepare_streams()
     try:
         from entrypoints.cli.main import main as command_line
 
@@ -15,3 +18,19 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(exit_codes.INTERRUPTED)
+
+
+def _prepare_streams() -> None:
+    """stdin, stdout and stderr are there, also where whoever started this has closed them: else a socket would get the
+    number of one, and the event loop ends the process when it is closed. And a sign that the stream's encoding does
+    not know is written as an escape."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -29,6 +29,9 @@ FINISH_SECONDS = 10.0
 IDLE_SECONDS = 0.3
 """How long connections may take to end on which nothing is being worked on."""
 
+_NOT_OF_THIS_MACHINE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""A name may have addresses of a family that this machine does not use: `localhost` is ::1 too."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -103,18 +106,26 @@ def _logging() -> dict[str, Any]:
 def _listen(host: str, port: int, settings: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise _no_address(host, f"{settings}.host", error) from error
+    for number, (family, kind, protocol, _, address) in enumerate(found, start=1):
+        try:
+            return _listener_at(address, socket.socket(family, kind, protocol))
+        except OSError as error:
+            if error.errno not in _NOT_OF_THIS_MACHINE or number == len(found):
+                raise _cannot_listen(host, port, settings, error) from error
+    raise AssertionError  # a name has one address at least
+
+
+def _listener_at(address: Any, listener: socket.socket) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
         listener.setblocking(False)
-    except OSError as error:
+    except OSError:
         listener.close()
-        raise _cannot_listen(host, port, settings, error) from error
+        raise
     return listener
 
 

@@ -1,13 +1,20 @@
 """What `postlog` runs before anything else."""
 
+import json
+import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from entrypoints.cli import start
+from local.ports import free_port
+from running import POSTLOG, Running, environment, is_live, postlog, ticks
 
 
 def interrupted() -> None:
@@ -32,3 +39,59 @@ def test_the_command_begins_there_and_nothing_of_the_command_line_is_imported_wi
     imported = "import sys, entrypoints.cli.start; print('click' in sys.modules, 'msgspec' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", imported], capture_output=True, text=True, check=True, timeout=30)
     assert result.stdout == "False False\n"
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", "> /dev/full"])
+def test_a_service_runs_whichever_of_its_streams_are_closed_or_full(streams: str, tmp_path: Path) -> None:
+    """A socket would take the place of a closed stdout, and end the process when it is closed itself."""
+    port = free_port()
+    command = {"COMMAND": f'exec "{POSTLOG}" run --port {port} {streams}', "POSTLOG_DATA": str(tmp_path)}
+    with Running(tmp_path, "-c", 'eval "$COMMAND"', env=command, program="/bin/sh") as running:
+        for _ in ticks(40, f"it does not answer:\n{running.printed}"):
+            assert running.process.poll() is None, running.printed
+            if is_live(f"http://127.0.0.1:{port}"):
+                break
+        assert running.signal(signal.SIGTERM) == 0, running.printed
+
+
+@pytest.mark.parametrize("stream", [">&-", "> /dev/full", "| true"])
+def test_a_result_that_nobody_takes_is_no_fault_of_postlog(stream: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{POSTLOG}" config --defaults {stream}'],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    expected = (2, "Error: No space left on device.\n") if "full" in stream else (0, "")
+    assert (done.returncode, done.stderr) == expected
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_signs_that_stdout_can_t_write_are_escaped(encoding: str, tmp_path: Path) -> None:
+    env = {"POSTLOG_DATA": str(tmp_path), "PYTHONIOENCODING": encoding}
+    post = {
+        "externalId": "1",
+        "author": "Žluť 🙂",
+        "message": "日本語",
+        "datePosted": "2026-11-23T12:00:00Z",
+        "likes": 0,
+    }
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text(json.dumps(post), encoding="utf-8")
+    made = postlog("import", str(posts), env=env)
+    assert made.returncode == 0, made.stderr
+    with closing(sqlite3.connect(tmp_path / "log.sqlite")) as log:
+        [post_id] = log.execute("SELECT stream_id FROM commits").fetchone()
+
+    shown, as_json = [
+        subprocess.run(
+            [POSTLOG, "events", "show", *form, post_id], env=environment(env), capture_output=True, check=False
+        )
+        for form in ([], ["--json"])
+    ]
+
+    assert (shown.returncode, shown.stderr, as_json.returncode) == (0, b"", 0)
+    assert (b"\\u65e5" in shown.stdout) == (encoding == "cp1252")
+    assert json.loads(as_json.stdout.decode("utf-8"))["data"]["message"] == "日本語"

@@ -273,6 +273,20 @@ async def test_a_second_service_on_the_port_of_the_first_is_refused() -> None:
             await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print, metrics=FakeMetrics())
 
 
+async def test_of_a_name_s_addresses_the_first_that_this_machine_has_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `localhost` where there is no IPv6."""
+    elsewhere, here = [socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0] for host in ("203.0.113.1", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [elsewhere, here])
+    stopping, addresses = asyncio.Event(), list[str]()
+
+    def listens(address: str) -> None:
+        addresses.append(address)
+        stopping.set()
+
+    await serve(create_app(services()), "localhost", 0, stopping, listens)
+    assert addresses[0].startswith("http://127.0.0.1:")
+
+
 @pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
 async def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(host: str) -> None:
     with pytest.raises(CannotOpen, match=f"http.host: {host} is no address of this machine"):
