@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from pymongo.read_concern import ReadConcern
 
@@ -61,6 +62,25 @@ class MongoEventStore:
                 {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
         return StreamTail(last["version"] + last["events"] - 1, last["_id"]) if last else None
+
+    async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
+        wanted = {"streamId": stream_id, "version": {"$lte": version}}
+        commits = self._database.commits
+        async with self._database.answering() as session:
+            end = await commits.find_one(wanted, EVENTS_COUNTED, sort=[("version", -1)], session=session)
+        if end is None or (end["_id"], end["version"] + end["events"] - 1) != (position, version):
+            return False
+        async with self._database.answering() as session:
+            count = await commits.count_documents(wanted, session=session)
+        if count >= version:
+            return count == version
+        versions: list[dict[str, Any]] = [
+            {"$match": wanted},
+            {"$group": {"_id": None, "sum": {"$sum": {"$size": "$events"}}}},
+        ]
+        async with self._database.answering() as session:
+            [summed] = await (await commits.aggregate(versions, session=session)).to_list()
+        return bool(summed["sum"] == version)
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         async with self._database.answering() as session:

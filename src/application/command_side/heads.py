@@ -4,6 +4,7 @@ The cache is droppable and never believed over the log: only an append may rest 
 """
 
 import asyncio
+import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore
 from domain.ids import PostId
 from domain.post import INITIAL, LivePost, PostState, evolve
+
+logger = logging.getLogger(__name__)
 
 _COMMITS_A_READ = 1_000
 _EVENTS_AT_ONCE = 200
@@ -110,6 +113,11 @@ class HeadReader:
         """The head as the log has it now. What took long to read is stored as a snapshot. Raises `StoreUnavailable`,
         `EventNotReadable`, `StreamDamaged`."""
         start = await self._snapshotting.load(post_id)
+        if start is not None and not await self._store.holds(post_id, start.version, start.position):
+            logger.warning(
+                "ignored a snapshot of %s at version %d, which the log does not have so", post_id, start.version
+            )
+            start = None
         head = Head(start.state, start.version, start.position) if start else NOTHING
         commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
         if not _is_long(commits):

@@ -68,6 +68,11 @@ class EventStore(Protocol):
         Raises `StoreUnavailable`."""
         ...
 
+    async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
+        """Whether the commit that ends with `version` stands at `position`, and the stream has as many versions up to
+        there: what a stored state claims. Counts keys of the stream, and reads no event. Raises `StoreUnavailable`."""
+        ...
+
     async def find_commit(self, commit_id: str) -> Commit | None:
         """The majority-committed commit with this id, or None. Raises `StoreUnavailable`."""
         ...
