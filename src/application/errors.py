@@ -22,6 +22,7 @@ PostlogError
 │   └── RebuildNotPossible     rebuild-not-possible    not into that read database, not from here
 └── Unavailable                try again later
     ├── StoreUnavailable       store-unavailable
+    ├── HistoryNotRead         history-not-read        more events than one query may read
     ├── ReadDbUnavailable      read-db-unavailable
     ├── ReadDbNotReady         read-db-not-ready       it is being filled for the first time
     ├── SchemaOutdated         schema-outdated         the database's revision is not this version's
@@ -142,6 +143,12 @@ class Unavailable(PostlogError):
 
 class StoreUnavailable(Unavailable):
     code = "store-unavailable"
+
+
+class HistoryNotRead(Unavailable):
+    """So much of it was read as one query may; the next one goes on from there."""
+
+    code = "history-not-read"
 
 
 class ReadDbUnavailable(Unavailable):

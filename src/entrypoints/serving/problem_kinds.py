@@ -251,6 +251,12 @@ _KINDS = (
         "then nothing is written to it, and all other posts go on.",
     ),
     ProblemKind(
+        "history-not-read",
+        503,
+        "The post's history is being read",
+        "Send the same request again after Retry-After: it goes on where this one stopped.",
+    ),
+    ProblemKind(
         "too-many-streams",
         503,
         "Too many event streams are open",
