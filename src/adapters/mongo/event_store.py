@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.appending import GroupWrite, WriteTools
 from adapters.mongo.barrier import Barrier
-from adapters.mongo.database import MAJORITY, MongoDatabase
+from adapters.mongo.database import MAJORITY, Document, MongoDatabase
 from adapters.mongo.fairness import Turns
 from adapters.mongo.past_events import MongoPastEvents
 from adapters.mongo.positions import Positions
 from adapters.mongo.schema import SchemaCheck
 from adapters.mongo.stream_ends import EVENTS_COUNTED, StreamEnds
-from adapters.wire.commit_bson import commit_from_document
 from application.envelopes import Commit, ProposedCommit, StreamTail
 from application.ports.event_store import AppendOutcome
 from domain.ids import PostId
@@ -57,32 +57,34 @@ class MongoEventStore:
     async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
         """Costs a small majority-committed write, shared by those who ask at the same time."""
         await self._barrier.passed()
-        async with self._database.answering() as session:
-            last = await self._database.commits.find_one(
+        last = await self._database.answer(
+            lambda session: self._database.commits.find_one(
                 {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
-        return StreamTail(last["version"] + last["events"] - 1, last["_id"]) if last else None
+        )
+        return StreamTail(last["version"] + last["events"] - 1, int(last["_id"])) if last else None
 
     async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
         wanted = {"streamId": stream_id, "version": {"$lte": version}}
         commits = self._database.commits
-        async with self._database.answering() as session:
-            end = await commits.find_one(wanted, EVENTS_COUNTED, sort=[("version", -1)], session=session)
+        end = await self._database.answer(
+            lambda session: commits.find_one(wanted, EVENTS_COUNTED, sort=[("version", -1)], session=session)
+        )
         if end is None or (end["_id"], end["version"] + end["events"] - 1) != (position, version):
             return False
-        async with self._database.answering() as session:
-            count = await commits.count_documents(wanted, session=session)
+        count = await self._database.answer(lambda session: commits.count_documents(wanted, session=session))
         if count >= version:
             return count == version
         versions: list[dict[str, Any]] = [
             {"$match": wanted},
             {"$group": {"_id": None, "sum": {"$sum": {"$size": "$events"}}}},
         ]
-        async with self._database.answering() as session:
-            [summed] = await (await commits.aggregate(versions, session=session)).to_list()
-        return bool(summed["sum"] == version)
+
+        async def summed(session: AsyncClientSession) -> list[Document]:
+            return await (await commits.aggregate(versions, session=session)).to_list()
+
+        [found] = await self._database.answer(summed)
+        return bool(found["sum"] == version)
 
     async def find_commit(self, commit_id: str) -> Commit | None:
-        async with self._database.answering() as session:
-            document = await self._database.commits.find_one({"commitId": commit_id}, session=session)
-        return commit_from_document(document) if document else None
+        return await self._past_events.find_commit(commit_id)

@@ -28,8 +28,7 @@ class Inserted:
 async def insert_group(database: MongoDatabase, documents: Sequence[RawBSONDocument]) -> Inserted:
     """Whatever is raised leaves open which of the documents are in the log, or will be."""
     try:
-        async with database.session() as session:
-            await database.commits.insert_many(documents, session=session)
+        await database.call(lambda session: database.commits.insert_many(documents, session=session))
     except BulkWriteError as error:
         return _stopped_at(error)
     return Inserted(len(documents), None)

@@ -32,6 +32,7 @@ class Positions:
         # No linearizable read: a position that was majority-committed once stays so, and only costs a lost attempt
         # when it is not the newest. A primary that was deposed without knowing it can't commit what is built on it.
         commits = self._database.commits.with_options(read_concern=self._concern)
-        async with self._database.session() as session:
-            tip = await commits.find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
-        return tip["_id"] if tip else 0
+        tip = await self._database.call(
+            lambda session: commits.find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
+        )
+        return int(tip["_id"]) if tip else 0

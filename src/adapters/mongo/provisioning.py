@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import pymongo
 from pymongo.errors import PyMongoError
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.replica_set import require_replica_set
 from adapters.mongo.schema import Index, SchemaCheck, missing_indexes
+
+_INDEX_SECONDS = 3_600.0
+"""A collection that is full already takes a while."""
 
 
 class MongoProvisioning:
@@ -19,7 +23,7 @@ class MongoProvisioning:
         try:
             await require_replica_set(self._database)
             made = [await self._make(index) for index in await missing_indexes(self._database)]
-            if await self._database.relay.find_one({"_id": "log"}) is None:
+            if await self._database.uncancelled(self._database.relay.find_one({"_id": "log"})) is None:
                 made.append(f"Gave the log in MongoDB its id, {await MongoCommitLog(self._database).log_id()}.")
         except PyMongoError as error:
             raise self._database.unavailable(error) from error
@@ -35,8 +39,11 @@ class MongoProvisioning:
     async def _make(self, index: Index) -> str:
         keys = [(key, 1) for key in index.keys]
         expiry: dict[str, Any] = {} if index.expire_after is None else {"expireAfterSeconds": index.expire_after}
-        await self._database.database[index.collection].create_index(
-            keys, name=index.name, unique=index.unique, **expiry
-        )
+        with pymongo.timeout(_INDEX_SECONDS):  # in place of the time that one answer may take
+            await self._database.uncancelled(
+                self._database.database[index.collection].create_index(
+                    keys, name=index.name, unique=index.unique, **expiry
+                )
+            )
         kind = "unique index" if index.unique else "index"
         return f"Made the {kind} '{index.name}' on {index.collection}({', '.join(index.keys)}) in MongoDB."

@@ -41,7 +41,7 @@ async def missing_indexes(database: MongoDatabase) -> list[Index]:
     """Raises what the driver raises."""
     missing: list[Index] = []
     for collection in dict.fromkeys(index.collection for index in INDEXES):
-        existing = await database.database[collection].index_information()
+        existing = await database.uncancelled(database.database[collection].index_information())
         missing += [index for index in INDEXES if index.collection == collection and not index.is_in(existing)]
     return missing
 

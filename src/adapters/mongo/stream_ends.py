@@ -53,9 +53,10 @@ class StreamEnds:
 
     async def _learn(self, commit: ProposedCommit) -> None:
         before = {"streamId": commit.stream_id, "version": {"$lt": commit.version}}
-        async with self._database.session() as session:
-            last = await self._database.commits.find_one(
+        last = await self._database.call(
+            lambda session: self._database.commits.find_one(
                 before, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
+        )
         if last is not None:
             self.saw(commit.stream_id, last["version"] + last["events"] - 1)
