@@ -293,6 +293,9 @@ class Unfenced:
     async def advance(self, lease: Lease, position: int) -> bool:
         return True
 
+    async def set_back(self, lease: Lease, position: int) -> bool:
+        return True
+
     async def release(self, lease: Lease) -> None:
         pass
 

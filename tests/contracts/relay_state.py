@@ -61,6 +61,19 @@ class RelayStateContract:
         assert not await relay.renew(old)
         assert await relay.state() == RelayStatus(owner="two", token=new.token, position=5)
 
+    async def test_a_checkpoint_is_set_back_to_where_the_log_ends_and_by_the_last_lease_only(
+        self, relay: RelayState
+    ) -> None:
+        old = await granted(relay, "one", SHORT)
+        assert await relay.advance(old, 41)
+        new = await eventually(lambda: relay.acquire("two", LONG))
+        assert not await relay.set_back(old, 5)
+        assert await relay.set_back(new, 50)
+        assert await relay.state() == RelayStatus(owner="two", token=new.token, position=41)
+        assert await relay.set_back(new, 7)
+        assert await relay.advance(new, 9)
+        assert await relay.state() == RelayStatus(owner="two", token=new.token, position=9)
+
     async def test_a_fenced_relay_can_not_release_another_s_lease(self, relay: RelayState) -> None:
         old = await granted(relay, "one", SHORT)
         new = await eventually(lambda: relay.acquire("two", LONG))

@@ -31,6 +31,12 @@ class MemoryRelayState:
         self._relay.position = max(self._relay.position, position)
         return True
 
+    async def set_back(self, lease: Lease, position: int) -> bool:
+        if not self._relay.belongs_to(lease):
+            return False
+        self._relay.position = min(self._relay.position, position)
+        return True
+
     async def release(self, lease: Lease) -> None:
         if self._relay.belongs_to(lease):
             self._relay.owner = None

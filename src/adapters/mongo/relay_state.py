@@ -46,6 +46,9 @@ class MongoRelayState:
     async def advance(self, lease: Lease, position: int) -> bool:
         return await self._change(lease, {"$max": {"position": position}})
 
+    async def set_back(self, lease: Lease, position: int) -> bool:
+        return await self._change(lease, {"$min": {"position": position}})
+
     async def release(self, lease: Lease) -> None:
         await self._change(lease, {"$set": {"owner": None}})
 

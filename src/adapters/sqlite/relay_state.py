@@ -23,6 +23,9 @@ _RENEW = """UPDATE relay SET ends_at = julianday('now') + :ttl / 86400.0
 _ADVANCE = """UPDATE relay SET position = max(position, :position)
     WHERE owner IS NOT NULL AND token = :token RETURNING token"""
 
+_SET_BACK = """UPDATE relay SET position = min(position, :position)
+    WHERE owner IS NOT NULL AND token = :token RETURNING token"""
+
 _RELEASE = "UPDATE relay SET owner = NULL WHERE owner IS NOT NULL AND token = :token RETURNING token"
 
 _STATE = "SELECT iif(ends_at > julianday('now'), owner, NULL), token, position FROM relay"
@@ -41,6 +44,9 @@ class SqliteRelayState:
 
     async def advance(self, lease: Lease, position: int) -> bool:
         return await self._write(_ADVANCE, token=lease.token, position=position) is not None
+
+    async def set_back(self, lease: Lease, position: int) -> bool:
+        return await self._write(_SET_BACK, token=lease.token, position=position) is not None
 
     async def release(self, lease: Lease) -> None:
         await self._write(_RELEASE, token=lease.token)

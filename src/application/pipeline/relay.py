@@ -9,10 +9,11 @@ once, when one was paused beyond its lease, do no harm: what a message says of t
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 
 from application.errors import Unavailable
 from application.pipeline.backoff import Backoff
-from application.pipeline.relay_term import LeaseLost, PartitionsChanged, RelayTerm
+from application.pipeline.relay_term import LeaseLost, LogWentBack, PartitionsChanged, RelayTerm
 from application.ports.bus import Publisher
 from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
@@ -66,6 +67,8 @@ class Relay:
                 await self._take_a_turn(backoff)
             except* LeaseLost:
                 logger.warning("another relay has taken over; standing by")
+            except* LogWentBack:
+                logger.warning("the log ends before what was published of it; beginning again")
             except* PartitionsChanged:
                 logger.warning("the topic has another number of partitions now; beginning again with that")
             except* Unavailable as failures:
@@ -80,6 +83,7 @@ class Relay:
         if lease is None:
             await asyncio.sleep(min(_STANDBY_SECONDS, self._lease_seconds / 4))
             return
+        lease = await self._within_the_log(lease)
         logger.info("publishing from position %d on, with lease %d", lease.position, lease.token)
         term = self._term(lease)
         try:
@@ -88,6 +92,21 @@ class Relay:
             if term.has_published:
                 backoff.reset()
             await self._resign(lease, term)
+
+    async def _within_the_log(self, lease: Lease) -> Lease:
+        """What is in the log was published, also where it ends before the checkpoint: it was longer then."""
+        tip = await self._log.proven_tip()
+        if lease.position <= tip:
+            return lease
+        logger.warning(
+            "the log was published up to position %d, but ends at %d: it was restored to an older state; publishing "
+            "from its end on. If projectors refuse what the topic carries, delete the topic and run `postlog init`.",
+            lease.position,
+            tip,
+        )
+        if not await self._relay_state.set_back(lease, tip):
+            raise LeaseLost
+        return replace(lease, position=tip)
 
     def _term(self, lease: Lease) -> RelayTerm:
         return RelayTerm(

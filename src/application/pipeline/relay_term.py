@@ -30,6 +30,10 @@ class PartitionsChanged(Exception):
     """The topic has another number of partitions than when the term began."""
 
 
+class LogWentBack(Exception):
+    """The log ends before the position up to which it was published: it was restored to an older state."""
+
+
 class RelayTerm:
     """`has_published`: whether the bus has acknowledged anything in this term."""
 
@@ -63,7 +67,8 @@ class RelayTerm:
         self._last: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Until cancelled or until something fails: a group of `LeaseLost`, `PartitionsChanged`, `Unavailable`."""
+        """Until cancelled or until something fails: a group of `LeaseLost`, `LogWentBack`, `PartitionsChanged`,
+        `Unavailable`."""
         partitions = await self._publisher.partitions()
         announcer = Announcer(await self._log.log_id(), partitions, self._lease.position)
         async with asyncio.TaskGroup() as tasks:
@@ -115,6 +120,9 @@ class RelayTerm:
     async def _look_around(self, announcer: Announcer) -> None:
         if await self._publisher.partitions() != announcer.partitions:
             raise PartitionsChanged
+        position = announcer.position
+        if await self._log.tip() < position and await self._log.proven_tip() < position:
+            raise LogWentBack
 
     async def _publish(
         self, announcer: Announcer, entries: Sequence[CommitEntry | Watermark], tasks: asyncio.TaskGroup

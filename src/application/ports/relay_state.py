@@ -48,6 +48,12 @@ class RelayState(Protocol):
         """
         ...
 
+    async def set_back(self, lease: Lease, position: int) -> bool:
+        """Move the checkpoint back to `position` if it is beyond: the log ends there, though it was longer once. False,
+        and nothing moved, when the lease was released or another was granted since. Raises `StoreUnavailable`.
+        """
+        ...
+
     async def release(self, lease: Lease) -> None:
         """Give the lease back, so that another relay need not wait for its end. No effect when it is not this one that
         stands. Raises `StoreUnavailable`.

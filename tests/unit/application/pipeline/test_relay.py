@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 
@@ -325,6 +326,46 @@ async def test_a_log_that_is_away_for_a_while_interrupts_and_loses_nothing(world
         log.away = False
         await checkpoint_is(world, 1)
     assert publisher.positions == [1]
+
+
+def restore_older(log: MemoryLog, tip: int) -> None:
+    """As after a restore: the log ends at `tip`, and what stands beside it was not restored."""
+    commits = log.page(0, tip)
+    log._entries.clear()
+    log._streams.clear()
+    log.by_commit_id.clear()
+    for commit in commits:
+        log.add(cast("Any", commit))
+
+
+async def test_a_checkpoint_beyond_the_log_s_end_goes_back_to_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(5):
+        await world.write(post_id(number % 3, number // 3), created())
+    async with running(world.relay(Recorder()).run()):
+        await checkpoint_is(world, 5)
+    restore_older(world.memory_log, 2)
+    publisher = Recorder()
+    async with running(world.relay(publisher).run()):
+        await checkpoint_is(world, 2)
+        await world.write(post_id(0, 2), created())
+        await checkpoint_is(world, 3)
+    assert publisher.positions == [3]
+    assert "the log was published up to position 5, but ends at 2: it was restored to an older state" in caplog.text
+
+
+async def test_a_log_that_is_restored_under_a_running_relay_is_published_from_its_end_on(world: World) -> None:
+    for number in range(5):
+        await world.write(post_id(number % 3, number // 3), created())
+    publisher = Recorder()
+    async with running(world.relay(publisher).run()):
+        await checkpoint_is(world, 5)
+        restore_older(world.memory_log, 2)
+        await checkpoint_is(world, 2)
+        await world.write(post_id(0, 2), created())
+        await checkpoint_is(world, 3)
+    assert publisher.positions == [1, 2, 3, 4, 5, 3]
 
 
 class Flaky(MemoryCommitLog):
