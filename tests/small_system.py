@@ -103,7 +103,7 @@ class SmallSystem:
         PostQueries(
             self.views, Freshness(clock, self.rows_moved, LogEnd(self.commit_log, clock), patience)
         ).register_with(self.queries)
-        HistoryQueries(self.past_events, codec).register_with(self.queries)
+        HistoryQueries(self.past_events, codec, clock).register_with(self.queries)
         ReadDbStatusQuery("memory", self.views, self.store, self.commit_log).register_with(self.queries)
 
     async def caught_up(self, seconds: float = 5.0) -> None:

@@ -22,7 +22,7 @@ PostlogError
 │   └── RebuildNotPossible     rebuild-not-possible    not into that read database, not from here
 └── Unavailable                try again later
     ├── StoreUnavailable       store-unavailable
-    ├── LogChanged             log-changed             the log lost what this process wrote or read
+    ├── HistoryNotRead         history-not-read        more events than one query may read
     ├── ReadDbUnavailable      read-db-unavailable
     ├── ReadDbNotReady         read-db-not-ready       it is being filled for the first time
     ├── SchemaOutdated         schema-outdated         the database's revision is not this version's
@@ -145,11 +145,10 @@ class StoreUnavailable(Unavailable):
     code = "store-unavailable"
 
 
-class LogChanged(Unavailable):
-    """The log is not the one that this process has built on: it was restored, dropped or changed underneath. The
-    process takes no more commands until it is restarted; trying again in the same process does not help."""
+class HistoryNotRead(Unavailable):
+    """So much of it was read as one query may; the next one goes on from there."""
 
-    code = "log-changed"
+    code = "history-not-read"
 
 
 class ReadDbUnavailable(Unavailable):

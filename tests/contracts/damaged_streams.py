@@ -12,7 +12,10 @@ import pytest
 from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
+from adapters.memory.snapshots import MemorySnapshots
 from adapters.system.clock import SystemClock
+from application.command_side.heads import HeadReader
+from application.command_side.snapshotting import FORMAT, Snapshotting, encode_state
 from application.errors import StreamDamaged
 from application.maintenance import events_check
 from application.maintenance.audit import Audit
@@ -22,13 +25,16 @@ from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.event_store import Appended
 from application.ports.generations import BuildState
+from application.ports.snapshots import Snapshot, Snapshots
 from application.query_side.queries import GetPost, GetPostAsOf, ListEvents
-from command_process import ANYBODY, CODEC, RecordedMetrics
+from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
 from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, liked, proposed
 from contracts.rebuilding import shared_batches
 from domain.commands import CreatePost, LikePost
 from domain.errors import PostNotFound
 from domain.events import PostCreated
+from domain.persistent_map import PersistentMap
+from domain.post import LivePost
 from given import NOON
 from small_system import SmallSystem
 
@@ -48,6 +54,10 @@ def rewrite_in_memory(log: MemoryLog, position: int, **changes: Any) -> None:
         log.add(cast("Any", replace(commit, **changes) if commit.position == position else commit))
     for stream in log._streams.values():
         stream.sort(key=lambda entry: entry.commit.version)
+
+
+def reader(log: LogHandle, snapshots: Snapshots) -> HeadReader:
+    return HeadReader(log.store, CODEC, Snapshotting(snapshots, RecordedMetrics(), every=100))
 
 
 async def filled(log: LogHandle) -> None:
@@ -131,6 +141,41 @@ class DamagedStreamsContract:
                 await handle(LikePost(post_id=POST_A, username="Gus"), ANYBODY)
             assert await log.commits.tip() == 6
             assert (await handle(LikePost(post_id=POST_B, username="Gus"), ANYBODY)).version == 3
+
+    async def test_a_snapshot_beyond_the_damage_does_not_hide_it(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        (position, changes), sentence, _ = damage
+        async with open_log() as log:
+            await filled(log)
+            snapshots = MemorySnapshots(MemoryLog())
+            state = LivePost(author="Ann", message="Hello", likers=PersistentMap.of({}), comments=PersistentMap.of({}))
+            await snapshots.store(
+                Snapshot(stream_id=POST_A, version=5, position=6, format=FORMAT, state=encode_state(state))
+            )
+            like = LikePost(post_id=POST_A, username="Gus")
+            assert (await reader(log, snapshots).read(POST_A)).state == state
+            process = CommandProcess(log.store, snapshots, every=100)
+            await rewrite(position, **changes)
+            with pytest.raises(StreamDamaged, match=sentence):
+                await process.commands.handle(like, ANYBODY)
+
+    async def test_a_snapshot_that_the_log_does_not_bear_out_is_ignored(self, open_log: OpenLog) -> None:
+        """The log was restored to an older state, and has gone another way since."""
+        async with open_log() as log:
+            await filled(log)
+            state = encode_state(
+                LivePost(author="Eve", message="Other", likers=PersistentMap.of({}), comments=PersistentMap.of({}))
+            )
+            for version, position in ((9, 9), (5, 4), (3, 6), (2, 3), (4, 4)):
+                snapshot = Snapshot(stream_id=POST_A, version=version, position=position, format=FORMAT, state=state)
+                snapshots = MemorySnapshots(MemoryLog())
+                await snapshots.store(snapshot)
+                head = await reader(log, snapshots).read(POST_A)
+                is_borne_out = (version, position) == (4, 4)
+                assert isinstance(head.state, LivePost)
+                assert (head.version, head.position) == (5, 6)
+                assert (head.state.author == "Eve") is is_borne_out
 
     async def test_history_is_shown_up_to_the_damage_and_then_says_so(
         self, open_log: OpenLog, rewrite: Rewrite, damage: Any

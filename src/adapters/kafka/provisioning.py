@@ -38,7 +38,7 @@ class KafkaProvisioning:
         return await on_thread(lambda: self._with_admin(self._provision))
 
     async def check(self) -> str | None:
-        """Raises `BusUnavailable` too."""
+        """Raises `BusUnavailable` too, and `TopicInUse` where `init` would not help."""
         return await on_thread(lambda: self._with_admin(self._check))
 
     def _with_admin(self, work: Callable[[AdminClient], T]) -> T:
@@ -107,6 +107,7 @@ class KafkaProvisioning:
         if found is None:
             raise self._outdated(f"Kafka at {self._connection.bootstrap_servers} has no topic {self._topic}.")
         if found.partitions != self._partitions:
+            self._require_unused(admin, found)
             raise self._outdated(
                 f"The topic {self._topic} has {found.partitions} partitions and bus.kafka.partitions says "
                 f"{self._partitions}."

@@ -30,6 +30,11 @@ class MemoryEventStore:
         last = self._log.last_of(stream_id)
         return StreamTail(last.last_version, last.position) if last else None
 
+    async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
+        commits = [each for each in self._log.stream_page(stream_id, 0, version) if each.version <= version]
+        ends = [(each.last_version, each.position) for each in commits[-1:]]
+        return ends == [(version, position)] and sum(len(each.events) for each in commits) == version
+
     async def last_version(self, stream_id: PostId) -> int:
         tail = await self.stream_tail(stream_id)
         return tail.version if tail else 0

@@ -31,7 +31,7 @@ class Barrier:
         if before is not None:
             await asyncio.wait([before])
         self._under_way, self._next = self._next, None
-        async with self._database.answering() as session:
-            await self._database.writers.update_one(
-                {"_id": "barrier"}, {"$inc": {"passed": 1}}, upsert=True, session=session
-            )
+        passed = {"$inc": {"passed": 1}}
+        await self._database.answer(
+            lambda session: self._database.writers.update_one({"_id": "barrier"}, passed, upsert=True, session=session)
+        )

@@ -5,12 +5,12 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from pymongo.asynchronous.client_session import AsyncClientSession
+
 from adapters.mongo.barrier import Barrier
 from adapters.mongo.database import Document, MongoDatabase
-from adapters.mongo.known_tip import Place
-from adapters.mongo.positions import read_tip
 from adapters.mongo.waking import ChangeWatch
-from adapters.wire.commit_bson import FIELDS_OF_EVENTS, PLAIN_CODEC_OPTIONS, commit_events_of, commit_from_document
+from adapters.wire.commit_bson import FIELDS_OF_EVENTS, commit_events_of, commit_from_document
 from application.envelopes import Commit, CommitEvents
 from application.errors import StoreUnavailable
 from application.log_order import require_dense
@@ -29,27 +29,22 @@ class MongoCommitLog:
         self._watch = ChangeWatch(database, self.tip)
 
     async def log_id(self) -> str:
-        async with self._database.answering() as session:
-            relay, this = self._database.relay, {"_id": "log"}
-            while (log := await relay.find_one(this, session=session)) is None:
-                made = {"$setOnInsert": {"logId": str(uuid.uuid4())}}
-                await relay.update_one(this, made, upsert=True, session=session)
+        return await self._database.answer(self._log_id)
+
+    async def _log_id(self, session: AsyncClientSession) -> str:
+        relay, this = self._database.relay, {"_id": "log"}
+        while (log := await relay.find_one(this, session=session)) is None:
+            made = {"$setOnInsert": {"logId": str(uuid.uuid4())}}
+            await relay.update_one(this, made, upsert=True, session=session)
         return str(log["logId"])
 
     async def tip(self) -> int:
-        known = self._database.known_tip.position
-        tip = await self._read_tip()
-        if tip.position < known:
-            await self._barrier.passed()
-            tip = await self._read_tip()
-            if tip.position < known:
-                self._database.log_changed(f"it ends at position {tip.position}, and ended at {known} before")
-        self._database.known_tip.saw(*tip)
-        return tip.position
-
-    async def _read_tip(self) -> Place:
-        async with self._database.answering() as session:
-            return await read_tip(self._database, session)
+        tip = await self._database.answer(
+            lambda session: self._database.commits.find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
+        )
+        position = int(tip["_id"]) if tip else 0
+        self._database.known_tip.saw(position)
+        return position
 
     async def proven_tip(self) -> int:
         await self._barrier.passed()
@@ -57,12 +52,12 @@ class MongoCommitLog:
 
     async def count(self, after: int, until: int) -> int:
         wanted = {"_id": {"$gt": after, "$lte": until}}
-        async with self._database.answering() as session:
-            return await self._database.commits.count_documents(wanted, hint=[("_id", 1)], session=session)
+        return await self._database.answer(
+            lambda session: self._database.commits.count_documents(wanted, hint=[("_id", 1)], session=session)
+        )
 
     async def rough_count(self) -> int | None:
-        async with self._database.answering():
-            return await self._database.commits.estimated_document_count()
+        return await self._database.answer(lambda _: self._database.commits.estimated_document_count())
 
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
         found = await self._page({"_id": {"$gt": after}}, limit)
@@ -79,11 +74,9 @@ class MongoCommitLog:
     async def _page(self, wanted: Mapping[str, Any], limit: int, *, of_events: bool = False) -> list[Document]:
         """`of_events`: only the fields of those. By the index of positions: the server would try others for a share.
         A negative limit: one answer of the server, which is at most 16 MB, and no second one."""
-        commits = self._database.commits
-        if of_events:
-            commits = commits.with_options(codec_options=PLAIN_CODEC_OPTIONS)
-        async with self._database.answering() as session:
-            found = commits.find(
+        commits = self._database.commits if of_events else self._database.whole_commits
+        return await self._database.answer(
+            lambda session: commits.find(
                 wanted,
                 FIELDS_OF_EVENTS if of_events else None,
                 sort=[("_id", 1)],
@@ -91,13 +84,13 @@ class MongoCommitLog:
                 limit=-limit,
                 batch_size=limit,
                 session=session,
-            )
-            return await found.to_list()
+            ).to_list()
+        )
 
     def _checked(self, commits: list[C], after: int) -> list[C]:
         if commits:
             require_dense(commits, after)
-            self._database.known_tip.saw(commits[-1].position, commits[-1].commit_id)
+            self._database.known_tip.saw(commits[-1].position)
         return commits
 
     async def wait(self, after: int, timeout: float) -> None:

@@ -6,7 +6,6 @@ from bson.json_util import RELAXED_JSON_OPTIONS, dumps
 from pymongo.errors import OperationFailure
 
 from adapters.mongo.database import Document, MongoDatabase
-from adapters.wire.commit_bson import PLAIN_CODEC_OPTIONS
 from application.errors import CutRefused, StoreUnavailable
 from application.ports.commit_removal import StoredCommit
 
@@ -19,25 +18,26 @@ class MongoCommitRemoval:
         self._database = database
 
     async def behind(self, position: int) -> AsyncIterator[Sequence[StoredCommit]]:
-        commits = self._database.commits.with_options(codec_options=PLAIN_CODEC_OPTIONS)
-        while True:
-            async with self._database.answering() as session:
-                wanted = {"_id": {"$gt": position}}
-                found = commits.find(wanted, sort=[("_id", 1)], limit=-_PAGE, batch_size=_PAGE, session=session)
-                page = [_stored(document) for document in await found.to_list()]
-            if not page:
-                return
+        while page := await self._page({"_id": {"$gt": position}}):
             yield page
             position = page[-1].position
 
     async def remove(self, commits: Sequence[StoredCommit], position: int) -> None:
         for end in range(len(commits), 0, -_PAGE):
             await self._remove(commits[max(0, end - _PAGE) : end])
-        async with self._database.answering() as session:
-            await self._database.snapshots.delete_many({}, session=session)
-        async with self._database.answering() as session:
-            set_back = {"$min": {"position": position}}
-            await self._database.relay.update_one({"_id": "lease"}, set_back, session=session)
+        await self._database.answer(lambda session: self._database.snapshots.delete_many({}, session=session))
+        set_back = {"$min": {"position": position}}
+        await self._database.answer(
+            lambda session: self._database.relay.update_one({"_id": "lease"}, set_back, session=session)
+        )
+
+    async def _page(self, wanted: Document) -> list[StoredCommit]:
+        found = await self._database.answer(
+            lambda session: self._database.commits.find(
+                wanted, sort=[("_id", 1)], limit=-_PAGE, batch_size=_PAGE, session=session
+            ).to_list()
+        )
+        return [_stored(document) for document in found]
 
     async def _remove(self, commits: Sequence[StoredCommit]) -> None:
         these = {
@@ -45,8 +45,9 @@ class MongoCommitRemoval:
             "commitId": {"$in": [commit.commit_id for commit in commits]},
         }
         try:
-            async with self._database.answering() as session:
-                removed = await self._database.commits.delete_many(these, session=session)
+            removed = await self._database.answer(
+                lambda session: self._database.commits.delete_many(these, session=session)
+            )
         except StoreUnavailable as error:
             if isinstance(error.__cause__, OperationFailure) and error.__cause__.code == _NOT_ALLOWED:
                 raise CutRefused(

@@ -1,27 +1,35 @@
-"""The MongoDB database that holds the log: its client, its collections, and what the adapters of one process share."""
+"""The MongoDB database that holds the log: its client, its collections, and what the adapters of one process share.
+
+No call of the driver is cancelled while it is under way. On Python 3.11 pymongo 4.20 waits for a server with
+`asyncio.wait_for`, which runs the wait for its topology's condition in a task of its own; a cancellation at the wrong
+moment leaves the topology's lock taken, and then no call of that client ever ends, `close` included. So each call has
+a task of its own here (`uncancelled`): a caller that is cancelled, or whose time is up, stops waiting, and the call
+ends by the driver's own limits.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from bson.binary import Binary
+from bson.codec_options import CodecOptions
 from bson.timestamp import Timestamp
 from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from adapters.mongo.errors import can_not_open, is_drivers, unavailable
 from adapters.mongo.known_tip import KnownTip
 from adapters.mongo.servers import SeenServers
-from adapters.wire.commit_bson import CODEC_OPTIONS
-from application.errors import LogChanged, StoreUnavailable
+from adapters.wire.commit_bson import CODEC_OPTIONS, PLAIN_CODEC_OPTIONS
+from application.errors import StoreUnavailable
+
+T = TypeVar("T")
 
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
@@ -29,21 +37,22 @@ Collection = AsyncCollection[Document]
 MAJORITY = ReadConcern("majority")
 
 _SERVER_SELECTION_MS = 2_000
+_CLOSE_SECONDS = 2.0
 
-COMMITS_REPLACED = "its collection 'commits' was dropped, replaced or renamed"
+_ATTEMPTS = 2
+"""The driver repeats a read, and a write, once."""
 
-_CHANGED_RETRY_SECONDS = 30
-
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class MongoDatabase:
     """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
-    is `InvalidInput`, one that names a file which will not do `CannotOpen`.
+    is `InvalidInput`, one that names a file which will not do `CannotOpen`. Closing takes a few seconds at most,
+    whatever the driver does.
 
     `append_timeout` and `read_timeout` are in seconds: after them an append is unsettled, a read `StoreUnavailable`.
-    `seen_time` is the store's time up to which this process has seen the log; None before the first answer.
-    `commits_uuid` is the UUID of the collection `commits`, once `schema` has asked for it and the login may know it.
+    `is_closed`: what works in the background ends. `seen_time` is the store's time up to which this process has seen
+    the log; None before the first answer.
     """
 
     def __init__(
@@ -56,38 +65,28 @@ class MongoDatabase:
         self.known_tip = KnownTip()
         self.servers = SeenServers()
         self._database: AsyncDatabase[Document] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_client: set[asyncio.Task[Any]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._silent_since = 0.0
+        self.is_closed = False
         self.seen_time: Timestamp | None = None
-        self.commits_uuid: Binary | None = None
-        self._changed: str | None = None
 
     async def __aenter__(self) -> Self:
-        try:
-            client: AsyncMongoClient[Document] = AsyncMongoClient(
-                self.url, event_listeners=[self.servers], **_options(self.url)
-            )
-        except (PyMongoError, ValueError, OSError) as error:
-            raise can_not_open(self.url, error) from None
-        self.servers.client = client
-        self._database = client.get_database(
-            self.name,
-            codec_options=CODEC_OPTIONS.with_options(tz_aware=True),
-            read_preference=ReadPreference.PRIMARY,
-            read_concern=MAJORITY,
-            # Half of the append's time, so that an attempt whose end is unknown leaves time to find it out.
-            write_concern=WriteConcern("majority", j=True, wtimeout=int(self.append_timeout * 500)),
-        )
+        self._database = self._connected()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        database, self._database = self._database, None
+        # The client first: its calls are cancelled only when nobody will use it any more.
+        self.is_closed = True
+        await _close(self.client)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if database is not None:
-            await database.client.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+        self._database = None
 
     @property
     def client(self) -> AsyncMongoClient[Document]:
@@ -102,6 +101,12 @@ class MongoDatabase:
 
     @property
     def commits(self) -> Collection:
+        """Without the type registry of `whole_commits`, with which the driver can't read every error."""
+        return self.database.get_collection("commits", codec_options=PLAIN_CODEC_OPTIONS)
+
+    @property
+    def whole_commits(self) -> Collection:
+        """To find what `commit_from_document` gets, and for nothing else."""
         return self.database.get_collection("commits", codec_options=CODEC_OPTIONS)
 
     @property
@@ -118,52 +123,12 @@ class MongoDatabase:
         """What those who append tell each other: the document `barrier`, and the notes of who can't get through."""
         return self.database["writers"]
 
-    def log_changed(self, what: str) -> LogChanged:
-        """The log lost something that this process has built on: until the process ends, its event store refuses
-        everything with the error returned here. Only the first call counts."""
-        if self._changed is None:
-            self._changed = (
-                f"The log in MongoDB's database '{self.name}' (event_store.mongo.database) is not the one that this "
-                f"process has built on: {what}. It was restored, dropped or edited underneath; this process takes no "
-                "more commands. Stop the processes that write, check the log (`postlog doctor`, `postlog events "
-                "check`), then start them again."
-            )
-            self.known_tip.forget()
-            _log.error("%s", self._changed)
-        return LogChanged(self._changed, path="event_store.mongo.database", retry_after=_CHANGED_RETRY_SECONDS)
-
-    def require_same_commits(self, uuid: Binary) -> None:
-        """That of the collection `commits` now; the first one counts. Raises `LogChanged`."""
-        if self.commits_uuid is None:
-            self.commits_uuid = uuid
-        elif uuid != self.commits_uuid:
-            raise self.log_changed(COMMITS_REPLACED)
-
-    def require_unchanged(self) -> None:
-        """Raises `LogChanged` when `log_changed` was called."""
-        if self._changed is not None:
-            raise self.log_changed(self._changed)
-
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncClientSession]:
-        """For one operation. A read in it goes back behind nothing that an earlier session of this process saw, also
-        when a failover brought a primary that does not know yet how much of its log is majority-committed."""
-        async with self.client.start_session(causal_consistency=True) as session:
-            if self.seen_time is not None:
-                session.advance_operation_time(self.seen_time)
-            yield session
-            # Not after an error: the time may be that of a write which is not majority-committed, and reads would wait.
-            seen = session.operation_time
-            if seen is not None and (self.seen_time is None or seen > self.seen_time):
-                self.seen_time = seen
-
-    @asynccontextmanager
-    async def answering(self) -> AsyncIterator[AsyncClientSession]:
-        """`session` for at most `read_timeout` seconds; whatever the driver raises is `StoreUnavailable`."""
+    async def answer(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        """As `call`, for at most `read_timeout` seconds; whatever the driver raises is `StoreUnavailable`."""
         try:
             # Not the driver's own timeout: with it, it would look for a server until that is over.
-            async with asyncio.timeout(self.read_timeout), self.session() as session:
-                yield session
+            async with asyncio.timeout(self.read_timeout):
+                return await self.call(work)
         except Exception as error:
             if not is_drivers(error):
                 raise
@@ -173,17 +138,127 @@ class MongoDatabase:
         """What the driver raised, in one sentence with the setting and what to do."""
         return unavailable(self.url, error, servers=self.servers)
 
-    def run_beside(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Until it ends, or this database is closed."""
+    async def call(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        """One operation in a session, `uncancelled`. A read in it goes back behind nothing that an earlier session of
+        this process saw, also when a failover brought a primary that does not know yet how much of its log is
+        majority-committed. Raises what the driver raises."""
+        return await self.uncancelled(self._in_session(work))
+
+    async def uncancelled(self, call: Coroutine[Any, Any, T]) -> T:
+        """What a call of the driver returns or raises. A caller that is cancelled only stops waiting for it."""
+        now = asyncio.get_running_loop().time()
+        if not self._under_way:
+            self._silent_since = now
+        task = self.run_beside(call, "call of the driver", on_client=True)
+        self._under_way.add(task)
+        task.add_done_callback(self._note_end)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            task.add_done_callback(_note_abandoned)
+            self._replace_silent_client()
+            raise
+        if task.cancelled():
+            raise ConnectionFailure("the client was closed meanwhile")
+        return task.result()
+
+    def run_beside(self, work: Coroutine[Any, Any, T], name: str, *, on_client: bool = False) -> asyncio.Task[T]:
+        """Until it ends, or this database is closed. `on_client`: it calls the driver itself, and is cancelled with
+        its client."""
         task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for tasks in (self._tasks, self._on_client) if on_client else (self._tasks,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
         return task
 
+    async def _in_session(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        async with self.client.start_session(causal_consistency=True) as session:
+            if self.seen_time is not None:
+                session.advance_operation_time(self.seen_time)
+            result = await work(session)
+            # Not after an error: the time may be that of a write which is not majority-committed, and reads would wait.
+            seen = session.operation_time
+            if seen is not None and (self.seen_time is None or seen > self.seen_time):
+                self.seen_time = seen
+            return result
 
-def _options(url: str) -> dict[str, Any]:
-    """The address may choose how long to look for a server, and nothing that the log's promises hang on."""
-    options: dict[str, Any] = {"retryWrites": True, "retryReads": True, "appname": "postlog", "connect": False}
-    if "serverselectiontimeoutms" not in url.lower():
-        options["serverSelectionTimeoutMS"] = _SERVER_SELECTION_MS
-    return options
+    def _note_end(self, task: asyncio.Task[Any]) -> None:
+        """Of a client that was replaced nothing is noted any more."""
+        if task in self._under_way:
+            self._under_way.discard(task)
+            self._silent_since = asyncio.get_running_loop().time()
+
+    def _replace_silent_client(self) -> None:
+        """Each call of a sound client ends by the driver's own limits, with an error if nothing else."""
+        limit = _ATTEMPTS * (self.client.options.server_selection_timeout + self._longest_seconds)
+        silent = asyncio.get_running_loop().time() - self._silent_since
+        if not self._under_way or silent < limit:
+            return
+        logger.error("MongoDB's driver has ended no call for %.0f s; a new client takes its place", silent)
+        old, stuck = self.client, set(self._on_client)
+        self._database, self._under_way = self._connected(), set()
+        self.run_beside(_give_up(old, stuck), "close of a client that hung")
+
+    def _connected(self) -> AsyncDatabase[Document]:
+        self.servers = SeenServers()
+        try:
+            client: AsyncMongoClient[Document] = AsyncMongoClient(
+                self.url, event_listeners=[self.servers], **self._options()
+            )
+        except (PyMongoError, ValueError, OSError) as error:
+            raise can_not_open(self.url, error) from None
+        self.servers.client = client
+        return client.get_database(
+            self.name,
+            codec_options=CodecOptions(tz_aware=True),
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=MAJORITY,
+            # Half of the append's time, so that an attempt whose end is unknown leaves time to find it out.
+            write_concern=WriteConcern("majority", j=True, wtimeout=int(self.append_timeout * 500)),
+        )
+
+    @property
+    def _longest_seconds(self) -> float:
+        """How long the driver waits for one answer."""
+        return max(self.append_timeout, self.read_timeout)
+
+    def _options(self) -> dict[str, Any]:
+        """The address may choose how long to look for a server, and nothing that the log's promises hang on."""
+        longest = int(self._longest_seconds * 1_000)
+        options: dict[str, Any] = {
+            "retryWrites": True,
+            "retryReads": True,
+            "appname": "postlog",
+            "connect": False,
+            "socketTimeoutMS": longest,
+            "waitQueueTimeoutMS": longest,
+        }
+        if "serverselectiontimeoutms" not in self.url.lower():
+            options["serverSelectionTimeoutMS"] = _SERVER_SELECTION_MS
+        return options
+
+
+async def _close(client: AsyncMongoClient[Document]) -> None:
+    """Within a few seconds, or not at all."""
+    closing = asyncio.ensure_future(client.close())
+    await asyncio.wait((closing,), timeout=_CLOSE_SECONDS)
+    if not closing.done():
+        logger.warning(
+            "MongoDB's driver did not close its connections within %g s; they are left to it", _CLOSE_SECONDS
+        )
+        closing.cancel()
+    elif error := closing.exception():
+        logger.warning("MongoDB's driver could not close its connections: %s", error)
+
+
+async def _give_up(client: AsyncMongoClient[Document], stuck: set[asyncio.Task[Any]]) -> None:
+    await _close(client)
+    for task in stuck:
+        task.cancel()
+
+
+def _note_abandoned(task: asyncio.Task[Any]) -> None:
+    """Nobody waits for it any more; what the driver raises then says nothing new."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, PyMongoError):
+        logger.error("a call that nobody waited for any more failed", exc_info=error)

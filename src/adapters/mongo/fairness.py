@@ -83,7 +83,7 @@ class Turns:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            self._database.run_beside(self._look(), "look for notes of other writers")
+            self._database.run_beside(self._look(), "look for notes of other writers", on_client=True)
         own_need = self._own.need if now < self._own.until else 0.0
         seconds = self._others.seconds_to_wait(own_need, self._won_at, now)
         if seconds:
@@ -105,7 +105,8 @@ class Turns:
 
     async def _leave_note(self, need: float) -> None:
         until = {"$add": ["$$NOW", int(NOTE_SECONDS * 1_000)]}
-        await self._notes.update_one({"_id": self._name}, [{"$set": {"need": need, "until": until}}], upsert=True)
+        note = [{"$set": {"need": need, "until": until}}]
+        await self._database.uncancelled(self._notes.update_one({"_id": self._name}, note, upsert=True))
 
     async def _look(self) -> None:
         standing = {"_id": {"$ne": self._name}, "$expr": {"$gt": ["$until", "$$NOW"]}}

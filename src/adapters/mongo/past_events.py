@@ -1,7 +1,7 @@
 """Read one stream, in pages."""
 
 from adapters.mongo.database import Document, MongoDatabase
-from adapters.mongo.stream_ends import EVENTS_COUNTED, stream_end_of
+from adapters.mongo.stream_ends import EVENTS_COUNTED
 from adapters.wire.commit_bson import commit_from_document
 from application.envelopes import Commit
 from domain.ids import PostId
@@ -20,16 +20,18 @@ class MongoPastEvents:
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         """As `EventStore.find_commit`."""
-        async with self._database.answering() as session:
-            document = await self._database.commits.find_one({"commitId": commit_id}, session=session)
+        document = await self._database.answer(
+            lambda session: self._database.whole_commits.find_one({"commitId": commit_id}, session=session)
+        )
         return commit_from_document(document) if document else None
 
     async def last_version(self, stream_id: PostId) -> int:
-        async with self._database.answering() as session:
-            last = await self._database.commits.find_one(
+        last = await self._database.answer(
+            lambda session: self._database.commits.find_one(
                 {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
-        return stream_end_of(last).version if last else 0
+        )
+        return last["version"] + last["events"] - 1 if last else 0
 
     async def _around(self, stream_id: PostId, version: int) -> list[Commit]:
         """The commit that begins at or before `version` and ends behind it, if there is one."""
@@ -38,7 +40,8 @@ class MongoPastEvents:
 
     async def _page(self, wanted: Document, limit: int, *, newest_first: bool = False) -> list[Commit]:
         """One answer of the server, which is at most 16 MB: a negative limit asks for no second one."""
-        async with self._database.answering() as session:
-            order = [("version", -1 if newest_first else 1)]
-            found = self._database.commits.find(wanted, sort=order, limit=-limit, batch_size=limit, session=session)
-            return [commit_from_document(document) for document in await found.to_list()]
+        commits, order = self._database.whole_commits, [("version", -1 if newest_first else 1)]
+        found = await self._database.answer(
+            lambda session: commits.find(wanted, sort=order, limit=-limit, batch_size=limit, session=session).to_list()
+        )
+        return [commit_from_document(document) for document in found]

@@ -31,13 +31,14 @@ class MongoRelayState:
             ]
         }
         granted = {"$mergeObjects": ["$$ROOT", {"$cond": [free, grant, {}]}]}
-        async with self._database.answering() as session:
-            lease = await self._database.relay.find_one_and_update(
+        lease = await self._database.answer(
+            lambda session: self._database.relay.find_one_and_update(
                 _ID, [{"$replaceWith": granted}], upsert=True, return_document=ReturnDocument.AFTER, session=session
             )
+        )
         if lease is None or lease["owner"] != owner:
             return None
-        return Lease(owner=owner, token=lease["token"], position=lease["position"], ttl_seconds=ttl_seconds)
+        return Lease(owner=owner, token=int(lease["token"]), position=int(lease["position"]), ttl_seconds=ttl_seconds)
 
     async def renew(self, lease: Lease) -> bool:
         return await self._change(lease, [{"$set": {"until": _from_now(lease.ttl_seconds)}}])
@@ -53,18 +54,18 @@ class MongoRelayState:
 
     async def state(self) -> RelayStatus | None:
         stands = {"$cond": [{"$gt": ["$until", "$$NOW"]}, "$owner", None]}
-        async with self._database.answering() as session:
-            found = await self._database.relay.find_one(
-                _ID, {"owner": stands, "token": 1, "position": 1}, session=session
-            )
-        return RelayStatus(owner=found["owner"], token=found["token"], position=found["position"]) if found else None
+        fields = {"owner": stands, "token": 1, "position": 1}
+        found = await self._database.answer(lambda session: self._database.relay.find_one(_ID, fields, session=session))
+        if found is None:
+            return None
+        return RelayStatus(owner=found["owner"], token=int(found["token"]), position=int(found["position"]))
 
     async def _change(self, lease: Lease, change: Document | list[Document]) -> bool:
         """Whether this lease is still the last that was granted."""
-        async with self._database.answering() as session:
-            result = await self._database.relay.update_one(
-                {**_ID, "owner": lease.owner, "token": lease.token}, change, session=session
-            )
+        this = {**_ID, "owner": lease.owner, "token": lease.token}
+        result = await self._database.answer(
+            lambda session: self._database.relay.update_one(this, change, session=session)
+        )
         return result.matched_count == 1
 
 

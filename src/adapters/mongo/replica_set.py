@@ -7,7 +7,7 @@ from application.errors import StoreUnavailable
 
 async def require_replica_set(database: MongoDatabase) -> Document:
     """The server's greeting. Raises `StoreUnavailable` for another kind of server, and what the driver raises."""
-    hello = await database.client.admin.command("hello")
+    hello = await database.uncancelled(database.client.admin.command("hello"))
     if "setName" in hello:
         return hello
     if hello.get("msg") == "isdbgrid":

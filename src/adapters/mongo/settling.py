@@ -40,6 +40,5 @@ def _same(commit: ProposedCommit, stored: Commit) -> bool:
 
 
 async def _found(database: MongoDatabase, wanted: Document) -> list[Commit]:
-    async with database.session() as session:
-        documents = await database.commits.find(wanted, session=session).to_list()
+    documents = await database.call(lambda session: database.whole_commits.find(wanted, session=session).to_list())
     return [commit_from_document(document) for document in documents]

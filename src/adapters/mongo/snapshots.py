@@ -8,9 +8,10 @@ removed behind it, so a reader that misses one has only been overtaken.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
-from adapters.mongo.database import MongoDatabase
+from adapters.mongo.database import Document, MongoDatabase
 from application.ports.snapshots import Snapshot
 from domain.ids import PostId
 
@@ -26,16 +27,15 @@ class MongoSnapshots:
 
     async def load(self, stream_id: PostId) -> Snapshot | None:
         for _ in range(_TRIES):
-            async with self._database.answering() as session:
-                found = await self._database.snapshots.find_one({"_id": stream_id}, session=session)
+            found = await self._found(stream_id)
             if found is None:
                 return None
             state = await self._whole_state(stream_id, found)
             if state is not None:
                 return Snapshot(
                     stream_id=stream_id,
-                    version=found["version"],
-                    position=found["position"],
+                    version=int(found["version"]),
+                    position=int(found["position"]),
                     format=found["format"],
                     state=state,
                 )
@@ -55,21 +55,15 @@ class MongoSnapshots:
         for number, part in enumerate(others, start=1):
             await self._store_part(snapshot, number, part)
         useless: dict[str, Any] = {"version": {"$lt": snapshot.version}}
-        async with self._database.answering() as session:
-            try:
-                await self._database.snapshots.replace_one(not_newer, document, upsert=True, session=session)
-            except DuplicateKeyError:  # a newer one is there, so nothing matched, and its `_id` refuses a second
-                useless = {"version": snapshot.version}
+        if not await self._replace(not_newer, document):
+            useless = {"version": snapshot.version}
         await self._remove_parts(snapshot.stream_id, useless)
 
     async def _whole_state(self, stream_id: PostId, found: Mapping[str, Any]) -> bytes | None:
         """None when parts are missing."""
         parts = [bytes(found["state"])]
         for number in range(1, found.get("parts", 1)):
-            async with self._database.answering() as session:
-                part = await self._database.snapshots.find_one(
-                    {"_id": _part_id(stream_id, found["version"], number)}, session=session
-                )
+            part = await self._found(_part_id(stream_id, found["version"], number))
             if part is None:
                 return None
             parts.append(bytes(part["state"]))
@@ -78,13 +72,30 @@ class MongoSnapshots:
     async def _store_part(self, snapshot: Snapshot, number: int, part: bytes) -> None:
         this = {"_id": _part_id(snapshot.stream_id, snapshot.version, number)}
         document = {"version": snapshot.version, "state": part}
-        async with self._database.answering() as session:
-            await self._database.snapshots.replace_one(this, document, upsert=True, session=session)
+        await self._replace(this, document)
 
     async def _remove_parts(self, stream_id: PostId, which: dict[str, Any]) -> None:
         of_stream = {"_id": {"$gt": f"{stream_id}/", "$lt": f"{stream_id}0"}}
-        async with self._database.answering() as session:
-            await self._database.snapshots.delete_many(of_stream | which, session=session)
+        await self._database.answer(
+            lambda session: self._database.snapshots.delete_many(of_stream | which, session=session)
+        )
+
+    async def _found(self, document_id: str) -> Document | None:
+        return await self._database.answer(
+            lambda session: self._database.snapshots.find_one({"_id": document_id}, session=session)
+        )
+
+    async def _replace(self, this: Document, document: Document) -> bool:
+        """False: another one is there, so nothing matched, and its `_id` refuses a second."""
+
+        async def replace(session: AsyncClientSession) -> bool:
+            try:
+                await self._database.snapshots.replace_one(this, document, upsert=True, session=session)
+            except DuplicateKeyError:
+                return False
+            return True
+
+        return await self._database.answer(replace)
 
 
 def _parts(state: bytes, size: int) -> Sequence[bytes]:

@@ -7,36 +7,14 @@ that is majority-committed. Together with the key this keeps every stream dense,
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from adapters.mongo.barrier import Barrier
-from adapters.mongo.database import Document, MongoDatabase
-from adapters.mongo.known_tip import Place
-from adapters.wire.commit_bson import foreign_document
+from adapters.mongo.database import MongoDatabase
 from application.envelopes import ProposedCommit
 from domain.ids import PostId
 
-EVENTS_COUNTED = {
-    "version": 1,
-    "commitId": 1,
-    "events": {"$cond": [{"$isArray": "$events"}, {"$size": "$events"}, None]},
-}
-"""Projection of a commit for `stream_end_of`: how many events it has, in place of the events."""
-
-
-class StreamEnd(NamedTuple):
-    """The last version of a stream, and the commit that holds it."""
-
-    version: int
-    place: Place
-
-
-def stream_end_of(document: Document) -> StreamEnd:
-    """Raises `LogDamaged` for a document that is no commit."""
-    position, version, events = document["_id"], document.get("version"), document.get("events")
-    if not (isinstance(position, int) and isinstance(version, int) and isinstance(events, int)):
-        raise foreign_document(position)
-    return StreamEnd(version + events - 1, Place(position, document.get("commitId")))
+EVENTS_COUNTED = {"version": 1, "events": {"$size": "$events"}}
+"""Projection of a commit: its version and how many events it has."""
 
 
 class StreamEnds:
@@ -46,26 +24,17 @@ class StreamEnds:
         self._database = database
         self._barrier = barrier
         self._capacity = capacity
-        self._ends: dict[PostId, StreamEnd] = {}
+        self._ends: dict[PostId, int] = {}
 
-    def saw(self, stream_id: PostId, end: StreamEnd) -> None:
-        """This commit of the stream is majority-committed. Raises `LogChanged` when another one held its version."""
-        known = self._ends.pop(stream_id, end)
-        if known.version == end.version and known != end:
-            raise self._database.log_changed(
-                f"version {end.version} of post {stream_id} stands at position {end.place.position} and is another "
-                f"commit than before, which stood at {known.place.position}"
-            )
-        self._ends[stream_id] = max(known, end, key=lambda each: each.version)
+    def saw(self, stream_id: PostId, last_version: int) -> None:
+        """A commit that ends with `last_version` is majority-committed."""
+        known = self._ends.pop(stream_id, 0)
+        self._ends[stream_id] = max(known, last_version)
         if len(self._ends) > self._capacity:
             del self._ends[next(iter(self._ends))]
 
-    def end(self, stream_id: PostId) -> StreamEnd | None:
-        """As far as it is known."""
-        return self._ends.get(stream_id)
-
     def allows(self, commit: ProposedCommit) -> bool:
-        return self._last_version(commit.stream_id) == commit.version - 1
+        return self._ends.get(commit.stream_id, 0) == commit.version - 1
 
     async def learn(self, commits: Iterable[ProposedCommit]) -> None:
         """Look up what has to be known to `allow` the first commit of each stream."""
@@ -80,17 +49,14 @@ class StreamEnds:
             await asyncio.gather(*(self._learn(commit) for commit in unknown))
 
     def _beyond_what_is_known(self, commits: Iterable[ProposedCommit]) -> list[ProposedCommit]:
-        return [commit for commit in commits if self._last_version(commit.stream_id) < commit.version - 1]
-
-    def _last_version(self, stream_id: PostId) -> int:
-        end = self._ends.get(stream_id)
-        return end.version if end else 0
+        return [commit for commit in commits if self._ends.get(commit.stream_id, 0) < commit.version - 1]
 
     async def _learn(self, commit: ProposedCommit) -> None:
         before = {"streamId": commit.stream_id, "version": {"$lt": commit.version}}
-        async with self._database.session() as session:
-            last = await self._database.commits.find_one(
+        last = await self._database.call(
+            lambda session: self._database.commits.find_one(
                 before, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
+        )
         if last is not None:
-            self.saw(commit.stream_id, stream_end_of(last))
+            self.saw(commit.stream_id, last["version"] + last["events"] - 1)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from pymongo.asynchronous.change_stream import AsyncChangeStream
-from pymongo.errors import PyMongoError
 
 from adapters.mongo.database import Document, MongoDatabase
+from adapters.mongo.errors import is_drivers
+from adapters.mongo.servers import plain_reason
 from application.errors import StoreUnavailable
 
 _ONLY_POSITIONS: list[dict[str, Any]] = [
-    {"$match": {"operationType": "insert", "documentKey._id": {"$type": ["int", "long"]}}},
+    {"$match": {"operationType": "insert"}},
     {"$project": {"documentKey": 1}},
 ]
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
@@ -41,7 +42,9 @@ class ChangeWatch:
     def wanted(self) -> Iterator[None]:
         """While somebody waits."""
         if self._task is None or self._task.done():
-            self._task = self._database.run_beside(self._watch_for_ever(), "watch for commits of other processes")
+            self._task = self._database.run_beside(
+                self._watch_for_ever(), "watch for commits of other processes", on_client=True
+            )
         self._waiting += 1
         self._somebody_waits.set()
         try:
@@ -59,9 +62,14 @@ class ChangeWatch:
                 async with await self._opened() as stream:
                     pause = _FIRST_PAUSE
                     await self._follow(stream)
-            except (PyMongoError, StoreUnavailable) as error:
+            except Exception as error:
+                if self._database.is_closed:
+                    return
+                if not isinstance(error, StoreUnavailable) and not is_drivers(error):
+                    raise
                 level = logging.INFO if pause == _FIRST_PAUSE else logging.DEBUG
-                _log.log(level, "The log is polled as long as its change stream can't be read: %s", error)
+                reason = plain_reason(error)
+                _log.log(level, "The log is polled as long as its change stream can't be read: %s", reason)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

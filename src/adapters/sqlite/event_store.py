@@ -1,6 +1,7 @@
 """The event store on SQLite."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 
 from adapters.sqlite.append_group import append_group, is_there, row_of, stored_commits
@@ -12,6 +13,11 @@ from application.ports.event_store import Appended, AppendOutcome, Unsettled
 from domain.ids import PostId
 
 _TAIL = "SELECT last_version, position FROM commits WHERE stream_id = ? ORDER BY version DESC LIMIT 1"
+
+_TO = "FROM commits WHERE stream_id = ? AND version <= ?"
+_END = f"SELECT last_version, position {_TO} ORDER BY version DESC LIMIT 1"
+_COMMITS_TO = f"SELECT count(*) {_TO}"
+_VERSIONS_TO = f"SELECT coalesce(sum(json_array_length(events)), 0) {_TO}"
 
 # The commit that holds version `after + 1` is the last that begins at or below it.
 _FIRST_WANTED = "SELECT max(version) FROM commits WHERE stream_id = :stream AND version <= :after + 1"
@@ -43,6 +49,19 @@ class SqliteEventStore:
     async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
         row = await self._log.read(lambda connection: connection.execute(_TAIL, (stream_id,)).fetchone())
         return StreamTail(*row) if row else None
+
+    async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
+        def query(connection: sqlite3.Connection) -> bool:
+            end = connection.execute(_END, (stream_id, version)).fetchone()
+            commits = connection.execute(_COMMITS_TO, (stream_id, version)).fetchone()[0]
+            if end != (version, position) or commits > version:
+                return False
+            versions: int = commits
+            if commits < version:  # some commits hold several
+                versions = connection.execute(_VERSIONS_TO, (stream_id, version)).fetchone()[0]
+            return versions == version
+
+        return await self._log.read(query)
 
     async def last_version(self, stream_id: PostId) -> int:
         tail = await self.stream_tail(stream_id)

@@ -19,6 +19,8 @@ from application.ports.event_store import EventStore
 from domain.ids import PostId
 from domain.post import INITIAL, LivePost, PostState, evolve
 
+logger = logging.getLogger(__name__)
+
 _COMMITS_A_READ = 1_000
 _EVENTS_AT_ONCE = 200
 """More are folded in a thread, so that other requests are answered meanwhile."""
@@ -34,17 +36,14 @@ _COMMENT_BYTES = 150
 _SAMPLE = 16
 """Names and comments that are weighed; the others are taken to weigh as much. A map's order is that of hashes."""
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The state after the stream's event `version`, whose commit stands at `position` (0, 0, "" before the first)."""
+    """The state after the stream's event `version`, whose commit stands at `position` (0, 0 before the first)."""
 
     state: PostState
     version: int
     position: int
-    commit_id: str
 
     @property
     def bytes(self) -> int:
@@ -65,7 +64,7 @@ class Head:
         )
 
 
-NOTHING = Head(INITIAL, 0, 0, "")
+NOTHING = Head(INITIAL, 0, 0)
 
 
 def _of_all(sample: Sequence[int], count: int) -> int:
@@ -113,23 +112,18 @@ class HeadReader:
     async def read(self, post_id: PostId) -> Head:
         """The head as the log has it now. What took long to read is stored as a snapshot. Raises `StoreUnavailable`,
         `EventNotReadable`, `StreamDamaged`."""
-        stored = await self._snapshotting.load(post_id)
-        head, commits = await self._begin(post_id, stored)
+        start = await self._snapshotting.load(post_id)
+        if start is not None and not await self._store.holds(post_id, start.version, start.position):
+            logger.warning(
+                "ignored a snapshot of %s at version %d, which the log does not have so", post_id, start.version
+            )
+            start = None
+        head = Head(start.state, start.version, start.position) if start else NOTHING
+        commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
         if not _is_long(commits):
             return await self._read_on(post_id, head, commits)
         async with self._long_loads:
             return await self._read_on(post_id, head, commits)
-
-    async def _begin(self, post_id: PostId, stored: StoredState | None) -> tuple[Head, Sequence[Commit]]:
-        """What to begin with, and what comes next. A snapshot is used only when its commit is in the log: a restore may
-        have taken that away, or put another one there."""
-        if stored is not None:
-            commits = await self._store.read_stream(post_id, stored.version - 1, _COMMITS_A_READ)
-            if commits and stored.is_after(commits[0]):
-                head = Head(stored.state, stored.version, stored.position, stored.commit_id)
-                return head, commits[1:] or await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
-            logger.warning("ignored a snapshot of post %s: its commit is not in the log", post_id)
-        return NOTHING, await self._store.read_stream(post_id, 0, _COMMITS_A_READ)
 
     async def _read_on(self, post_id: PostId, start: Head, commits: Sequence[Commit]) -> Head:
         """What was read until the store went away is stored as a snapshot, too: the next one goes on from there."""
@@ -142,8 +136,7 @@ class HeadReader:
                     head = self._folded(head, commits)
                 commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
         finally:
-            stored = StoredState(head.state, head.version, head.position, head.commit_id)
-            self._snapshotting.consider(post_id, start.version, stored)
+            self._snapshotting.consider(post_id, start.version, StoredState(head.state, head.version, head.position))
         return head
 
     def _folded(self, head: Head, commits: Sequence[Commit]) -> Head:
@@ -152,7 +145,7 @@ class HeadReader:
             state = head.state
             for versioned in self._codec.decode(commit):
                 state = evolve(state, versioned.event)
-            head = Head(state, commit.last_version, commit.position, commit.commit_id)
+            head = Head(state, commit.last_version, commit.position)
         return head
 
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from application.command_side.import_lines import BadLine, PostLine, parse_line
 from application.command_side.post_commands import PostCommands
 from application.envelopes import MAX_EVENTS_PER_COMMIT
-from application.errors import IdempotencyKeyReused, LogChanged, Unavailable
+from application.errors import IdempotencyKeyReused, Unavailable
 from application.mediator import CommandContext, IdempotencyKey
 from application.ports.clock import Clock
 from domain.commands import CreatePost, LikePost, PostCommand
@@ -95,8 +95,6 @@ class PostImport:
         while True:
             try:
                 return not (await self._commands.commit(post_id, commands, context, commit_id)).replayed
-            except LogChanged:
-                raise
             except Unavailable:
                 if self._clock.monotonic() + pause > until:
                     raise

@@ -42,7 +42,8 @@ def in_words(build: Build) -> str:
 
 
 def _seconds_worked(build: Build) -> float:
-    return (build.updated_at - build.started_at).total_seconds()
+    """0 also when the clock was set back meanwhile."""
+    return max(0.0, (build.updated_at - build.started_at).total_seconds())
 
 
 async def _with_progress(error: RebuildRunning, generations: Generations) -> RebuildRunning:

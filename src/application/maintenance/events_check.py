@@ -142,7 +142,6 @@ class EventsCheck:
                 span = mine.popleft() if mine else max(left, key=len).pop()
                 total.add(await worker.check(span, self._places), self._places)
                 note(total.commits)
-            total.links.add(await worker.last_links())
 
         tasks = [asyncio.create_task(work(*each)) for each in zip(self._workers, left, strict=True)]
         try:
@@ -151,6 +150,9 @@ class EventsCheck:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if total.links.begins:  # what one worker can't tell alone
+            for worker in self._workers:
+                total.links.add(await worker.last_links())
         await self._name_damages(total)
         return total
 

@@ -62,6 +62,11 @@ class PostFold:
         """Of a post that has no row yet."""
         return cls(PostRow(post_id, PostStatus.EMPTY, "", _EPOCH, "", 0, 0, 0), stored_comment)
 
+    def copy(self) -> "PostFold":
+        copied = PostFold(self.row, self.stored_comment)
+        copied.comments.update(self.comments)
+        return copied
+
     @property
     def row(self) -> PostRow:
         return PostRow(

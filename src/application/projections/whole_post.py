@@ -14,6 +14,12 @@ class WholePost:
     def __init__(self, post_id: PostId) -> None:
         self._fold = PostFold.begin(post_id, _none_stored)
 
+    def copy(self) -> "WholePost":
+        """On which more can be applied; this one stays as it is."""
+        copied = WholePost(self.post_id)
+        copied._fold = self._fold.copy()
+        return copied
+
     @property
     def post_id(self) -> PostId:
         return self._fold.post_id

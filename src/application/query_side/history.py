@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
+from heapq import nlargest
 
 from application.envelopes import Commit
 from application.errors import StreamDamaged
 from application.log_order import require_next
 from application.mediator import QueryDispatcher
+from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
 from application.ports.past_events import PastEvents
-from application.projections.whole_post import WholePost
 from application.query_side.posts import no_such_post
+from application.query_side.posts_as_of import Moment, PostsAsOf
 from application.query_side.queries import CountEvents, GetPostAsOf, HistoryPage, ListEvents, PastEvent, PostAnswer
 from application.rows import PostStatus
 from domain.ids import PostId
@@ -21,9 +22,10 @@ _COMMENTS_SHOWN = 100
 
 
 class HistoryQueries:
-    def __init__(self, past_events: PastEvents, codec: EventCodec) -> None:
+    def __init__(self, past_events: PastEvents, codec: EventCodec, clock: Clock) -> None:
         self._past_events = past_events
         self._codec = codec
+        self._posts_as_of = PostsAsOf(past_events, codec, clock)
 
     def register_with(self, dispatcher: QueryDispatcher) -> None:
         dispatcher.register(ListEvents, self.list_events)
@@ -55,22 +57,11 @@ class HistoryQueries:
         return count
 
     async def get_post_as_of(self, query: GetPostAsOf) -> PostAnswer:
-        whole = await self._fold(query.post_id, query.version, query.at)
+        whole = await self._posts_as_of.fold(query.post_id, Moment(query.version, query.at))
         if whole.post is None or whole.post.status is not PostStatus.LIVE:
             raise no_such_post(query.post_id)
-        newest = sorted(whole.comments.values(), key=lambda c: (c.comment_date, c.comment_id), reverse=True)
-        return PostAnswer(post=whole.post, comments=newest[:_COMMENTS_SHOWN])
-
-    async def _fold(self, post_id: PostId, until_version: int | None, until: datetime | None) -> WholePost:
-        whole = WholePost(post_id)
-        async for commit in self._commits(post_id, 0):
-            if _is_behind(commit, until_version, until):
-                break
-            version = commit.last_version if until_version is None else min(commit.last_version, until_version)
-            whole.apply([each for each in self._codec.decode(commit) if each.version <= version], version)
-            if version == until_version:
-                break
-        return whole
+        newest = nlargest(_COMMENTS_SHOWN, whole.comments.values(), key=lambda c: (c.comment_date, c.comment_id))
+        return PostAnswer(post=whole.post, comments=newest)
 
     async def _commits(self, post_id: PostId, after: int) -> AsyncIterator[Commit]:
         """Raises `StreamDamaged` in place of a commit that does not follow."""
@@ -110,9 +101,3 @@ class HistoryQueries:
             for event in self._codec.describe(commit)
             if event.version > after
         ]
-
-
-def _is_behind(commit: Commit, until_version: int | None, until: datetime | None) -> bool:
-    if until_version is not None:
-        return commit.version > until_version
-    return until is not None and commit.recorded_at > until

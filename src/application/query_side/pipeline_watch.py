@@ -61,6 +61,9 @@ class PipelineWatch:
 
     async def look(self) -> PipelineStatus:
         status = await self._queries.ask(GetPipelineStatus())
+        if self._looks and status.at < self._looks[-1].at:  # the clock was set back: nothing can be compared with these
+            self._looks.clear()
+            self._moved.clear()
         self._note_moves(status)
         self._looks.append(status)
         return status

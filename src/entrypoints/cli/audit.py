@@ -1,19 +1,21 @@
 """`postlog audit`: every row of the read database against the events, field by field."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 import rich_click
 
 from application.maintenance.audit import AuditProgress, AuditReport
 from entrypoints.cli import exit_codes
-from entrypoints.cli.output import emit_json, json_option, one_line
+from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job, run_service_until_stopped
 from entrypoints.cli.settings_options import option, settings_from, settings_options, worker_options
 from entrypoints.composition.sides import Sides
+from entrypoints.settings.checks import require_files
 from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.places import LOG, READ_DB, places
 
 
 @rich_click.command(
@@ -61,6 +63,7 @@ def command(
         defaults={"worker.port": "8004"},
     )
     if continuous:
+        require_files(loaded.settings, loaded.sources, "event_store", "read_db")
         return run_service_until_stopped(loaded, "audit", Sides(auditor=True))
     return run_job(lambda: _audit(loaded, sample, repair, as_json))
 
@@ -79,7 +82,7 @@ async def _audit(loaded: LoadedSettings, sample: int | None, repair: bool, as_js
                     progress.advance_to(done.done)
 
                 report = await tools.audit.run(AuditProgress(note=note))
-        print_report(report, as_json)
+        print_report(report, places(loaded.settings, LOG, READ_DB), as_json)
         if repair:
             for post_id in dict.fromkeys(difference.post_id for difference in report.differences):
                 repaired = await tools.repair.repair(post_id)
@@ -88,8 +91,8 @@ async def _audit(loaded: LoadedSettings, sample: int | None, repair: bool, as_js
     return exit_codes.DATA if report.differences else exit_codes.DONE
 
 
-def print_report(report: AuditReport, as_json: bool) -> None:
-    """What differs, a line each; then one line on the whole."""
+def print_report(report: AuditReport, where: Mapping[str, str], as_json: bool) -> None:
+    """What differs, a line each; then one line on the whole, and `where` it is."""
     for each in report.differences:
         if as_json:
             emit_json({"postId": each.post_id, "field": each.field, "expected": each.expected, "found": each.found})
@@ -105,12 +108,14 @@ def print_report(report: AuditReport, as_json: bool) -> None:
                 "posts": report.posts,
                 "postsThatDiffer": posts,
                 "parked": list(report.parked),
+                **where,
             }
         )
         return
     parked = f", {len(report.parked):,} parked posts left out" if report.parked else ""
     verdict = f"{posts:,} of them differ from the log" if posts else "all as the log says"
     click.echo(f"{report.posts:,} posts at position {report.position:,}{parked}: {verdict}.")
+    say_places(where)
 
 
 def _say_repaired(post_id: str, problem: str | None, as_json: bool) -> None:

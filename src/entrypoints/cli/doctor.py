@@ -10,6 +10,7 @@ from entrypoints.cli import exit_codes
 from entrypoints.cli.output import emit_json, json_option, one_line
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.places import LOG, READ_DB, in_words, places
 from entrypoints.settings.problems import SettingsError
 from entrypoints.settings.secret import mask
 
@@ -37,7 +38,7 @@ def command(ctx: click.Context, config_file: str | None, assignments: Sequence[s
 
     try:
         loaded = settings_from(ctx, config_file, assignments)
-        _print(Finding("settings", True, "They fit."), as_json)
+        _print(Finding("settings", True, f"They fit. {in_words(places(loaded.settings, LOG, READ_DB))}"), as_json)
         return run_job(job)
     except SettingsError as error:
         for problem in error.problems:

@@ -1,17 +1,19 @@
 """`postlog events check`: can this version read the whole log?"""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 import rich_click
 
 from application.maintenance.events_check import Tally, Unreadable
 from entrypoints.cli import exit_codes
-from entrypoints.cli.output import emit_json, json_option, one_line
+from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.places import LOG
+from entrypoints.settings.places import places as log_place
 
 _MOST_PROCESSES = 64
 
@@ -52,13 +54,13 @@ def check(
         async with with_events_check(loaded, wanted, places) as (events_check, commits):
             with show_progress("commits", commits) as progress:
                 tally = await events_check.run(progress.advance_to)
-        (_report_json if as_json else _report)(tally)
+        (_report_json if as_json else _report)(tally, log_place(loaded.settings, LOG))
         return exit_codes.DATA if tally.unreadable or tally.damaged else exit_codes.DONE
 
     return run_job(job)
 
 
-def _report(tally: Tally) -> None:
+def _report(tally: Tally, where: Mapping[str, str]) -> None:
     if tally.events:
         width = max(len(name) for name, _ in tally.events)
         click.echo(f"{'event':<{width}}  version  {'events':>13}  {'unreadable':>10}")
@@ -77,9 +79,10 @@ def _report(tally: Tally) -> None:
         click.echo(f"{tally.damaged:,} commit{'' if tally.damaged == 1 else 's'} do not follow those before them:")
     for damage in tally.damages:
         click.echo(f"position {damage.position:,}: {one_line(damage.reason)}")
+    say_places(where)
 
 
-def _report_json(tally: Tally) -> None:
+def _report_json(tally: Tally, where: Mapping[str, str]) -> None:
     for name, version in sorted(tally.events):
         counts = {"events": tally.events[name, version], "unreadable": tally.unreadable[name, version]}
         emit_json({"type": name, "schemaVersion": version, **counts})
@@ -93,6 +96,7 @@ def _report_json(tally: Tally) -> None:
             "events": tally.events.total(),
             "unreadable": tally.unreadable.total(),
             "damaged": tally.damaged,
+            **where,
         }
     )
 

@@ -1,7 +1,7 @@
 """`postlog events cut`: the way out of a gap in the log when there is no backup of what is missing."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -11,10 +11,11 @@ import rich_click
 from application.maintenance.log_cut import BehindTheHole
 from application.ports.commit_removal import StoredCommit
 from entrypoints.cli import exit_codes
-from entrypoints.cli.output import emit_json, json_option, one_line
+from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
 from entrypoints.settings.administrators import OPTION, administrators
+from entrypoints.settings.places import LOG, places
 
 _NEXT = """What to do now:
 1. Run `postlog doctor`. If it says that the rows have seen a commit which the log does not have, run `postlog rebuild`.
@@ -68,16 +69,17 @@ def cut(
         raise click.UsageError("--behind POSITION and --save FILE belong together; without both, it only shows.")
     loaded = settings_from(ctx, config_file, assignments)
     admins = administrators(os.environ, admin_url_files)
+    where = places(loaded.settings, LOG)
 
     async def job() -> int:
         async with with_log_cut(loaded, admins) as log_cut:
             if behind is None or save is None:
                 found = await log_cut.look()
-                _show(found, as_json)
+                _show(found, where, as_json)
                 return exit_codes.DATA if found else exit_codes.DONE
             with _NewFile(save) as file:
                 removed = await log_cut.cut(behind, file.add)
-        _report(removed, behind, save, as_json)
+        _report(removed, behind, save, where, as_json)
         return exit_codes.DONE
 
     return run_job(job)
@@ -108,10 +110,11 @@ class _NewFile:
             os.fsync(self._file.fileno())
 
 
-def _show(found: BehindTheHole | None, as_json: bool) -> None:
+def _show(found: BehindTheHole | None, where: Mapping[str, str], as_json: bool) -> None:
     if as_json:
-        emit_json({"gap": found is not None} | (_record(found) if found else {}))
+        emit_json({"gap": found is not None} | (_record(found) if found else {}) | dict(where))
         return
+    say_places(where)
     if found is None:
         click.echo("No position is missing from the log.")
         return
@@ -138,9 +141,10 @@ def _record(found: BehindTheHole) -> dict[str, object]:
     }
 
 
-def _report(removed: int, behind: int, save: str, as_json: bool) -> None:
+def _report(removed: int, behind: int, save: str, where: Mapping[str, str], as_json: bool) -> None:
     if as_json:
-        emit_json({"removed": removed, "behind": behind, "savedTo": save})
+        emit_json({"removed": removed, "behind": behind, "savedTo": save, **where})
         return
+    say_places(where)
     click.echo(f"Removed {removed:,} commits behind position {behind}, where the log ends now; they are in {save}.")
     click.echo(_NEXT)

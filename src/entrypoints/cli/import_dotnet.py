@@ -1,6 +1,6 @@
 """`postlog import-dotnet MONGO_URL`: the history of the .NET course's system, from its own MongoDB collection."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ from application.ports.dotnet_history import DotnetEvent, StrayDocument
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report
-from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line
+from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
 from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.places import LOG, READ_DB, places
 from entrypoints.settings.secret import mask
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def command(
 async def _import(loaded: LoadedSettings, source: "DotnetSource", take_first: bool, as_json: bool) -> int:
     from entrypoints.composition.import_dotnet import with_history_import
 
-    report = _Report(as_json)
+    report = _Report(as_json, places(loaded.settings, LOG, READ_DB))
     async with with_history_import(loaded, source, take_first=take_first) as tools:
         documents = await tools.history_import.documents()
         if not documents:
@@ -117,7 +118,7 @@ async def _audit(tools: "HistoryImportTools", report: "_Report") -> AuditReport 
     except PostlogError as error:
         click.echo(f"Not audited: {mask(error.message)} Run `postlog audit` when that is mended.", err=True)
         return None
-    print_report(audited, report.as_json)
+    print_report(audited, report.where, report.as_json)
     return audited
 
 
@@ -126,6 +127,7 @@ class _Report:
     """`left_out` counts posts, and documents that belong to none."""
 
     as_json: bool
+    where: Mapping[str, str]
     documents: int = 0
     new: int = 0
     present: int = 0
@@ -165,6 +167,7 @@ class _Report:
                     "present": self.present,
                     "leftOut": self.left_out,
                     "position": self.position,
+                    **self.where,
                 }
             )
             return
@@ -172,6 +175,7 @@ class _Report:
             f"{self.documents:,} documents: {self.new:,} events imported, {self.present:,} were there before; "
             f"{self.left_out:,} posts or documents left out."
         )
+        say_places(self.where)
 
 
 def _plain(event: DotnetEvent) -> dict[str, Any]:

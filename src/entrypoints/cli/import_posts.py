@@ -1,9 +1,10 @@
 """`postlog import FILE`: posts from a file of JSON lines into the log."""
 
+import asyncio
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ import rich_click
 from application.command_side.import_lines import BadLine
 from application.command_side.import_posts import ImportedLine
 from entrypoints.cli import exit_codes
-from entrypoints.cli.output import emit_json, json_option
+from entrypoints.cli.output import emit_json, json_option, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.places import LOG, places
 
 _BLOCK = 1 << 20
 
@@ -41,16 +43,21 @@ def command(ctx: click.Context, file: str, config_file: str | None, assignments:
     loaded = settings_from(ctx, config_file, assignments)
 
     async def job() -> int:
-        tally = _Tally()
+        tally, has_begun = _Tally(), False
         with _opened(file) as source:
-            async with with_post_import(loaded, "import") as post_import:
-                try:
+            try:
+                async with with_post_import(loaded, "import") as post_import:
+                    has_begun = True
                     with show_progress("lines", _count_lines(source)) as progress:
                         async for line in post_import.run(source):
                             tally.add(line)
                             progress.advance_to(tally.lines)
-                finally:
-                    tally.report(as_json)
+            except asyncio.CancelledError:
+                has_begun = True  # or would have, a moment later
+                raise
+            finally:
+                if has_begun:
+                    tally.report(places(loaded.settings, LOG), as_json)
         return exit_codes.DATA if tally.bad else exit_codes.DONE
 
     return run_job(job)
@@ -78,7 +85,7 @@ class _Tally:
         else:
             self.present += 1
 
-    def report(self, as_json: bool) -> None:
+    def report(self, where: Mapping[str, str], as_json: bool) -> None:
         if as_json:
             emit_json(
                 {
@@ -87,6 +94,7 @@ class _Tally:
                     "present": self.present,
                     "bad": self.bad,
                     "events": self.events,
+                    **where,
                 }
             )
             return
@@ -94,6 +102,7 @@ class _Tally:
             f"{self.lines:,} lines: {self.imported:,} posts imported ({self.events:,} events), "
             f"{self.present:,} were there before, {self.bad:,} lines are bad."
         )
+        say_places(where)
 
 
 @contextmanager

@@ -7,10 +7,11 @@ import click
 import rich_click
 
 from entrypoints.cli import exit_codes
-from entrypoints.cli.output import emit_json, json_option
+from entrypoints.cli.output import emit_json, json_option, say_places
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
 from entrypoints.settings.administrators import OPTION, administrators
+from entrypoints.settings.places import LOG, READ_DB, places
 
 
 @rich_click.command("init", epilog=exit_codes.epilog("postlog init --config config/distributed.yaml", job=True))
@@ -43,11 +44,13 @@ def command(
         async for sentence in provisioned(loaded, admins):
             made += 1
             if as_json:
-                emit_json({"made": sentence})
+                emit_json({"made": sentence, **places(loaded.settings, LOG, READ_DB)})
             else:
                 click.echo(sentence)
         if not made and not as_json:
             click.echo("Everything was there already.")
+        if not as_json:
+            say_places(places(loaded.settings, LOG, READ_DB))
         return exit_codes.DONE
 
     return run_job(job)

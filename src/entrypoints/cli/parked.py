@@ -1,6 +1,6 @@
 """`postlog parked`: the posts that wait because an event of theirs could not be projected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 import rich_click
@@ -8,10 +8,11 @@ import rich_click
 from application.ports.projection_store import ParkedStream
 from domain.ids import PostId
 from entrypoints.cli import exit_codes
-from entrypoints.cli.output import emit_json, json_option, one_line
+from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.post_id import PostIdParameter
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.places import LOG, READ_DB, places
 
 _PAGE = 500
 _STILL = "done, but posts are parked"
@@ -33,6 +34,7 @@ def list_all(ctx: click.Context, config_file: str | None, assignments: Sequence[
     from entrypoints.composition.jobs import with_parked_streams
 
     loaded = settings_from(ctx, config_file, assignments)
+    where = places(loaded.settings, READ_DB)
 
     async def job() -> int:
         status = exit_codes.DONE
@@ -40,10 +42,12 @@ def list_all(ctx: click.Context, config_file: str | None, assignments: Sequence[
         async with with_parked_streams(loaded, "parked list") as parked_streams:
             while page := await parked_streams.parked(_PAGE, after):
                 for parked in page:
-                    _print(parked, as_json)
+                    _print(parked, where, as_json)
                 after, status = page[-1].post_id, exit_codes.DATA
         if status == exit_codes.DONE and not as_json:
             click.echo("No post is parked.")
+        if not as_json:
+            say_places(where)
         return status
 
     return run_job(job)
@@ -69,15 +73,18 @@ def show(
     from entrypoints.composition.jobs import with_parked_streams
 
     loaded = settings_from(ctx, config_file, assignments)
+    where = places(loaded.settings, READ_DB)
 
     async def job() -> int:
         async with with_parked_streams(loaded, "parked show") as parked_streams:
             parked = await parked_streams.parked_stream(post_id)
         if parked is not None:
-            _print(parked, as_json)
-            return exit_codes.DATA
-        _say_free(post_id, as_json)
-        return exit_codes.DONE
+            _print(parked, where, as_json)
+        else:
+            _say_free(post_id, where, as_json)
+        if not as_json:
+            say_places(where)
+        return exit_codes.DONE if parked is None else exit_codes.DATA
 
     return run_job(job)
 
@@ -99,23 +106,26 @@ def retry(
     from entrypoints.composition.jobs import with_parked_retry
 
     loaded = settings_from(ctx, config_file, assignments)
+    where = places(loaded.settings, LOG, READ_DB)
 
     async def job() -> int:
         async with with_parked_retry(loaded, "parked retry") as parked:
             results = await parked.retry_all() if post_id is None else [await parked.retry(post_id)]
         for result in results:
             if result.still is None:
-                _say_free(result.post_id, as_json)
+                _say_free(result.post_id, where, as_json)
             else:
-                _print(result.still, as_json)
+                _print(result.still, where, as_json)
         if not results and not as_json:
             click.echo("No post is parked.")
+        if not as_json:
+            say_places(where)
         return exit_codes.DATA if any(result.still for result in results) else exit_codes.DONE
 
     return run_job(job)
 
 
-def _print(parked: ParkedStream, as_json: bool) -> None:
+def _print(parked: ParkedStream, where: Mapping[str, str], as_json: bool) -> None:
     parked_at = parked.parked_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if as_json:
         emit_json(
@@ -127,6 +137,7 @@ def _print(parked: ParkedStream, as_json: bool) -> None:
                 "code": parked.code,
                 "reason": parked.reason,
                 "parkedAt": parked_at,
+                **where,
             }
         )
         return
@@ -134,8 +145,8 @@ def _print(parked: ParkedStream, as_json: bool) -> None:
     click.echo(f"{parked.post_id}  {since}  {parked.code}: {one_line(parked.reason)}")
 
 
-def _say_free(post_id: PostId, as_json: bool) -> None:
+def _say_free(post_id: PostId, where: Mapping[str, str], as_json: bool) -> None:
     if as_json:
-        emit_json({"postId": post_id, "parked": False})
+        emit_json({"postId": post_id, "parked": False, **where})
     else:
         click.echo(f"{post_id}  is not parked.")

@@ -1,7 +1,7 @@
 """`postlog rebuild`: the read database anew from the log, in the idle slot, swapped when it has caught up."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 import click
@@ -10,11 +10,12 @@ import rich_click
 from application.ports.generations import UNFINISHED, Build, BuildState
 from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report
-from entrypoints.cli.output import emit_json, json_option
+from entrypoints.cli.output import emit_json, json_option, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job, stand_back
 from entrypoints.cli.settings_options import option, settings_from, settings_options
 from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.places import LOG, READ_DB, places
 
 
 @rich_click.command(
@@ -78,14 +79,15 @@ async def _rebuild(loaded: LoadedSettings, *, restart: bool, dry_run: bool, as_j
                     progress.set_total(build.target)
                     progress.advance_to(build.position)
         assert build is not None and first is not None  # noqa: S101, PT018 (a rebuild yields its beginning at least)
-        _report(build, build.events - first.events, time.monotonic() - started, as_json)
+        where = places(loaded.settings, LOG, READ_DB)
+        _report(build, build.events - first.events, time.monotonic() - started, where, as_json)
         if not dry_run:
             still = [retried for retried in await tools.parked.retry_all() if retried.still is not None]
             _say_parked(len(still), as_json)
             return exit_codes.DATA if still else exit_codes.DONE
         report = await tools.audit.run()
         await tools.generations.cancel(build, tools.clock.now())
-        print_report(report, as_json)
+        print_report(report, where, as_json)
         return exit_codes.DATA if report.differences else exit_codes.DONE
 
 
@@ -96,17 +98,20 @@ async def _drop(loaded: LoadedSettings, as_json: bool) -> int:
         dropped = [build for build in await tools.generations.builds() if build.state in UNFINISHED]
         for build in dropped:
             await tools.generations.cancel(build, tools.clock.now())
+    where = places(loaded.settings, LOG, READ_DB)
     for build in dropped:
         if as_json:
-            emit_json({"generation": build.generation, "state": BuildState.CANCELLED.value})
+            emit_json({"generation": build.generation, "state": BuildState.CANCELLED.value, **where})
         else:
             click.echo(f"Dropped generation {build.generation}, which stood at position {build.position:,}.")
     if not dropped and not as_json:
         click.echo("There is no unfinished build.")
+    if not as_json:
+        say_places(where)
     return exit_codes.DONE
 
 
-def _report(build: Build, events: int, seconds: float, as_json: bool) -> None:
+def _report(build: Build, events: int, seconds: float, where: Mapping[str, str], as_json: bool) -> None:
     rate = events / seconds if seconds else 0.0
     if as_json:
         emit_json(
@@ -118,6 +123,7 @@ def _report(build: Build, events: int, seconds: float, as_json: bool) -> None:
                 "events": events,
                 "eventsPerSecond": round(rate),
                 "seconds": round(seconds, 3),
+                **where,
             }
         )
         return
@@ -126,6 +132,7 @@ def _report(build: Build, events: int, seconds: float, as_json: bool) -> None:
         f"Generation {build.generation} in slot {build.slot} {'is live' if is_live else 'is built'}, "
         f"at position {build.position:,}: {events:,} events in {seconds:,.1f} s, {rate:,.0f} a second."
     )
+    say_places(where)
 
 
 def _say_parked(parked: int, as_json: bool) -> None:

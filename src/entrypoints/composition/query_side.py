@@ -19,17 +19,17 @@ from entrypoints.composition.read_db import ReadDbParts
 from entrypoints.settings.model import Settings
 
 
-def history_dispatcher(log: LogParts, codec: EventCodec) -> QueryDispatcher:
+def history_dispatcher(log: LogParts, codec: EventCodec, clock: Clock) -> QueryDispatcher:
     """Only the queries that are answered from the log."""
     dispatcher = QueryDispatcher()
-    HistoryQueries(log.past_events, codec).register_with(dispatcher)
+    HistoryQueries(log.past_events, codec, clock).register_with(dispatcher)
     return dispatcher
 
 
 def query_dispatcher(
     *, log: LogParts, read_db: ReadDbParts, codec: EventCodec, clock: Clock, rows_moved: RowsMoved, settings: Settings
 ) -> QueryDispatcher:
-    dispatcher = history_dispatcher(log, codec)
+    dispatcher = history_dispatcher(log, codec, clock)
     LogQueries(log.commit_log, log.past_events, codec, clock).register_with(dispatcher)
     freshness = Freshness(clock, rows_moved, LogEnd(log.commit_log, clock), settings.http.min_position_wait_seconds)
     PostQueries(read_db.post_views, freshness).register_with(dispatcher)

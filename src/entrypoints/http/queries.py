@@ -24,6 +24,7 @@ from entrypoints.serving.errors import InvalidFields
 from entrypoints.serving.exchange import Exchange, exchange_of
 from entrypoints.serving.paths import post_id_segment
 from entrypoints.serving.routes import HttpRequest, reading
+from entrypoints.serving.while_wanted import while_wanted
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 
@@ -64,7 +65,7 @@ class QueryEndpoints:
         newer_than = min_position(exchange)  # as it was, a post is read from the log, which is never behind
         asked = read_query(request.scope, AS_OF_PARAMETERS)
         if asked:
-            found = await self.queries.ask(_as_of(post_id, asked))
+            found = await while_wanted(request, self.queries.ask(_as_of(post_id, asked)))
         else:
             found = await self.queries.ask(GetPost(post_id=post_id, min_position=newer_than))
         return _post_answer(found, exchange)

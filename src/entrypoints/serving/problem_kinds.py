@@ -210,14 +210,6 @@ _KINDS = (
         "stored. For the operator: /health/ready and `postlog doctor` name the server and the setting.",
     ),
     ProblemKind(
-        "log-changed",
-        503,
-        "The log changed underneath the service",
-        "Send the same request again, with the same Idempotency-Key, to another process or when the operator has "
-        "acted. For the operator: the log was restored, dropped or changed while the process was running. Stop the "
-        "processes that write, check the log with `postlog doctor` and `postlog events check`, and start them again.",
-    ),
-    ProblemKind(
         "read-db-unavailable",
         503,
         "The read database does not answer",
@@ -257,6 +249,12 @@ _KINDS = (
         "The log is damaged at this post",
         "For the operator: the sentence says which version is missing. Restore the post's commits from a backup; until "
         "then nothing is written to it, and all other posts go on.",
+    ),
+    ProblemKind(
+        "history-not-read",
+        503,
+        "The post's history is being read",
+        "Send the same request again after Retry-After: it goes on where this one stopped.",
     ),
     ProblemKind(
         "too-many-streams",

@@ -55,7 +55,10 @@ def require_files(settings: Settings, sources: Mapping[str, str], *parts: str) -
         path = f"{part}.sqlite.path"
         file = value_at(settings, path)
         if value_at(settings, f"{part}.adapter") == "sqlite" and not Path(file).exists():
-            sentence = f"is {file}, where nothing is; name the right file or folder, or begin with `postlog run`"
+            sentence = (
+                f"is {file}, where nothing is ({Path(file).absolute()}); name the right file or folder, or begin with "
+                "`postlog run`"
+            )
             problems.append(Problem(path, sentence, sources.get(path)))
     if problems:
         raise SettingsError(problems)

@@ -12,6 +12,7 @@ from domain.errors import PostNotFound
 from domain.ids import CommentId, PostId
 from entrypoints.serving.cursors import decode_cursor, encode_cursor
 from entrypoints.serving.paths import post_id_segment
+from entrypoints.serving.while_wanted import while_wanted
 from entrypoints.web.moment import moment_at
 from entrypoints.web.routes import Route
 from entrypoints.web.services import WebServices
@@ -36,7 +37,7 @@ class PostPage:
         asked = visit.number("version", low=1)
         live = await self._live(visit, post_id) if asked is None else None
         version = live["post"].version if live else min(asked or last, last)
-        moment = None if live else await moment_at(self.services.queries, post_id, version)
+        moment = None if live else await while_wanted(visit.request, moment_at(self.services.queries, post_id, version))
         window = await timeline(self.services.queries, post_id, last, version, visit.number("events"))
         return await visit.page(
             "post.html",

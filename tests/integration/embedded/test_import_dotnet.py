@@ -139,7 +139,8 @@ def test_a_collection_with_every_event_and_every_fault(
 
     assert done.returncode == 1, done.stderr
     *left_out, summary, audit = records(done.stdout)
-    assert summary == {"documents": 28, "imported": 18, "present": 0, "leftOut": 5, "position": 18}
+    where = {"log": f"sqlite {data / 'log.sqlite'}", "readDb": f"sqlite {data / 'read.sqlite'}"}
+    assert summary == {"documents": 28, "imported": 18, "present": 0, "leftOut": 5, "position": 18, **where}
     assert (audit["posts"], audit["postsThatDiffer"], audit["position"]) == (3, 0, 18)
     reasons = {each.get("postId"): each["reason"] for each in left_out}
     assert reasons == {
@@ -243,7 +244,8 @@ def test_it_works_beside_a_running_service_and_can_be_run_again_when_there_is_mo
         collection.create(MIXED)
         done = run(data, fresh_mongo_database, "--json")
         assert done.returncode == 0, done.stderr
-        assert records(done.stdout)[0] == {"documents": 3, "imported": 2, "present": 1, "leftOut": 0, "position": 3}
+        summary = {"documents": 3, "imported": 2, "present": 1, "leftOut": 0, "position": 3}
+        assert summary.items() <= records(done.stdout)[0].items()
         for _ in ticks(20, running.printed):
             found = httpx.get(f"{address}/api/v1/posts").json()["posts"]
             if len(found) == 2:
@@ -285,7 +287,8 @@ def test_into_a_log_on_mongodb(tmp_path: Path, collection: Collection, fresh_mon
         assert run(tmp_path, fresh_mongo_database, "--json", **env).returncode == 1
         again = records(run(tmp_path, fresh_mongo_database, "--json", **env).stdout)
 
-        assert again[-2] == {"documents": 28, "imported": 0, "present": 18, "leftOut": 5, "position": 18}
+        summary = {"documents": 28, "imported": 0, "present": 18, "leftOut": 5, "position": 18}
+        assert summary.items() <= again[-2].items()
         assert again[-1]["postsThatDiffer"] == 0
         stored = collection.documents.database.client[log]["commits"]
         removed = stored.find_one({"streamId": REMOVED, "version": 8})

@@ -24,9 +24,7 @@ def rewrite(fresh_mongo_database: Place) -> Rewrite:
                 "commits", write_concern=pymongo.WriteConcern("majority")
             )
             changed = commits.update_one(
-                {"_id": position},
-                {"$set": {_FIELDS[name]: value for name, value in changes.items()}},
-                bypass_document_validation=True,
+                {"_id": position}, {"$set": {_FIELDS[name]: value for name, value in changes.items()}}
             )
             assert changed.matched_count == 1
 

@@ -10,7 +10,7 @@ from adapters.memory.generations import MemoryGenerations
 from adapters.memory.rebuild_process import MemoryRebuildProcess
 from adapters.system.clock import SystemClock
 from application.errors import RebuildEnded, RebuildNotFound, RebuildNotPossible, RebuildRunning, StoreUnavailable
-from application.maintenance.build_progress import in_words
+from application.maintenance.build_progress import events_per_second, in_words, seconds_left
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.rebuilds import Rebuilds, RebuildState, RebuildStatus
 from application.ports.generations import Build, BuildState, Generations
@@ -89,6 +89,23 @@ async def test_one_is_begun_watched_and_done(operated: Operated) -> None:
     assert done.started_at == begun.started_at
     assert operated.system.read_db.live.generation == 2
     assert [status.id for status in await operated.rebuilds.recent()] == ["memory-2"]
+
+
+def test_a_clock_that_was_set_back_gives_no_speed_and_no_time_left() -> None:
+    build = Build(
+        generation=2,
+        slot="b",
+        state=BuildState.BUILDING,
+        log_id="log",
+        position=10,
+        commit_id="commit-10",
+        target=40,
+        events=10,
+        started_at=NOON,
+        updated_at=NOON - timedelta(hours=1),
+    )
+    assert (events_per_second(build), seconds_left(build)) == (None, None)
+    assert in_words(build) == "generation 2 at position 10 of 40"
 
 
 async def test_a_second_one_is_refused_and_names_the_first(operated: Operated) -> None:

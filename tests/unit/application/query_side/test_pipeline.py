@@ -217,6 +217,17 @@ class TestWatch:
         await scripted.look(tip=6, position=6)
         assert scripted.pace().state is PartitionState.UP_TO_DATE
 
+    async def test_a_clock_that_was_set_back_neither_invents_a_rate_nor_hides_who_stands_still(self):
+        scripted = Scripted()
+        for number in range(5):
+            await scripted.look(tip=50, position=number)
+        scripted.at -= timedelta(hours=1)
+        await scripted.look(tip=50, position=5)
+        assert (scripted.pace().rate, scripted.pace().state) == (0, PartitionState.CATCHING_UP)
+        for _ in range(7):
+            await scripted.look(tip=50, position=5)
+        assert scripted.pace().state is PartitionState.STANDING_STILL
+
     async def test_when_a_position_was_first_seen_lies_between_two_looks(self):
         scripted = Scripted()
         before = await scripted.look(tip=5, position=4)

@@ -87,6 +87,7 @@ def test_fifty_thousand_events_are_checked_by_two_processes(
         "PostLiked           1         20,000           0\n"
         "PostLiked           2         20,000           0\n"
         "50,000 events in 50,000 commits: this version can read all of them.\n"
+        f"Log: sqlite {large_log.rpartition('=')[2]}.\n"
     )
 
 
@@ -105,6 +106,7 @@ def test_what_can_not_be_read_is_shown_with_its_place_and_status_1(
         "12 events in 11 commits: 1 commit can't be read by this version.\n"
         "position 11: Event 12 of post 0198c0de-0000-7000-8000-000000000000 (PostLiked, schema version 3): this "
         "version of Postlog reads up to schema version 2; run a newer one.\n"
+        f"Log: sqlite {tmp_path / 'var/log.sqlite'}.\n"
     )
 
 
@@ -125,7 +127,8 @@ def test_processes_report_what_they_can_not_read(
         "type": "PostLiked",
         "schemaVersion": 3,
     }
-    assert records[6] == {"commits": 4_001, "events": 4_001, "unreadable": 1, "damaged": 0}
+    log = f"sqlite {tmp_path / 'var/log.sqlite'}"
+    assert records[6] == {"commits": 4_001, "events": 4_001, "unreadable": 1, "damaged": 0, "log": log}
 
 
 def test_only_the_first_places_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +136,7 @@ def test_only_the_first_places_are_shown(tmp_path: Path, capsys: pytest.CaptureF
     for number in range(1, 5):
         fill(tmp_path, iter(commits([[NEWER]], PostId(f"0198c0de-0000-7000-9000-{number:012x}"))))
     assert main.run(["events", "check", "--places", "2"]) == 1
-    lines = capsys.readouterr().out.splitlines()[-4:]
+    lines = capsys.readouterr().out.splitlines()[-5:]
     assert lines[0] == "15 events in 15 commits: 5 commits can't be read by this version."
     assert [line.partition(":")[0] for line in lines[1:3]] == ["position 11", "position 12"]
     assert lines[3] == "… and 3 more; --places shows more of them."

@@ -82,6 +82,7 @@ def test_without_a_confirmation_it_shows_what_stands_behind_the_gap(capsys: pyte
     assert main.run(["events", "cut", OPTION, "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {
         "gap": True,
+        "log": f"sqlite {Path('var/log.sqlite').absolute()}",
         "behind": 2,
         "firstMissing": 3,
         "nextThere": 6,
@@ -146,7 +147,9 @@ def test_without_a_file_to_save_to_nothing_is_removed(capsys: pytest.CaptureFixt
 def test_a_log_without_a_gap_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     asyncio.run(arrange())
     assert main.run(["events", "cut", OPTION]) == 0
-    assert capsys.readouterr().out == "No position is missing from the log.\n"
+    where, said = capsys.readouterr().out.splitlines()
+    assert where == f"Log: sqlite {Path('var/log.sqlite').absolute()}."
+    assert said == "No position is missing from the log."
     sentence = refused(capsys, "--behind", "8", "--save", "cut.ndjson")
     assert "No position is missing from the log, so nothing is removed from it." in sentence
     assert not Path("cut.ndjson").exists()

@@ -37,8 +37,9 @@ def ran(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_posts_are_imported_once(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = ran(capsys, "import", str(posts))
     again = ran(capsys, "import", str(posts))
-    assert first == (0, "2 lines: 2 posts imported (4 events), 0 were there before, 0 lines are bad.\n", "")
-    assert again == (0, "2 lines: 0 posts imported (0 events), 2 were there before, 0 lines are bad.\n", "")
+    where = f"Log: sqlite {Path('var/log.sqlite').absolute()}.\n"
+    assert first == (0, f"2 lines: 2 posts imported (4 events), 0 were there before, 0 lines are bad.\n{where}", "")
+    assert again == (0, f"2 lines: 0 posts imported (0 events), 2 were there before, 0 lines are bad.\n{where}", "")
 
 
 def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
@@ -47,7 +48,8 @@ def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
     posts.write_bytes(lines_of("nonsense", GOOD, "", GOOD | {"externalId": "x", "author": " "}, "7"))
     status, out, err = ran(capsys, "import", str(posts), "--json")
     assert status == 1
-    assert json.loads(out) == {"lines": 4, "imported": 1, "present": 0, "bad": 3, "events": 3}
+    log = f"sqlite {Path('var/log.sqlite').absolute()}"
+    assert json.loads(out) == {"lines": 4, "imported": 1, "present": 0, "bad": 3, "events": 3, "log": log}
     assert sorted(err.splitlines()) == [
         "line 1: it is not JSON: Expecting value at column 1",
         "line 4: author is blank; it needs at least one visible character.",

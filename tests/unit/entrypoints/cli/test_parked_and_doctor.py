@@ -35,6 +35,14 @@ PARKED = ParkedStream(
 )
 
 
+def log_place() -> str:
+    return f"Log: sqlite {Path('var/log.sqlite').absolute()}."
+
+
+def read_db_place() -> str:
+    return f"Read database: sqlite {Path('var/read.sqlite').absolute()}."
+
+
 def arrange(*, parked: ParkedStream | None = None, claimed_for: str | None = None) -> None:
     """A log with nothing in it, and its rows."""
 
@@ -62,10 +70,10 @@ def ran(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def test_no_parked_post_is_said_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:
     arrange()
-    assert ran(capsys, "parked", "list") == (0, "No post is parked.\n", "")
+    assert ran(capsys, "parked", "list") == (0, f"No post is parked.\n{read_db_place()}\n", "")
     assert ran(capsys, "parked", "list", "--json") == (0, "", "")
-    assert ran(capsys, "parked", "retry") == (0, "No post is parked.\n", "")
-    assert ran(capsys, "parked", "show", POST) == (0, f"{POST}  is not parked.\n", "")
+    assert ran(capsys, "parked", "retry") == (0, f"No post is parked.\n{log_place()} {read_db_place()}\n", "")
+    assert ran(capsys, "parked", "show", POST) == (0, f"{POST}  is not parked.\n{read_db_place()}\n", "")
 
 
 def test_a_parked_post_is_shown_with_its_reason_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,6 +81,7 @@ def test_a_parked_post_is_shown_with_its_reason_and_status_1(capsys: pytest.Capt
     line = (
         f"{POST}  since 2026-11-23T12:00:00.000Z, from version 3 at position 17"
         "  event-not-readable: PostPainted is no\\x0aknown type.\n"
+        f"{read_db_place()}\n"
     )
     assert ran(capsys, "parked", "list") == (1, line, "")
     assert ran(capsys, "parked", "show", POST) == (1, line, "")
@@ -86,6 +95,7 @@ def test_a_parked_post_is_shown_with_its_reason_and_status_1(capsys: pytest.Capt
         "code": "event-not-readable",
         "reason": "PostPainted is no\nknown type.",
         "parkedAt": "2026-11-23T12:00:00.000Z",
+        "readDb": read_db_place().removeprefix("Read database: ").removesuffix("."),
     }
 
 
@@ -99,7 +109,11 @@ def test_a_post_whose_events_can_be_projected_again_is_freed(
     post_id = _only_post(tmp_path)
     arrange(parked=replace(PARKED, post_id=post_id, version=1, position=1, waiting_version=2))
     capsys.readouterr()
-    assert ran(capsys, "parked", "retry", post_id) == (0, f"{post_id}  is not parked.\n", "")
+    assert ran(capsys, "parked", "retry", post_id) == (
+        0,
+        f"{post_id}  is not parked.\n{log_place()} {read_db_place()}\n",
+        "",
+    )
     assert ran(capsys, "parked", "list")[0] == 0
 
 

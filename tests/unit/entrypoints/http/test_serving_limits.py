@@ -208,3 +208,24 @@ async def test_2100_of_them_keep_nobody_out_at_the_defaults(sent: bytes) -> None
             for _ in range(10):
                 await answers_within(address, 2)
                 await answers_within(address, 2, "/metrics")
+
+
+async def test_a_look_at_the_past_ends_when_its_caller_goes() -> None:
+    ended = asyncio.Event()
+
+    async def without_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    scripted = Scripted(lambda _: without_end())
+    asked = f"GET /api/v1/posts/{POST}?version=3 HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    async with served(services(queries=scripted.queries())) as (address, stop):
+        with connections(address, 1, asked):
+            await until(lambda: bool(scripted.handed))
+            assert not ended.is_set()
+        async with asyncio.timeout(5):
+            await ended.wait()
+        await answers_within(address, 5)
+        assert await stop() < 1

@@ -1,0 +1,205 @@
+"""Posts as they were: what one query reads is bounded, kept for the next, and never another answer than the log's."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory.event_store import MemoryEventStore
+from adapters.memory.log import MemoryLog
+from application.envelopes import Commit, StoredEvent
+from application.errors import HistoryNotRead
+from application.projections.whole_post import WholePost
+from application.query_side import posts_as_of
+from application.query_side.posts_as_of import Moment, PostsAsOf
+from command_process import CODEC
+from contracts.log_handle import POST_A, liked, proposed
+from domain.ids import PostId
+from given import NOON
+
+LIKES = 30_000
+
+
+class CountingStore(MemoryEventStore):
+    """Counts the commits that were read."""
+
+    commits_read = 0
+
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        commits = await super().read_stream(stream_id, after_version, limit)
+        self.commits_read += len(commits)
+        await asyncio.sleep(0)
+        return commits
+
+
+class Clock:
+    """Each look at it is `step` seconds later."""
+
+    def __init__(self, step: float = 0.0) -> None:
+        self.step, self.seconds = step, 0.0
+
+    def now(self):
+        return NOON
+
+    def monotonic(self) -> float:
+        self.seconds += self.step
+        return self.seconds
+
+
+CREATED = StoredEvent("PostCreated", 1, {"author": "Ann", "message": "Hello", "datePosted": "2026-11-23T12:00:00.000Z"})
+
+
+def commented(number: int) -> StoredEvent:
+    comment_id = f"0198c0de-0000-7000-8000-{number:012d}"
+    data = {"commentId": comment_id, "comment": f"no {number}", "username": "Bob"}
+    return StoredEvent("CommentAdded", 1, data | {"commentDate": "2026-11-23T12:00:00.000Z"})
+
+
+@pytest.fixture(scope="module")
+def long_log() -> MemoryLog:
+    log = MemoryLog()
+    for version, event in enumerate([CREATED, *(liked(f"user {number}") for number in range(LIKES))], start=1):
+        log.add(proposed(POST_A, version, event, recorded_at=NOON + timedelta(seconds=version)))
+    return log
+
+
+def at(version: int) -> Moment:
+    return Moment(version, None)
+
+
+async def test_stepping_through_the_versions_of_a_long_post_reads_little(long_log):
+    store = CountingStore(long_log)
+    posts = PostsAsOf(store, CODEC, Clock())
+    assert (await posts.fold(POST_A, at(LIKES - 5_000))).post.likes == LIKES - 5_001
+    read = store.commits_read
+
+    for version in [*range(LIKES - 4_999, LIKES - 4_990), *range(LIKES - 4_990, LIKES - 5_010, -1)]:
+        assert (await posts.fold(POST_A, at(version))).post.likes == version - 1
+
+    assert (store.commits_read - read) / 29 <= posts_as_of._KEPT_BEFORE + 2
+    assert read < LIKES
+
+
+async def test_what_is_asked_for_again_is_answered_from_what_is_kept(long_log):
+    store = CountingStore(long_log)
+    posts = PostsAsOf(store, CODEC, Clock())
+    first = await posts.fold(POST_A, at(20_000))
+    read = store.commits_read
+
+    again = await posts.fold(POST_A, at(20_000))
+
+    assert again.post == first.post
+    assert store.commits_read - read == 1
+
+
+async def test_one_query_reads_no_longer_than_it_may_and_the_next_goes_on_from_there(long_log):
+    store = CountingStore(long_log)
+    posts = PostsAsOf(store, CODEC, Clock(step=1.0), seconds=4.0)
+    with pytest.raises(HistoryNotRead, match=r"4,000 events of it were read so far\. Ask again"):
+        await posts.fold(POST_A, at(LIKES))
+    refused, whole = 1, None
+    while whole is None:
+        try:
+            whole = await posts.fold(POST_A, at(LIKES))
+        except HistoryNotRead:
+            refused += 1
+    assert whole.post.likes == LIKES - 1
+    assert 3 < refused < 20
+    assert store.commits_read < LIKES + 2 * refused
+
+
+async def test_a_query_that_is_cancelled_reads_no_further(long_log):
+    store = CountingStore(long_log)
+    posts = PostsAsOf(store, CODEC, Clock())
+    folding = asyncio.create_task(posts.fold(POST_A, at(LIKES)))
+    while not store.commits_read:
+        await asyncio.sleep(0)
+    folding.cancel()
+    await asyncio.gather(folding, return_exceptions=True)
+    read = store.commits_read
+
+    assert (await posts.fold(POST_A, at(1))).post.likes == 0
+
+    assert read < LIKES / 2
+    assert store.commits_read <= read + 2 * posts_as_of._COMMITS_A_READ
+
+
+async def test_no_more_than_so_many_are_folded_at_the_same_time(long_log):
+    reading, most = 0, 0
+
+    class Watched(MemoryEventStore):
+        async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            try:
+                await asyncio.sleep(0.001)
+                return await super().read_stream(stream_id, after_version, limit)
+            finally:
+                reading -= 1
+
+    posts = PostsAsOf(Watched(long_log), CODEC, Clock())
+    await asyncio.gather(*(posts.fold(POST_A, at(3_000 + number)) for number in range(10)))
+    assert most == posts_as_of._FOLDS
+
+
+def folded_plainly(log: MemoryLog, included: Callable[[Commit], bool], version: int | None) -> WholePost:
+    whole = WholePost(POST_A)
+    for commit in log.stream_page(POST_A, 0, 10_000):
+        if not included(commit):
+            break
+        last = commit.last_version if version is None else min(version, commit.last_version)
+        whole.apply([each for each in CODEC.decode(commit) if each.version <= last], last)
+    return whole
+
+
+async def test_in_whatever_order_it_is_asked_the_answer_is_that_of_a_plain_fold(monkeypatch):
+    """Commits of several events, some cut by the version that is asked for, and times that go back and forth."""
+    monkeypatch.setattr(posts_as_of, "_KEPT_EVERY", 7)
+    monkeypatch.setattr(posts_as_of, "_KEPT_BEFORE", 3)
+    monkeypatch.setattr(posts_as_of, "_COMMITS_A_READ", 5)
+    monkeypatch.setattr(posts_as_of, "_EVENTS_AT_ONCE", 4)
+    monkeypatch.setattr(posts_as_of, "_KEPT_BYTES", 20_000)
+    chance, log, version = random.Random(3), MemoryLog(), 1
+    while version < 200:
+        events = [commented(version + n) if chance.random() < 0.5 else liked() for n in range(chance.randint(1, 4))]
+        events = [CREATED, *events] if version == 1 else events
+        log.add(
+            proposed(POST_A, version, *events, recorded_at=NOON + timedelta(seconds=version + chance.randint(-9, 9)))
+        )
+        version += len(events)
+    posts = PostsAsOf(MemoryEventStore(log), CODEC, Clock())
+
+    for _ in range(300):
+        moment = at(chance.randint(1, 210))
+        if chance.random() < 0.3:
+            moment = Moment(None, NOON + timedelta(seconds=chance.randint(-5, 220)))
+        expected = folded_plainly(log, lambda c, m=moment: m.includes(c.version, c.recorded_at), moment.version)
+        whole = await posts.fold(POST_A, moment)
+        assert (whole.post, whole.comments, whole.version) == (expected.post, expected.comments, expected.version)
+
+
+async def test_what_is_kept_of_a_log_that_was_replaced_is_forgotten():
+    first, second = MemoryLog(), MemoryLog()
+    for name, log in (("one", first), ("two", second)):
+        log.add(proposed(POST_A, 1, CREATED, name=f"{name} 1"))
+        log.add(proposed(POST_A, 2, liked(name), name=f"{name} 2"))
+    second.add(proposed(POST_A, 3, liked("another")))
+    store = MemoryEventStore(first)
+    posts = PostsAsOf(store, CODEC, Clock())
+    assert (await posts.fold(POST_A, at(2))).post.likes == 1
+
+    store._log = second
+
+    assert (await posts.fold(POST_A, at(3))).post.likes == 2
+
+
+async def test_what_is_kept_takes_no_more_memory_than_it_may(long_log):
+    kept = posts_as_of._Kept(10 * posts_as_of._POST_BYTES)
+    posts = PostsAsOf(MemoryEventStore(long_log), CODEC, Clock())
+    posts._kept = kept
+    for version in range(1, 30):
+        await posts.fold(POST_A, at(version))
+    assert len(kept._kept) == 10
