@@ -67,8 +67,9 @@ class KafkaSubscription:
         group_id = f"{self._group_prefix}-{database_id}"
         if group_id == self.group_id:
             return
-        if self._joined is not None:
-            await self._leave_for_another_group()
+        left, self._joined, self.group_id = self._joined, None, ""
+        if left is not None:
+            _leave_aside(left)
         self._joined = await self._call(lambda: self._new_member(group_id))
         self.group_id = group_id
         logger.info("listening to the topic %s in the group %s", self._topic, group_id)
@@ -114,12 +115,6 @@ class KafkaSubscription:
         member.join()
         return member
 
-    async def _leave_for_another_group(self) -> None:
-        """On a new thread: leaving may never return."""
-        left, self._thread = self._thread, ClientThread("kafka-consumer")
-        self._thread.start()
-        await left.stop(self._leave, _FAREWELL_SECONDS)
-
     def _pass_on_told(self) -> None:
         told, self._told = self._told, {}
         self._member.tell(told)
@@ -131,10 +126,8 @@ class KafkaSubscription:
 
     def _replace_member(self) -> None:
         """After a fatal error a consumer is of no use any more."""
-        dead = self._joined
-        if dead is not None:
-            # Leaving may never return when the brokers hang.
-            threading.Thread(target=dead.leave, name="kafka-consumer-that-failed", daemon=True).start()
+        if self._joined is not None:
+            _leave_aside(self._joined)
             self._joined = self._new_member(self.group_id)
 
     async def _call(self, call: Callable[[], T]) -> T:
@@ -159,3 +152,8 @@ class KafkaSubscription:
             "session.timeout.ms": int(self._session_seconds * 1_000),
             "error_cb": self._log.error,
         }
+
+
+def _leave_aside(member: GroupMember) -> None:
+    """On a thread of its own: leaving may never return when the brokers hang."""
+    threading.Thread(target=member.leave, name="kafka-consumer-that-left", daemon=True).start()

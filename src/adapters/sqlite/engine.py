@@ -62,7 +62,7 @@ def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
         try_lock=lambda: try_lock(path),
         lock_schema=_nothing_to_lock,
         trouble=trouble,
-        whereabouts=lambda _: str(path.stat().st_ino),
+        whereabouts=lambda _: _whereabouts(path),
         remedy=remedy,
     )
 
@@ -112,6 +112,13 @@ def _empty(engine: Engine, table: Table) -> None:
         with _writing(engine) as connection:
             if connection.execute(portion).rowcount < _ROWS_EMPTIED:
                 return
+
+
+def _whereabouts(path: Path) -> str:
+    try:
+        return str(path.stat().st_ino)
+    except OSError:  # it was taken away while it was open, and what is done next will say so
+        return ""
 
 
 def _nothing_to_lock(_: Connection) -> None:
