@@ -123,4 +123,4 @@ def test_each_read_database_has_a_consumer_group_of_its_own() -> None:
         environ = {"POSTLOG__BUS__ADAPTER": "kafka", "POSTLOG__READ_DB__ADAPTER": adapter}
         bus = container_for(load_settings(environ=environ).settings).bus()
         assert bus is not None
-        assert bus.subscription.group_id == f"postlog-{adapter}"
+        assert bus.subscription._group_prefix == f"postlog-{adapter}"
