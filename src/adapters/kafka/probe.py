@@ -35,7 +35,10 @@ class KafkaProbe:
         return await on_thread(self._ask)
 
     def _ask(self) -> ProbeResult:
-        admin = QuietAdmin(self._connection)
+        try:
+            admin = QuietAdmin(self._connection)
+        except KafkaException as error:
+            return ProbeResult(self.name, ok=False, detail=self._connection.refused(error).message)
         deadline = time.monotonic() + _SECONDS
         while True:
             left = deadline - time.monotonic()

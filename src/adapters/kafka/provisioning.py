@@ -42,7 +42,10 @@ class KafkaProvisioning:
         return await on_thread(lambda: self._with_admin(self._check))
 
     def _with_admin(self, work: Callable[[AdminClient], T]) -> T:
-        admin = QuietAdmin(self._connection)
+        try:
+            admin = QuietAdmin(self._connection)
+        except KafkaException as error:
+            raise self._connection.refused(error) from error
         try:
             return work(admin)
         except KafkaException as error:

@@ -15,6 +15,7 @@ from application.ports.post_views import PostViews
 from application.ports.probes import Probe
 from application.ports.projection_store import ProjectionStore
 from application.ports.provisioning import Provisioning
+from application.ports.relay_state import RelayState, RelayStatus
 from application.projections.log_holes import LogHoles
 from application.projections.log_match import require_match
 from domain.errors import PostlogError
@@ -41,7 +42,8 @@ class Finding:
 
 class Doctor:
     """`provisionings` are named by the check they stand for: `event_store schema`, `read_db schema` … `thorough`: every
-    position of the log is counted where the store does not know how many there are."""
+    position of the log is counted where the store does not know how many there are. `relay_state` is None where there
+    is no bus. `unopened` are parts that could not even be opened, with the reason."""
 
     def __init__(
         self,
@@ -55,9 +57,13 @@ class Doctor:
         parked_streams: ParkedStreams,
         generations: Generations,
         clock: Clock,
+        relay_state: RelayState | None = None,
         thorough: bool = True,
+        unopened: Mapping[str, str] | None = None,
     ) -> None:
         self._probes = probes
+        self._relay_state = relay_state
+        self._unopened = unopened or {}
         self._provisionings = provisionings
         self._log = log
         self._holes = holes
@@ -69,31 +75,70 @@ class Doctor:
         self._clock = clock
 
     async def examine(self) -> AsyncIterator[Finding]:
-        """Servers first. The rest is examined only where they all answer."""
-        all_answer = True
-        for result in await asyncio.gather(*(probe.probe() for probe in self._probes)):
-            all_answer = all_answer and result.ok
+        """Servers first. What needs a part that does not answer, or lacks its tables, is left out; all else is
+        examined."""
+        out = set(self._unopened)
+        for part, reason in self._unopened.items():
+            yield Finding(part, False, reason)
+        probes = [probe for probe in self._probes if probe.name not in out]
+        for result in await asyncio.gather(*(probe.probe() for probe in probes)):
+            if not result.ok:
+                out.add(result.name)
             yield Finding(result.name, result.ok, result.detail)
-        if not all_answer:
-            return
         for check, provisioning in self._provisionings.items():
-            schema = await _examined(check, partial(_schema, check, provisioning))
-            yield schema
-            if not schema.ok:
-                return
-        examinations = {
-            "positions": self._positions,
-            "log match": self._match,
-            "lag": self._lag,
-            "parked posts": self._parked,
-            "rebuild": self._rebuild,
+            if (part := check.partition(" ")[0]) not in out:
+                schema = await _examined(check, partial(_schema, check, provisioning))
+                yield schema
+                if not schema.ok:
+                    out.add(part)
+        for check, (parts, examine) in self._examinations().items():
+            if not out.intersection(parts):
+                yield await _examined(check, partial(examine, check))
+
+    def _examinations(self) -> Mapping[str, tuple[Sequence[str], Callable[[str], Awaitable[Finding]]]]:
+        """With the parts that each needs."""
+        log, rows = "event_store", "read_db"
+        of_relay = {"relay": ([log], self._relay)} if self._relay_state is not None else {}
+        return {
+            "positions": ([log], self._positions),
+            **of_relay,
+            "log match": ([log, rows], self._match),
+            "lag": ([log, rows], self._lag),
+            "parked posts": ([rows], self._parked),
+            "rebuild": ([rows], self._rebuild),
         }
-        for check, examine in examinations.items():
-            yield await _examined(check, partial(examine, check))
 
     async def _positions(self, check: str) -> Finding:
         hole = await self._holes.look(thorough=self._thorough)
         return Finding(check, hole is None, hole.sentence if hole else "No position is missing from the log.")
+
+    async def _relay(self, check: str) -> Finding:
+        """Whether one is active, and gets on."""
+        tip, state = await self._log.tip(), await self._relay_status()
+        begun_at = position = state.position if state else 0
+        until = self._clock.monotonic() + CATCH_UP_SECONDS
+        while position < tip and self._clock.monotonic() < until:
+            await asyncio.sleep(_POLL_SECONDS)
+            state = await self._relay_status()
+            position = state.position if state else 0
+        active = state.owner is not None if state else False
+        if position >= tip and (active or tip == 0):
+            told = "One is active" if active else "None was started yet"
+            return Finding(check, True, f"{told}; the bus has the log up to position {position:,}.")
+        if position >= tip:
+            return Finding(check, False, "No relay is active. Nothing waits yet; start one (`postlog relay`).", True)
+        waiting = f"{tip - position:,} commits of the log wait to be published, behind position {position:,}"
+        if not active:
+            return Finding(check, False, f"No relay is active, and {waiting}. Is one running (`postlog relay`)?", True)
+        if position > begun_at:
+            return Finding(check, False, f"A relay is active and catching up: {waiting}.", True)
+        stuck = f"A relay holds the lease and publishes nothing: {waiting}."
+        return Finding(
+            check, False, f"{stuck} What it logs, or the check `bus`, says why; restart it if neither does.", True
+        )
+
+    async def _relay_status(self) -> RelayStatus | None:
+        return await self._relay_state.state() if self._relay_state is not None else None
 
     async def _match(self, check: str) -> Finding:
         live = await self._store.live()
@@ -152,5 +197,5 @@ async def _examined(check: str, examine: Callable[[], Awaitable[Finding]]) -> Fi
 
 
 async def _schema(check: str, provisioning: Provisioning) -> Finding:
-    await provisioning.check()
-    return Finding(check, True, "What this version needs is there.")
+    unseen = await provisioning.check()
+    return Finding(check, True, unseen or "What this version needs is there.")

@@ -18,7 +18,10 @@ from entrypoints.settings.secret import mask
 @rich_click.command(
     "doctor",
     epilog=exit_codes.epilog(
-        "postlog doctor", done="all is well", data="it runs, but rows are behind or posts are parked", job=True
+        "postlog doctor",
+        done="all is well",
+        data="it runs, but rows or the bus are behind, or posts are parked",
+        job=True,
     ),
 )
 @settings_options

@@ -1,11 +1,12 @@
 """What the doctor examines: every part that the settings select, opened without making or changing anything."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from application.maintenance.doctor import Doctor
 from application.ports.probes import Probe
+from domain.errors import PostlogError
 from entrypoints.composition.container import Container
 from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.jobs import prepare
@@ -21,13 +22,18 @@ async def with_doctor(loaded: LoadedSettings) -> AsyncIterator[Doctor]:
     container = prepare(loaded, "doctor", may_make_tables=False)
     require_files(loaded.settings, loaded.sources, "event_store", "read_db")
     async with Lifetime(container) as lifetime:
-        await lifetime.open_log()
-        await lifetime.open_read_db()
-        yield doctor_of(container, thorough=True)
+        unopened: dict[str, str] = {}
+        for part, opened in (("event_store", lifetime.open_log), ("read_db", lifetime.open_read_db)):
+            try:
+                await opened()
+            except PostlogError as error:
+                unopened[part] = error.message
+        yield doctor_of(container, thorough=True, unopened=unopened)
 
 
-def doctor_of(container: Container, *, thorough: bool = False) -> Doctor:
-    """On an open log and an open read database. `thorough`: files are read to their ends."""
+def doctor_of(container: Container, *, thorough: bool = False, unopened: Mapping[str, str] | None = None) -> Doctor:
+    """On an open log and an open read database, but for those that are `unopened`, with the reason. `thorough`: files
+    are read to their ends."""
     log: LogParts = container.log()
     read_db: ReadDbParts = container.read_db()
     parts = {"event_store": log, "bus": container.bus(), "read_db": read_db}
@@ -47,6 +53,8 @@ def doctor_of(container: Container, *, thorough: bool = False) -> Doctor:
         parked_streams=read_db.parked_streams,
         generations=read_db.generations,
         clock=container.clock(),
+        relay_state=log.relay_state if parts["bus"] is not None else None,
+        unopened=unopened,
     )
 
 

@@ -52,6 +52,11 @@ class Lifetime:
             await self._stack.enter_async_context(read_db.resource)
         return read_db
 
+    async def open_bus(self) -> BusParts | None:
+        """Nothing is to be opened for its topic. None where there is no bus."""
+        bus: BusParts | None = self._container.bus()
+        return bus
+
     async def open_rebuilds(self, adapters: frozenset[str]) -> Rebuilds:
         """On an open log and an open read database. `adapters` are those of the read databases that may be rebuilt.
         What it begins ends with the block."""

@@ -36,7 +36,9 @@ class Partition:
 def verdict_of(
     status: PipelineStatus, partitions: Sequence[Partition], findings: Findings | None, audit: AuditRun | None
 ) -> Verdict:
-    wrong = [*status.problems, *_unpublished(status), *_found(findings, partitions), *_audited(audit)]
+    unpublished = _unpublished(status)
+    found = _found(findings, partitions, relay_is_told=bool(unpublished))
+    wrong = [*status.problems, *unpublished, *found, *_audited(audit)]
     if wrong:
         first, *more = dict.fromkeys(wrong)
         return Verdict("bad", "Something needs you.", first, more)
@@ -59,13 +61,16 @@ def _unpublished(status: PipelineStatus) -> list[str]:
     return [f"No relay publishes the log to the bus, and {waiting} for one; is a relay running (`postlog relay`)?"]
 
 
-def _found(findings: Findings | None, partitions: Sequence[Partition]) -> list[str]:
-    """Whether the rows are left behind is better known from the last seconds than from the last examination."""
+def _found(findings: Findings | None, partitions: Sequence[Partition], *, relay_is_told: bool) -> list[str]:
+    """Whether the rows, or the bus, are left behind is better known from the last seconds than from the last
+    examination."""
     still = any(each.pace.state is PartitionState.STANDING_STILL for each in partitions)
     return [
         finding.detail
         for finding in (findings.all if findings else ())
-        if not finding.ok and (finding.check != "lag" or still or not partitions)
+        if not finding.ok
+        and (finding.check != "lag" or still or not partitions)
+        and not (finding.check == "relay" and relay_is_told)
     ]
 
 

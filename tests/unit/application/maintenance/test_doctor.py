@@ -15,6 +15,7 @@ from application.ports.post_views import Stamp
 from application.ports.probes import Probe, ProbeResult
 from application.ports.projection_store import Checkpoint, LiveGeneration, ParkedStream
 from application.ports.provisioning import Provisioning
+from application.ports.relay_state import RelayStatus
 from application.projections.log_holes import LogHoles
 from domain.errors import PostlogError
 from domain.ids import PostId
@@ -26,6 +27,10 @@ LOG_ID = "0198c0de-0000-7000-8000-00000000000a"
 class Answering:
     result: ProbeResult
 
+    @property
+    def name(self) -> str:
+        return self.result.name
+
     async def probe(self) -> ProbeResult:
         return self.result
 
@@ -33,13 +38,15 @@ class Answering:
 @dataclass
 class Made:
     error: PostlogError | None = None
+    unseen: str | None = None
 
     async def provision(self) -> list[str]:
         raise AssertionError("A doctor changes nothing.")
 
-    async def check(self) -> None:
+    async def check(self) -> str | None:
         if self.error:
             raise self.error
+        return self.unseen
 
 
 @dataclass
@@ -55,6 +62,8 @@ class Installation:
     time: float = 0.0
     builds_seen: Sequence[Sequence[Build]] = ((),)
     is_building: bool = False
+    relays_seen: Sequence[RelayStatus | None] = ()
+    unopened: Mapping[str, str] = field(default_factory=dict)
     missing: Collection[int] = ()
     parked_now: Sequence[ParkedStream] = ()
     probes: Sequence[Probe] = field(
@@ -105,8 +114,20 @@ class Installation:
             parked_streams=cast("Any", Parked(self.parked_now)),
             generations=parts,
             clock=parts,
+            relay_state=cast("Any", Relays(list(self.relays_seen))) if self.relays_seen else None,
+            unopened=self.unopened,
         )
         return [finding async for finding in doctor.examine()]
+
+
+@dataclass
+class Relays:
+    """One look after the other; the last one stays."""
+
+    seen: list[RelayStatus | None]
+
+    async def state(self) -> RelayStatus | None:
+        return self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
 
 
 @dataclass
@@ -160,19 +181,101 @@ async def test_a_sound_installation_has_a_good_line_for_everything() -> None:
     assert all(finding.ok for finding in findings)
 
 
-async def test_a_server_that_is_away_ends_the_examination() -> None:
+async def test_what_needs_a_server_that_is_away_is_left_out_and_all_else_examined() -> None:
     away = Answering(ProbeResult("read_db", ok=False, detail="It does not answer."))
     there = Answering(ProbeResult("event_store", ok=True, detail="It answers."))
-    assert await Installation(probes=[there, away]).examined() == [
+    schemas = {"event_store schema": Made(), "read_db schema": Made()}
+    findings = await Installation(probes=[there, away], provisionings=schemas).examined()
+    assert findings[:2] == [
         Finding("event_store", True, "It answers."),
         Finding("read_db", False, "It does not answer."),
     ]
+    assert [finding.check for finding in findings[2:]] == ["event_store schema", "positions"]
+    away, there = replace(away.result, name="event_store"), replace(there.result, name="read_db")
+    findings = await Installation(probes=[Answering(away), Answering(there)], provisionings=schemas).examined()
+    assert [finding.check for finding in findings[2:]] == ["read_db schema", "parked posts", "rebuild"]
 
 
-async def test_an_outdated_schema_ends_the_examination() -> None:
+async def test_a_part_that_can_not_be_opened_is_a_finding_and_is_not_asked() -> None:
+    unopened = {"event_store": "No such file."}
+    findings = await Installation(unopened=unopened, parked=1).examined()
+    assert findings[0] == Finding("event_store", False, "No such file.")
+    assert [finding.check for finding in findings[1:]] == ["read_db schema", "parked posts", "rebuild"]
+
+
+async def test_an_outdated_schema_leaves_out_what_needs_it() -> None:
     outdated = Made(SchemaOutdated("The tables are missing; run `postlog init`."))
     findings = await Installation(provisionings={"read_db schema": outdated}).examined()
-    assert findings[-1] == Finding("read_db schema", False, "The tables are missing; run `postlog init`.")
+    assert findings[1] == Finding("read_db schema", False, "The tables are missing; run `postlog init`.")
+    assert [finding.check for finding in findings[2:]] == ["positions"]
+
+
+async def test_what_a_check_of_the_schema_could_not_look_at_is_told() -> None:
+    findings = await Installation(provisionings={"bus schema": Made(unseen="Not all was looked at.")}).examined()
+    assert findings[1] == Finding("bus schema", True, "Not all was looked at.")
+
+
+def relay(position: int, owner: str | None = "one") -> RelayStatus:
+    return RelayStatus(owner=owner, token=3, position=position)
+
+
+@pytest.mark.parametrize(
+    ("seen", "tip", "detail"),
+    [
+        ([relay(7)], 7, "One is active; the bus has the log up to position 7."),
+        ([relay(5), relay(7)], 7, "One is active; the bus has the log up to position 7."),
+        ([None], 0, "None was started yet; the bus has the log up to position 0."),
+    ],
+)
+async def test_a_relay_that_works_is_no_problem(
+    seen: list[RelayStatus | None], tip: int, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+    findings = await Installation(tip=tip, position=tip, relays_seen=seen).examined()
+    assert Finding("relay", True, detail) in findings
+    assert all(finding.ok for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("seen", "detail"),
+    [
+        (
+            [relay(5, owner=None)],
+            (
+                "No relay is active, and 1,200 commits of the log wait to be published, behind position 5. Is one "
+                "running (`postlog relay`)?"
+            ),
+        ),
+        (
+            [None],
+            (
+                "No relay is active, and 1,205 commits of the log wait to be published, behind position 0. Is one "
+                "running (`postlog relay`)?"
+            ),
+        ),
+        (
+            [relay(1_205, owner=None)],
+            "No relay is active. Nothing waits yet; start one (`postlog relay`).",
+        ),
+        (
+            [relay(5)],
+            (
+                "A relay holds the lease and publishes nothing: 1,200 commits of the log wait to be published, behind "
+                "position 5. What it logs, or the check `bus`, says why; restart it if neither does."
+            ),
+        ),
+        (
+            [relay(5), relay(105)],
+            "A relay is active and catching up: 1,100 commits of the log wait to be published, behind position 105.",
+        ),
+    ],
+)
+async def test_a_relay_that_is_gone_stands_still_or_is_behind_is_a_matter_of_data(
+    seen: list[RelayStatus | None], detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+    found = await problems_of(Installation(tip=1_205, position=1_205, relays_seen=seen))
+    assert found == [Finding("relay", False, detail, about_data=True)]
 
 
 async def test_rows_of_another_log_are_found() -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -184,3 +186,54 @@ def test_init_makes_what_is_missing_and_can_be_repeated(capsys: pytest.CaptureFi
     assert said == "Everything was there already."
     assert where.startswith(f"Log: sqlite {tmp_path / 'var/log.sqlite'}. Read database: ")
     assert sorted(path.name for path in (tmp_path / "var").glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
+
+
+AWAY = ["--set", "event_store.adapter=mongo"]
+NOBODY = "mongodb://ann:s3cr3t@127.0.0.1:1/?serverSelectionTimeoutMS=100"
+
+
+def test_init_makes_what_it_can_when_a_server_is_away(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTLOG__EVENT_STORE__MONGO__URL", NOBODY)
+    assert main.run(["init", *AWAY]) == 2
+    printed = capsys.readouterr()
+    problem, summary = printed.err.splitlines()
+    assert problem.startswith("Error: event_store: The event store, MongoDB at mongodb://ann:***@127.0.0.1:1/ (")
+    assert summary == "Not complete: event_store. All else is there; run `postlog init` again."
+    assert "s3cr3t" not in printed.err + printed.out
+    with sqlite3.connect(tmp_path / "var/read.sqlite") as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0] > 3
+    assert main.run(["init", "--json", *AWAY]) == 2
+    [record] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert record["missing"] == "event_store"
+    assert "event_store.mongo.url" in record["reason"]
+
+
+def test_the_doctor_examines_the_rows_while_the_log_is_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main.run(["init"]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("POSTLOG__EVENT_STORE__MONGO__URL", NOBODY)
+    assert main.run(["doctor", *AWAY]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    checks = [line.split(":")[0] for line in lines]
+    assert checks[1] == "problem  event_store"
+    assert [check for check in checks if check.endswith(("read_db schema", "parked posts", "rebuild"))] == [
+        "ok       read_db schema",
+        "ok       parked posts",
+        "ok       rebuild",
+    ]
+
+
+def test_the_doctor_examines_the_rows_while_the_log_can_not_even_be_opened(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main.run(["init"]) == 0
+    capsys.readouterr()
+    monkeypatch.setenv("POSTLOG__EVENT_STORE__MONGO__URL", "mongodb://127.0.0.1:1/?tls=true&tlsCAFile=/not/there.pem")
+    assert main.run(["doctor", *AWAY]) == 2
+    out = capsys.readouterr().out
+    assert "problem  event_store: MongoDB's client can't use a file that event_store.mongo.url names" in out
+    assert "ok       parked posts" in out
