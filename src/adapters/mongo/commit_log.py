@@ -12,7 +12,7 @@ from adapters.mongo.database import Document, MongoDatabase
 from adapters.mongo.waking import ChangeWatch
 from adapters.wire.commit_bson import FIELDS_OF_EVENTS, commit_events_of, commit_from_document
 from application.envelopes import Commit, CommitEvents
-from application.errors import StoreUnavailable
+from application.errors import LogDamaged, StoreUnavailable
 from application.log_order import require_dense
 from application.ports.commit_log import Share
 
@@ -29,14 +29,30 @@ class MongoCommitLog:
         self._watch = ChangeWatch(database, self.tip)
 
     async def log_id(self) -> str:
-        return await self._database.answer(self._log_id)
+        """The document `log` has the id, and a document of each log has it as its key: a backup of another log that was
+        restored among this one's documents brings a second. Raises `LogDamaged` then."""
+        while "log" not in (ids := await self._database.answer(self._log_ids)):
+            await self._note_id("log", str(uuid.uuid4()))
+        log_id = ids["log"]
+        if _mark_of(log_id) not in ids:
+            await self._note_id(_mark_of(log_id), log_id)
+        if others := set(ids.values()) - {log_id}:
+            raise LogDamaged(
+                f"MongoDB's database '{self._database.name}' holds documents of two logs, {log_id} and {min(others)}: "
+                f"a backup of one was restored into the other. Stop all processes, drop the database, restore the "
+                f"right backup into the empty one, and run `postlog init`."
+            )
+        return log_id
 
-    async def _log_id(self, session: AsyncClientSession) -> str:
-        relay, this = self._database.relay, {"_id": "log"}
-        while (log := await relay.find_one(this, session=session)) is None:
-            made = {"$setOnInsert": {"logId": str(uuid.uuid4())}}
-            await relay.update_one(this, made, upsert=True, session=session)
-        return str(log["logId"])
+    async def _log_ids(self, session: AsyncClientSession) -> dict[str, str]:
+        found = self._database.relay.find({"_id": {"$regex": "^log"}}, session=session)
+        return {each["_id"]: str(each["logId"]) for each in await found.to_list()}
+
+    async def _note_id(self, key: str, log_id: str) -> None:
+        made = {"$setOnInsert": {"logId": log_id}}
+        await self._database.answer(
+            lambda session: self._database.relay.update_one({"_id": key}, made, upsert=True, session=session)
+        )
 
     async def tip(self) -> int:
         tip = await self._database.answer(
@@ -105,3 +121,7 @@ class MongoCommitLog:
                     await self.tip()
             except (StoreUnavailable, TimeoutError):
                 return  # awake early: what is wrong with the store shows when the caller reads
+
+
+def _mark_of(log_id: str) -> str:
+    return f"log {log_id}"

@@ -32,7 +32,8 @@ class Share(NamedTuple):
 
 class CommitLog(Protocol):
     async def log_id(self) -> str:
-        """The log's own id (UUID text), made with the log and never changed. Raises `StoreUnavailable`."""
+        """The log's own id (UUID text), made with the log and never changed. Raises `StoreUnavailable`, and
+        `LogDamaged` when the store holds what was another log's."""
         ...
 
     async def tip(self) -> int:

@@ -56,6 +56,7 @@ class LogHoles:
         return self.known
 
     async def _found(self, *, thorough: bool) -> Hole | None:
+        await self._log.log_id()  # a store that holds two logs says so
         tip = await self._log.tip()
         if tip < self._dense_up_to:  # another log, or this one before it grew
             self._dense_up_to = 0

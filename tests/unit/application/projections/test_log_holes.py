@@ -19,6 +19,9 @@ class Positions:
         self.miscount = miscount
         self.counted = 0
 
+    async def log_id(self) -> str:
+        return "log"
+
     async def tip(self) -> int:
         return max(self.positions, default=0)
 
