@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -32,8 +33,9 @@ class LiveRow:
     def database_id(self) -> str:
         """When its tables were made tells it from others; where it is, from copies of it."""
         with self._backend.engine.connect() as connection:
-            made_at = connection.execute(_MADE_AT).scalar_one_or_none()
-            known_by = f"{made_at} {self._backend.whereabouts(connection)}"
+            made_at: datetime | None = connection.execute(_MADE_AT).scalar_one_or_none()
+            in_utc = made_at.astimezone(UTC).isoformat() if made_at else ""  # whatever the session's time zone is
+            known_by = f"{in_utc} {self._backend.whereabouts(connection)}"
         return sha256(known_by.encode()).hexdigest()[:_ID_LENGTH]
 
     def checkpoints(self, generation: int) -> dict[int, Checkpoint]:

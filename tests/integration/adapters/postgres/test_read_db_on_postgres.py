@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from adapters.postgres import engine
 from adapters.postgres.read_db import postgres_read_db
 from adapters.sql.projection_store import SqlProjectionStore
 from contracts.parked_streams import ParkedStreamsContract
@@ -36,7 +37,10 @@ def open_read_db(new_sql_database: NewSqlDatabase) -> OpenReadDb:
     return read_db_opener(new_sql_database)
 
 
-async def test_a_copy_of_a_database_has_another_id_and_another_address_the_same(postgres_url: str) -> None:
+async def test_a_copy_of_a_database_has_another_id_and_another_address_the_same(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so has a session with another time zone, as a pooler may hand out."""
     with fresh_postgres_database(postgres_url) as url:
         async with read_db_opener(lambda: postgres_read_db(url, pool_size=2))() as read_db:
             known_by = await read_db.store.database_id()
@@ -47,6 +51,7 @@ async def test_a_copy_of_a_database_has_another_id_and_another_address_the_same(
         with psycopg.connect(address, autocommit=True) as server:
             server.execute(f"CREATE DATABASE {copy.database} TEMPLATE {name}")
             try:
+                monkeypatch.setattr(engine, "_SESSION", "SET TIME ZONE 'Asia/Kathmandu'")
                 found = [await database_id_at(other.render_as_string(hide_password=False)) for other in (copy, same)]
             finally:
                 server.execute(f"DROP DATABASE {copy.database} WITH (FORCE)")

@@ -41,7 +41,7 @@ def test_the_command_begins_there_and_nothing_of_the_command_line_is_imported_wi
     assert result.stdout == "False False\n"
 
 
-@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-", "> /dev/full"])
+@pytest.mark.parametrize("streams", [">&-", "<&- >&- 2>&-", "> /dev/full"])
 def test_a_service_runs_whichever_of_its_streams_are_closed_or_full(streams: str, tmp_path: Path) -> None:
     """A socket would take the place of a closed stdout, and end the process when it is closed itself."""
     port = free_port()
@@ -54,7 +54,7 @@ def test_a_service_runs_whichever_of_its_streams_are_closed_or_full(streams: str
         assert running.signal(signal.SIGTERM) == 0, running.printed
 
 
-@pytest.mark.parametrize("stream", [">&-", "> /dev/full", "| true"])
+@pytest.mark.parametrize("stream", [">&-", "> /dev/full"])
 def test_a_result_that_nobody_takes_is_no_fault_of_postlog(stream: str) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", f'"{POSTLOG}" config --defaults {stream}'],
@@ -68,7 +68,7 @@ def test_a_result_that_nobody_takes_is_no_fault_of_postlog(stream: str) -> None:
     assert (done.returncode, done.stderr) == expected
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
 def test_signs_that_stdout_can_t_write_are_escaped(encoding: str, tmp_path: Path) -> None:
     env = {"POSTLOG_DATA": str(tmp_path), "PYTHONIOENCODING": encoding}
     post = {
