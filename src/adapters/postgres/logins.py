@@ -8,6 +8,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from adapters.postgres.driver import SETTING
+from adapters.postgres.errors import what_was_said
 from adapters.postgres.other_databases import close_other_databases
 from adapters.postgres.rights import ANSWERED_FOR, MORE_THAN_NEEDED, statements
 from adapters.sql.address import Address
@@ -35,6 +36,18 @@ class PostgresLogins:
         return self._admin.set(database=self._login.database).render_as_string(hide_password=False)
 
     async def make_database(self) -> list[str]:
+        made = await self._make_missing_database()
+        async with self._connected(self._login.database) as connection:
+            [[schema]] = await _all(connection, "SELECT current_schema()")
+        if schema != "public":
+            raise LoginNotMade(
+                f"The administrator's login ({ADMIN_SETTING}) would make the tables in the schema {schema}, by its "
+                f"search_path, and the service looks for them in public: ALTER ROLE … SET search_path = public.",
+                path=ADMIN_SETTING,
+            )
+        return made
+
+    async def _make_missing_database(self) -> list[str]:
         name = self._login.database
         async with self._connected(self._admin.database or "postgres") as connection:
             await connection.set_autocommit(True)
@@ -81,14 +94,18 @@ class PostgresLogins:
             setting=ADMIN_SETTING,
             place=f"{database} on {url.host or 'this machine'}:{url.port or 5432}",
             secrets=tuple(filter(None, (self._login.password, url.password))),
+            wording=what_was_said,
         )
         try:
-            async with await AsyncConnection.connect(**{"connect_timeout": 5, **options}) as connection:
+            async with await AsyncConnection.connect(
+                **{"connect_timeout": 5, "client_encoding": "utf8", **options}
+            ) as connection:
                 yield connection
         except psycopg.errors.UndefinedTable as error:
             raise SchemaOutdated(not_made(place), path=SETTING) from error
         except psycopg.OperationalError as error:
-            raise ReadDbUnavailable(place.away(error), path=ADMIN_SETTING) from error
+            sentence = place.reported(error) if "FATAL: " in str(error) else place.away(error)
+            raise ReadDbUnavailable(sentence, path=ADMIN_SETTING) from error
         except psycopg.Error as error:
             refusal = f"PostgreSQL refuses what the administrator's login ({ADMIN_SETTING}) asks"
             raise LoginNotMade(f"{refusal}: {place.hushed(error)}.", path=ADMIN_SETTING) from error

@@ -280,6 +280,18 @@ async def test_a_login_is_no_administrator(shared: PostgresPlace) -> None:
     )
 
 
+async def test_an_administrator_whose_tables_would_be_in_another_schema_is_told_so(place: PostgresPlace) -> None:
+    await place.logins.make_database()
+    user = str(make_url(place.admin_url).username)
+    place.tell(f"CREATE SCHEMA AUTHORIZATION {user}", place.database)
+    with pytest.raises(LoginNotMade) as caught:
+        await place.logins.make_database()
+    assert caught.value.path == "POSTLOG_ADMIN__POSTGRES_URL"
+    assert f"would make the tables in the schema {user}, by its search_path" in caught.value.message
+    place.tell(f"ALTER ROLE {user} IN DATABASE {{database}} SET search_path = public")
+    await place.init()
+
+
 async def test_a_server_that_is_away_is_named_with_the_variable_and_without_password(place: PostgresPlace) -> None:
     away = make_url(place.admin_url).set(port=free_port()).render_as_string(hide_password=False)
     with pytest.raises(ReadDbUnavailable) as caught:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sql.database import SqlDatabase
+from adapters.sql.generations import SqlGenerations
 from adapters.sql.post_views import SqlPostViews
 from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sqlite import read_db_file
@@ -239,3 +240,12 @@ class writing:  # noqa: N801 - reads as `with writing(path)`
     def __exit__(self, *_: object) -> None:
         self._connection.execute("ROLLBACK")
         self._connection.close()
+
+
+async def test_a_lock_file_that_can_not_be_made_is_said(path: Path) -> None:
+    async with sqlite_read_db(path) as database:
+        path.with_name(f"{path.name}.rebuild-lock").mkdir()
+        with pytest.raises(
+            ReadDbUnavailable, match=r"rebuild-lock \(read_db\.sqlite\.path\), can't be taken: Is a dir"
+        ):
+            await SqlGenerations(database).is_locked()
