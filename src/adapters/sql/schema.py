@@ -142,9 +142,9 @@ class Schema:
 
 def _taken(there: Inspector) -> list[str]:
     """Tables and views of these names that are there, as the server compares names, and as it spells them."""
-    taken = {name for name in (*metadata.tables, *create_views()) if there.has_table(name)}
     spelled = {name.casefold(): name for name in (*there.get_table_names(), *there.get_view_names())}
-    return sorted(spelled.get(name, name) for name in taken)
+    ours = (*metadata.tables, *create_views())
+    return sorted(spelled[name] for name in ours if name in spelled and there.has_table(name))
 
 
 def _revisions(connection: Connection, table: str) -> set[str]:
