@@ -32,6 +32,8 @@ IDLE_SECONDS = 0.3
 _NOT_OF_THIS_MACHINE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """A name may have addresses of a family that this machine does not use: `localhost` is ::1 too."""
 
+_SECONDS_FOR_AN_ANSWER, _SECONDS_TO_NEXT_TRY = 2.0, 0.02
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,11 +48,11 @@ async def serve(
     metrics: Metrics,
 ) -> None:
     """Until `stopping` is set; then no new connection is accepted, and requests under way are finished. `on_listening`
-    is handed the address (`http://127.0.0.1:8000`) when connections are accepted; port 0 takes a free one. `metrics`
-    counts the connections that were closed to make room. Raises
-    `CannotOpen` when it can't listen there, with the path below `settings` (`http` or `worker`) that is to blame."""
+    is handed the address (`http://127.0.0.1:8000`) once a request was answered there; port 0 takes a free one.
+    `metrics` counts the connections that were closed to make room. Raises `CannotOpen` when
+    it can't listen there, with the path below `settings` (`http` or `worker`) that is to blame."""
     listener = _listen(host, port, settings)
-    address = _address(listener)
+    address, place = _address(listener), listener.getsockname()[:2]
     activity: Activity = app.state[ACTIVITY]
     limits = activity.limits
     most = allow_open_files(limits.max_connections)
@@ -59,10 +61,14 @@ async def serve(
     stop: Callable[[], None] = server.stop
     serving = asyncio.create_task(server.serve(), name="granian")
     asked = asyncio.create_task(stopping.wait(), name="stopping")
+    answering = asyncio.create_task(_first_answer(*place), name="first answer")
     keeping_room = asyncio.create_task(connections.keep_room(), name="connections")
     try:
-        on_listening(address)
-        await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((serving, asked, answering), return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            answering.result()
+            on_listening(address)
+            await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
             return
@@ -70,9 +76,31 @@ async def serve(
         await _finished(serving, activity)
     finally:
         stop()  # and no more: granian's task ends with the last connection, and stumbles when it is cancelled before
-        for task in (asked, keeping_room):
+        for task in (asked, answering, keeping_room):
             task.cancel()
-        await asyncio.gather(keeping_room, return_exceptions=True)
+        await asyncio.gather(answering, keeping_room, return_exceptions=True)
+
+
+async def _first_answer(host: str, port: int) -> None:
+    """Returns when a request was answered. That the socket listens says nothing: the system accepts connections before
+    anybody reads from them."""
+    while True:
+        if await _is_answered(host, port):
+            return
+        await asyncio.sleep(_SECONDS_TO_NEXT_TRY)
+
+
+async def _is_answered(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_SECONDS_FOR_AN_ANSWER):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
 
 
 class _EmbeddedServer(Server):

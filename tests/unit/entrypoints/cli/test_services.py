@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -237,3 +238,28 @@ def test_the_doctor_examines_the_rows_while_the_log_can_not_even_be_opened(
     out = capsys.readouterr().out
     assert "problem  event_store: MongoDB's client can't use a file that event_store.mongo.url names" in out
     assert "ok       parked posts" in out
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("run", *MEMORY),
+        pytest.param(("serve", "command"), marks=pytest.mark.long),
+        pytest.param(("serve", "query"), marks=pytest.mark.long),
+        ("project",),
+        pytest.param(
+            ("relay", "--set=bus.adapter=kafka", "--set=bus.kafka.bootstrap_servers=127.0.0.1:1"),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(("audit", "--continuous"), marks=pytest.mark.long),
+    ],
+    ids=" ".join,
+)
+def test_a_client_that_connects_as_soon_as_the_address_is_printed_is_answered(verb: tuple[str, ...]) -> None:
+    if verb[0] == "audit":
+        assert main.run(["init"]) == 0
+    with running(*verb, "--port", "0") as (_, address):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(4_096).startswith(b"HTTP/1.1 200 ")

@@ -283,7 +283,7 @@ async def test_of_a_name_s_addresses_the_first_that_this_machine_has_is_taken(mo
         addresses.append(address)
         stopping.set()
 
-    await serve(create_app(services()), "localhost", 0, stopping, listens)
+    await serve(create_app(services()), "localhost", 0, stopping, listens, metrics=FakeMetrics())
     assert addresses[0].startswith("http://127.0.0.1:")
 
 
@@ -291,3 +291,40 @@ async def test_of_a_name_s_addresses_the_first_that_this_machine_has_is_taken(mo
 async def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(host: str) -> None:
     with pytest.raises(CannotOpen, match=f"http.host: {host} is no address of this machine"):
         await serve(create_app(one_post()), host, 0, asyncio.Event(), print, metrics=FakeMetrics())
+
+
+async def test_the_address_is_told_once_a_request_was_answered_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that listens accepts connections before anybody reads from them."""
+    begin = asyncio.Event()
+    serve_at_once = _EmbeddedServer.serve
+
+    async def serve_later(self: _EmbeddedServer) -> None:
+        await begin.wait()
+        await serve_at_once(self)
+
+    monkeypatch.setattr(_EmbeddedServer, "serve", serve_later)
+    service = one_post()
+    told: list[str] = []
+    serving = asyncio.create_task(
+        serve(create_app(service), "127.0.0.1", 0, service.stopping, told.append, metrics=service.metrics)
+    )
+    await asyncio.sleep(0.2)  # in which the address was told before
+    assert told == []
+    begin.set()
+    await until(lambda: bool(told), seconds=20)
+    found = await asyncio.to_thread(httpx.get, f"{told[0]}/health/live", timeout=20)
+    assert found.status_code == httpx.codes.OK
+    service.stopping.set()
+    await asyncio.wait_for(serving, 15)
+
+
+async def test_a_server_that_ends_before_it_answers_tells_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(self: _EmbeddedServer) -> None:
+        raise RuntimeError("it could not start")
+
+    monkeypatch.setattr(_EmbeddedServer, "serve", fail)
+    service = one_post()
+    told: list[str] = []
+    with pytest.raises(RuntimeError, match="it could not start"):
+        await serve(create_app(service), "127.0.0.1", 0, service.stopping, told.append, metrics=service.metrics)
+    assert told == []
