@@ -9,7 +9,18 @@ import pytest
 
 from application.envelopes import Commit, ProposedCommit, StoredEvent, StreamTail
 from application.ports.event_store import AlreadyStored, Appended, NotTried, VersionTaken
-from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, commit_id, liked, proposed, with_data
+from contracts.log_handle import (
+    POST_A,
+    POST_B,
+    POST_C,
+    LogHandle,
+    OpenLog,
+    commit_id,
+    liked,
+    proposed,
+    receipt,
+    with_data,
+)
 
 MEGABYTE = 1_000_000
 
@@ -272,6 +283,35 @@ class EventStoreContract:
         for finder in (log.store, log.past_events):
             assert await finder.find_commit(commit_id("wanted")) == as_stored(commit, 2)
             assert await finder.find_commit(commit_id("nobody's")) is None
+
+    # Receipts of requests that changed nothing
+
+    async def test_a_receipt_is_found_by_every_process(self, log: LogHandle, other: LogHandle) -> None:
+        wanted = [receipt(name, position=n) for n, name in enumerate(("one", "two"), start=1)]
+        await log.store.keep_receipts(wanted)
+        for store in (log.store, other.store):
+            assert [await store.find_receipt(each.commit_id) for each in wanted] == wanted
+            assert await store.find_receipt(commit_id("nobody's")) is None
+
+    async def test_the_first_receipt_of_an_id_stays(self, log: LogHandle, other: LogHandle) -> None:
+        first, second, new = receipt("same", position=1), receipt("same", position=2), receipt("new", position=3)
+        await log.store.keep_receipts([first])
+        await other.store.keep_receipts([second, new])
+        assert await log.store.find_receipt(first.commit_id) == first
+        assert await log.store.find_receipt(new.commit_id) == new
+
+    async def test_processes_that_keep_one_receipt_at_once_keep_one(self, log: LogHandle, other: LogHandle) -> None:
+        rivals = [receipt("same", position=n) for n in range(1, 11)]
+        await asyncio.gather(*(store.keep_receipts([each]) for each in rivals for store in (log.store, other.store)))
+        found = [await store.find_receipt(rivals[0].commit_id) for store in (log.store, other.store)]
+        assert found[0] == found[1]
+        assert found[0] in rivals
+
+    async def test_receipts_are_no_commits(self, log: LogHandle) -> None:
+        await log.store.keep_receipts([receipt("one", position=1)])
+        assert await log.commits.tip() == 0
+        assert await log.store.find_commit(commit_id("one")) is None
+        assert await log.store.append([proposed(POST_A, name="one")]) == [Appended(1)]
 
     # What is stored comes back exactly
 

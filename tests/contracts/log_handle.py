@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from application.envelopes import ProposedCommit, StoredEvent
 from application.ports.commit_log import CommitLog
-from application.ports.event_store import EventStore
+from application.ports.event_store import EventStore, Receipt
 from application.ports.past_events import PastEvents
 from domain.ids import PostId
 
@@ -64,6 +64,12 @@ def proposed(
         recorded_at=recorded_at,
         metadata={"actor": "ann"} if metadata is None else metadata,
         events=events or (liked(),),
+    )
+
+
+def receipt(name: str, *, position: int) -> Receipt:
+    return Receipt(
+        commit_id=commit_id(name), request_digest=f"digest of {name}", stream_id=POST_A, version=3, position=position
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from adapters.memory.log import MemoryLog
 from application.envelopes import Commit, ProposedCommit, StreamTail
-from application.ports.event_store import AlreadyStored, Appended, AppendOutcome, NotTried, VersionTaken
+from application.ports.event_store import AlreadyStored, Appended, AppendOutcome, NotTried, Receipt, VersionTaken
 from domain.ids import PostId
 
 
@@ -41,6 +41,13 @@ class MemoryEventStore:
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         return self._log.by_commit_id.get(commit_id)
+
+    async def keep_receipts(self, receipts: Sequence[Receipt]) -> None:
+        for receipt in receipts:
+            self._log.receipts.setdefault(receipt.commit_id, receipt)
+
+    async def find_receipt(self, commit_id: str) -> Receipt | None:
+        return self._log.receipts.get(commit_id)
 
     def _append_one(self, commit: ProposedCommit) -> AppendOutcome:
         stored = self._log.by_commit_id.get(commit.commit_id)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from adapters.wire.commit_json import events_to_json
 from application.envelopes import Commit, ProposedCommit
+from application.ports.event_store import Receipt
 from application.ports.relay_state import Lease
 from application.ports.snapshots import Snapshot
 from domain.ids import PostId
@@ -50,6 +51,7 @@ class MemoryLog:
         self.snapshots: dict[PostId, Snapshot] = {}
         self.relay = RelayRecord()
         self.by_commit_id: dict[str, Commit] = {}
+        self.receipts: dict[str, Receipt] = {}
         self._entries: list[_Entry] = []
         self._streams: defaultdict[PostId, list[_Entry]] = defaultdict(list)
         self._appended = asyncio.Event()

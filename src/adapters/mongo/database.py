@@ -110,6 +110,11 @@ class MongoDatabase:
         return self.database.get_collection("commits", codec_options=CODEC_OPTIONS)
 
     @property
+    def receipts(self) -> Collection:
+        """What requests that changed nothing were answered with."""
+        return self.database["receipts"]
+
+    @property
     def snapshots(self) -> Collection:
         return self.database["snapshots"]
 

@@ -13,10 +13,11 @@ from adapters.mongo.database import MAJORITY, Document, MongoDatabase
 from adapters.mongo.fairness import Turns
 from adapters.mongo.past_events import MongoPastEvents
 from adapters.mongo.positions import Positions
+from adapters.mongo.receipts import find_receipt, keep_receipts
 from adapters.mongo.schema import SchemaCheck
 from adapters.mongo.stream_ends import EVENTS_COUNTED, StreamEnds
 from application.envelopes import Commit, ProposedCommit, StreamTail
-from application.ports.event_store import AppendOutcome
+from application.ports.event_store import AppendOutcome, Receipt
 from domain.ids import PostId
 
 
@@ -88,3 +89,11 @@ class MongoEventStore:
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         return await self._past_events.find_commit(commit_id)
+
+    async def keep_receipts(self, receipts: Sequence[Receipt]) -> None:
+        await keep_receipts(self._database, receipts)
+
+    async def find_receipt(self, commit_id: str) -> Receipt | None:
+        """A majority-committed one: another process's is seen once it is acknowledged, but for the moments of a
+        failover."""
+        return await find_receipt(self._database, commit_id)

@@ -7,6 +7,7 @@ from typing import Any
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.replica_set import require_replica_set
 from application.errors import SchemaOutdated
+from application.ports.event_store import RECEIPT_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Index:
 INDEXES = (
     Index("commits", "stream_version", ("streamId", "version"), unique=True),
     Index("commits", "commit_id", ("commitId",), unique=True),
+    Index("receipts", "receipts_expire", ("keptAt",), expire_after=RECEIPT_DAYS * 24 * 60 * 60),
     Index("writers", "notes_expire", ("until",), expire_after=3_600),
 )
 """The third unique key, the position, is `_id`."""

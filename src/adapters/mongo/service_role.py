@@ -9,6 +9,7 @@ ROLE = "postlogService"
 ACTIONS: Mapping[str, frozenset[str]] = {
     "commits": frozenset({"find", "insert", "listIndexes", "changeStream"}),
     "snapshots": frozenset({"find", "insert", "update", "remove"}),
+    "receipts": frozenset({"find", "insert", "listIndexes"}),
     "relay": frozenset({"find", "insert", "update", "remove"}),
     "writers": frozenset({"find", "insert", "update", "remove", "listIndexes"}),
 }

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from adapters.sqlite.append_group import append_group, is_there, row_of, stored_commits
 from adapters.sqlite.commit_rows import SELECT_COMMITS, commits_of, page_of
 from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.receipts import find_receipt, keep_receipts
 from application.envelopes import Commit, ProposedCommit, StreamTail
 from application.errors import StoreUnavailable
-from application.ports.event_store import Appended, AppendOutcome, Unsettled
+from application.ports.event_store import Appended, AppendOutcome, Receipt, Unsettled
 from domain.ids import PostId
 
 _TAIL = "SELECT last_version, position FROM commits WHERE stream_id = ? ORDER BY version DESC LIMIT 1"
@@ -69,6 +70,12 @@ class SqliteEventStore:
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         return (await self._log.read(lambda connection: stored_commits(connection, [commit_id]))).get(commit_id)
+
+    async def keep_receipts(self, receipts: Sequence[Receipt]) -> None:
+        await asyncio.shield(self._log.write(lambda connection: keep_receipts(connection, receipts)))
+
+    async def find_receipt(self, commit_id: str) -> Receipt | None:
+        return await self._log.read(lambda connection: find_receipt(connection, commit_id))
 
     def _tell(self, writing: "asyncio.Future[list[AppendOutcome]]") -> None:
         if writing.cancelled() or writing.exception() is not None:

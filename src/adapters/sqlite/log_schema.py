@@ -21,6 +21,16 @@ FORMAT = 1
 NEVER_DELETED = """CREATE TRIGGER commits_are_never_deleted BEFORE DELETE ON commits
         BEGIN SELECT RAISE(ABORT, 'commits are never deleted'); END"""
 
+RECEIPTS = """CREATE TABLE IF NOT EXISTS receipts (
+        commit_id      TEXT PRIMARY KEY,
+        request_digest TEXT NOT NULL,
+        stream_id      TEXT NOT NULL,
+        version        INTEGER NOT NULL,
+        position       INTEGER NOT NULL,
+        kept_at        INTEGER NOT NULL
+    ) STRICT"""
+"""Logs that were made before there were receipts get the table when they are opened."""
+
 _TABLES = (
     """CREATE TABLE commits (
         position     INTEGER PRIMARY KEY CHECK (position > 0),
@@ -37,6 +47,7 @@ _TABLES = (
         BEGIN SELECT RAISE(ABORT, 'commits are never changed'); END""",
     NEVER_DELETED,
     "CREATE TABLE log (id TEXT NOT NULL) STRICT",
+    RECEIPTS,
     """CREATE TABLE snapshots (
         stream_id TEXT PRIMARY KEY,
         version   INTEGER NOT NULL,
@@ -69,6 +80,8 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
             _make_log_of_backup(connection, path)
         connection.execute("COMMIT")
     check(connection, path)
+    if not _has_receipts(connection):
+        connection.execute(RECEIPTS)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise CannotOpen(
@@ -81,6 +94,11 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _is_new(connection: sqlite3.Connection) -> bool:
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     return tables == 0 and application_id(connection) == 0
+
+
+def _has_receipts(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'receipts'").fetchone()
+    return bool(found[0])
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -1,7 +1,8 @@
-"""From an idempotency key to a commit id, and from a stored commit back to the answer that it was given.
+"""From an idempotency key to a commit id, and from what is stored back to the answer that was given.
 
 The commit id is unique in the log, so the same key can't have two effects: not at the same time, not in two processes,
-not after a restart. No table of keys is kept beside the log.
+not after a restart. A request that changed nothing has no commit; a receipt is kept of it, so that it changes nothing
+when it is delivered again later either, though by then it could.
 """
 
 from uuid import UUID, uuid5
@@ -10,6 +11,7 @@ from application.envelopes import Commit
 from application.errors import IdempotencyKeyReused
 from application.mediator import CommandResult, IdempotencyKey
 from application.ports.event_codec import EventCodec
+from application.ports.event_store import Receipt
 from domain.events import CommentAdded
 
 REQUEST_DIGEST = "requestDigest"
@@ -26,11 +28,7 @@ def answer_from(commit: Commit, key: IdempotencyKey | None, codec: EventCodec) -
     """The answer to the request that made `commit`. Raises `IdempotencyKeyReused` when `key` came with another
     request.
     """
-    if key is not None and commit.metadata.get(REQUEST_DIGEST) != key.request_digest:
-        raise IdempotencyKeyReused(
-            "This idempotency key was spent by another request; send a new key with a new request.",
-            path="Idempotency-Key",
-        )
+    _require_same_request(commit.metadata.get(REQUEST_DIGEST), key)
     comment_ids = [e.event.comment_id for e in codec.decode(commit) if isinstance(e.event, CommentAdded)]
     return CommandResult(
         post_id=commit.stream_id,
@@ -39,3 +37,17 @@ def answer_from(commit: Commit, key: IdempotencyKey | None, codec: EventCodec) -
         comment_id=comment_ids[0] if comment_ids else None,
         replayed=True,
     )
+
+
+def answer_from_receipt(receipt: Receipt, key: IdempotencyKey | None) -> CommandResult:
+    """The answer that the receipt is of. Raises `IdempotencyKeyReused` when `key` came with another request."""
+    _require_same_request(receipt.request_digest, key)
+    return CommandResult(post_id=receipt.stream_id, version=receipt.version, position=receipt.position, replayed=True)
+
+
+def _require_same_request(digest: str | None, key: IdempotencyKey | None) -> None:
+    if key is not None and digest != key.request_digest:
+        raise IdempotencyKeyReused(
+            "This idempotency key was used by another request; send a new key with a new request.",
+            path="Idempotency-Key",
+        )

@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from application.command_side.deciding import Decider
 from application.command_side.group_commit import GroupCommitter
 from application.command_side.heads import NOTHING, Head, HeadCache, HeadReader
-from application.command_side.idempotency import answer_from
-from application.command_side.requests import Proposed, Refused, Request
+from application.command_side.idempotency import answer_from, answer_from_receipt
+from application.command_side.requests import InEffect, Proposed, Refused, Request
 from application.command_side.rounds import Reached, RoundResult, pair
 from application.command_side.snapshotting import Snapshotting, StoredState
 from application.envelopes import Commit
 from application.errors import StoreUnavailable, WriteConflict
 from application.mediator import CommandResult
 from application.ports.event_codec import EventCodec
-from application.ports.event_store import AlreadyStored, AppendOutcome, EventStore, Unsettled, VersionTaken
+from application.ports.event_store import AlreadyStored, AppendOutcome, EventStore, Receipt, Unsettled, VersionTaken
 from application.ports.metrics import Metrics
 from domain.commands import CreatePost
 from domain.errors import PostlogError
@@ -136,12 +136,19 @@ class PostStreams:
             )
 
     async def _answer_spent(self, requests: Sequence[Request]) -> list[Request]:
-        """Answer those whose commit id is in the log; the others come back."""
+        """Answer those whose commit is in the log, or a receipt of them; the others come back."""
         keyed = [each for each in requests if each.context.idempotency_key is not None]
-        found = await asyncio.gather(*(self._store.find_commit(each.commit_id) for each in keyed))
-        spent = {each: commit for each, commit in zip(keyed, found, strict=True) if commit is not None}
-        for each, commit in spent.items():
-            self._settle_from(commit, each)
+        if not keyed:
+            return list(requests)
+        commits, receipts = await asyncio.gather(
+            asyncio.gather(*(self._store.find_commit(each.commit_id) for each in keyed)),
+            asyncio.gather(*(self._store.find_receipt(each.commit_id) for each in keyed)),
+        )
+        spent: set[Request] = set()
+        for each, commit, receipt in zip(keyed, commits, receipts, strict=True):
+            if (found := commit or receipt) is not None:
+                self._settle_from(found, each)
+                spent.add(each)
         return [each for each in requests if each not in spent]
 
     def _settle_appended(self, result: RoundResult) -> None:
@@ -171,18 +178,25 @@ class PostStreams:
         return False
 
     async def _settle_quiet(self, quiet: Sequence[Reached]) -> None:
-        """The head is confirmed. A key may have been spent by another process in the meantime, so it is looked up
-        again.
+        """The head is confirmed. Receipts are kept before anybody is answered; then keys are looked up again, since
+        another process may have used one in the meantime.
         """
+        receipts = [receipt for each in quiet if (receipt := _receipt_of(each)) is not None]
+        if receipts:
+            await self._store.keep_receipts(receipts)
         unspent = set(await self._answer_spent([each.decided.decision.request for each in quiet]))
         for each in quiet:
             decision = each.decided.decision
             if decision.request in unspent:
                 decision.request.settle(decision.error if isinstance(decision, Refused) else _result_at(each))
 
-    def _settle_from(self, commit: Commit, request: Request) -> None:
+    def _settle_from(self, stored: Commit | Receipt, request: Request) -> None:
+        key = request.context.idempotency_key
         try:
-            request.settle(answer_from(commit, request.context.idempotency_key, self._codec))
+            if isinstance(stored, Receipt):
+                request.settle(answer_from_receipt(stored, key))
+            else:
+                request.settle(answer_from(stored, key, self._codec))
         except PostlogError as error:
             request.settle(error)
 
@@ -206,6 +220,22 @@ def _take_distinct(queue: deque[Request]) -> list[Request]:
             taken[request.commit_id] = request
     queue.extend(later)
     return list(taken.values())
+
+
+def _receipt_of(reached: Reached) -> Receipt | None:
+    """Of a request with a key that is in effect already. A refusal needs none: delivered again it is refused again, or
+    the caller's wrong is righted."""
+    decision = reached.decided.decision
+    key = decision.request.context.idempotency_key
+    if key is None or not isinstance(decision, InEffect):
+        return None
+    return Receipt(
+        commit_id=decision.request.commit_id,
+        request_digest=key.request_digest,
+        stream_id=decision.request.post_id,
+        version=reached.head.version,
+        position=reached.head.position,
+    )
 
 
 def _result_at(reached: Reached) -> CommandResult:

@@ -44,6 +44,21 @@ class Unsettled:
 AppendOutcome = Appended | AlreadyStored | VersionTaken | NotTried | Unsettled
 
 
+RECEIPT_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a request with an idempotency key was answered with when it changed nothing, so that the log has no commit
+    of it. `version` and `position` are those of the stream's last commit then."""
+
+    commit_id: str
+    request_digest: str
+    stream_id: PostId
+    version: int
+    position: int
+
+
 class EventStore(Protocol):
     async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
         """Append in order as one group write; one outcome a commit, in the same order.
@@ -75,4 +90,13 @@ class EventStore(Protocol):
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         """The majority-committed commit with this id, or None. Raises `StoreUnavailable`."""
+        ...
+
+    async def keep_receipts(self, receipts: Sequence[Receipt]) -> None:
+        """Keep them durably, for `RECEIPT_DAYS` at least. The first one for a commit id stays. Raises
+        `StoreUnavailable`."""
+        ...
+
+    async def find_receipt(self, commit_id: str) -> Receipt | None:
+        """No receipt kept before the call is missed. Raises `StoreUnavailable`."""
         ...

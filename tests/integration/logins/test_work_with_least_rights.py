@@ -73,7 +73,7 @@ async def shared_log(mongo_with_logins_url: str) -> AsyncIterator[MongoPlace]:
 def log_place(shared_log: MongoPlace) -> MongoPlace:
     """As empty as when it was made, indexes and login apart."""
     with shared_log.as_admin() as admin:
-        for collection in ("commits", "snapshots", "relay", "writers"):
+        for collection in ("commits", "receipts", "snapshots", "relay", "writers"):
             admin[shared_log.database][collection].delete_many({})
     return shared_log
 

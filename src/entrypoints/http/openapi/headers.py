@@ -14,8 +14,9 @@ class _Header(NamedTuple):
 
 _REQUEST = {
     "Idempotency-Key": _Header(
-        "The same key with the same request has one effect and one answer, however often it is sent. A key is spent by "
-        "a change, not by a refusal.",
+        "The same key with the same request has one effect and one answer, however often it is sent: as long as the "
+        "log exists when the request changed something, for seven days when it was in effect already. A refusal uses "
+        "no key.",
         {"type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["2f6c9a52-create"]},
     ),
     "If-Match": _Header(

@@ -18,7 +18,7 @@ from adapters.sqlite.log_schema import prepare
 from application.errors import CannotOpen, StoreUnavailable
 from application.ports.event_store import Unsettled
 from application.ports.probes import ProbeResult
-from contracts.log_handle import POST_A, liked, proposed
+from contracts.log_handle import POST_A, liked, proposed, receipt
 
 SETTING = "event_store.sqlite.path"
 
@@ -197,6 +197,33 @@ async def test_a_log_can_be_opened_again(log_path: Path) -> None:
 
 
 # Files that are refused
+
+
+async def test_a_log_from_before_there_were_receipts_keeps_them_too(log_path: Path) -> None:
+    async with SqliteLog(log_path) as log:
+        await SqliteEventStore(log).append([proposed(POST_A)])
+    with closing(sqlite3.connect(log_path)) as connection:
+        connection.execute("DROP TABLE receipts")
+        connection.commit()
+    async with SqliteLog(log_path) as log:
+        store = SqliteEventStore(log)
+        await store.keep_receipts([receipt("one", position=1)])
+        assert await store.find_receipt(receipt("one", position=1).commit_id) == receipt("one", position=1)
+        assert (await store.stream_tail(POST_A)) is not None
+
+
+async def test_receipts_are_kept_for_a_week(sqlite_log: SqliteLog, shell: sqlite3.Connection) -> None:
+    store = SqliteEventStore(sqlite_log)
+    await store.keep_receipts([receipt("old", position=1), receipt("young", position=1)])
+    for name, days in (("old", 7.1), ("young", 6.9)):
+        shell.execute(
+            "UPDATE receipts SET kept_at = kept_at - ? WHERE commit_id = ?",
+            (int(days * 86_400), receipt(name, position=1).commit_id),
+        )
+    shell.commit()
+    await store.keep_receipts([receipt("new", position=1)])
+    found = [await store.find_receipt(receipt(name, position=1).commit_id) for name in ("old", "young", "new")]
+    assert [each is None for each in found] == [True, False, False]
 
 
 async def test_a_folder_that_can_not_be_made_is_refused(tmp_path: Path) -> None:

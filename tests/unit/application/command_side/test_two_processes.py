@@ -7,7 +7,7 @@ import pytest
 from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.log import MemoryLog
 from adapters.memory.snapshots import MemorySnapshots
-from application.errors import IdempotencyKeyReused, VersionMismatch, WriteConflict
+from application.errors import IdempotencyKeyReused, StoreUnavailable, VersionMismatch, WriteConflict
 from application.ports.event_store import AppendOutcome, VersionTaken
 from command_process import ANYBODY, CommandProcess, expecting, keyed, stored_types
 from domain.commands import AddComment, CreatePost, EditComment, EditMessage, LikePost, RemovePost, UnlikePost
@@ -159,15 +159,54 @@ async def test_a_refused_command_spends_no_key(one, store):
     assert result.version == 2
 
 
-async def test_a_command_already_in_effect_spends_no_key_and_is_decided_anew(one):
+async def test_a_like_that_was_in_effect_does_not_come_back_when_it_is_delivered_again(one, other, store):
     await one.commands.handle(CREATE, ANYBODY)
     await one.commands.handle(LIKE, ANYBODY)
     in_effect = await one.commands.handle(LIKE, keyed("key-6"))
     await one.commands.handle(UNLIKE, ANYBODY)
 
     again = await one.commands.handle(LIKE, keyed("key-6"))
+    elsewhere = await other.commands.handle(LIKE, keyed("key-6"))
 
-    assert (in_effect.version, in_effect.position, again.version) == (2, 2, 4)
+    assert [(each.version, each.position) for each in (in_effect, again, elsewhere)] == [(2, 2)] * 3
+    assert (await store.stream_tail(POST)).version == 3
+
+
+async def test_an_edit_that_was_in_effect_does_not_overwrite_a_newer_one(one, other, store):
+    await one.commands.handle(CREATE, ANYBODY)
+    await one.commands.handle(edit("First"), ANYBODY)
+    in_effect = await one.commands.handle(edit("First"), keyed("key-8"))
+    await one.commands.handle(edit("Second"), ANYBODY)
+
+    again = await other.commands.handle(edit("First"), keyed("key-8"))
+
+    assert (in_effect.version, again.version, again.replayed) == (2, 2, True)
+    assert (await store.stream_tail(POST)).version == 3
+
+
+async def test_a_key_whose_request_was_in_effect_is_used_for_another_request_neither(one, other):
+    await one.commands.handle(CREATE, ANYBODY)
+    await one.commands.handle(edit("Hello"), keyed("key-9", "one"))
+    with pytest.raises(IdempotencyKeyReused):
+        await other.commands.handle(edit("Something else"), keyed("key-9", "another"))
+
+
+async def test_twins_that_are_in_effect_and_wait_together_have_one_answer(one):
+    await one.commands.handle(CREATE, ANYBODY)
+    await one.commands.handle(LIKE, ANYBODY)
+    answers = await asyncio.gather(*(one.commands.handle(LIKE, keyed("key-10")) for _ in range(3)))
+    assert {(each.version, each.position) for each in answers} == {(2, 2)}
+
+
+async def test_nobody_is_answered_before_the_receipt_is_kept(one, store):
+    async def away(receipts):
+        raise StoreUnavailable("The event store is away.")
+
+    await one.commands.handle(CREATE, ANYBODY)
+    await one.commands.handle(LIKE, ANYBODY)
+    store.keep_receipts = away
+    with pytest.raises(StoreUnavailable):
+        await one.commands.handle(LIKE, keyed("key-11"))
 
 
 async def test_a_key_spent_in_the_meantime_wins_over_a_refusal(one, other, store):

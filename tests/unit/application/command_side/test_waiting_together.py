@@ -33,6 +33,8 @@ class HeldStore:
         self.released.set()
         self.begun = asyncio.Event()
         self.find_commit = store.find_commit
+        self.find_receipt = store.find_receipt
+        self.keep_receipts = store.keep_receipts
         self.read_stream = store.read_stream
         self.stream_tail = store.stream_tail
         self._append = store.append
