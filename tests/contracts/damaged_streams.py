@@ -194,9 +194,9 @@ class DamagedStreamsContract:
             missing = sentence.partition(" before")[0].partition(", for")[0]
             with pytest.raises(StreamDamaged, match=missing):
                 await queries.ask(ListEvents(post_id=POST_A, limit=100, after=version))
-            with pytest.raises(StreamDamaged, match=sentence):
+            with pytest.raises(StreamDamaged, match=missing):
                 await queries.ask(GetPostAsOf(post_id=POST_A, version=version + 1))
-            with pytest.raises(StreamDamaged, match=sentence):
+            with pytest.raises(StreamDamaged, match=missing):
                 await queries.ask(GetPostAsOf(post_id=POST_A, at=NOON.replace(year=2030)))
             behind = await queries.ask(ListEvents(post_id=POST_A, limit=100, after=4))
             assert [event.version for event in behind.events] == [5]

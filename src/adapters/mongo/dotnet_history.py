@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from struct import Struct
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
@@ -21,7 +20,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from adapters.mongo.dotnet_documents import dotnet_event
-from adapters.mongo.dotnet_staging import DotnetStaging
+from adapters.mongo.dotnet_staging import DotnetStaging, staging_folder
 from adapters.mongo.errors import can_not_open, unavailable
 from adapters.mongo.servers import SeenServers
 from application.errors import CannotOpen, StoreUnavailable
@@ -81,9 +80,9 @@ class MongoDotnetHistory:
             raise can_not_open(self._url, error, ADDRESS) from None
         async with AsyncExitStack() as stack:
             stack.push_async_callback(client.close)
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="postlog-import-"))
+            folder = stack.enter_context(staging_folder())
             stack.callback(self._thread.shutdown)
-            staging = await self._stage(DotnetStaging, Path(folder) / "events.sqlite")
+            staging = await self._stage(DotnetStaging, folder / "events.sqlite")
             stack.push_async_callback(self._close, staging)
             self._stack = stack.pop_all()
         self._now_open = _Opened(collection, staging)

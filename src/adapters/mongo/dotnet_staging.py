@@ -2,8 +2,15 @@
 is read once, whatever its size, and sorted without an index of its own.
 """
 
+import fcntl
+import logging
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Sequence
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +55,44 @@ _PAGE = f"""SELECT place, {_COLUMNS} FROM {{order}} JOIN events USING (number)
     WHERE place > ? AND place <= ? AND {{kept}} ORDER BY place"""  # noqa: S608 (constants only)
 
 _CACHE_KILOBYTES = 16_384
+
+_PREFIX = "postlog-import-"
+_YOUNG_SECONDS = 60
+"""A folder may be so young that its import has not locked it yet."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def staging_folder() -> Iterator[Path]:
+    """A new folder for temporary files (`TMPDIR`), locked for as long as the block lasts and removed behind it. Folders
+    of imports that were killed, which nobody has locked any more, are removed first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        _remove_if_left(left)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, _locked(Path(name)):
+        yield Path(name)
+
+
+def _remove_if_left(folder: Path) -> None:
+    try:
+        if time.time() - folder.stat().st_mtime < _YOUNG_SECONDS:
+            return
+        with _locked(folder):
+            shutil.rmtree(folder)
+    except OSError:
+        return  # somebody's who works on it, or another user's
+    logger.info("removed %s, which an import that was killed had left behind", folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The lock ends with this process, however that ends. Raises `OSError` when another one has it."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(number)
 
 
 class DotnetStaging:

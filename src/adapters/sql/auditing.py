@@ -7,7 +7,8 @@ looked at again.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Column, Connection, Select, Table, case, func, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from adapters.sql.backend import SqlBackend
 from adapters.sql.moments import of_one_moment
@@ -18,6 +19,9 @@ from application.rows import CommentKey, CommentRow, PostRow, PostStatus
 from domain.ids import PostId
 
 _POST_COLUMNS = len(PostRow._fields)
+
+_COMMENTS_A_PAGE = 10_000
+"""Of all posts of a page together, unless a single one has more."""
 
 
 class Auditing:
@@ -38,10 +42,14 @@ class Auditing:
     def page(self, generation: int, after: PostId | None, limit: int) -> Sequence[AuditedPost]:
         with self._backend.engine.connect() as connection:
             posts = SLOTS[_slot_of(connection, generation)].posts
-            wanted = select(posts.c.post_id).order_by(posts.c.post_id).limit(limit)
+            next_ones = select(posts.c.post_id, posts.c.comments_count).order_by(posts.c.post_id).limit(limit)
+            if after is not None:
+                next_ones = next_ones.where(posts.c.post_id > after)
+            few = _with_few_comments(connection.execute(next_ones).all())
+            wanted = select(posts.c.post_id).order_by(posts.c.post_id).limit(few)
             if after is not None:
                 wanted = wanted.where(posts.c.post_id > after)
-            return self._audited(connection, generation, wanted, {})
+            return self._audited(connection, generation, wanted, {}) if few else []
 
     def some(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
         if not post_ids:
@@ -77,7 +85,10 @@ class Auditing:
         posts, comments = tables.posts, tables.comments
         chosen = wanted.subquery("chosen")
         statement = (
-            select(*(posts.c[name] for name in PostRow._fields), *(comments.c[name] for name in CommentRow._fields))
+            select(
+                *(_once(posts.c[name], comments) for name in PostRow._fields),
+                *(comments.c[name] for name in CommentRow._fields),
+            )
             .join_from(chosen, posts, posts.c.post_id == chosen.c.post_id)
             .outerjoin(comments, comments.c.post_id == posts.c.post_id)
             .order_by(posts.c.post_id, comments.c.comment_id)
@@ -85,6 +96,24 @@ class Auditing:
         _, rows = of_one_moment(self._backend, connection, lambda: connection.execute(statement, values).all())
         _require(connection, generation)
         return _grouped(rows)
+
+
+def _with_few_comments(next_ones: Sequence[Any]) -> int:
+    """How many of these posts make a page."""
+    comments = 0
+    for number, (_, count) in enumerate(next_ones):
+        comments += count
+        if number and comments > _COMMENTS_A_PAGE:
+            return number
+    return len(next_ones)
+
+
+def _once(column: Column[Any], comments: Table) -> ColumnElement[Any]:
+    """A message may be long and is not sent beside each of its comments, but beside the first one."""
+    if column.name != "message":
+        return column
+    place = func.row_number().over(partition_by=column.table.c.post_id, order_by=comments.c.comment_id)
+    return case((place == 1, column), else_=None).label(column.name)
 
 
 def _slot_of(connection: Connection, generation: int) -> Slot:
@@ -104,7 +133,8 @@ def _grouped(rows: Sequence[Any]) -> list[AuditedPost]:
     posts: dict[PostId, PostRow] = {}
     for row in rows:
         post_id, status, *others = row[:_POST_COLUMNS]
-        posts[post_id] = PostRow(post_id, PostStatus(status), *others)
+        if post_id not in posts:
+            posts[post_id] = PostRow(post_id, PostStatus(status), *others)
         of_post = comments.setdefault(post_id, [])
         comment = CommentRow(*row[_POST_COLUMNS:])
         if comment.comment_id is not None:

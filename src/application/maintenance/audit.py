@@ -6,11 +6,13 @@ that have something at or below P and no row are missing, rows without a stream 
 counted; one whose stream is damaged in the log differs, parked or not. No long transaction, and no SQL of the
 projector's.
 
-Memory is bounded: posts are taken in portions by the checksum of their id, and the log is read once for each portion.
+Memory is bounded: posts are taken in portions by the checksum of their id, and the log is read once for each portion. A
+portion whose rows take too much is halved.
 """
 
 import asyncio
 import random
+import sys
 import zlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,9 +29,27 @@ from domain.ids import PostId
 
 _POSTS_A_PAGE = 500
 _POSTS_A_PORTION = 50_000
+_PORTION_BYTES = 32_000_000
+"""Of rows, as they are in memory; what is folded beside them takes as much again."""
+
+_ROW_BYTES = 400
 _COMMITS_A_READ = 1_000
 _SWAPS_ENDURED = 5
 _ORPHANS_SHOWN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """One of `portions` parts of all posts, by the checksum of their ids."""
+
+    number: int
+    portions: int
+
+    def has(self, post_id: PostId) -> bool:
+        return zlib.crc32(post_id.encode()) % self.portions == self.number
+
+    def halves(self) -> "list[_Portion]":
+        return [_Portion(number, 2 * self.portions) for number in (self.number + self.portions, self.number)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +106,48 @@ class Audit:
         return await audit(await self._rows.start())
 
     async def _all(self, start: AuditStart, progress: AuditProgress) -> AuditReport:
+        progress.total = start.posts + await self._log.tip()
         portions = 1 + start.posts // _POSTS_A_PORTION
-        progress.total = portions * (start.posts + await self._log.tip())
+        progress.total *= portions
+        left = [_Portion(number, portions) for number in reversed(range(portions))]
         differences: list[Difference] = []
         posts = 0
-        for portion in range(portions):
-            folds = await self._folds_of_rows(start, portion, portions, progress)
+        while left:
+            portion = left.pop()
+            folds = await self._folds_of_rows(start, portion, progress)
+            if folds is None:
+                left += portion.halves()
+                continue
             posts += len(folds)
-            await self._feed_from_the_log(folds, start, portion, portions, progress)
+            await self._feed_from_the_log(folds, start, portion, progress)
             differences += await self._differences(start, folds.values())
         differences += await self.orphans(start)
         return await self._report(start, posts, differences)
 
     async def _folds_of_rows(
-        self, start: AuditStart, portion: int, portions: int, progress: AuditProgress
-    ) -> dict[PostId, StreamFold]:
+        self, start: AuditStart, portion: "_Portion", progress: AuditProgress
+    ) -> dict[PostId, StreamFold] | None:
+        """None when the rows of this portion take more memory than a portion may, unless it is a single post."""
         folds: dict[PostId, StreamFold] = {}
-        after: PostId | None = None
+        size, read, after = 0, 0, None
         while page := await self._rows.page(start.generation, after, _POSTS_A_PAGE):
-            folds |= _folds(start, [each for each in page if _portion_of(each.post.post_id, portions) == portion])
+            mine = [each for each in page if portion.has(each.post.post_id)]
+            size += sum(map(_bytes_of, mine))
+            folds |= _folds(start, mine)
+            read += len(page)
             progress.advance(len(page))
+            if size > _PORTION_BYTES and len(folds) > 1:
+                progress.total += read + start.posts + await self._log.tip()
+                return None
             after = page[-1].post.post_id
         return folds
 
     async def _feed_from_the_log(
-        self, folds: dict[PostId, StreamFold], start: AuditStart, portion: int, portions: int, progress: AuditProgress
+        self, folds: dict[PostId, StreamFold], start: AuditStart, portion: "_Portion", progress: AuditProgress
     ) -> None:
         tip, position = await self._log.tip(), 0
         while position < tip and (commits := await self._log.read(position, _COMMITS_A_READ)):
-            mine = [commit for commit in commits if _portion_of(commit.stream_id, portions) == portion]
+            mine = [commit for commit in commits if portion.has(commit.stream_id)]
             for commit in mine:
                 if commit.stream_id not in folds:
                     folds[commit.stream_id] = StreamFold.of(commit.stream_id, None, start.position)
@@ -189,5 +222,9 @@ def _folds(start: AuditStart, audited: Iterable[AuditedPost]) -> dict[PostId, St
     return {each.post.post_id: StreamFold.of(each.post.post_id, each, start.position) for each in audited}
 
 
-def _portion_of(post_id: PostId, portions: int) -> int:
-    return zlib.crc32(post_id.encode()) % portions
+def _bytes_of(audited: AuditedPost) -> int:
+    return (
+        _ROW_BYTES
+        + sys.getsizeof(audited.post.message)
+        + sum(_ROW_BYTES + sys.getsizeof(comment.comment) for comment in audited.comments)
+    )

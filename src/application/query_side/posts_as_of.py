@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice, takewhile
+from itertools import islice
 
 from application.envelopes import Commit
 from application.errors import HistoryNotRead
@@ -148,7 +148,7 @@ class PostsAsOf:
         folded = await self._start(post_id, moment)
         kept_at, near = folded.version, None if moment.version is None else moment.version - _KEPT_BEFORE
         while commits := await self._read_on(post_id, folded.version, moment):
-            wanted = list(takewhile(lambda commit: moment.includes(commit.version, commit.recorded_at), commits))
+            wanted = list(_included(commits, folded.version, moment))
             for part in _parts(wanted, near):
                 await asyncio.to_thread(self._apply, folded, part, moment)
                 is_near = near is not None and kept_at < near <= folded.version
@@ -194,6 +194,19 @@ class PostsAsOf:
             folded.whole.apply([each for each in self._codec.decode(commit) if each.version <= last], last)
             folded.newest = max(folded.newest, commit.recorded_at)
             folded.last_commit = commit.commit_id if last == commit.last_version else None
+
+
+def _included(commits: Sequence[Commit], after: int, moment: Moment) -> Iterator[Commit]:
+    """What stands behind the version that is asked for is not looked at: it may be damaged. Where commits are missing,
+    the first one behind the gap is included, which raises `StreamDamaged`."""
+    version = after
+    for commit in commits:
+        if not moment.includes(version + 1, commit.recorded_at):
+            return
+        version = commit.last_version
+        yield commit
+        if moment.version is not None and commit.last_version >= moment.version:
+            return
 
 
 def _parts(commits: Sequence[Commit], near: int | None) -> Iterator[Sequence[Commit]]:

@@ -1,12 +1,15 @@
 """What was read of the .NET system's collection, sorted on the disk."""
 
+import os
+import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from adapters.mongo.dotnet_staging import DotnetStaging
+from adapters.mongo.dotnet_staging import DotnetStaging, staging_folder
 from application.envelopes import StoredEvent
 from application.ports.dotnet_history import DotnetEvent
 from domain.ids import PostId
@@ -83,3 +86,41 @@ def test_what_is_left_out_has_no_place(staging: DotnetStaging) -> None:
     assert staging.in_order(1, 2) == []
     assert staging.events_left() == 0
     assert staging.sort_by_post() == 5
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def left_behind(temporary: Path, name: str, age: float) -> Path:
+    folder = temporary / name
+    folder.mkdir()
+    (folder / "events.sqlite").write_bytes(b"whatever")
+    os.utime(folder, (time.time() - age, time.time() - age))
+    return folder
+
+
+def test_what_a_killed_import_left_behind_is_removed_by_the_next_one(temporary: Path) -> None:
+    left = left_behind(temporary, "postlog-import-abc", age=3_600)
+    another = left_behind(temporary, "somebody-elses", age=3_600)
+    with staging_folder() as folder:
+        assert folder.is_dir()
+        assert not left.exists()
+    assert list(temporary.iterdir()) == [another]
+
+
+def test_the_folder_of_an_import_that_runs_is_left_alone(temporary: Path) -> None:
+    with staging_folder() as first:
+        os.utime(first, (0, 0))
+        with staging_folder() as second:
+            assert first.is_dir()
+            assert second != first
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_folder_that_was_made_a_moment_ago_is_left_alone(temporary: Path) -> None:
+    young = left_behind(temporary, "postlog-import-abc", age=5)
+    with staging_folder():
+        assert young.is_dir()

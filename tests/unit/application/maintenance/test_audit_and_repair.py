@@ -10,6 +10,7 @@ from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
 from adapters.system.clock import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
+from application.maintenance import audit
 from application.maintenance.audit import Audit, AuditProgress, AuditReport
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
@@ -75,6 +76,27 @@ async def test_right_rows_have_no_difference(system):
     assert (report.posts, report.differences, report.parked) == (8, [], [])
     assert report.position == await system.commit_log.tip()
     assert progress.done == progress.total > 0
+
+
+async def test_rows_that_take_much_memory_are_compared_in_smaller_portions(system, monkeypatch):
+    monkeypatch.setattr(audit, "_PORTION_BYTES", 1_000)
+    monkeypatch.setattr(audit, "_POSTS_A_PAGE", 2)
+    progress = AuditProgress()
+    most, feed = 0, Audit._feed
+
+    def watched(self, folds, commits):
+        nonlocal most
+        most = max(most, len(folds))
+        feed(self, folds, commits)
+
+    monkeypatch.setattr(Audit, "_feed", watched)
+    change(system, POSTS[2], message="Forged")
+
+    report = await audit_of(system).run(progress)
+
+    assert (report.posts, found(report)) == (8, [(POSTS[2], "message", "'2'", "'Forged'")])
+    assert most < 5
+    assert progress.done == progress.total
 
 
 PLANTED = {
