@@ -16,6 +16,7 @@ PostlogError
 ├── AuditRunning               audit-running           one runs in this process
 ├── NotFound
 │   ├── CommitNotFound         commit-not-found
+│   ├── VersionNotFound        version-not-found       the post has not come to it yet
 │   └── RebuildNotFound        rebuild-not-found
 ├── StateConflict
 │   ├── RebuildEnded           rebuild-ended           it is live already
@@ -105,6 +106,10 @@ class RebuildNotPossible(StateConflict):
 
 class CommitNotFound(NotFound):
     code = "commit-not-found"
+
+
+class VersionNotFound(NotFound):
+    code = "version-not-found"
 
 
 class AuditRunning(PostlogError):

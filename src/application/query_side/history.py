@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from heapq import nlargest
 
 from application.envelopes import Commit
-from application.errors import StreamDamaged
+from application.errors import StreamDamaged, VersionNotFound
 from application.log_order import require_next
 from application.mediator import QueryDispatcher
 from application.ports.clock import Clock
@@ -60,6 +60,11 @@ class HistoryQueries:
         whole = await self._posts_as_of.fold(query.post_id, Moment(query.version, query.at))
         if whole.post is None or whole.post.status is not PostStatus.LIVE:
             raise no_such_post(query.post_id)
+        if query.version is not None and whole.version < query.version:
+            raise VersionNotFound(
+                f"Post {query.post_id} stands at version {whole.version:,}; it has no version {query.version:,} yet.",
+                path="version",
+            )
         newest = nlargest(_COMMENTS_SHOWN, whole.comments.values(), key=lambda c: (c.comment_date, c.comment_id))
         return PostAnswer(post=whole.post, comments=newest)
 

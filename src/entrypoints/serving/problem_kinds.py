@@ -75,6 +75,12 @@ _KINDS = (
         "moment ago is read for certain with the header Postlog-Min-Position.",
     ),
     ProblemKind(
+        "version-not-found",
+        404,
+        "The post has no such version yet",
+        "Ask for a version up to the one that `detail` names.",
+    ),
+    ProblemKind(
         "comment-not-found",
         404,
         "There is no such comment",

@@ -203,7 +203,7 @@ QUERIES = (
         answer=schemas.Post,
         headers=("If-None-Match", "Postlog-Min-Position"),
         answered=("ETag",),
-        problems=(*_POST_READ_PROBLEMS, *_LOG_PROBLEMS),
+        problems=(*_POST_READ_PROBLEMS, "version-not-found", *_LOG_PROBLEMS),
     ),
     Operation(
         name="listComments",

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import ProposedCommit, StoredEvent
-from application.errors import NotYetVisible, ReadDbNotReady, ReadDbUnavailable
+from application.errors import NotYetVisible, ReadDbNotReady, ReadDbUnavailable, VersionNotFound
 from application.mediator import AlreadyRegistered, CommandDispatcher, Query, QueryDispatcher, UnknownRequest
 from application.ports.post_views import PostFilter, Stamp
 from application.query_side.queries import (
@@ -269,6 +269,12 @@ class TestThePostAsItWas:
     async def test_it_is_not_found_once_it_was_removed(self, version: int):
         system = await written(*HISTORY)
         with pytest.raises(PostNotFound):
+            await system.queries.ask(GetPostAsOf(post_id=POST, version=version))
+
+    @pytest.mark.parametrize("version", [3, 99, 2**53 - 1])
+    async def test_a_version_that_it_has_not_come_to_is_not_found(self, version: int):
+        system = await written(*HISTORY[:2])
+        with pytest.raises(VersionNotFound, match=f"stands at version 2; it has no version {version:,} yet"):
             await system.queries.ask(GetPostAsOf(post_id=POST, version=version))
 
     async def test_a_version_inside_a_commit_counts_too(self):
