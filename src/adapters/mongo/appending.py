@@ -15,9 +15,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymongo.errors import PyMongoError
-
 from adapters.mongo.database import MongoDatabase
+from adapters.mongo.errors import is_drivers
 from adapters.mongo.fairness import Turns
 from adapters.mongo.group_insert import MAX_BYTES, MAX_COMMITS, POSITION, Inserted, insert_group
 from adapters.mongo.positions import Positions
@@ -81,7 +80,9 @@ class GroupWrite:
                 async with asyncio.timeout(min(left, _ROUND_SHARE * self._database.append_timeout)):
                     await self._round()
                 pause = _FIRST_PAUSE
-            except (PyMongoError, StoreUnavailable, TimeoutError) as error:
+            except Exception as error:
+                if not isinstance(error, StoreUnavailable) and not is_drivers(error):
+                    raise
                 self._note_failure(error)
                 await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
                 pause = min(2 * pause, _LONGEST_PAUSE)

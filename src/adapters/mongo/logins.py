@@ -10,7 +10,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from adapters.mongo.errors import URL_SETTING, can_not_open, unavailable
+from adapters.mongo.errors import URL_SETTING, can_not_open, is_drivers, unavailable
 from adapters.mongo.servers import SeenServers
 from adapters.mongo.service_role import ROLE, make_role
 from application.errors import CannotOpen
@@ -107,7 +107,9 @@ class MongoLogins:
                 f"userAdminAnyDatabase.",
                 path=ADMIN_SETTING,
             ) from error
-        except PyMongoError as error:
+        except Exception as error:
+            if not is_drivers(error):
+                raise
             raise unavailable(self._admin_url, error, ADMIN_SETTING, servers=servers) from error
 
 

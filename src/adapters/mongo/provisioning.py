@@ -3,10 +3,10 @@
 from typing import Any
 
 import pymongo
-from pymongo.errors import PyMongoError
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
+from adapters.mongo.errors import is_drivers
 from adapters.mongo.replica_set import require_replica_set
 from adapters.mongo.schema import Index, SchemaCheck, missing_indexes
 
@@ -25,7 +25,9 @@ class MongoProvisioning:
             made = [await self._make(index) for index in await missing_indexes(self._database)]
             if await self._database.uncancelled(self._database.relay.find_one({"_id": "log"})) is None:
                 made.append(f"Gave the log in MongoDB its id, {await MongoCommitLog(self._database).log_id()}.")
-        except PyMongoError as error:
+        except Exception as error:
+            if not is_drivers(error):
+                raise
             raise self._database.unavailable(error) from error
         return made
 
@@ -33,7 +35,9 @@ class MongoProvisioning:
         """Raises `StoreUnavailable` too."""
         try:
             await SchemaCheck(self._database).check()
-        except PyMongoError as error:
+        except Exception as error:
+            if not is_drivers(error):
+                raise
             raise self._database.unavailable(error) from error
 
     async def _make(self, index: Index) -> str:
