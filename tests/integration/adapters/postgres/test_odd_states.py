@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import stamina
 from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
@@ -427,3 +428,49 @@ async def test_the_lock_of_rebuilds_outlasts_the_limits_of_transactions_and_hold
                     await asyncio.sleep(0.05)
             assert await generations.is_locked()
         assert not await generations.is_locked()
+
+
+# Every error there is, from a real server
+
+
+SQLSTATES = sorted(
+    state
+    for kind in vars(psycopg.errors).values()
+    if isinstance(state := getattr(kind, "sqlstate", None), str) and state[:2] not in ("00", "01", "02")
+)
+
+
+@pytest.mark.parametrize(
+    "rows", [pytest.param(1, id="a few rows"), pytest.param(40, id="many rows", marks=pytest.mark.long)]
+)
+async def test_no_error_that_postgres_can_raise_is_more_than_an_interruption(
+    fresh_postgres_url: str, rows: int
+) -> None:
+    async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
+        await SqlProvisioning(database).provision()
+        as_admin(
+            fresh_postgres_url,
+            "CREATE TABLE odd (state text)",
+            """CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+            DECLARE state text := (SELECT max(state) FROM odd);
+            BEGIN
+                IF state IS NOT NULL THEN RAISE EXCEPTION 'says so' USING ERRCODE = state; END IF;
+                RETURN NEW;
+            END $$""",
+            "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON posts_a FOR EACH ROW EXECUTE FUNCTION fail()",
+        )
+        handle = handle_of(database)
+        changes = RowChanges(posts=[post(n) for n in range(rows)])
+        with (
+            psycopg.connect(plain(fresh_postgres_url), autocommit=True) as admin,
+            stamina.set_testing(True, attempts=2),
+        ):
+            for state in SQLSTATES:
+                admin.execute("INSERT INTO odd VALUES (%s)", [state])
+                with pytest.raises((ReadDbUnavailable, SchemaOutdated)) as caught:
+                    await handle.store.project(BATCH, lambda _: changes)
+                if state != psycopg.errors.UndefinedTable.sqlstate:
+                    assert ": says so" in caught.value.message, state
+                admin.execute("DELETE FROM odd")
+        await handle.store.project(BATCH, lambda _: changes)
+        assert len((await handle.rows([post_id(n) for n in range(rows)])).posts) == rows
