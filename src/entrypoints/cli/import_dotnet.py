@@ -78,8 +78,10 @@ async def _import(loaded: LoadedSettings, source: "DotnetSource", take_first: bo
                 "--database and --collection."
             )
         await _read_and_check(tools, documents, report)
-        await _append(tools, report)
-        report.summary()
+        try:
+            await _append(tools, report)
+        finally:
+            report.summary()
         audited = await _audit(tools, report)
     differs = audited is not None and bool(audited.differences)
     return exit_codes.DATA if report.left_out or differs else exit_codes.DONE

@@ -6,7 +6,7 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +14,7 @@ import click
 import rich_click
 
 from application.command_side.import_lines import BadLine
-from application.command_side.import_posts import ImportedLine
+from application.command_side.import_posts import ImportedLine, UnfinishedLine
 from entrypoints.cli import exit_codes
 from entrypoints.cli.output import emit_json, json_option, say_places
 from entrypoints.cli.progress import show_progress
@@ -37,7 +37,7 @@ _BLOCK = 1 << 20
 @click.pass_context
 def command(ctx: click.Context, file: str, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
     """Import posts from FILE (- for stdin): on each line a JSON object with externalId, author, message, datePosted,
-    likes."""
+    likes. Run again, it finishes what was interrupted; a later dump of a post may have more likes."""
     from entrypoints.composition.jobs import with_post_import
 
     loaded = settings_from(ctx, config_file, assignments)
@@ -48,10 +48,14 @@ def command(ctx: click.Context, file: str, config_file: str | None, assignments:
             try:
                 async with with_post_import(loaded, "import") as post_import:
                     has_begun = True
-                    with show_progress("lines", _count_lines(source)) as progress:
-                        async for line in post_import.run(source):
-                            tally.add(line)
-                            progress.advance_to(tally.lines)
+                    try:
+                        with show_progress("lines", _count_lines(source)) as progress:
+                            async for line in post_import.run(source):
+                                tally.add(line)
+                                progress.advance_to(tally.lines)
+                    finally:
+                        for left in post_import.left:
+                            tally.add(left)
             except asyncio.CancelledError:
                 has_begun = True  # or would have, a moment later
                 raise
@@ -65,15 +69,19 @@ def command(ctx: click.Context, file: str, config_file: str | None, assignments:
 
 @dataclass(slots=True)
 class _Tally:
-    """`present` lines stood in the log before, whole."""
+    """`present` lines stood in the log before, whole; of `unfinished` ones a part is in the log."""
 
     lines: int = 0
     imported: int = 0
     present: int = 0
     bad: int = 0
     events: int = 0
+    unfinished: list[UnfinishedLine] = field(default_factory=list)
 
-    def add(self, line: ImportedLine | BadLine) -> None:
+    def add(self, line: ImportedLine | BadLine | UnfinishedLine) -> None:
+        if isinstance(line, UnfinishedLine):
+            self._add_unfinished(line)
+            return
         self.lines += 1
         if isinstance(line, BadLine):
             self.bad += 1
@@ -85,6 +93,15 @@ class _Tally:
         else:
             self.present += 1
 
+    def _add_unfinished(self, line: UnfinishedLine) -> None:
+        self.unfinished.append(line)
+        self.events += line.new_events
+        click.echo(
+            f"line {line.number}: unfinished: {line.in_log:,} of its {line.events:,} events are in the log; run the "
+            "same import again to finish it",
+            err=True,
+        )
+
     def report(self, where: Mapping[str, str], as_json: bool) -> None:
         if as_json:
             emit_json(
@@ -94,13 +111,17 @@ class _Tally:
                     "present": self.present,
                     "bad": self.bad,
                     "events": self.events,
+                    "unfinished": [
+                        {"line": line.number, "events": line.events, "inLog": line.in_log} for line in self.unfinished
+                    ],
                     **where,
                 }
             )
             return
+        unfinished = f", {len(self.unfinished):,} are unfinished" if self.unfinished else ""
         click.echo(
             f"{self.lines:,} lines: {self.imported:,} posts imported ({self.events:,} events), "
-            f"{self.present:,} were there before, {self.bad:,} lines are bad."
+            f"{self.present:,} were there before, {self.bad:,} lines are bad{unfinished}."
         )
         say_places(where)
 

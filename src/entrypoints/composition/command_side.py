@@ -50,5 +50,5 @@ def command_dispatcher(commands: PostCommands) -> CommandDispatcher:
     return dispatcher
 
 
-def post_import(commands: PostCommands, clock: Clock) -> PostImport:
-    return PostImport(commands, clock)
+def post_import(commands: PostCommands, log: LogParts, codec: EventCodec, clock: Clock) -> PostImport:
+    return PostImport(commands, log.event_store, codec, clock)

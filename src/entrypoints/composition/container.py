@@ -59,7 +59,7 @@ class Container(containers.DeclarativeContainer):
         settings=settings,
     )
     command_dispatcher = providers.Singleton(command_side.command_dispatcher, commands)
-    post_import = providers.Singleton(command_side.post_import, commands, clock)
+    post_import = providers.Singleton(command_side.post_import, commands, log, codec, clock)
     history_dispatcher = providers.Singleton(query_side.history_dispatcher, log, codec, clock)
     query_dispatcher = providers.Singleton(
         query_side.query_dispatcher,

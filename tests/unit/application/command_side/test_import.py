@@ -1,5 +1,7 @@
 """The import of posts: each line once, whatever happens in between."""
 
+import asyncio
+import hashlib
 import json
 
 import pytest
@@ -8,11 +10,14 @@ from adapters.memory.commit_log import MemoryCommitLog
 from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.log import MemoryLog
 from adapters.memory.snapshots import MemorySnapshots
+from application.command_side import import_posts
 from application.command_side.import_lines import BadLine, parse_line
-from application.command_side.import_posts import ImportedLine, PostImport
+from application.command_side.import_posts import ImportedLine, PostImport, UnfinishedLine
 from application.errors import StoreUnavailable
+from application.mediator import CommandContext
 from application.ports.event_store import Unsettled
 from command_process import CODEC, CommandProcess, SteppingClock, stored_types
+from domain.commands import RemovePost
 from domain.events import PostCreated
 
 
@@ -39,7 +44,7 @@ def store(log):
 
 def importing(store, log, patience: float = 60.0) -> PostImport:
     process = CommandProcess(store, MemorySnapshots(log))
-    return PostImport(process.commands, SteppingClock(), in_flight=4, patience=patience)
+    return PostImport(process.commands, store, CODEC, SteppingClock(), in_flight=4, patience=patience)
 
 
 async def run(post_import: PostImport, *lines: bytes) -> list[ImportedLine | BadLine]:
@@ -123,6 +128,166 @@ async def test_the_same_external_id_with_another_content_is_a_bad_line(store, lo
     assert isinstance(result, BadLine)
     assert "another content" in result.reason
     assert await MemoryCommitLog(log).tip() == 1
+
+
+# What is left unfinished
+
+
+def gives_up_after(store, commits: int):
+    """The store takes so many commits, and is away then. What it answers brings it back."""
+    append, taken = store.append, 0
+
+    async def append_some(group):
+        nonlocal taken
+        taken += len(group)
+        return await append(group) if taken <= commits else [Unsettled("The store is away.") for _ in group]
+
+    store.append = append_some
+
+    def back() -> None:
+        store.append = append
+
+    return back
+
+
+async def test_a_line_that_is_left_unfinished_is_told_with_what_the_log_has_of_it(store, log):
+    gives_up_after(store, 2)
+    post_import = importing(store, log, patience=0.0)
+    with pytest.raises(StoreUnavailable):
+        await run(post_import, line(likes=4_500))
+
+    assert post_import.left == [UnfinishedLine(1, events=4_501, in_log=2_000, new_events=2_000)]
+    assert sum(len(commit.events) for commit in await MemoryCommitLog(log).read(0)) == 2_000
+
+
+async def test_an_interrupted_import_tells_what_it_had_sent_as_well(store, log):
+    """It was under way to the log, which has it."""
+    append = store.append
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def append_slowly(group):
+        if await MemoryCommitLog(log).tip() == 2:
+            reached.set()
+            await go_on.wait()
+        return await append(group)
+
+    store.append = append_slowly
+    post_import = importing(store, log)
+    running = asyncio.create_task(run(post_import, line("x1", likes=0), line("x2", likes=4_500)))
+    await reached.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    told = {each.number: each for each in post_import.left}
+    stored = sum(len(commit.events) for commit in await MemoryCommitLog(log).read(0))
+    assert told[2] == UnfinishedLine(2, events=4_501, in_log=stored - 1, new_events=stored - 1)
+    assert stored in (2_001, 3_001)
+
+
+async def test_results_that_were_not_told_before_an_interruption_are_not_lost(store, log):
+    post_import = importing(store, log, patience=0.0)
+    gives_up_after(store, 3)
+    told = []
+
+    async def listen():
+        async for result in post_import.run([line("x1", likes=0), line("x2", likes=0), line("x3", likes=4_500)]):
+            told.append(result)  # noqa: PERF401 (what was told before it raises)
+
+    with pytest.raises(StoreUnavailable):
+        await listen()
+    known = {each.number for each in told} | {each.number for each in post_import.left}
+    assert {1, 2} <= known
+    assert await MemoryCommitLog(log).tip() == 3
+
+
+@pytest.mark.parametrize(("unfinished_after", "later_likes"), [(1, 4_500), (2, 4_500), (2, 7_000), (5, 7_000)])
+async def test_a_later_dump_of_an_unfinished_post_finishes_it(store, log, unfinished_after, later_likes):
+    back = gives_up_after(store, unfinished_after)
+    if unfinished_after < 5:
+        with pytest.raises(StoreUnavailable):
+            await run(importing(store, log, patience=0.0), line(likes=4_500))
+    else:
+        await run(importing(store, log), line(likes=4_500))
+    back()
+
+    (finished,) = await run(importing(store, log), line(likes=later_likes))
+    (again,) = await run(importing(store, log), line(likes=later_likes))
+
+    commits = await MemoryCommitLog(log).read(0)
+    events = [event.type for commit in commits for event in commit.events]
+    assert events == ["PostCreated", *["PostLiked"] * later_likes]
+    assert finished.events == 1 + later_likes
+    assert again == ImportedLine(1, 1 + later_likes, 0)
+
+
+async def test_a_later_dump_brings_the_likes_that_came_since(store, log):
+    await run(importing(store, log), line(likes=3))
+    assert await run(importing(store, log), line(likes=5)) == [ImportedLine(1, 6, 2)]
+    assert await run(importing(store, log), line(likes=5)) == [ImportedLine(1, 6, 0)]
+    assert await run(importing(store, log), line(likes=3)) == [ImportedLine(1, 4, 0)]
+    commits = await MemoryCommitLog(log).read(0)
+    assert [len(commit.events) for commit in commits] == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"likes": 3, "message": "Other"}, "another content"),
+        ({"likes": 4_500, "message": "Other"}, "another content"),
+        ({"likes": 4_500, "author": "Bob"}, "another content"),
+        ({"likes": 4_500, "datePosted": "2008-07-31T07:21:10Z"}, "another content"),
+        ({"likes": 2}, "more likes than 2: a later dump may have more of them, never fewer"),
+    ],
+)
+async def test_a_dump_that_does_not_go_on_as_the_log_does_is_a_bad_line(store, log, changes, reason):
+    await run(importing(store, log), line(likes=3))
+    (result,) = await run(importing(store, log), line(**changes))
+
+    assert isinstance(result, BadLine)
+    assert result.reason == f"externalId x1 was imported before with {reason}"
+    assert await MemoryCommitLog(log).tip() == 1
+
+
+async def test_a_line_that_is_refused_half_way_says_what_the_log_has_of_it(store, log):
+    back = gives_up_after(store, 1)
+    with pytest.raises(StoreUnavailable):
+        await run(importing(store, log, patience=0.0), line(likes=2_500))
+    back()
+    commit = (await MemoryCommitLog(log).read(0))[0]
+    process = CommandProcess(store, MemorySnapshots(log))
+    await process.commands.handle(RemovePost(post_id=commit.stream_id, username="Ann"), CommandContext())
+
+    (result,) = await run(importing(store, log), line(likes=2_500))
+
+    assert isinstance(result, BadLine)
+    assert result.reason.endswith("(1,000 of its 2,501 events are in the log)")
+
+
+async def test_lines_that_were_imported_long_ago_are_known_whatever_classes_are_called(store, log):
+    """The digest that the first versions stored was taken of the text that Python makes of a line."""
+    await run(importing(store, log), line(message='It\'s "ünïcode" 🙂', likes=0))
+    (commit,) = await MemoryCommitLog(log).read(0)
+    text = (
+        "PostLine(external_id='x1', author='Ann', message='It\\'s \"ünïcode\" 🙂', "
+        "date_posted=datetime.datetime(2008, 7, 31, 7, 21, 9, tzinfo=datetime.timezone.utc), likes=0)"
+    )
+    assert commit.metadata["requestDigest"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+async def test_lines_with_another_digest_are_known_by_their_content(store, log, monkeypatch):
+    """As those of a version that takes it of something else."""
+    with monkeypatch.context() as older:
+        older.setattr(import_posts, "_digest", lambda post: "another")
+        await run(importing(store, log), line(likes=2_500))
+    tip = await MemoryCommitLog(log).tip()
+    assert await run(importing(store, log), line(likes=2_500)) == [ImportedLine(1, 2_501, 0)]
+    assert await MemoryCommitLog(log).tip() == tip
+
+
+# Bad lines
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,18 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from entrypoints.cli import main
+from running import ticks
 
 GOOD = {"externalId": "t3_1", "author": "ann", "message": "Hello", "datePosted": "2020-01-02T03:04:05Z", "likes": 2}
 
@@ -49,7 +52,15 @@ def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
     status, out, err = ran(capsys, "import", str(posts), "--json")
     assert status == 1
     log = f"sqlite {Path('var/log.sqlite').absolute()}"
-    assert json.loads(out) == {"lines": 4, "imported": 1, "present": 0, "bad": 3, "events": 3, "log": log}
+    assert json.loads(out) == {
+        "lines": 4,
+        "imported": 1,
+        "present": 0,
+        "bad": 3,
+        "events": 3,
+        "unfinished": [],
+        "log": log,
+    }
     assert sorted(err.splitlines()) == [
         "line 1: it is not JSON: Expecting value at column 1",
         "line 4: author is blank; it needs at least one visible character.",
@@ -113,6 +124,56 @@ def test_an_interrupted_import_says_how_far_it_came_and_ends_with_130(tmp_path: 
     assert status == 130
     assert counts["imported"] == counts["lines"]
     assert counts["lines"] < 200
+
+
+def test_a_line_that_is_interrupted_is_reported_and_finished_by_a_later_dump(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that is in the log of it is told; the dump that finishes it has more likes than the first one had."""
+    file, log = tmp_path / "posts.ndjson", tmp_path / "var/log.sqlite"
+    file.write_bytes(lines_of(GOOD | {"externalId": "small"}, GOOD | {"externalId": "hot", "likes": 2_000_000}))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.cli.main", "import", str(file), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        for _ in ticks(60, "nothing was imported"):
+            if commits_in(log) > 10:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    events = events_in(log)
+    record = json.loads(out)
+    assert process.returncode == 130, err
+    assert record["unfinished"] == [{"line": 2, "events": 2_000_001, "inLog": events - 3}]
+    assert (record["imported"], record["events"]) == (1, events)
+    assert f"line 2: unfinished: {events - 3:,} of its 2,000,001 events are in the log" in err
+
+    likes = events + 1_500
+    file.write_bytes(lines_of(GOOD | {"externalId": "hot", "likes": likes}))
+    status, out, _ = ran(capsys, "import", str(file), "--json")
+    assert (status, json.loads(out)["events"]) == (0, 1 + likes - (events - 3))
+    assert events_in(log) == 3 + 1 + likes
+
+
+def commits_in(log: Path) -> int:
+    return counted(log, "SELECT count(*) FROM commits")
+
+
+def events_in(log: Path) -> int:
+    return counted(log, "SELECT sum(json_array_length(events)) FROM commits")
+
+
+def counted(log: Path, statement: str) -> int:
+    if not log.exists():
+        return 0
+    with closing(sqlite3.connect(log)) as connection:
+        try:
+            return int(connection.execute(statement).fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0  # it is being made
 
 
 def test_the_events_of_a_post_are_shown(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
