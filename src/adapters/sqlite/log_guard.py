@@ -63,6 +63,8 @@ class LogGuard:
         self._looking = threading.Lock()
         self._seen: tuple[int, int, int, int] | None = None
         self._alone: FileAlone | None = None
+        self._schema_version = 0
+        """With the write-ahead log, which may hold a table that was made just now."""
         self._beside: dict[Path, int] = {}
         self._known: Known | None = None
         self._reason: str | None = None
@@ -75,6 +77,7 @@ class LogGuard:
             self._known = tip_of(connection)
             self._seen = _look(self._path)
             self._alone = _settled(self._path)
+            self._schema_version = _read_alone(connection).schema_version
         self._beside = {place: place.stat().st_ino for place in files_beside(self._path)}
 
     def close(self, connection: sqlite3.Connection, *, writes: bool = False) -> None:
@@ -141,7 +144,7 @@ class LogGuard:
                 now, before = _read_alone(connection), self._alone
                 if before is None:
                     return now
-                if now[:3] != before[:3]:
+                if now[:2] != before[:2] or not before.schema_version <= now.schema_version <= self._schema_version:
                     return None
                 if before.tip is not None and not _holds(connection, before.tip):
                     return None

@@ -170,6 +170,17 @@ async def test_checkpoints_are_no_change(log_path: Path) -> None:
         assert len(list(Path("/proc/self/fd").iterdir())) < before_fds + 20
 
 
+async def test_a_table_that_was_made_when_the_log_was_opened_is_no_change(log_path: Path) -> None:
+    """As in a log of an older version: the table is in the write-ahead log until the first checkpoint."""
+    async with SqliteLog(log_path):
+        pass
+    with closing(sqlite3.connect(log_path)) as connection:
+        connection.execute("DROP TABLE receipts")
+    async with SqliteLog(log_path) as log:
+        await filled(log, 1, 30, PAGES_OF_100)
+        assert (await SqliteLogProbe(log).probe()).ok
+
+
 async def test_a_log_that_sqlite_calls_malformed_takes_no_command_any_more(log_path: Path) -> None:
     """Wherever the damage is: here in the pages of a post that nobody writes to."""
     async with SqliteLog(log_path) as log:
