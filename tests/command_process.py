@@ -55,7 +55,7 @@ class RecordedMetrics:
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
+    def gauge(self, name: str, value: float, *, good_for: float | None = None, **labels: str) -> None:
         self.counts[name] = value
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:

@@ -4,13 +4,21 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from application.errors import WrongLog
+from application.ports.probes import ProbeResult
+from domain.errors import PostlogError
+
 GRACE_SECONDS = 11.0
 """How long a part may take to stop by itself, before it is cancelled. What has nothing under way stops at once; this is
 for requests that are being answered."""
+
+RESTART_SECONDS = 5.0
+"""Until a part that failed is begun again."""
 
 FORCED = 130
 
@@ -46,11 +54,34 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def endless(run: Callable[[], Coroutine[Any, Any, None]]) -> Part:
-    """A part out of something that runs until it is cancelled."""
+class LastFailure:
+    """Of a part that is begun again and again, because its process has other work to do. A probe: it fails while the
+    part does."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._sentence = ""
+        self._at: float | None = None
+
+    def note(self, sentence: str) -> bool:
+        """Whether it is another failure than the last."""
+        is_new = sentence != self._sentence or self._at is None
+        self._sentence, self._at = sentence, time.monotonic()
+        return is_new
+
+    async def probe(self) -> ProbeResult:
+        if self._at is not None and time.monotonic() - self._at < 3 * RESTART_SECONDS:
+            return ProbeResult(self.name, ok=False, detail=self._sentence)
+        self._at = None
+        return ProbeResult(self.name, ok=True, detail="It works.")
+
+
+def endless(run: Callable[[], Coroutine[Any, Any, None]], failure: LastFailure | None = None) -> Part:
+    """A part out of something that runs until it is cancelled, and is begun again when it fails. Without a `failure` to
+    note it in, `WrongLog` ends the part, and so its process: it has nothing else to do."""
 
     async def part(stopping: asyncio.Event) -> None:
-        running = asyncio.ensure_future(run())
+        running = asyncio.ensure_future(_again_and_again(run, failure))
         asked = asyncio.ensure_future(stopping.wait())
         try:
             await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -64,6 +95,23 @@ def endless(run: Callable[[], Coroutine[Any, Any, None]]) -> Part:
     return part
 
 
+async def _again_and_again(run: Callable[[], Coroutine[Any, Any, None]], failure: LastFailure | None) -> None:
+    while True:
+        try:
+            return await run()
+        except WrongLog as error:
+            if failure is None:
+                raise
+            if failure.note(error.message):
+                logger.warning("the %s stopped, again every %g s: %s", failure.name, RESTART_SECONDS, error.message)
+        except Exception:
+            name = getattr(run, "__qualname__", "a part of this process")
+            logger.exception("%s stopped because of a bug in Postlog, again in %g s", name, RESTART_SECONDS)
+            if failure is not None:
+                failure.note("It stopped because of a bug in Postlog; the log has the traceback.")
+        await asyncio.sleep(RESTART_SECONDS)
+
+
 async def run_parts(parts: Mapping[str, Part], stopping: asyncio.Event) -> None:
     """Until `stopping` is set. A part that ends earlier takes the others with it: a service does not go on half-dead.
     Raises what the part raised, or `PartEnded`."""
@@ -72,6 +120,8 @@ async def run_parts(parts: Mapping[str, Part], stopping: asyncio.Event) -> None:
     try:
         await asyncio.wait([*tasks, asked], return_when=asyncio.FIRST_COMPLETED)
         ended = None if stopping.is_set() else next(task for task in tasks if task.done())
+        if ended is not None:  # before anything is closed, which may take a while
+            logger.error("the %s ended, so this process stops: %s", ended.get_name(), _reason(ended))
     finally:
         stopping.set()
         asked.cancel()
@@ -93,7 +143,14 @@ async def _wait_for_end(tasks: list[asyncio.Task[None]]) -> None:
 def _tell_failures(tasks: Iterable[asyncio.Task[None]]) -> None:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
-            logger.info("%s ended with %s: %s", task.get_name(), type(error).__name__, error)
+            logger.warning("%s ended with %s: %s", task.get_name(), type(error).__name__, error)
+
+
+def _reason(task: asyncio.Task[None]) -> str:
+    error = None if task.cancelled() else task.exception()
+    if error is None:
+        return "nothing had asked it to"
+    return str(error) if isinstance(error, PostlogError) else f"{type(error).__name__}: {error}"
 
 
 def _raise_for(task: asyncio.Task[None]) -> None:

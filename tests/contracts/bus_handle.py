@@ -70,7 +70,7 @@ class CountedMetrics:
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         self.counts[name] += int(amount)
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
+    def gauge(self, name: str, value: float, *, good_for: float | None = None, **labels: str) -> None:
         self.gauges[name] = value
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:

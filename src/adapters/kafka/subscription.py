@@ -27,7 +27,7 @@ _FAREWELL_SECONDS = 0.7
 
 class KafkaSubscription:
     """Takes part in the group that it joined while it is open; neither opening nor joining needs a broker. After
-    `session_seconds` without a sign of life its partitions go to others.
+    `session_seconds` without a sign of life its partitions go to others; 6 is the least that brokers allow by default.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class KafkaSubscription:
         topic: str,
         group_prefix: str,
         metrics: Metrics,
-        session_seconds: float = 10.0,
+        session_seconds: float = 6.0,
     ) -> None:
         self._connection = connection
         self._topic = topic

@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable
 
 from prometheus_client import (
@@ -43,6 +44,7 @@ class PrometheusMetrics:
         self._families: dict[str, Family] = {}
         self._series: dict[tuple[str, Labels], Family] = {}
         self._sizes: dict[str, int] = {}
+        self._good_until: dict[tuple[str, Labels], float] = {}
         self._lock = threading.Lock()
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -51,11 +53,13 @@ class PrometheusMetrics:
             raise _other_kind(name, child)
         child.inc(amount)
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
+    def gauge(self, name: str, value: float, *, good_for: float | None = None, **labels: str) -> None:
         child = self._child(name, labels, self._gauge)
         if not isinstance(child, Gauge):
             raise _other_kind(name, child)
         child.set(value)
+        if good_for is not None:
+            self._good_until[name, tuple(labels.items())] = time.monotonic() + good_for
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         child = self._child(name, labels, self._histogram)
@@ -65,7 +69,20 @@ class PrometheusMetrics:
 
     def text(self) -> tuple[bytes, str]:
         """All of it in Prometheus' text format, and the content type of that."""
+        self._forget_what_is_old()
         return generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
+
+    def _forget_what_is_old(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for key in [key for key, until in self._good_until.items() if until < now]:
+                name, labels = key
+                del self._good_until[key], self._series[key]
+                self._sizes[name] -= 1
+                if labels:
+                    self._families[name].remove(*(value for _, value in labels))
+                else:
+                    self._registry.unregister(self._families.pop(name))
 
     def _counter(self, name: str, labels: tuple[str, ...]) -> Counter:
         return Counter(PREFIX + name, _described(name), labels, registry=self._registry)

@@ -1,7 +1,7 @@
 """Follows the log, or the bus, for ever: session after session, each from the checkpoints until anything goes wrong.
 
-A server that is away is asked again with growing pauses. A database that belongs to another log ends it, because no
-retry can mend that.
+Whatever interrupts a session, the next one begins after a pause, and pauses grow: a server that is away, an answer that
+nobody expected, a bug. Only a database that belongs to another log ends it.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Never
 
-from application.errors import Unavailable
-from application.pipeline.backoff import Backoff
+from application.errors import WrongLog
+from application.pipeline.backoff import Backoff, log_interruption
 from application.ports.metrics import Metrics
 from application.ports.projection_store import CheckpointMoved
 
@@ -32,8 +32,10 @@ async def follow(session: Callable[[Backoff], Awaitable[Never]], metrics: Metric
         except TopicChanged:
             logger.warning("the topic was made anew or divided anew; going on from the checkpoints")
             metrics.count("projector_interruptions", code="topic-changed")
-        except Unavailable as error:
+        except WrongLog:
+            raise
+        except Exception as error:
             pause = backoff.next()
-            logger.warning("projecting stopped, again in %.1f s: %s", pause, error.message)
-            metrics.count("projector_interruptions", code=error.code)
+            code = log_interruption(logger, "projecting", error, pause)
+            metrics.count("projector_interruptions", code=code)
             await asyncio.sleep(pause)

@@ -1,5 +1,6 @@
 """How far the rows, and the bus, are behind the log: looked at from outside, whether anybody gets on with the work or
 not. What does not answer leaves the other figures right: a log that grows while the read database is away shows as lag.
+A figure that could not be measured for `_GOOD_SECONDS` is shown no more: the last one would look like news.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from application.ports.post_views import PostViews
 from application.ports.relay_state import RelayState
 
 _SECONDS = 2.0
+_GOOD_SECONDS = 15.0
 
 
 class RowsLag:
@@ -36,7 +38,7 @@ class RowsLag:
     async def _look_at_rows(self) -> None:
         stamp = await self._views.stamp()
         self._position = stamp.position
-        self._metrics.gauge("parked_streams", stamp.parked)
+        self._metrics.gauge("parked_streams", stamp.parked, good_for=_GOOD_SECONDS)
 
     async def _look_at_log(self) -> None:
         tip = await self._log.tip()
@@ -45,8 +47,9 @@ class RowsLag:
             return
         self._growth.forget(self._position)
         lacking = await self._log.read(self._position, 1) if tip > self._position else []
-        self._metrics.gauge("projector_lag", tip - self._position if lacking else 0)
-        self._metrics.gauge("projector_lag_seconds", self._age(lacking[0]) if lacking else 0.0)
+        lag, seconds = (tip - self._position, self._age(lacking[0])) if lacking else (0, 0.0)
+        self._metrics.gauge("projector_lag", lag, good_for=_GOOD_SECONDS)
+        self._metrics.gauge("projector_lag_seconds", seconds, good_for=_GOOD_SECONDS)
 
     def _age(self, commit: Commit) -> float:
         recorded = (self._clock.now() - commit.recorded_at).total_seconds()
@@ -68,7 +71,8 @@ class BusLag:
     async def _look(self) -> None:
         state = await self._relay_state.state()
         published = state.position if state else 0
-        self._metrics.gauge("relay_lag", max(0, await self._log.tip() - published))
+        lag = max(0, await self._log.tip() - published)
+        self._metrics.gauge("relay_lag", lag, good_for=_GOOD_SECONDS)
 
 
 async def _now_and_then(*looks: Callable[[], Awaitable[None]]) -> None:
@@ -77,5 +81,5 @@ async def _now_and_then(*looks: Callable[[], Awaitable[None]]) -> None:
             try:
                 await look()
             except Unavailable:
-                continue  # readiness and the log say what is away; the last figures stand
+                continue  # readiness and the log say what is away; the last figures stand for a while
         await asyncio.sleep(_SECONDS)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from application.errors import Unavailable
-from application.pipeline.backoff import Backoff
+from application.pipeline.backoff import Backoff, log_interruption
 from application.pipeline.relay_term import LeaseLost, LogWentBack, PartitionsChanged, RelayTerm
 from application.ports.bus import Publisher
 from application.ports.clock import Clock
@@ -62,32 +62,33 @@ class Relay:
         """Until cancelled; then the lease is given back."""
         backoff = Backoff()
         while True:
-            failure: Exception | None = None
             try:
                 await self._take_a_turn(backoff)
-            except* LeaseLost:
+            except LeaseLost:
                 logger.warning("another relay has taken over; standing by")
-            except* LogWentBack:
+            except LogWentBack:
                 logger.warning("the log ends before what was published of it; beginning again")
-            except* PartitionsChanged:
+            except PartitionsChanged:
                 logger.warning("the topic has another number of partitions now; beginning again with that")
-            except* Unavailable as failures:
-                failure = failures.exceptions[0]
-            _end_if_cancelled()
-            if failure is not None:  # outside `except*`, which would wrap a cancellation in a group
-                await self._pause(failure, backoff)
+            except Exception as error:
+                pause = backoff.next()
+                code = log_interruption(logger, "publishing", error, pause)
+                self._metrics.count("relay_interruptions", code=code)
+                await asyncio.sleep(pause)
 
     async def _take_a_turn(self, backoff: Backoff) -> None:
+        asked_at = self._clock.monotonic()
         lease = await self._relay_state.acquire(self._owner, self._lease_seconds)
-        self._metrics.gauge("relay_active", 0 if lease is None else 1)
         if lease is None:
+            self._metrics.gauge("relay_active", 0)
             await asyncio.sleep(min(_STANDBY_SECONDS, self._lease_seconds / 4))
             return
         lease = await self._within_the_log(lease)
         logger.info("publishing from position %d on, with lease %d", lease.position, lease.token)
-        term = self._term(lease)
+        term = self._term(lease, asked_at)
+        self._metrics.gauge("relay_active", 1)
         try:
-            await asyncio.create_task(term.run())  # a task of its own: see `_end_if_cancelled`
+            await term.run()
         finally:
             if term.has_published:
                 backoff.reset()
@@ -108,9 +109,10 @@ class Relay:
             raise LeaseLost
         return replace(lease, position=tip)
 
-    def _term(self, lease: Lease) -> RelayTerm:
+    def _term(self, lease: Lease, asked_at: float) -> RelayTerm:
         return RelayTerm(
             lease=lease,
+            asked_at=asked_at,
             log=self._log,
             relay_state=self._relay_state,
             publisher=self._publisher,
@@ -128,18 +130,3 @@ class Relay:
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 await term.store_checkpoint()
                 await self._relay_state.release(lease)
-
-    async def _pause(self, failure: Exception, backoff: Backoff) -> None:
-        pause = backoff.next()
-        logger.warning("publishing stopped, again in %.1f s: %s", pause, failure)
-        self._metrics.count("relay_interruptions", code=getattr(failure, "code", "unavailable"))
-        await asyncio.sleep(pause)
-
-
-def _end_if_cancelled() -> None:
-    """A task group that fails in the moment of its cancellation raises the failure alone; and after a failure it leaves
-    its own task marked as cancelled (before Python 3.13). So it has a task of its own, and this one tells the truth.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

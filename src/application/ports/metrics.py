@@ -8,8 +8,8 @@ class Metrics(Protocol):
         """Add to a counter."""
         ...
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set a value that goes up and down."""
+    def gauge(self, name: str, value: float, *, good_for: float | None = None, **labels: str) -> None:
+        """Set a value that goes up and down. After `good_for` seconds it is shown no more, unless it was set again."""
         ...
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:

@@ -144,7 +144,8 @@ def _invoke(arguments: Sequence[str]) -> int:
         return _complain(_os_sentence(error))
     except Exception as error:
         logger.exception("unexpected error")
-        return _complain(f"Something unexpected happened, a fault of Postlog itself: {type(error).__name__}: {error}")
+        _complain(f"Something unexpected happened, a fault of Postlog itself: {type(error).__name__}: {error}")
+        return exit_codes.FAULT
     return status if isinstance(status, int) else exit_codes.DONE
 
 

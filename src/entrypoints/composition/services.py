@@ -17,7 +17,7 @@ from entrypoints.observability import configure_logging
 from entrypoints.settings.checks import named_read_dbs, refuse_memory
 from entrypoints.settings.loading import LoadedSettings
 from entrypoints.settings.model import Settings
-from entrypoints.worker import Part, endless, run_parts, stop_on_signals
+from entrypoints.worker import LastFailure, Part, endless, run_parts, stop_on_signals
 
 if TYPE_CHECKING:
     from entrypoints.http.services import HttpServices
@@ -41,6 +41,9 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
     with stop_on_signals() as stopping:
         async with Lifetime(container) as lifetime:
             probes, helpful = await _open(container, lifetime, sides)
+            projector = LastFailure("projector") if sides.commands or sides.queries else None
+            if sides.projector and projector is not None:
+                probes.append(projector)
             operated = sides.queries and loaded.settings.http.operations
             targets = named_read_dbs(loaded.settings, loaded.sources)
             rebuilds = await lifetime.open_rebuilds(targets) if operated else None
@@ -53,7 +56,7 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
             if pages is not None:
                 parts["watch of the pipeline"] = endless(container.pipeline_watch().run)
             if sides.projector:
-                parts["projector"] = endless(container.follower().run)
+                parts["projector"] = endless(container.follower().run, projector)
                 parts["lag of the rows"] = endless(container.rows_lag().run)
             if sides.auditor:
                 parts["audit"] = endless(container.continuous_audit().run)

@@ -47,6 +47,28 @@ _QUIET = frozenset(("/health/live", "/health/ready", "/metrics"))
 logger = logging.getLogger(__name__)
 
 
+_SERVER_ERRORS = 500
+_WARNING_SECONDS = 5.0
+"""Between two warnings of the same problem: a store that is away answers every request with it."""
+
+
+class _Failures:
+    """Requests that were answered with a status of 5xx, by the code of the problem."""
+
+    def __init__(self) -> None:
+        self._warned_at: dict[str, float] = {}
+        self._since: Counter[str] = Counter()
+
+    def level_of(self, code: str, now: float) -> tuple[int, dict[str, object]]:
+        """A warning now and then, which says how many like it there were since the last one; the others are information
+        as any request is."""
+        if now - self._warned_at.get(code, -_WARNING_SECONDS) < _WARNING_SECONDS:
+            self._since[code] += 1
+            return logging.INFO, {}
+        self._warned_at[code] = now
+        return logging.WARNING, {"more_since_last_warning": self._since.pop(code, 0)}
+
+
 class Edge:
     def __init__(self, app: ASGIApp, services: HttpServices, activity: Activity, errors: ErrorAnswers) -> None:
         # Imported here, since the set-up of logging decides how structlog is to be imported.
@@ -59,6 +81,7 @@ class Edge:
         self._metrics = services.metrics
         self._activity = activity
         self._stopping = services.stopping
+        self._failures = _Failures()
         self._bind, self._reset = bind_contextvars, reset_contextvars
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,8 +135,11 @@ class Edge:
         if exchange.code is not None:
             self._metrics.count("http_problems", code=exchange.code)
         level = logging.DEBUG if route in _QUIET else logging.INFO
+        line: dict[str, object] = {}
+        if level == logging.INFO and status >= _SERVER_ERRORS:
+            level, line = self._failures.level_of(exchange.code or str(status), self._clock.monotonic())
         if logger.isEnabledFor(level):
-            line = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
+            line |= {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
             if exchange.code is not None:
                 line["problem"] = exchange.code
             logger.log(level, "request", extra=line | {"correlation_id": exchange.correlation_id})

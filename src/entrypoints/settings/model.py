@@ -207,7 +207,7 @@ class Relay(Struct, frozen=True, kw_only=True):
     batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Commits published between two checkpoints.")] = 1_000
     lease_seconds: Annotated[
         Seconds, Meta(description="A relay that is silent for so long is replaced by another.")
-    ] = 10
+    ] = 3
     watermark_seconds: Annotated[
         Seconds, Meta(description="How often idle partitions are told how far the log is published.")
     ] = 5

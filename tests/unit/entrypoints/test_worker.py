@@ -10,8 +10,10 @@ import time
 import pytest
 
 from application.errors import WrongLog
+from application.ports.probes import ProbeResult
+from contracts.waiting import eventually
 from entrypoints import worker
-from entrypoints.worker import PartEnded, endless, run_parts, stop_on_signals
+from entrypoints.worker import LastFailure, PartEnded, endless, run_parts, stop_on_signals
 
 
 async def until_asked(stopping: asyncio.Event) -> None:
@@ -87,6 +89,74 @@ async def test_something_endless_is_cancelled_when_the_service_stops_and_raises_
     assert cancelled.is_set()
     with pytest.raises(WrongLog):
         await endless(failing)(asyncio.Event())
+
+
+async def test_an_unknown_failure_is_logged_with_its_traceback_and_the_part_begins_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "RESTART_SECONDS", 0.001)
+    stopping, times = asyncio.Event(), 0
+
+    async def failing_twice() -> None:
+        nonlocal times
+        times += 1
+        if times < 3:
+            raise AttributeError("'RawBSONDocument' object has no attribute 'update'")
+        stopping.set()
+        await asyncio.Event().wait()
+
+    await asyncio.wait_for(endless(failing_twice)(stopping), 2)
+    assert times == 3
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]
+    assert "because of a bug in Postlog" in caplog.text
+
+
+async def test_a_projector_of_another_log_leaves_the_other_parts_alone_and_readiness_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "RESTART_SECONDS", 0.01)
+    failure, times = LastFailure("projector"), 0
+    is_mended = asyncio.Event()
+
+    async def projector() -> None:
+        nonlocal times
+        times += 1
+        if not is_mended.is_set():
+            raise WrongLog("The read database belongs to another log.")
+        await asyncio.Event().wait()
+
+    async def failed_again() -> bool:
+        return times >= 3
+
+    async def is_well() -> bool:
+        return (await failure.probe()).ok
+
+    stopping = asyncio.Event()
+    assert await is_well()
+    running = asyncio.create_task(run_parts({"http": until_asked, "projector": endless(projector, failure)}, stopping))
+    await eventually(failed_again)
+    assert await failure.probe() == ProbeResult("projector", False, "The read database belongs to another log.")
+    is_mended.set()
+    await eventually(is_well)
+    assert not running.done()
+    assert len(caplog.records) == 1, "told once"
+    stopping.set()
+    await asyncio.wait_for(running, 2)
+
+
+async def test_why_a_part_ended_is_logged_before_anything_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    logged: list[str] = []
+
+    async def other(stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        logged.append(caplog.text)
+
+    async def dying(_: asyncio.Event) -> None:
+        raise WrongLog("The read database belongs to another log.")
+
+    with pytest.raises(WrongLog):
+        await asyncio.wait_for(run_parts({"other": other, "dying": dying}, asyncio.Event()), 2)
+    assert "the dying ended, so this process stops: The read database belongs to another log." in logged[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

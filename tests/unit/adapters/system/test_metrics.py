@@ -88,3 +88,25 @@ def test_threads_may_count_together(metrics: PrometheusMetrics) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: metrics.count("together", kind="x"), range(800)))
     assert 'postlog_together_total{kind="x"} 800.0' in lines(metrics)
+
+
+def test_a_gauge_that_is_good_for_a_while_is_not_shown_when_that_is_over(
+    metrics: PrometheusMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    metrics.gauge("relay_lag", 7, good_for=15)
+    metrics.gauge("shown_lag", 7, good_for=15, partition="0")
+    metrics.gauge("shown_lag", 8, good_for=60, partition="1")
+    now += 14
+    assert "postlog_relay_lag 7.0" in lines(metrics)
+    now += 2
+    shown = [line for line in lines(metrics) if "lag" in line]
+    assert shown == ['postlog_shown_lag{partition="1"} 8.0']
+    metrics.gauge("relay_lag", 3, good_for=15)
+    metrics.gauge("shown_lag", 4, good_for=15, partition="0")
+    assert [line for line in lines(metrics) if "lag" in line] == [
+        'postlog_shown_lag{partition="1"} 8.0',
+        'postlog_shown_lag{partition="0"} 4.0',
+        "postlog_relay_lag 3.0",
+    ]

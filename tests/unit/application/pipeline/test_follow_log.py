@@ -135,8 +135,15 @@ async def test_a_projector_that_believes_in_an_old_checkpoint_writes_nothing():
     assert system.read_db.live_rows.posts[POST].version == 1
 
 
-@pytest.mark.parametrize("error", [ReadDbUnavailable("It does not answer."), SchemaOutdated("It has no tables yet.")])
-async def test_a_database_that_is_away_or_has_no_tables_is_asked_again(error):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadDbUnavailable("It does not answer."),
+        SchemaOutdated("It has no tables yet."),
+        AttributeError("'RawBSONDocument' object has no attribute 'update'"),
+    ],
+)
+async def test_whatever_fails_is_an_interruption(error):
     system = SmallSystem()
     await system.process.commands.handle(CREATE, ANYBODY)
     project, failures = system.store.project, 2

@@ -12,6 +12,7 @@ from adapters.memory.log import MemoryLog
 from adapters.memory.relay_state import MemoryRelayState
 from application.errors import BusUnavailable, StoreUnavailable
 from application.ports.bus import CommitEntry, Publication, Watermark
+from application.ports.relay_state import Lease
 from contracts.bus_handle import WATERMARK_SECONDS, World, created, liked, post_id, running
 from contracts.memory_bus import memory_bus
 from contracts.waiting import eventually
@@ -377,3 +378,72 @@ class Flaky(MemoryCommitLog):
         if self.away:
             raise StoreUnavailable("The event store does not answer.")
         return await super().read(after, limit)
+
+
+class Broken(Recorder):
+    """Its first publications raise what nobody expects."""
+
+    async def publish(self, publication: Publication) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise AttributeError("'RawBSONDocument' object has no attribute 'update'")
+        return await super().publish(publication)
+
+
+async def test_what_nobody_expects_interrupts_a_relay_and_is_logged_with_its_traceback(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = Broken(failures=2)
+    await world.write(post_id(0), liked())
+    async with running(world.relay(publisher, watermark_seconds=FAR).run()):
+        await checkpoint_is(world, 1)
+    assert world.metrics.counts["relay_interruptions"] == 2
+    assert "publishing stopped because of a bug in Postlog" in caplog.text
+    assert "has no attribute 'update'" in caplog.text
+
+
+class Hanging(MemoryRelayState):
+    """Grants a lease, and answers no renewal."""
+
+    async def renew(self, lease: Lease) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+
+async def test_a_relay_whose_renewal_is_not_answered_is_not_active_when_its_lease_may_be_over(world: World) -> None:
+    publisher = Recorder()
+    gauges: list[float] = []
+    relay = world.relay(publisher, Hanging(world.memory_log), lease_seconds=0.2, watermark_seconds=FAR)
+    world.metrics.gauge = lambda name, value, **_: gauges.append(value) if name == "relay_active" else None
+    async with running(relay.run()):
+        await is_true(lambda: gauges[:2] == [1, 0])
+    assert world.metrics.counts["relay_interruptions"] >= 1
+
+
+class Deaf(MemoryCommitLog):
+    """One read of it swallows a cancellation, as `asyncio.wait_for` of Python 3.11 does."""
+
+    waiting = swallowed = False
+
+    async def read(self, after: int, limit: int = 1_000):  # type: ignore[no-untyped-def]
+        if after and not self.swallowed:
+            self.waiting = True
+            try:
+                await asyncio.sleep(FAR)
+            except asyncio.CancelledError:
+                self.swallowed = True
+        return await super().read(after, limit)
+
+
+async def test_a_term_ends_though_a_call_in_it_swallowed_the_cancellation(world: World) -> None:
+    """The loop that publishes then goes on for a moment."""
+    publisher = Recorder(held=True)
+    await world.write(post_id(0), liked())
+    relay = world.relay(publisher, watermark_seconds=FAR)
+    relay._log = log = Deaf(world.memory_log)
+    async with running(relay.run()):
+        await is_true(lambda: len(publisher.calls) == 1 and log.waiting)
+        await world.write(post_id(0), liked())
+        publisher._waiting[0].set_exception(BusUnavailable("now"))
+        await is_true(lambda: world.metrics.counts["relay_interruptions"] == 1)
+        await is_true(lambda: publisher.positions.count(2) == 2)

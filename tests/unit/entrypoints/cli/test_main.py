@@ -97,7 +97,7 @@ def test_an_unexpected_failure_is_logged_with_its_traceback_and_called_a_fault(
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr(config, "settings_from", fail)
-    assert main.run(["config"]) == 2
+    assert main.run(["config"]) == 70
     assert capsys.readouterr().err == (
         "Error: Something unexpected happened, a fault of Postlog itself: ZeroDivisionError: division by zero\n"
     )

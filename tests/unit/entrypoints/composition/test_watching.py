@@ -83,7 +83,7 @@ async def test_the_longest_stall_of_the_event_loop_is_reported_until_it_is_old(
     gauges: list[float] = []
 
     class Metrics(RecordedMetrics):
-        def gauge(self, name: str, value: float, **labels: str) -> None:
+        def gauge(self, name: str, value: float, *, good_for: float | None = None, **labels: str) -> None:
             assert (name, labels) == ("event_loop_stall_seconds", {})
             gauges.append(value)
 

@@ -95,7 +95,7 @@ class FakeMetrics:
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         self.noted.append((name, labels))
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
+    def gauge(self, name: str, value: float, *, good_for: float | None = None, **labels: str) -> None:
         self.noted.append((name, labels))
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:

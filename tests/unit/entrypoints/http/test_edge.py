@@ -94,6 +94,20 @@ async def test_the_line_of_a_problem_names_its_code(
     assert "ann" not in str(vars(line))
 
 
+async def test_an_answer_of_503_is_a_warning_and_many_of_them_are_few(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    scripted.answer = StoreUnavailable("It does not answer.")
+    async with client_of(services(queries=scripted.queries(), clock=clock)) as client:
+        with caplog.at_level(logging.WARNING):
+            for seconds in (0, 1, 1, 4):
+                clock.seconds += seconds
+                await client.get("/api/v1/posts")
+    warned = [(line.levelno, line.status, line.more_since_last_warning) for line in lines(caplog)]
+    assert warned == [(logging.WARNING, 503, 0), (logging.WARNING, 503, 2)]
+
+
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
 async def test_what_machines_ask_every_few_seconds_is_logged_for_debugging_only(
     client: Client, caplog: pytest.LogCaptureFixture, path: str
