@@ -19,6 +19,7 @@ from domain.ids import PostId
 
 _COMMITS_A_READ = 100
 _COMMENTS_SHOWN = 100
+_CHARACTERS_A_PAGE = 1_000_000
 
 
 class HistoryQueries:
@@ -33,15 +34,19 @@ class HistoryQueries:
         dispatcher.register(CountEvents, self.count_events)
 
     async def list_events(self, query: ListEvents) -> HistoryPage:
-        """A page may hold more than `limit` events when several share the version that ends it (after a split). Where
-        the log is damaged a page ends; the one behind it raises `StreamDamaged`."""
+        """A page may hold more than `limit` events when several share the version that ends it (after a split), and
+        less when their texts are long. Where the log is damaged a page ends; the one behind it raises `StreamDamaged`.
+        """
         events: list[PastEvent] = []
+        characters = 0
         try:
             async for commit in self._commits(query.post_id, query.after):
                 for event in self._past_events_of(commit, query.after):
-                    if len(events) >= query.limit and event.version != events[-1].version:
+                    is_full = len(events) >= query.limit or characters >= _CHARACTERS_A_PAGE
+                    if is_full and event.version != events[-1].version:
                         return HistoryPage(events=events, next_after=events[-1].version)
                     events.append(event)
+                    characters += sum(len(value) for value in event.data.values() if isinstance(value, str))
         except StreamDamaged:
             if not events:
                 raise

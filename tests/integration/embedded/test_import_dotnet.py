@@ -3,11 +3,13 @@ the log.
 """
 
 import json
+import os
 import sqlite3
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import bson
 import httpx
@@ -16,7 +18,7 @@ import pytest
 from bson.binary import Binary, UuidRepresentation
 
 from local.databases import MongoDatabase
-from running import embedded, postlog, ticks
+from running import POSTLOG, embedded, environment, postlog, ticks
 
 LEGACY, STANDARD = UuidRepresentation.CSHARP_LEGACY, UuidRepresentation.STANDARD
 START = datetime(2023, 5, 6, 7, 8, 9, 123_000, UTC)
@@ -329,3 +331,56 @@ def test_a_source_that_is_away_is_said_without_its_password(tmp_path: Path, url:
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "s3cr3t" not in done.stderr + done.stdout
+
+
+def long_messages(collection: Collection, posts: int) -> None:
+    """Posts with messages of 3,000 characters and a comment of 500 each."""
+    minute = iter(range(10 * posts))
+    for begin in range(0, posts, 1_000):
+        documents: list[dict[str, Any]] = []
+        for number in range(begin, min(begin + 1_000, posts)):
+            guid = Binary.from_uuid(uuid5(NAMESPACE_OID, f"{number}"), LEGACY)
+            message = f"{number} " + "word " * 600
+            commented = comment(LEGACY, "word " * 100, str(uuid4()), CommentDate=START)
+            for version, event_type, data in (
+                (
+                    0,
+                    "PostCreatedEvent",
+                    {"Author": "Ann", "Message": message, "DatePosted": START},
+                ),
+                (1, "CommentAddedEvent", commented),
+            ):
+                documents.append(
+                    {
+                        "TimeStamp": START + timedelta(minutes=next(minute)),
+                        "AggregateIdentifier": guid,
+                        "AggregateType": "PostAggregate",
+                        "Version": version,
+                        "EventType": event_type,
+                        "EventData": {"_t": event_type, "_id": guid, "Version": version, "Type": event_type, **data},
+                    }
+                )
+        collection.documents.insert_many(documents)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_an_import_and_its_audit_take_bounded_memory(
+    collection: Collection, fresh_mongo_database: MongoDatabase, tmp_path: Path
+) -> None:
+    """In a container of 250 MB: 30,000 posts, a hundred megabytes of text."""
+    long_messages(collection, 30_000)
+    arguments = ["import-dotnet", fresh_mongo_database.url, "--database", fresh_mongo_database.name, "--json"]
+    with (tmp_path / "printed").open("wb") as printed:
+        importing = subprocess.Popen(
+            [POSTLOG, *arguments],
+            env=environment({"POSTLOG_DATA": str(tmp_path / "data")}),
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, used = os.wait4(importing.pid, 0)
+        importing.returncode = os.waitstatus_to_exitcode(status)
+    lines = (tmp_path / "printed").read_text().splitlines()
+    assert importing.returncode == 0, lines[-20:]
+    assert any('"differences": []' in line or '"differences":[]' in line or '"posts"' in line for line in lines), lines
+    assert used.ru_maxrss < 230_000  # kilobytes

@@ -14,10 +14,12 @@ from application.errors import HistoryNotRead
 from application.projections.whole_post import WholePost
 from application.query_side import posts_as_of
 from application.query_side.posts_as_of import Moment, PostsAsOf
+from application.query_side.queries import ListEvents
 from command_process import CODEC
 from contracts.log_handle import POST_A, liked, proposed
 from domain.ids import PostId
 from given import NOON
+from small_system import SmallSystem
 
 LIKES = 30_000
 
@@ -203,3 +205,20 @@ async def test_what_is_kept_takes_no_more_memory_than_it_may(long_log):
     for version in range(1, 30):
         await posts.fold(POST_A, at(version))
     assert len(kept._kept) == 10
+
+
+async def test_a_page_of_events_ends_where_their_texts_are_long():
+    system = SmallSystem()
+    log = system.log
+    log.add(proposed(POST_A, 1, CREATED))
+    for version in range(2, 102):
+        edited = {"message": "x" * 40_000, "username": "Ann", "editDate": "2026-11-23T12:00:00.000Z"}
+        log.add(proposed(POST_A, version, StoredEvent("MessageUpdated", 2, edited)))
+
+    versions, after = [], 0
+    while after is not None:
+        page = await system.queries.ask(ListEvents(post_id=POST_A, limit=500, after=after))
+        assert sum(len(event.data.get("message", "")) for event in page.events) < 1_100_000
+        versions += [event.version for event in page.events]
+        after = page.next_after
+    assert versions == list(range(1, 102))
