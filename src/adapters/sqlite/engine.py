@@ -23,12 +23,14 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     delete,
+    event,
     func,
     literal_column,
     select,
     type_coerce,
 )
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from adapters.sql.backend import Key, SqlBackend
 from adapters.sqlite.bulk_load import load
@@ -38,6 +40,8 @@ from adapters.sqlite.rebuild_lock import try_lock
 from adapters.sqlite.upsert import upsert
 
 _ROWS_EMPTIED = 20_000
+
+_FILE = "file"
 
 
 def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
@@ -50,6 +54,7 @@ def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
         max_overflow=0,
         hide_parameters=True,
     )
+    _follow_the_file(engine, path)
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
@@ -65,6 +70,28 @@ def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
         whereabouts=lambda _: _whereabouts(path),
         remedy=remedy,
     )
+
+
+def _follow_the_file(engine: Engine, path: Path) -> None:
+    """SQLite goes on with a file that was removed or replaced, and what is written into it is lost when it is closed.
+    So a connection is given up when its file is not the one at `path` any more; the next one opens what is there."""
+
+    def note(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = _identity(path)
+
+    def compare(_: Any, record: ConnectionPoolEntry, __: Any) -> None:
+        if record.info[_FILE] != _identity(path):
+            raise DisconnectionError(f"{path} was replaced")
+
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkout", compare)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 @contextmanager

@@ -60,6 +60,35 @@ async def test_a_copy_of_it_has_another_id_and_another_path_to_it_the_same(path:
     assert (found[0] != known_by, found[1]) == (True, known_by)
 
 
+async def test_rows_are_not_written_into_a_file_that_was_removed(path: Path) -> None:
+    """They would be gone when the process ends; as long as the file is missing, the projector waits."""
+    async with sqlite_read_db(path) as database:
+        await handle_of(database).write(RowChanges(posts=[post(1)]))
+        path.unlink()
+        with pytest.raises(ReadDbUnavailable, match="unable to open database file"):
+            await handle_of(database).write(RowChanges(posts=[post(2)]))
+        with pytest.raises(ReadDbUnavailable, match="unable to open database file"):
+            await SqlPostViews(database).stamp()
+
+
+async def test_a_file_that_was_replaced_is_read_and_written(path: Path, tmp_path: Path) -> None:
+    """As when another process has computed the rows again: nobody is answered from the old ones."""
+    other = tmp_path / "other.sqlite"
+    async with sqlite_read_db(other) as database:
+        await handle_of(database).write(RowChanges(posts=[post(2)]))
+    async with sqlite_read_db(path) as database:
+        await handle_of(database).write(RowChanges(posts=[post(1)]))
+        other.replace(path)
+        for beside in ("-wal", "-shm"):
+            path.with_name(f"{path.name}{beside}").unlink(missing_ok=True)
+        rows = await handle_of(database).rows([post_id(1), post_id(2)])
+        assert list(rows.posts) == [post_id(2)]
+        await handle_of(database).write(RowChanges(posts=[post(3)]))
+    async with sqlite_read_db(path) as database:
+        rows = await handle_of(database).rows([post_id(1), post_id(2), post_id(3)])
+        assert len(rows.posts) == 2
+
+
 async def test_processes_that_start_at_once_all_open_it(tmp_path: Path) -> None:
     """SQLite refuses some of them the change to a write-ahead log; which, is chance."""
     start = threading.Barrier(4)
