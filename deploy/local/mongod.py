@@ -1,6 +1,7 @@
 """A MongoDB replica set of real `mongod` processes on 127.0.0.1."""
 
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ class ReplicaSet:
         self._password = secrets.token_urlsafe(12) if logins else None
         self._ports = [free_port() for _ in range(nodes)]
         self._nodes: list[ServerProcess] = []
+        self._data: list[Path] = []
         for port in self._ports:
             data = folder / f"mongod-{port}"
             data.mkdir(parents=True)
+            self._data.append(data)
             command = [mongod, "--dbpath", data, "--port", str(port), *_OPTIONS, *self._key_file(data)]
             self._nodes.append(ServerProcess(f"mongod on port {port}", command, log=data / "mongod.log"))
 
@@ -75,6 +78,15 @@ class ReplicaSet:
         """Start a node that is down and wait until it answers; whether it may take writes is another question."""
         self._nodes[node].start()
         self._nodes[node].wait_until(lambda: self._hello(node) is not None, seconds=60)
+
+    def copy_data(self, node: int, to: Path) -> None:
+        """Of a node that is down, as a snapshot of its disk would be."""
+        shutil.copytree(self._data[node], to)
+
+    def put_data_back(self, node: int, copy: Path) -> None:
+        """In place of what a node that is down has now."""
+        shutil.rmtree(self._data[node])
+        shutil.copytree(copy, self._data[node])
 
     def freeze(self, node: int) -> None:
         self._nodes[node].freeze()

@@ -24,6 +24,7 @@ PostlogError
 └── Unavailable                try again later
     ├── StoreUnavailable       store-unavailable
     ├── HistoryNotRead         history-not-read        more events than one query may read
+    ├── LogChanged             log-changed             the log lost what this process wrote or read
     ├── ReadDbUnavailable      read-db-unavailable
     ├── ReadDbNotReady         read-db-not-ready       it is being filled for the first time
     ├── SchemaOutdated         schema-outdated         the database's revision is not this version's
@@ -154,6 +155,13 @@ class HistoryNotRead(Unavailable):
     """So much of it was read as one query may; the next one goes on from there."""
 
     code = "history-not-read"
+
+
+class LogChanged(Unavailable):
+    """The log is not the one that this process has built on: it was restored, dropped or changed underneath. The
+    process takes no more commands until it is restarted; trying again in the same process does not help."""
+
+    code = "log-changed"
 
 
 class ReadDbUnavailable(Unavailable):

@@ -150,9 +150,9 @@ class DamagedStreamsContract:
             await filled(log)
             snapshots = MemorySnapshots(MemoryLog())
             state = LivePost(author="Ann", message="Hello", likers=PersistentMap.of({}), comments=PersistentMap.of({}))
-            await snapshots.store(
-                Snapshot(stream_id=POST_A, version=5, position=6, format=FORMAT, state=encode_state(state))
-            )
+            [commit] = await log.commits.read(5, 1)
+            stored = encode_state(state, commit.commit_id)
+            await snapshots.store(Snapshot(stream_id=POST_A, version=5, position=6, format=FORMAT, state=stored))
             like = LikePost(post_id=POST_A, username="Gus")
             assert (await reader(log, snapshots).read(POST_A)).state == state
             process = CommandProcess(log.store, snapshots, every=100)
@@ -164,15 +164,15 @@ class DamagedStreamsContract:
         """The log was restored to an older state, and has gone another way since."""
         async with open_log() as log:
             await filled(log)
-            state = encode_state(
-                LivePost(author="Eve", message="Other", likers=PersistentMap.of({}), comments=PersistentMap.of({}))
-            )
-            for version, position in ((9, 9), (5, 4), (3, 6), (2, 3), (4, 4)):
+            eve = LivePost(author="Eve", message="Other", likers=PersistentMap.of({}), comments=PersistentMap.of({}))
+            commit_ids = {commit.position: commit.commit_id for commit in await log.commits.read(0)}
+            for version, position, named in ((9, 9, 9), (5, 4, 4), (3, 6, 6), (2, 3, 3), (4, 4, 6), (4, 4, 4)):
+                state = encode_state(eve, commit_ids.get(named, "of nobody"))
                 snapshot = Snapshot(stream_id=POST_A, version=version, position=position, format=FORMAT, state=state)
                 snapshots = MemorySnapshots(MemoryLog())
                 await snapshots.store(snapshot)
                 head = await reader(log, snapshots).read(POST_A)
-                is_borne_out = (version, position) == (4, 4)
+                is_borne_out = (version, position, named) == (4, 4, 4)
                 assert isinstance(head.state, LivePost)
                 assert (head.version, head.position) == (5, 6)
                 assert (head.state.author == "Eve") is is_borne_out

@@ -30,10 +30,10 @@ class MemoryEventStore:
         last = self._log.last_of(stream_id)
         return StreamTail(last.last_version, last.position) if last else None
 
-    async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
+    async def holds(self, stream_id: PostId, version: int, position: int, commit_id: str) -> bool:
         commits = [each for each in self._log.stream_page(stream_id, 0, version) if each.version <= version]
-        ends = [(each.last_version, each.position) for each in commits[-1:]]
-        return ends == [(version, position)] and sum(len(each.events) for each in commits) == version
+        ends = [(each.last_version, each.position, each.commit_id) for each in commits[-1:]]
+        return ends == [(version, position, commit_id)] and sum(len(each.events) for each in commits) == version
 
     async def last_version(self, stream_id: PostId) -> int:
         tail = await self.stream_tail(stream_id)

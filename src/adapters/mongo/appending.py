@@ -19,13 +19,15 @@ from adapters.mongo.database import MongoDatabase
 from adapters.mongo.errors import is_drivers
 from adapters.mongo.fairness import Turns
 from adapters.mongo.group_insert import MAX_BYTES, MAX_COMMITS, POSITION, Inserted, insert_group
+from adapters.mongo.guard import LogGuard
+from adapters.mongo.known_tip import Place
 from adapters.mongo.positions import Positions
 from adapters.mongo.schema import SchemaCheck
 from adapters.mongo.settling import outcome_of, refusal, stored_commits
-from adapters.mongo.stream_ends import StreamEnds
+from adapters.mongo.stream_ends import StreamEnd, StreamEnds
 from adapters.wire.commit_bson import at_position, encode_without_position
 from application.envelopes import ProposedCommit
-from application.errors import StoreUnavailable
+from application.errors import LogDamaged, StoreUnavailable
 from application.ports.event_store import AlreadyStored, Appended, AppendOutcome, NotTried, Unsettled, VersionTaken
 from domain.ids import PostId
 
@@ -42,6 +44,7 @@ class WriteTools:
 
     database: MongoDatabase
     positions: Positions
+    guard: LogGuard
     stream_ends: StreamEnds
     turns: Turns
     schema: SchemaCheck
@@ -71,7 +74,8 @@ class GroupWrite:
         self._reason: str | None = None
 
     async def run(self) -> list[AppendOutcome]:
-        """Raises `SchemaOutdated`, with nothing sent, when the unique keys are not there."""
+        """Raises `SchemaOutdated`, with nothing sent, when the unique keys are not there; `LogChanged` when the log
+        lost what this process has built on: some of the commits may be in it, and none is acknowledged."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._database.append_timeout
         pause = _FIRST_PAUSE
@@ -99,6 +103,7 @@ class GroupWrite:
         self._drop_ended()
 
     async def _prepare(self) -> None:
+        self._database.require_unchanged()
         await self._tools.schema.check()
         in_doubt = [pending for pending in self._pending if pending.in_doubt]
         if in_doubt:
@@ -109,6 +114,10 @@ class GroupWrite:
 
     async def _settle(self, in_doubt: Sequence[_Pending]) -> None:
         stored = await stored_commits(self._database, [pending.commit.commit_id for pending in in_doubt])
+        if stored:
+            places = sorted(Place(commit.position, commit.commit_id) for commit in stored.values())
+            relied = self._tools.guard.relied_on(places[-1], [*self._ends_of(in_doubt), *places])
+            await self._tools.guard.check(relied, places[-1])
         for pending in in_doubt:
             found = stored.get(pending.commit.commit_id)
             if found is not None and self._outcomes[pending.place] is None:
@@ -137,9 +146,8 @@ class GroupWrite:
         started = asyncio.get_running_loop().time()
         base = await tools.positions.committed()
         inserted = await self._insert(group, base)
-        for position, pending in enumerate(group[: inserted.count], base + 1):
+        for position, pending in enumerate(group[: inserted.count], base.position + 1):
             self._end(pending, Appended(position))
-        self._database.known_tip.saw(base + inserted.count)
         if inserted.refused_by == POSITION:
             tools.positions.doubt()
             await tools.turns.lost(asyncio.get_running_loop().time() - started)
@@ -148,20 +156,50 @@ class GroupWrite:
         if inserted.refused_by is not None:
             await self._end_refused(group[inserted.count])
 
-    async def _insert(self, group: Sequence[_Pending], base: int) -> Inserted:
-        documents = [at_position(pending.encoded, position) for position, pending in enumerate(group, base + 1)]
+    async def _insert(self, group: Sequence[_Pending], base: Place) -> Inserted:
+        """Returns when what was inserted is known to stand on what it was built on."""
+        guard = self._tools.guard
+        if not guard.has_begun:
+            await guard.reaches(base)
+        relied = guard.relied_on(base, self._ends_of(group))
+        first = base.position + 1
+        documents = [at_position(pending.encoded, position) for position, pending in enumerate(group, first)]
+        inserting = asyncio.ensure_future(insert_group(self._database, documents))
+        last = Place(base.position + len(group), group[-1].commit.commit_id)
+        looking = asyncio.ensure_future(guard.beside(inserting, relied, last))
         try:
-            return await insert_group(self._database, documents)
+            inserted = await inserting
+            seen = await looking
+            if inserted.count:
+                last = Place(base.position + inserted.count, group[inserted.count - 1].commit.commit_id)
+                if not seen:
+                    await guard.check({**relied, last.position: last.commit_id}, last)
+                guard.passed(last)
+                self._database.known_tip.saw(*last)
         except BaseException:
             for pending in group:
                 pending.in_doubt = True
             raise
+        finally:
+            for task in (inserting, looking):
+                task.cancel()
+            await asyncio.gather(inserting, looking, return_exceptions=True)
+        return inserted
+
+    def _ends_of(self, group: Sequence[_Pending]) -> list[Place]:
+        """Where the streams end that this group continues."""
+        ends = [self._tools.stream_ends.end(pending.commit.stream_id) for pending in group]
+        return [end.place for end in ends if end is not None]
 
     async def _end_refused(self, pending: _Pending) -> None:
         """The key of its version or of its commit id refused it."""
-        found = await refusal(self._database, pending.commit)
+        try:
+            found = await refusal(self._database, pending.commit)
+        except LogDamaged as error:
+            self._end(pending, Unsettled(error.message))
+            return
         if found is not None:
-            self._end(pending, self._own_or(found, pending))
+            await self._end_by(pending, found)
 
     async def _refuse_for_its_version(self, pending: _Pending) -> None:
         """It does not stand right behind the end of its stream, as far as this process remembers that."""
@@ -170,7 +208,12 @@ class GroupWrite:
             return
         stored = await stored_commits(self._database, [pending.commit.commit_id])
         found = stored.get(pending.commit.commit_id)
-        self._end(pending, self._own_or(AlreadyStored(found), pending) if found else VersionTaken())
+        await self._end_by(pending, AlreadyStored(found) if found else VersionTaken())
+
+    async def _end_by(self, pending: _Pending, refused: AlreadyStored | VersionTaken) -> None:
+        if isinstance(refused, AlreadyStored):
+            await self._tools.guard.reaches(Place(refused.commit.position, refused.commit.commit_id))
+        self._end(pending, self._own_or(refused, pending))
 
     def _own_or(self, refused: AlreadyStored | VersionTaken, pending: _Pending) -> AppendOutcome:
         """What holds its id may be this very commit, from an attempt that ended without an answer."""
@@ -182,7 +225,8 @@ class GroupWrite:
         self._outcomes[pending.place] = outcome
         stream_id = pending.commit.stream_id
         if isinstance(outcome, Appended):
-            self._tools.stream_ends.saw(stream_id, pending.commit.last_version)
+            place = Place(outcome.position, pending.commit.commit_id)
+            self._tools.stream_ends.saw(stream_id, StreamEnd(pending.commit.last_version, place))
             return
         for later in self._pending:
             if later.place > pending.place and later.commit.stream_id == stream_id:

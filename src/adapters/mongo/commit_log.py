@@ -9,6 +9,8 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from adapters.mongo.barrier import Barrier
 from adapters.mongo.database import Document, MongoDatabase
+from adapters.mongo.known_tip import Place
+from adapters.mongo.positions import read_tip
 from adapters.mongo.waking import ChangeWatch
 from adapters.wire.commit_bson import FIELDS_OF_EVENTS, commit_events_of, commit_from_document
 from application.envelopes import Commit, CommitEvents
@@ -55,12 +57,18 @@ class MongoCommitLog:
         )
 
     async def tip(self) -> int:
-        tip = await self._database.answer(
-            lambda session: self._database.commits.find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
-        )
-        position = int(tip["_id"]) if tip else 0
-        self._database.known_tip.saw(position)
-        return position
+        known = self._database.known_tip.position
+        tip = await self._read_tip()
+        if tip.position < known:
+            await self._barrier.passed()
+            tip = await self._read_tip()
+            if tip.position < known:
+                self._database.log_changed(f"it ends at position {tip.position}, and ended at {known} before")
+        self._database.known_tip.saw(*tip)
+        return tip.position
+
+    async def _read_tip(self) -> Place:
+        return await self._database.answer(lambda session: read_tip(self._database, session))
 
     async def proven_tip(self) -> int:
         await self._barrier.passed()
@@ -106,7 +114,7 @@ class MongoCommitLog:
     def _checked(self, commits: list[C], after: int) -> list[C]:
         if commits:
             require_dense(commits, after)
-            self._database.known_tip.saw(commits[-1].position)
+            self._database.known_tip.saw(commits[-1].position, commits[-1].commit_id)
         return commits
 
     async def wait(self, after: int, timeout: float) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from bson.binary import Binary
 from bson.codec_options import CodecOptions
 from bson.timestamp import Timestamp
 from pymongo import AsyncMongoClient, ReadPreference
@@ -27,7 +28,7 @@ from adapters.mongo.errors import can_not_open, is_drivers, unavailable
 from adapters.mongo.known_tip import KnownTip
 from adapters.mongo.servers import SeenServers
 from adapters.wire.commit_bson import CODEC_OPTIONS, PLAIN_CODEC_OPTIONS
-from application.errors import StoreUnavailable
+from application.errors import LogChanged, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -44,6 +45,10 @@ _ATTEMPTS = 2
 
 logger = logging.getLogger(__name__)
 
+COMMITS_REPLACED = "its collection 'commits' was dropped, replaced or renamed"
+
+_CHANGED_RETRY_SECONDS = 30
+
 
 class MongoDatabase:
     """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
@@ -52,7 +57,8 @@ class MongoDatabase:
 
     `append_timeout` and `read_timeout` are in seconds: after them an append is unsettled, a read `StoreUnavailable`.
     `is_closed`: what works in the background ends. `seen_time` is the store's time up to which this process has seen
-    the log; None before the first answer.
+    the log; None before the first answer. `commits_uuid` is the UUID of the collection `commits`, once `schema` has
+    asked for it and the login may know it.
     """
 
     def __init__(
@@ -71,6 +77,8 @@ class MongoDatabase:
         self._silent_since = 0.0
         self.is_closed = False
         self.seen_time: Timestamp | None = None
+        self.commits_uuid: Binary | None = None
+        self._changed: str | None = None
 
     async def __aenter__(self) -> Self:
         self._database = self._connected()
@@ -127,6 +135,32 @@ class MongoDatabase:
     def writers(self) -> Collection:
         """What those who append tell each other: the document `barrier`, and the notes of who can't get through."""
         return self.database["writers"]
+
+    def log_changed(self, what: str) -> LogChanged:
+        """The log lost something that this process has built on: until the process ends, its event store refuses
+        everything with the error returned here. Only the first call counts."""
+        if self._changed is None:
+            self._changed = (
+                f"The log in MongoDB's database '{self.name}' (event_store.mongo.database) is not the one that this "
+                f"process has built on: {what}. It was restored, dropped or edited underneath; this process takes no "
+                "more commands. Stop the processes that write, check the log (`postlog doctor`, `postlog events "
+                "check`), then start them again."
+            )
+            self.known_tip.forget()
+            logger.error("%s", self._changed)
+        return LogChanged(self._changed, path="event_store.mongo.database", retry_after=_CHANGED_RETRY_SECONDS)
+
+    def require_same_commits(self, uuid: Binary) -> None:
+        """That of the collection `commits` now; the first one counts. Raises `LogChanged`."""
+        if self.commits_uuid is None:
+            self.commits_uuid = uuid
+        elif uuid != self.commits_uuid:
+            raise self.log_changed(COMMITS_REPLACED)
+
+    def require_unchanged(self) -> None:
+        """Raises `LogChanged` when `log_changed` was called."""
+        if self._changed is not None:
+            raise self.log_changed(self._changed)
 
     async def answer(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         """As `call`, for at most `read_timeout` seconds; whatever the driver raises is `StoreUnavailable`."""

@@ -1,22 +1,41 @@
-"""The highest position that this process knows to be majority-committed, and those who wait for a higher one."""
+"""The newest commit that this process knows to be majority-committed, and those who wait for a newer one."""
 
 import asyncio
 from contextlib import suppress
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """A commit's position, and its id where that is known. Position 0: before the first."""
+
+    position: int
+    commit_id: str | None
+
+
+START = Place(0, None)
 
 
 class KnownTip:
-    """Fed by whatever read or acknowledged write shows a commit; never ahead of the log."""
+    """Fed by whatever read or acknowledged write shows a commit; never ahead of the log, unless that lost commits."""
 
     def __init__(self) -> None:
-        self.position = 0
+        self.place = START
         self._moved = asyncio.Event()
 
-    def saw(self, position: int) -> None:
+    @property
+    def position(self) -> int:
+        return self.place.position
+
+    def saw(self, position: int, commit_id: str | None = None) -> None:
         """The commit at `position` is majority-committed."""
         if position > self.position:
-            self.position = position
+            self.place = Place(position, commit_id)
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
+
+    def forget(self) -> None:
+        """The log lost commits: what was known of it does not hold any more."""
+        self.place = START
 
     async def moves_beyond(self, after: int, timeout: float) -> bool:
         """Whether a position beyond `after` is known, now or within `timeout` seconds."""

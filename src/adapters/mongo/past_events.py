@@ -1,7 +1,7 @@
 """Read one stream, in pages."""
 
 from adapters.mongo.database import Document, MongoDatabase
-from adapters.mongo.stream_ends import EVENTS_COUNTED
+from adapters.mongo.stream_ends import EVENTS_COUNTED, stream_end_of
 from adapters.wire.commit_bson import commit_from_document
 from application.envelopes import Commit
 from domain.ids import PostId
@@ -31,7 +31,7 @@ class MongoPastEvents:
                 {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
         )
-        return last["version"] + last["events"] - 1 if last else 0
+        return stream_end_of(last).version if last else 0
 
     async def _around(self, stream_id: PostId, version: int) -> list[Commit]:
         """The commit that begins at or before `version` and ends behind it, if there is one."""

@@ -6,9 +6,10 @@ from pymongo.errors import ServerSelectionTimeoutError
 
 from adapters.mongo.database import Document, MongoDatabase
 from adapters.mongo.errors import is_drivers, masked
+from adapters.mongo.guard import MOST_POSITIONS, LogGuard
 from adapters.mongo.replica_set import require_replica_set
 from adapters.mongo.schema import SchemaCheck
-from application.errors import SchemaOutdated, StoreUnavailable
+from application.errors import LogChanged, SchemaOutdated, StoreUnavailable
 from application.ports.probes import ProbeResult
 
 _SECONDS = 5.0
@@ -18,15 +19,20 @@ _SECONDS = 5.0
 class MongoProbe:
     name = "event_store"
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, guard: LogGuard | None = None) -> None:
+        """`guard` is that of the process's event store, where it has one."""
         self._database = database
+        self._guard = guard
 
     async def probe(self) -> ProbeResult:
         try:
             async with asyncio.timeout(_SECONDS):
+                self._database.require_unchanged()
                 hello = await self._greeted()
                 await SchemaCheck(self._database).check()
-        except (StoreUnavailable, SchemaOutdated) as error:
+                if self._guard is not None:
+                    await self._guard.still_stands(MOST_POSITIONS)
+        except (StoreUnavailable, SchemaOutdated, LogChanged) as error:
             return ProbeResult(self.name, ok=False, detail=error.message)
         except Exception as error:
             if not is_drivers(error):

@@ -8,7 +8,9 @@ from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.errors import is_drivers
 from adapters.mongo.replica_set import require_replica_set
-from adapters.mongo.schema import Index, SchemaCheck, missing_indexes
+from adapters.mongo.schema import VALIDATOR, Index, SchemaCheck, commits_options, missing_indexes
+from adapters.wire.commit_bson import foreign_document
+from application.errors import SchemaOutdated
 
 _INDEX_SECONDS = 3_600.0
 """A collection that is full already takes a while."""
@@ -22,7 +24,8 @@ class MongoProvisioning:
         """Raises `StoreUnavailable`, also where the server is no replica set."""
         try:
             await require_replica_set(self._database)
-            made = [await self._make(index) for index in await missing_indexes(self._database)]
+            made = await self._make_validator()
+            made += [await self._make(index) for index in await missing_indexes(self._database)]
             if await self._database.uncancelled(self._database.relay.find_one({"_id": "log"})) is None:
                 made.append(f"Gave the log in MongoDB its id, {await MongoCommitLog(self._database).log_id()}.")
         except Exception as error:
@@ -32,13 +35,41 @@ class MongoProvisioning:
         return made
 
     async def check(self) -> None:
-        """Raises `StoreUnavailable` too."""
+        """Raises `StoreUnavailable` too, and `LogDamaged` for documents in `commits` that are none of Postlog's."""
         try:
             await SchemaCheck(self._database).check()
+            commits = await commits_options(self._database)
+            if commits is not None and commits["options"].get("validator") != VALIDATOR:
+                raise SchemaOutdated(
+                    f"MongoDB's collection 'commits' in the database '{self._database.name}' takes documents that are "
+                    "no commits; run `postlog init` with an administrator's address.",
+                    path="event_store.mongo.database",
+                )
+            await self._refuse_foreign_documents()
         except Exception as error:
             if not is_drivers(error):
                 raise
             raise self._database.unavailable(error) from error
+
+    async def _refuse_foreign_documents(self) -> None:
+        """Those that sort before or behind all positions. One between positions is what readers stop at."""
+        for direction in (1, -1):
+            found = await self._database.uncancelled(
+                self._database.commits.find_one({}, {"_id": 1}, sort=[("_id", direction)])
+            )
+            if found is not None and not (isinstance(found["_id"], int) and found["_id"] > 0):
+                raise foreign_document(found["_id"])
+
+    async def _make_validator(self) -> list[str]:
+        """For a login that may not ask what there is, nothing: it may not change it either."""
+        commits = await commits_options(self._database)
+        if commits is None or commits.get("options", {}).get("validator") == VALIDATOR:
+            return []
+        if commits:
+            await self._database.uncancelled(self._database.database.command("collMod", "commits", validator=VALIDATOR))
+        else:
+            await self._database.uncancelled(self._database.database.create_collection("commits", validator=VALIDATOR))
+        return ["Made MongoDB's collection 'commits' refuse documents that are no commits."]
 
     async def _make(self, index: Index) -> str:
         keys = [(key, 1) for key in index.keys]

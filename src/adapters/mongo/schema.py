@@ -1,10 +1,12 @@
 """What must be in the database before anything is appended: the unique keys, above all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.mongo.database import MongoDatabase
+from pymongo.errors import OperationFailure
+
+from adapters.mongo.database import Document, MongoDatabase
 from adapters.mongo.replica_set import require_replica_set
 from application.errors import SchemaOutdated
 from application.ports.event_store import RECEIPT_DAYS
@@ -38,14 +40,57 @@ INDEXES = (
 )
 """The third unique key, the position, is `_id`."""
 
+INDEXED = tuple(dict.fromkeys(index.collection for index in INDEXES))
 
-async def missing_indexes(database: MongoDatabase) -> list[Index]:
+
+async def missing_indexes(database: MongoDatabase, collections: Sequence[str] = INDEXED) -> list[Index]:
     """Raises what the driver raises."""
     missing: list[Index] = []
-    for collection in dict.fromkeys(index.collection for index in INDEXES):
+    for collection in collections:
         existing = await database.uncancelled(database.database[collection].index_information())
         missing += [index for index in INDEXES if index.collection == collection and not index.is_in(existing)]
     return missing
+
+
+_WHOLE_NUMBER = {"bsonType": ["int", "long"], "minimum": 1}
+VALIDATOR = {
+    "$jsonSchema": {
+        "bsonType": "object",
+        "required": ["_id", "streamId", "version", "commitId", "recordedAt", "metadata", "events"],
+        "properties": {
+            "_id": _WHOLE_NUMBER,
+            "streamId": {"bsonType": "string"},
+            "version": _WHOLE_NUMBER,
+            "commitId": {"bsonType": "string"},
+            "recordedAt": {"bsonType": "date"},
+            "metadata": {"bsonType": "object"},
+            "events": {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}},
+        },
+    }
+}
+"""Of `commits`: refuses what is no commit at all. Events are not looked into, which would cost each insert."""
+
+_NOT_ALLOWED = 13
+_COLLECTION_UUID = 17
+"""The wire version of MongoDB 6.0, which takes a `collectionUUID` with an insert."""
+
+
+async def commits_options(database: MongoDatabase) -> Document | None:
+    """What `listCollections` says of `commits`: `options` and `info`. {} when it is not there, None when this login may
+    not ask: its role is from before Postlog asked. Raises what the driver raises."""
+    try:
+        found = await database.uncancelled(_listed(database))
+    except OperationFailure as error:
+        if error.code == _NOT_ALLOWED:
+            return None
+        raise
+    return found[0] if found else {}
+
+
+async def _listed(database: MongoDatabase) -> list[Document]:
+    return [
+        dict(each) for each in await (await database.database.list_collections(filter={"name": "commits"})).to_list()
+    ]
 
 
 class SchemaCheck:
@@ -57,14 +102,18 @@ class SchemaCheck:
         self._passed = False
 
     async def check(self) -> None:
-        """Raises `SchemaOutdated`; `StoreUnavailable` for a server that is no replica set; what the driver raises."""
+        """Raises `SchemaOutdated`; `StoreUnavailable` for a server that is no replica set; `LogChanged` when
+        `commits` is another collection than before; what the driver raises."""
         if self._passed:
             return
-        await require_replica_set(self._database)
+        hello = await require_replica_set(self._database)
+        commits = await commits_options(self._database)
         if missing := await missing_indexes(self._database):
             names = ", ".join(f"{index.collection}({', '.join(index.keys)})" for index in missing)
             raise SchemaOutdated(
                 f"MongoDB's database '{self._database.name}' has no index {names}; run `postlog init`.",
                 path="event_store.mongo.database",
             )
+        if commits and hello["maxWireVersion"] >= _COLLECTION_UUID:
+            self._database.require_same_commits(commits["info"]["uuid"])
         self._passed = True

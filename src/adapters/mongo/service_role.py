@@ -12,8 +12,10 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "receipts": frozenset({"find", "insert", "listIndexes"}),
     "relay": frozenset({"find", "insert", "update", "remove"}),
     "writers": frozenset({"find", "insert", "update", "remove", "listIndexes"}),
+    "": frozenset({"listCollections"}),
 }
-"""By collection, and that is all. `listIndexes` is for the check that the indexes are there."""
+"""By collection, and that is all; "" stands for the database itself. `listIndexes` and `listCollections` are for the
+checks that the indexes are there, and that `commits` is the collection that it was."""
 
 
 async def make_role(database: AsyncDatabase[dict[str, Any]], write_concern: Mapping[str, Any]) -> str | None:

@@ -7,14 +7,36 @@ that is majority-committed. Together with the key this keeps every stream dense,
 
 import asyncio
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from adapters.mongo.barrier import Barrier
-from adapters.mongo.database import MongoDatabase
+from adapters.mongo.database import Document, MongoDatabase
+from adapters.mongo.known_tip import Place
+from adapters.wire.commit_bson import foreign_document
 from application.envelopes import ProposedCommit
 from domain.ids import PostId
 
-EVENTS_COUNTED = {"version": 1, "events": {"$size": "$events"}}
-"""Projection of a commit: its version and how many events it has."""
+EVENTS_COUNTED = {
+    "version": 1,
+    "commitId": 1,
+    "events": {"$cond": [{"$isArray": "$events"}, {"$size": "$events"}, None]},
+}
+"""Projection of a commit for `stream_end_of`: how many events it has, in place of the events."""
+
+
+class StreamEnd(NamedTuple):
+    """The last version of a stream, and the commit that holds it."""
+
+    version: int
+    place: Place
+
+
+def stream_end_of(document: Document) -> StreamEnd:
+    """Raises `LogDamaged` for a document that is no commit."""
+    position, version, events = document["_id"], document.get("version"), document.get("events")
+    if not (isinstance(position, int) and isinstance(version, int) and isinstance(events, int)):
+        raise foreign_document(position)
+    return StreamEnd(version + events - 1, Place(int(position), document.get("commitId")))
 
 
 class StreamEnds:
@@ -24,17 +46,26 @@ class StreamEnds:
         self._database = database
         self._barrier = barrier
         self._capacity = capacity
-        self._ends: dict[PostId, int] = {}
+        self._ends: dict[PostId, StreamEnd] = {}
 
-    def saw(self, stream_id: PostId, last_version: int) -> None:
-        """A commit that ends with `last_version` is majority-committed."""
-        known = self._ends.pop(stream_id, 0)
-        self._ends[stream_id] = max(known, last_version)
+    def saw(self, stream_id: PostId, end: StreamEnd) -> None:
+        """This commit of the stream is majority-committed. Raises `LogChanged` when another one held its version."""
+        known = self._ends.pop(stream_id, end)
+        if known.version == end.version and known != end:
+            raise self._database.log_changed(
+                f"version {end.version} of post {stream_id} stands at position {end.place.position} and is another "
+                f"commit than before, which stood at {known.place.position}"
+            )
+        self._ends[stream_id] = max(known, end, key=lambda each: each.version)
         if len(self._ends) > self._capacity:
             del self._ends[next(iter(self._ends))]
 
+    def end(self, stream_id: PostId) -> StreamEnd | None:
+        """As far as it is known."""
+        return self._ends.get(stream_id)
+
     def allows(self, commit: ProposedCommit) -> bool:
-        return self._ends.get(commit.stream_id, 0) == commit.version - 1
+        return self._last_version(commit.stream_id) == commit.version - 1
 
     async def learn(self, commits: Iterable[ProposedCommit]) -> None:
         """Look up what has to be known to `allow` the first commit of each stream."""
@@ -49,7 +80,11 @@ class StreamEnds:
             await asyncio.gather(*(self._learn(commit) for commit in unknown))
 
     def _beyond_what_is_known(self, commits: Iterable[ProposedCommit]) -> list[ProposedCommit]:
-        return [commit for commit in commits if self._ends.get(commit.stream_id, 0) < commit.version - 1]
+        return [commit for commit in commits if self._last_version(commit.stream_id) < commit.version - 1]
+
+    def _last_version(self, stream_id: PostId) -> int:
+        end = self._ends.get(stream_id)
+        return end.version if end else 0
 
     async def _learn(self, commit: ProposedCommit) -> None:
         before = {"streamId": commit.stream_id, "version": {"$lt": commit.version}}
@@ -59,4 +94,4 @@ class StreamEnds:
             )
         )
         if last is not None:
-            self.saw(commit.stream_id, last["version"] + last["events"] - 1)
+            self.saw(commit.stream_id, stream_end_of(last))

@@ -14,7 +14,7 @@ from adapters.mongo.servers import plain_reason
 from application.errors import StoreUnavailable
 
 _ONLY_POSITIONS: list[dict[str, Any]] = [
-    {"$match": {"operationType": "insert"}},
+    {"$match": {"operationType": "insert", "documentKey._id": {"$type": ["int", "long"]}}},
     {"$project": {"documentKey": 1}},
 ]
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0

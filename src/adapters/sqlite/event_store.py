@@ -16,7 +16,7 @@ from domain.ids import PostId
 _TAIL = "SELECT last_version, position FROM commits WHERE stream_id = ? ORDER BY version DESC LIMIT 1"
 
 _TO = "FROM commits WHERE stream_id = ? AND version <= ?"
-_END = f"SELECT last_version, position {_TO} ORDER BY version DESC LIMIT 1"
+_END = f"SELECT last_version, position, commit_id {_TO} ORDER BY version DESC LIMIT 1"
 _COMMITS_TO = f"SELECT count(*) {_TO}"
 _VERSIONS_TO = f"SELECT coalesce(sum(json_array_length(events)), 0) {_TO}"
 
@@ -51,11 +51,11 @@ class SqliteEventStore:
         row = await self._log.read(lambda connection: connection.execute(_TAIL, (stream_id,)).fetchone())
         return StreamTail(*row) if row else None
 
-    async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
+    async def holds(self, stream_id: PostId, version: int, position: int, commit_id: str) -> bool:
         def query(connection: sqlite3.Connection) -> bool:
             end = connection.execute(_END, (stream_id, version)).fetchone()
             commits = connection.execute(_COMMITS_TO, (stream_id, version)).fetchone()[0]
-            if end != (version, position) or commits > version:
+            if end != (version, position, commit_id) or commits > version:
                 return False
             versions: int = commits
             if commits < version:  # some commits hold several

@@ -16,6 +16,7 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from application.envelopes import Commit, CommitEvents, ProposedCommit, StoredEvent
+from application.errors import LogDamaged
 
 _LENGTH = struct.Struct("<i")
 _POSITION = struct.Struct("<5sq")
@@ -66,24 +67,56 @@ def at_position(encoded: bytes, position: int) -> RawBSONDocument:
 
 
 def commit_from_document(document: Mapping[str, Any]) -> Commit:
-    return Commit(
-        position=document["_id"],
-        stream_id=document["streamId"],
-        version=document["version"],
-        commit_id=document["commitId"],
-        recorded_at=document["recordedAt"].replace(tzinfo=UTC),
-        metadata=document["metadata"],
-        events=_events_of(document),
-    )
+    """Raises `LogDamaged` for a document that is no commit."""
+    try:
+        commit = Commit(
+            position=document["_id"],
+            stream_id=document["streamId"],
+            version=document["version"],
+            commit_id=document["commitId"],
+            recorded_at=document["recordedAt"].replace(tzinfo=UTC),
+            metadata=document["metadata"],
+            events=_events_of(document),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise foreign_document(document.get("_id")) from error
+    if _is_whole(commit):
+        return commit
+    raise foreign_document(commit.position)
 
 
 def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvents]:
-    return [
-        CommitEvents(
-            int(document["_id"]), document["streamId"], document["version"], document["commitId"], _events_of(document)
-        )
-        for document in documents
-    ]
+    """Raises `LogDamaged` for a document that is no commit."""
+    commits: list[CommitEvents] = []
+    for document in documents:
+        try:
+            position, events = document["_id"], _events_of(document)
+            commit = CommitEvents(
+                int(position), document["streamId"], document["version"], document["commitId"], events
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise foreign_document(document.get("_id")) from error
+        if not isinstance(position, int) or not _is_whole(commit):
+            raise foreign_document(position)
+        commits.append(commit)
+    return commits
+
+
+def foreign_document(key: object) -> LogDamaged:
+    """For a document of the collection `commits` with this `_id`."""
+    return LogDamaged(
+        f"MongoDB's collection 'commits' holds a document that is no commit of Postlog; its _id is {key!r}. Nothing "
+        "but Postlog may write there: look at it, keep a copy if you need it, and delete it."
+    )
+
+
+def _is_whole(commit: Any) -> bool:
+    return (
+        isinstance(commit.position, int)
+        and isinstance(commit.version, int)
+        and isinstance(commit.stream_id, str)
+        and isinstance(commit.commit_id, str)
+    )
 
 
 def _events_of(document: Mapping[str, Any]) -> tuple[StoredEvent, ...]:

@@ -36,14 +36,17 @@ _COMMENT_BYTES = 150
 _SAMPLE = 16
 """Names and comments that are weighed; the others are taken to weigh as much. A map's order is that of hashes."""
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The state after the stream's event `version`, whose commit stands at `position` (0, 0 before the first)."""
+    """The state after the stream's event `version`, whose commit stands at `position` (0, 0, "" before the first)."""
 
     state: PostState
     version: int
     position: int
+    commit_id: str
 
     @property
     def bytes(self) -> int:
@@ -64,7 +67,7 @@ class Head:
         )
 
 
-NOTHING = Head(INITIAL, 0, 0)
+NOTHING = Head(INITIAL, 0, 0, "")
 
 
 def _of_all(sample: Sequence[int], count: int) -> int:
@@ -113,12 +116,12 @@ class HeadReader:
         """The head as the log has it now. What took long to read is stored as a snapshot. Raises `StoreUnavailable`,
         `EventNotReadable`, `StreamDamaged`."""
         start = await self._snapshotting.load(post_id)
-        if start is not None and not await self._store.holds(post_id, start.version, start.position):
+        if start is not None and not await self._store.holds(post_id, start.version, start.position, start.commit_id):
             logger.warning(
                 "ignored a snapshot of %s at version %d, which the log does not have so", post_id, start.version
             )
             start = None
-        head = Head(start.state, start.version, start.position) if start else NOTHING
+        head = Head(start.state, start.version, start.position, start.commit_id) if start else NOTHING
         commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
         if not _is_long(commits):
             return await self._read_on(post_id, head, commits)
@@ -136,7 +139,8 @@ class HeadReader:
                     head = self._folded(head, commits)
                 commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
         finally:
-            self._snapshotting.consider(post_id, start.version, StoredState(head.state, head.version, head.position))
+            stored = StoredState(head.state, head.version, head.position, head.commit_id)
+            self._snapshotting.consider(post_id, start.version, stored)
         return head
 
     def _folded(self, head: Head, commits: Sequence[Commit]) -> Head:
@@ -145,7 +149,7 @@ class HeadReader:
             state = head.state
             for versioned in self._codec.decode(commit):
                 state = evolve(state, versioned.event)
-            head = Head(state, commit.last_version, commit.position)
+            head = Head(state, commit.last_version, commit.position, commit.commit_id)
         return head
 
 

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from application.command_side.import_lines import BadLine, PostLine, parse_line
 from application.command_side.post_commands import PostCommands
 from application.envelopes import MAX_EVENTS_PER_COMMIT, Commit
-from application.errors import IdempotencyKeyReused, Unavailable
+from application.errors import IdempotencyKeyReused, LogChanged, Unavailable
 from application.mediator import CommandContext, IdempotencyKey
 from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
@@ -156,6 +156,8 @@ class PostImport:
         while True:
             try:
                 return await ask()
+            except LogChanged:
+                raise
             except Unavailable:
                 if self._clock.monotonic() + pause > until:
                     raise

@@ -40,7 +40,7 @@ def pair(decided: Sequence[Decided], outcomes: Sequence[AppendOutcome], head: He
         if result.failed or not (outcome is None or isinstance(outcome, Appended)):
             result.failed.append((each.decision.request, outcome))
             continue
-        if isinstance(outcome, Appended):
-            head = Head(each.state, each.version, outcome.position)
+        if isinstance(outcome, Appended) and isinstance(each.decision, Proposed):
+            head = Head(each.state, each.version, outcome.position, each.decision.commit.commit_id)
         result.reached.append(Reached(each, head))
     return result

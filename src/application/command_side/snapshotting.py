@@ -12,7 +12,7 @@ import logging
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from application.errors import Unavailable
@@ -53,9 +53,12 @@ FORMAT = format_of(
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
+    """The state after `version`; its commit is needed to find out whether that still stands in the log."""
+
     state: PostState
     version: int
     position: int
+    commit_id: str
 
 
 class Snapshotting:
@@ -75,11 +78,11 @@ class Snapshotting:
         if snapshot is None or snapshot.format != FORMAT:
             return None
         try:
-            state = await asyncio.to_thread(decode_state, snapshot.state)
+            state, commit_id = await asyncio.to_thread(decode_state, snapshot.state)
         except (ValueError, KeyError, TypeError, zlib.error) as error:
             logger.warning("ignored an unreadable snapshot of %s: %s", post_id, error)
             return None
-        return StoredState(state, snapshot.version, snapshot.position)
+        return StoredState(state, snapshot.version, snapshot.position, commit_id)
 
     def consider(self, post_id: PostId, before: int, stored: StoredState) -> None:
         """Store a snapshot in the background if the stream passed a multiple of the distance since version `before`."""
@@ -98,7 +101,7 @@ class Snapshotting:
             await asyncio.wait(list(self._under_way.values()))
 
     async def _store(self, post_id: PostId, stored: StoredState) -> None:
-        state = await asyncio.to_thread(encode_state, stored.state)
+        state = await asyncio.to_thread(encode_state, stored.state, stored.commit_id)
         if len(state) > _MAX_BYTES:
             self._metrics.count("snapshots_too_large")
             return
@@ -122,10 +125,12 @@ def distance_of(state: PostState, every: int) -> int:
     return every << max(0, (entries // (_LARGE * every)).bit_length() - 1)
 
 
-def encode_state(state: PostState) -> bytes:
-    """Lines of JSON, compressed: what the state is, then its likers and comments in parts."""
+def encode_state(state: PostState, commit_id: str) -> bytes:
+    """Lines of JSON, compressed: the id of the commit after which the state is this, what it is, then its likers and
+    comments in parts."""
     compressor = zlib.compressobj(level=1)
-    parts = [compressor.compress(json.dumps(line, ensure_ascii=False).encode() + b"\n") for line in _lines(state)]
+    lines = chain([{"commit": commit_id}], _lines(state))
+    parts = [compressor.compress(json.dumps(line, ensure_ascii=False).encode() + b"\n") for line in lines]
     return b"".join([*parts, compressor.flush()])
 
 
@@ -144,10 +149,13 @@ def _lines(state: PostState) -> Iterator[dict[str, Any]]:
                 yield {"comments": [[key, comment.text, comment.username] for key, comment in some]}
 
 
-def decode_state(stored: bytes) -> PostState:
-    """A state stored by an older version is a single line."""
-    first, *more = zlib.decompress(stored).splitlines()
-    plain = json.loads(first)
+def decode_state(stored: bytes) -> tuple[PostState, str]:
+    """The state, and the id of its commit."""
+    commit, first, *more = map(json.loads, zlib.decompress(stored).splitlines())
+    return _state_of(first, more), commit["commit"]
+
+
+def _state_of(plain: dict[str, Any], more: Sequence[dict[str, Any]]) -> PostState:
     match plain["is"]:
         case "nothing":
             return NoPost()
@@ -156,7 +164,7 @@ def decode_state(stored: bytes) -> PostState:
         case "live":
             likers: dict[str, bool] = {}
             comments: dict[CommentId, Comment] = {}
-            for line in (plain, *map(json.loads, more)):
+            for line in more:
                 likers |= dict.fromkeys(line.get("likers", ()), True)
                 comments |= {CommentId(k): Comment(text=t, username=u) for k, t, u in line.get("comments", ())}
             return LivePost(

@@ -132,7 +132,9 @@ class PostStreams:
             self._cache.put(post_id, durable)
         if durable is not before:
             self._snapshotting.consider(
-                post_id, before.version, StoredState(durable.state, durable.version, durable.position)
+                post_id,
+                before.version,
+                StoredState(durable.state, durable.version, durable.position, durable.commit_id),
             )
 
     async def _answer_spent(self, requests: Sequence[Request]) -> list[Request]:

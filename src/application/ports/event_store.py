@@ -69,6 +69,9 @@ class EventStore(Protocol):
         the commit survives the loss of any minority of servers, and every position below it is visible to readers.
         A repeated commit id wins over a taken version. Never raises for a server that is away: that is `Unsettled`,
         given when the store's own time limit is up and only for commits whose fate is unknown or untried.
+        When the log was changed underneath (restored, dropped, edited) nothing is acknowledged that it does not hold:
+        a store that remembers what it builds on finds that out and raises `LogChanged`, here and in every later call;
+        some of the commits may be in the log then.
         """
         ...
 
@@ -83,9 +86,10 @@ class EventStore(Protocol):
         Raises `StoreUnavailable`."""
         ...
 
-    async def holds(self, stream_id: PostId, version: int, position: int) -> bool:
-        """Whether the commit that ends with `version` stands at `position`, and the stream has as many versions up to
-        there: what a stored state claims. Counts keys of the stream, and reads no event. Raises `StoreUnavailable`."""
+    async def holds(self, stream_id: PostId, version: int, position: int, commit_id: str) -> bool:
+        """Whether the commit with this id ends with `version` and stands at `position`, and the stream has as many
+        versions up to there: what a stored state claims. Counts keys of the stream, and reads no event. Raises
+        `StoreUnavailable`."""
         ...
 
     async def find_commit(self, commit_id: str) -> Commit | None:

@@ -71,16 +71,16 @@ def mongo_log(settings: Mongo) -> LogParts:
     database = MongoDatabase(
         settings.url.reveal(), settings.database, settings.append_timeout_seconds, settings.read_timeout_seconds
     )
-    commit_log = MongoCommitLog(database)
+    store, commit_log = MongoEventStore(database), MongoCommitLog(database)
     return LogParts(
         resource=database,
-        event_store=MongoEventStore(database),
+        event_store=store,
         commit_log=commit_log,
         holes=LogHoles(commit_log),
         past_events=MongoPastEvents(database),
         snapshots=MongoSnapshots(database),
         relay_state=MongoRelayState(database),
-        probe=MongoProbe(database),
+        probe=MongoProbe(database, store.guard),
         provisioning=MongoProvisioning(database),
     )
 

@@ -216,6 +216,14 @@ _KINDS = (
         "stored. For the operator: /health/ready and `postlog doctor` name the server and the setting.",
     ),
     ProblemKind(
+        "log-changed",
+        503,
+        "The log changed underneath the service",
+        "Send the same request again, with the same Idempotency-Key, to another process or when the operator has "
+        "acted. For the operator: the log was restored, dropped or changed while the process was running. Stop the "
+        "processes that write, check the log with `postlog doctor` and `postlog events check`, and start them again.",
+    ),
+    ProblemKind(
         "read-db-unavailable",
         503,
         "The read database does not answer",

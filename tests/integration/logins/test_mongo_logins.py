@@ -46,7 +46,8 @@ async def shared(mongo_with_logins_url: str) -> AsyncIterator[MongoPlace]:
 
 
 async def test_indexes_role_and_login_are_made_with_a_sentence_each(mongo: MongoPlace) -> None:
-    *indexes, log, role, login = await mongo.init()
+    validator, *indexes, log, role, login = await mongo.init()
+    assert validator == "Made MongoDB's collection 'commits' refuse documents that are no commits."
     assert len(indexes) == len(INDEXES)
     assert log.startswith("Gave the log in MongoDB its id, ")
     assert role == (

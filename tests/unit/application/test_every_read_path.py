@@ -134,7 +134,7 @@ async def the_command_side_from_a_snapshot(history: Any, codec: WatchedCodec) ->
     system = await system_with(history[:-1], codec)
     snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=1)
     before = await HeadReader(system.event_store, codec, snapshotting).read(POST)
-    snapshotting.consider(POST, 0, StoredState(before.state, before.version, before.position))
+    snapshotting.consider(POST, 0, StoredState(before.state, before.version, before.position, before.commit_id))
     await snapshotting.drain()
     await system.event_store.append(commits(history)[len(history) - 1 :])
     return (await HeadReader(system.event_store, codec, snapshotting).read(POST)).state
