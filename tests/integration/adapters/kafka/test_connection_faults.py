@@ -2,17 +2,13 @@
 listeners have habits, and logins with few rights."""
 
 import asyncio
-import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
-from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._resource import ResourceType
 
 from adapters.kafka.connection import KafkaConnection
 from adapters.kafka.probe import KafkaProbe
@@ -23,84 +19,16 @@ from application.errors import BusUnavailable
 from application.ports.bus import Publication, Watermark
 from contracts.bus_handle import CountedMetrics
 from contracts.waiting import eventually
-from local.kafka import Kafka, Listener
-from local.ports import free_port
-from local.programs import find_kafka
+from integration.odd_broker import PASSWORD, Broker, odd_broker
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
-
-PASSWORD = "p4ss-word"
-LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """`plain` lets everybody in who may do everything; `lost` sends clients on to where nobody is."""
-
-    kafka: Kafka
-    login: Listener
-    tls: Listener
-    lost: Listener
-    authority: Path
-
-    @property
-    def plain(self) -> KafkaConnection:
-        return KafkaConnection(bootstrap_servers=self.kafka.bootstrap)
-
-    @property
-    def limited(self) -> KafkaConnection:
-        """By a login that may do what `allow` allows it."""
-        return KafkaConnection(
-            bootstrap_servers=self.login.bootstrap,
-            security="sasl_plaintext",
-            sasl_mechanism="PLAIN",
-            username="limited",
-            password=PASSWORD,
-        )
-
-    def allow(self, kind: ResourceType, name: str, operations: Sequence[AclOperation]) -> None:
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
-        bindings = [
-            AclBinding(kind, name, ResourcePatternType.LITERAL, "User:limited", "*", each, AclPermissionType.ALLOW)
-            for each in operations
-        ]
-        for made in admin.create_acls(bindings).values():
-            made.result(20)
 
 
 @pytest.fixture(scope="module")
 def broker(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """`kafka_bootstrap` skips where there is no such program."""
-    folder = tmp_path_factory.mktemp("kafka")
-    jars = find_kafka()
-    if jars is None or shutil.which("openssl") is None:
-        pytest.skip("no Kafka, or no openssl, on this machine")
-    authority, certificate = _certificate(folder)
-    users = f'{LOGIN} user_limited="{PASSWORD}";'
-    login = Listener(
-        "LOGIN", "SASL_PLAINTEXT", settings={"sasl.enabled.mechanisms": "PLAIN", "plain.sasl.jaas.config": users}
-    )
-    tls = Listener("TLS", "SSL", settings={"ssl.keystore.type": "PEM", "ssl.keystore.location": str(certificate)})
-    lost = Listener("LOST", "PLAINTEXT", advertised_port=free_port())
-    authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
-    kafka = Kafka(
-        jars, folder, [login, tls, lost], {"authorizer.class.name": authorizer, "super.users": "User:ANONYMOUS"}
-    )
-    try:
-        kafka.start()
-        yield Broker(kafka, login, tls, lost, authority)
-    finally:
-        kafka.stop()
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    authority, key, certificate, both = (folder / name for name in ("ca.pem", "key.pem", "crt.pem", "both.pem"))
-    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), *names]
-    subprocess.run([*new, "-out", str(certificate)], capture_output=True, check=True)
-    both.write_text(key.read_text() + certificate.read_text())
-    authority.write_text(certificate.read_text())
-    return authority, both
+    with odd_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from adapters.mongo.probe import MongoProbe
 from adapters.mongo.provisioning import MongoProvisioning
 from application.errors import SchemaOutdated, StoreUnavailable
 from application.ports.event_store import Appended, Unsettled
-from contracts.log_handle import POST_A, proposed
+from contracts.log_handle import proposed
+from domain.ids import PostId
 from integration.adapters.mongo.test_away import CALLS
 from local.mongod import ReplicaSet
 
@@ -61,7 +62,7 @@ async def outcome_of(database: MongoDatabase, name: str) -> str:
     """Empty when it is one of those that a caller expects."""
     try:
         if name == "append":
-            [appended] = await MongoEventStore(database).append([proposed(POST_A, commit_id=uuid4().hex)])
+            [appended] = await MongoEventStore(database).append([proposed(_new_post(), name=uuid4().hex)])
             return "" if isinstance(appended, Appended | Unsettled) else f"{appended}"
         if name == "probe":
             return "" if (await MongoProbe(database).probe()).detail else "no sentence"
@@ -71,6 +72,10 @@ async def outcome_of(database: MongoDatabase, name: str) -> str:
     except Exception as error:
         return repr(error)
     return ""
+
+
+def _new_post() -> PostId:
+    return PostId(str(uuid4()))
 
 
 async def unexpected(
