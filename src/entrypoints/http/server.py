@@ -79,6 +79,7 @@ async def serve(
         for task in (asked, answering, keeping_room):
             task.cancel()
         await asyncio.gather(answering, keeping_room, return_exceptions=True)
+        listener.close()  # granian has not taken it where the service was stopped at once
 
 
 async def _first_answer(host: str, port: int) -> None:
