@@ -140,6 +140,7 @@ _KINDS = (
         "Name another one as `adapter`. Rows in memory can be rebuilt only where they are.",
     ),
     ProblemKind("rebuild-cancelled", 409, "The rebuild was cancelled", "Begin another one; the live rows are whole."),
+    ProblemKind("cut-refused", 409, "The log was not cut", "Do what `detail` says; nothing was removed."),
     ProblemKind("audit-running", 409, "An audit is running already", "Wait until it has ended, or cancel it."),
     ProblemKind(
         "position-beyond-log",
