@@ -27,6 +27,7 @@ from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.pipeline import projector
 from application.ports.event_codec import EventCodec
+from application.query_side.log import LogQueries
 from application.query_side.queries import GetPostAsOf, ListEvents
 from application.rows import PostStatus
 from command_process import CODEC, RecordedMetrics
@@ -37,6 +38,7 @@ from domain.events import PostEvent
 from entrypoints.http.event_stream import follow
 from entrypoints.http.schemas import Event
 from entrypoints.http.views import event_view
+from entrypoints.serving.log_changes import LogChanges
 from given import POST
 from old_shapes import CHAIN as OTHER_CHAIN
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, STORIES, Story, commits
@@ -292,8 +294,9 @@ async def the_list_of_events(system: SmallSystem) -> list[Any]:
 async def the_stream_of_events(system: SmallSystem) -> list[Any]:
     """Of the first event, and then of those that come."""
     running = services(poll_seconds=0.001)
+    LogQueries(system.commit_log, system.past_events, CODEC, SystemClock()).register_with(system.queries)
     first = await system.queries.ask(ListEvents(post_id=POST, limit=1))
-    messages = follow(system.queries, running, POST, first, 0)
+    messages = follow(LogChanges(system.queries, running.stopping, 0.001), running, POST, first, 0)
     shown = []
     async with asyncio.timeout(5):
         async for message in messages:
