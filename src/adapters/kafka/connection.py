@@ -25,6 +25,12 @@ _NOT_ALLOWED = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "Allow the login bus.kafka.username on the cluster what it lacks "
     "(IdempotentWrite for a relay before Kafka 3.0), or Write on the topic {topic}",
 }
+_TOO_LATE = (
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
+    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+    KafkaError.REQUEST_TIMED_OUT,
+)
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 
@@ -82,6 +88,9 @@ class KafkaConnection:
         if trouble is not None and (behind := trouble.explains(reason)) is not None:
             remedy, setting = remedy_for_connection(behind)
             return self._said(f"does not answer: {behind}. {remedy}", setting)
+        if reason.code() in _TOO_LATE:
+            slow = f"did not answer in time ({plain(reason)}); it hangs, or it or its network is overloaded"
+            return self._said(slow, "bus.kafka.bootstrap_servers")
         return self._said(f"reported an error: {plain(reason)}", "bus.kafka.bootstrap_servers")
 
     def _said(self, what: str, path: str) -> BusUnavailable:

@@ -10,6 +10,7 @@ import pytest
 from adapters.kafka import client_log, topic_admin
 from adapters.kafka import publisher as publisher_module
 from adapters.kafka.connection import KafkaConnection
+from adapters.kafka.probe import KafkaProbe
 from adapters.kafka.provisioning import KafkaProvisioning
 from adapters.kafka.publisher import KafkaPublisher
 from adapters.kafka.subscription import KafkaSubscription
@@ -155,3 +156,16 @@ def bus_of(publisher: KafkaPublisher, connection: KafkaConnection, topic: str) -
         return KafkaSubscription(connection, topic, topic, CountedMetrics())
 
     return BusHandle(publisher, subscription, never, never, never)
+
+
+async def test_a_broker_that_hangs_is_called_slow_and_not_away(
+    killable_kafka: Kafka, mortal: KafkaConnection, mortal_topic: str
+) -> None:
+    """It takes connections, and says nothing."""
+    killable_kafka.freeze()
+    found = await KafkaProbe(mortal, mortal_topic).probe()
+    killable_kafka.thaw()
+    assert not found.ok
+    assert "did not answer in time (" in found.detail
+    assert found.detail.endswith("; it hangs, or it or its network is overloaded.")
+    assert (await KafkaProbe(mortal, mortal_topic).probe()).ok

@@ -80,7 +80,8 @@ async def listen_through(broker: PlantedBroker, requests: Iterable[Request], cod
                 broker.plant(request, code)
                 await takes_part(subscription)
                 broker.clear(request)
-            await eventually(lambda: takes_part(subscription))
+            # After some errors the client waits for its next look at the topic, every 30 s.
+            await eventually(lambda: takes_part(subscription), seconds=90)
 
 
 async def takes_part(subscription: KafkaSubscription) -> bool:
