@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
 from adapters.sqlite.append_group import append_group, is_there, row_of, stored_commits
 from adapters.sqlite.commit_rows import SELECT_COMMITS, commits_of, page_of
@@ -38,7 +39,7 @@ class SqliteEventStore:
         rows = [row_of(commit) for commit in commits]
         try:
             writing = self._log.write(lambda connection: append_group(connection, commits, rows), is_there(commits))
-            writing.add_done_callback(self._tell)
+            writing.add_done_callback(partial(self._tell, commits))
             return await asyncio.shield(writing)
         except StoreUnavailable as error:
             return [Unsettled(str(error)) for _ in commits]
@@ -77,9 +78,10 @@ class SqliteEventStore:
     async def find_receipt(self, commit_id: str) -> Receipt | None:
         return await self._log.read(lambda connection: find_receipt(connection, commit_id))
 
-    def _tell(self, writing: "asyncio.Future[list[AppendOutcome]]") -> None:
+    def _tell(self, commits: Sequence[ProposedCommit], writing: "asyncio.Future[list[AppendOutcome]]") -> None:
         if writing.cancelled() or writing.exception() is not None:
             return
-        appended = [outcome.position for outcome in writing.result() if isinstance(outcome, Appended)]
+        outcomes = zip(commits, writing.result(), strict=True)
+        appended = [(each.position, commit.commit_id) for commit, each in outcomes if isinstance(each, Appended)]
         if appended:
-            self._log.tell_appended(appended[-1])
+            self._log.tell_appended(*appended[-1])

@@ -5,18 +5,22 @@ transaction that was acknowledged is on the disk (`synchronous=FULL`).
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
-from adapters.sqlite.log_connections import unavailable
+from adapters.sqlite.integrity import problems
+from adapters.sqlite.log_connections import connect, unavailable
 from adapters.sqlite.log_guard import LogGuard
 from adapters.sqlite.log_readers import LogReaders
 from adapters.sqlite.log_writer import LogWriter
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class SqliteLog:
@@ -80,8 +84,27 @@ class SqliteLog:
         if self._writer is not None and self._writer.has_failed:
             await self.write(lambda connection: connection.execute("UPDATE log SET id = id"))
 
-    def tell_appended(self, position: int) -> None:
-        """This process appended up to `position`: wake those who wait for it."""
+    async def examine(self) -> None:
+        """Read the whole file, beside all else. When SQLite finds it damaged, no command is taken any more."""
+        connection = connect(self.path, "rw", self._append_timeout)
+        try:
+            examining = asyncio.create_task(asyncio.to_thread(problems, connection, quick=True))
+            try:
+                found = await asyncio.shield(examining)
+            except asyncio.CancelledError:
+                while not examining.done():  # it may be about to begin
+                    connection.interrupt()
+                    await asyncio.wait([examining], timeout=0.05)
+                raise
+            if found:
+                self._guard.note_damage(found[0])
+                _log.error("the event log %s is damaged: %s", self.path, found[0])
+        finally:
+            self._guard.close(connection)
+
+    def tell_appended(self, position: int, commit_id: str) -> None:
+        """This process appended up to this commit: wake those who wait for it."""
+        self._guard.note_appended(position, commit_id)
         self._appended_upto = max(self._appended_upto, position)
         appended, self._appended = self._appended, asyncio.Event()
         appended.set()

@@ -6,6 +6,7 @@ this process's or another one's, after which the file alone, without its write-a
 """
 
 import ctypes
+import os
 import sqlite3
 import threading
 import time
@@ -60,14 +61,16 @@ class LogGuard:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = str(path)
         self._looking = threading.Lock()
         self._seen: tuple[int, int, int, int] | None = None
         self._alone: FileAlone | None = None
         self._schema_version = 0
         """With the write-ahead log, which may hold a table that was made just now."""
-        self._beside: dict[Path, int] = {}
+        self._beside: list[tuple[str, int]] = []
         self._known: Known | None = None
         self._reason: str | None = None
+        self._is_in_doubt = False
         self._is_another = False
         """What the write-ahead log holds does not belong into the file."""
 
@@ -75,10 +78,10 @@ class LogGuard:
         """The writer's thread has connected, for the first time or again, and has read from the log."""
         if self._seen is None:
             self._known = tip_of(connection)
-            self._seen = _look(self._path)
+            self._seen = _look(self._file)
             self._alone = _settled(self._path)
-            self._schema_version = _read_alone(connection).schema_version
-        self._beside = {place: place.stat().st_ino for place in files_beside(self._path)}
+            self._schema_version = _schema_version(connection)
+        self._beside = [(str(place), place.stat().st_ino) for place in files_beside(self._path)]
 
     def close(self, connection: sqlite3.Connection, *, writes: bool = False) -> None:
         """`writes`: it is the writer's. The last connection to be closed brings the write-ahead log into the file: not
@@ -90,23 +93,31 @@ class LogGuard:
                 abandon(connection)
                 return
         if writes:
-            self._beside = {}
+            self._beside = []
         connection.close()
 
-    def check(self) -> None:
-        """Raises `StoreUnavailable` when the files are not those that were opened."""
+    def check_if_in_doubt(self) -> None:
+        """As `check`, when the last one failed: else nothing is looked at."""
+        if self._is_in_doubt:
+            self.check()
+
+    def check(self, *, with_index: bool = True) -> None:
+        """Raises `StoreUnavailable` when the files are not those that were opened. `with_index`: the write-ahead
+        log's index too, which matters only to processes that begin later."""
+        self._is_in_doubt = True
         if self._reason is not None:
             raise self._refusal(self._reason)
         try:
-            now = _look(self._path)
-            for place, inode in self._beside.items():
-                if _inode(place) != inode:
-                    raise self._condemned(f"{place.name} was removed or replaced")
+            now = _look(self._file)
         except FileNotFoundError as error:
             raise self._refusal(f"there is no file {error.filename} any more") from error
+        for place, inode in self._beside if with_index else self._beside[:1]:
+            if _inode(place) != inode:
+                raise self._condemned(f"{place} was removed or replaced")
         if now != self._seen:
             with self._looking:
                 self._look_closer()
+        self._is_in_doubt = False
 
     def check_commits(self, connection: sqlite3.Connection) -> None:
         """Raises `StoreUnavailable` when the newest commit that this process knows is not in the log any more."""
@@ -114,23 +125,34 @@ class LogGuard:
         if known is not None and not _holds(connection, known):
             raise self._condemned(f"it lacks the commit at position {known.position:,} that it held before")
 
-    def note(self, known: Known | None) -> None:
-        """The log's newest commit, after a transaction that is on the disk. The writer's thread only."""
-        self._known = known
+    def note_appended(self, position: int, commit_id: str) -> None:
+        """A commit of this process, which is on the disk."""
+        self._known = Known(position, commit_id)
+
+    def note_written(self, connection: sqlite3.Connection) -> None:
+        """This process is about to commit something else than appends. It may make tables, or remove commits, but adds
+        none: what is noted stands too when the transaction fails."""
+        self._known, self._schema_version = tip_of(connection), _schema_version(connection)
 
     def note_error(self, error: BaseException) -> None:
         """A log that SQLite calls malformed takes no command any more, wherever the damage is."""
-        if is_damage(error) and self._reason is None:
-            self._reason, self._is_another = f"SQLite finds it damaged ({error})", True
+        if is_damage(error):
+            self.note_damage(str(error))
+
+    def note_damage(self, problem: str) -> None:
+        """What was found when the whole file was read."""
+        if self._reason is None:
+            self._reason, self._is_another = f"SQLite finds it damaged ({problem})", True
+            self._is_in_doubt = True
 
     def _look_closer(self) -> None:
         """The file was written to: by a checkpoint, after which it holds what it held before, or by somebody else."""
         until = time.monotonic() + _SETTLE_SECONDS
-        while (before := _look(self._path)) != self._seen:
+        while (before := _look(self._file)) != self._seen:
             if self._seen is not None and before[:2] != self._seen[:2]:
                 raise self._refusal("the file was replaced")
             alone = self._file_alone_if_it_fits()
-            if _look(self._path) == before and alone is not None:
+            if _look(self._file) == before and alone is not None:
                 self._seen, self._alone = before, alone
                 return
             if time.monotonic() >= until:
@@ -153,7 +175,7 @@ class LogGuard:
             return None  # it is told when it stays so
 
     def _condemned(self, reason: str) -> StoreUnavailable:
-        self._reason = reason
+        self._reason, self._is_in_doubt = reason, True
         return self._refusal(reason)
 
     def _refusal(self, reason: str) -> StoreUnavailable:
@@ -236,8 +258,11 @@ def _fits(connection: sqlite3.Connection, alone: FileAlone | None) -> bool:
     return found == count
 
 
-def _inode(path: Path) -> int | None:
-    return path.stat().st_ino if path.exists() else None
+def _inode(file: str) -> int | None:
+    try:
+        return os.stat(file).st_ino  # noqa: PTH116 (as below)
+    except FileNotFoundError:
+        return None
 
 
 def is_damage(error: BaseException) -> bool:
@@ -254,8 +279,12 @@ def _settled(path: Path) -> FileAlone | None:
 
 def _read_alone(connection: sqlite3.Connection) -> FileAlone:
     row = connection.execute("SELECT id FROM log").fetchone()
-    schema_version: int = connection.execute("PRAGMA schema_version").fetchone()[0]
-    return FileAlone(row[0] if row else "", application_id(connection), schema_version, tip_of(connection))
+    return FileAlone(row[0] if row else "", application_id(connection), _schema_version(connection), tip_of(connection))
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA schema_version").fetchone()[0]
+    return version
 
 
 def _holds(connection: sqlite3.Connection, known: Known) -> bool:
@@ -263,6 +292,6 @@ def _holds(connection: sqlite3.Connection, known: Known) -> bool:
     return found is not None and found[0] == known.commit_id
 
 
-def _look(path: Path) -> tuple[int, int, int, int]:
-    status = path.stat()
+def _look(file: str) -> tuple[int, int, int, int]:
+    status = os.stat(file)  # noqa: PTH116 (a path's own `stat` takes twice as long, and each command pays for it)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -61,11 +61,12 @@ class LogWriter:
         happened: Callable[[sqlite3.Connection, T], bool] | None,
         deadline: float,
     ) -> T:
-        """Nothing is acknowledged into a file that is not the log any more, so the guard looks before and after."""
+        """Nothing is acknowledged into a file that is not the log any more, so the guard looks at the end."""
         try:
             connection = self._begun(deadline)
             result = change(connection)
-            tip = tip_of(connection)
+            if happened is None:  # no append, whose commits are noted one by one, since each command pays for it
+                self._guard.note_written(connection)
         except (OSError, sqlite3.Error, MalformedCommit) as error:
             failed = self._failed(error)
             self._drop_connection()
@@ -74,14 +75,14 @@ class LogWriter:
             self._drop_connection()
             raise
         self._commit(connection, result, happened)
-        self._guard.check()
-        self._guard.note(tip)
+        self._guard.check(with_index=False)
         self.has_failed = False
         return result
 
     def _begun(self, deadline: float) -> sqlite3.Connection:
-        self._guard.check()
+        self._guard.check_if_in_doubt()
         if self._connection is None:
+            self._guard.check()
             self._connection = connect(self._path, "rw", self._seconds)
             self._connection.execute("PRAGMA busy_timeout = 0")
             tip_of(self._connection)  # from here on the files beside are there

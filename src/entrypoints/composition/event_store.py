@@ -1,5 +1,6 @@
 """The log that `event_store.adapter` chooses. Each builder imports its own driver, and no other."""
 
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ class LogParts:
     holes: LogHoles
     probe: Probe | None = None
     provisioning: Provisioning | None = None
+    examine: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Reads the whole log in search of damage; None: its server looks after that."""
     backup: LogBackup | None = None
     """None: a server holds the log, and has tools of its own."""
 
@@ -54,6 +57,7 @@ def sqlite_log(settings: SqliteLog) -> LogParts:
         snapshots=SqliteSnapshots(log),
         relay_state=SqliteRelayState(log),
         probe=SqliteLogProbe(log),
+        examine=log.examine,
         backup=SqliteLogBackup(Path(settings.path)),
     )
 

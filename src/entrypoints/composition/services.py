@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from application.maintenance.rebuilds import Rebuilds
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 6.0
 """A little more than probes take themselves, whose sentences say more."""
+
+_SECONDS_BEFORE_EXAMINATION = 3.0
 
 Announce = Callable[[str], None]
 """Is handed the address once requests are answered there: `http://127.0.0.1:8000`."""
@@ -55,6 +58,8 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
             }
             if pages is not None:
                 parts["watch of the pipeline"] = endless(container.pipeline_watch().run)
+            if sides.commands and (examine := container.log().examine) is not None:
+                parts["integrity of the log"] = endless(partial(_examined_once, examine))
             if sides.projector:
                 parts["projector"] = endless(container.follower().run, projector)
                 parts["lag of the rows"] = endless(container.rows_lag().run)
@@ -64,6 +69,13 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
                 parts["relay"] = endless(relay.run)
                 parts["lag of the bus"] = endless(container.bus_lag().run)
             await run_parts(parts, stopping)
+
+
+async def _examined_once(examine: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """After the start, which it should not slow down."""
+    await asyncio.sleep(_SECONDS_BEFORE_EXAMINATION)
+    await examine()
+    await asyncio.Event().wait()
 
 
 async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> tuple[list[Probe], list[Probe]]:

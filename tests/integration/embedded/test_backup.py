@@ -67,7 +67,7 @@ def test_the_way_back_to_a_backup(tmp_path: Path):
 
     restored = postlog("restore", str(backup), env=env)
     doctor = postlog("doctor", env=env)
-    started = postlog("run", env=env | {"PORT": "0"})
+    started = postlog("project", "--port", "0", env=env)
     rebuilt = postlog("rebuild", env=env)
 
     assert restored.returncode == 0, restored.stderr
@@ -138,8 +138,9 @@ def test_a_backup_beside_the_write_ahead_log_of_a_killed_service_is_refused_at_t
     for verb in (["run"], ["serve", "command"], ["doctor"], ["import", str(backup)]):
         result = postlog(*verb, env=env | {"PORT": "0"})
         assert result.returncode == 2, result.stdout
-        assert "(log.sqlite-wal) belongs to another file" in result.stderr
-        assert "postlog restore" in result.stderr
+        said = result.stdout + result.stderr
+        assert "(log.sqlite-wal) belongs to another file" in said
+        assert "postlog restore" in said
     assert postlog("restore", str(backup), env=env).returncode == 0
     assert postlog("rebuild", env=env).returncode == 0
     assert postlog("doctor", env=env).returncode == 0
@@ -167,6 +168,12 @@ def test_the_doctor_finds_a_damaged_file_and_its_remedy_works(tmp_path: Path, na
         running.signal(signal.SIGTERM)
     damage(data / name)
 
+    if name == "log.sqlite":
+        with embedded(data) as (running, address):
+            for _ in ticks(30, running.printed):  # the whole file is read soon after the start
+                if httpx.post(f"{address}/api/v1/posts", json={"author": "Ann", "message": "Hello"}).status_code == 503:
+                    break
+            assert httpx.get(f"{address}/health/ready").status_code == 503
     doctor = postlog("doctor", env=env)
     assert doctor.returncode == 2
     setting = "event_store" if name == "log.sqlite" else "read_db"

@@ -1,5 +1,6 @@
 """A log whose file changes underneath a process that has it open, and write-ahead logs that belong to another file."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -95,7 +96,6 @@ CHANGES = [
     another_file,
     no_file,
     no_write_ahead_log,
-    no_index,
     another_write_ahead_log,
     restored_by_a_shell,
 ]
@@ -142,7 +142,19 @@ async def test_what_a_removed_write_ahead_log_held_is_saved_when_the_process_end
         change(log_path, tmp_path)
         await refused(log, proposed(POST_B))
     async with SqliteLog(log_path) as log:
-        assert await SqliteCommitLog(log).tip() == 10
+        stored = await SqliteCommitLog(log).read(0)
+    assert [commit.stream_id for commit in stored][:10] == [POST_A] * 10
+    assert [commit.stream_id for commit in stored][10:] in ([], [POST_B])  # which may be stored or not
+
+
+async def test_a_removed_index_is_seen_by_readiness_and_ends_commands(log_path: Path, tmp_path: Path) -> None:
+    """A process that begins now makes another one, and would not see this one's locks."""
+    async with SqliteLog(log_path) as log:
+        await filled(log, 1, 10)
+        no_index(log_path, tmp_path)
+        result = await SqliteLogProbe(log).probe()
+        assert (result.ok, "log.db-shm was removed or replaced" in result.detail) == (False, True)
+        assert "was changed while Postlog ran" in await refused(log, proposed(POST_B))
 
 
 async def test_the_copy_that_was_put_over_a_log_is_not_mixed_with_its_write_ahead_log(
@@ -197,6 +209,41 @@ async def test_a_log_that_sqlite_calls_malformed_takes_no_command_any_more(log_p
         result = await SqliteLogProbe(log).probe()
     assert "database disk image is malformed" in reason
     assert (result.ok, "database disk image is malformed" in result.detail) == (False, True)
+
+
+async def test_damage_that_nobody_met_is_found_by_an_examination(log_path: Path) -> None:
+    async with SqliteLog(log_path) as log:
+        await filled(log, 1, 50)
+        await SqliteEventStore(log).append([proposed(POST_B)])
+        await log.examine()
+        assert (await SqliteLogProbe(log).probe()).ok
+    with log_path.open("r+b") as file:
+        file.seek(20 * 4_096)
+        file.write(b"\xff" * 10 * 4_096)
+
+    async with SqliteLog(log_path) as log:
+        assert await SqliteEventStore(log).append([proposed(POST_B, 2)]) == [Appended(52)]
+        await log.examine()
+        assert "SQLite finds it damaged" in await refused(log, proposed(POST_B, 3))
+        assert not (await SqliteLogProbe(log).probe()).ok
+
+
+async def test_an_examination_ends_at_once_when_the_process_does(
+    sqlite_log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_end(connection: sqlite3.Connection, *, quick: bool) -> list[str]:
+        counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            connection.execute(counting).fetchone()
+        return []
+
+    monkeypatch.setattr("adapters.sqlite.log_database.problems", without_end)
+    examining = asyncio.create_task(sqlite_log.examine())
+    await asyncio.wait([examining], timeout=0.2)
+    examining.cancel()
+    async with asyncio.timeout(30):
+        with pytest.raises(asyncio.CancelledError):
+            await examining
 
 
 async def test_readiness_is_red_while_nothing_can_be_written(sqlite_log: SqliteLog) -> None:
