@@ -191,7 +191,7 @@ async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(
 async def test_a_statement_without_end_is_given_up(
     new_read_db_url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_STATEMENT_SECONDS", 1)
+    monkeypatch.setattr(engine, "_STATEMENT_SECONDS", 3)
     async with sqlserver_read_db(new_read_db_url, pool_size=1) as database:
         read_db = handle_of(database)
         await read_db.write(RowChanges(posts=[post(1)]))
