@@ -25,8 +25,8 @@ CATCH_UP_SECONDS = 2.0
 
 _POLL_SECONDS = 0.1
 
-_PARKED_READ = 1_000
-"""Among which one that is damaged in the log is looked for, to be named."""
+_PARKED_READ, _DAMAGED_SHOWN = 1_000, 3
+"""Among so many those that are damaged in the log are looked for, and so many of these are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,9 @@ class Doctor:
         if not parked:
             return Finding(check, True, "No post is parked.")
         wait = f"{parked:,} posts wait for a cause to be mended; `postlog parked list` says which."
-        damaged = [each for each in await self._parked_streams.parked(_PARKED_READ) if each.code == StreamDamaged.code]
-        return Finding(check, False, f"{wait} {damaged[0].reason}" if damaged else wait, True)
+        some = await self._parked_streams.parked(_PARKED_READ)
+        damaged = [each.reason for each in some if each.code == StreamDamaged.code]
+        return Finding(check, False, " ".join([wait, *damaged[:_DAMAGED_SHOWN]]), True)
 
     async def _rebuild(self, check: str) -> Finding:
         if (build := await self._unfinished()) is None:
