@@ -2,17 +2,18 @@
 is gone. Its adapter gives `open_log`, and `removed`, which takes commits out behind its back and puts them back.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from adapters.memory.audit_rows import MemoryAuditRows
-from application.errors import LogDamaged
+from application.errors import LogChanged, LogDamaged
 from application.log_order import Hole
 from application.maintenance.audit import Audit
 from application.maintenance.events_check import EventsCheck, SpanCheck
-from application.ports.event_store import Appended
+from application.ports.event_store import Appended, Unsettled, VersionTaken
 from application.projections.log_holes import LogHoles
 from command_process import ANYBODY, CODEC
 from contracts.damaged_streams import CREATED
@@ -103,3 +104,17 @@ class LogHolesContract:
             await system.caught_up(20)
             await running.__aexit__(None, None, None)
             assert len(system.read_db.live_rows.posts) == 6
+
+    @pytest.mark.parametrize("gone", [[2], [2, 3], [3], [1, 2, 3]], ids=str)
+    async def test_nothing_is_acknowledged_on_what_was_taken_away(
+        self, open_log: OpenLog, removed: Removed, gone: list[int]
+    ) -> None:
+        """Whatever the store remembers of streams and positions: it refuses the version, or says that the log changed,
+        or that it does not know."""
+        async with open_log() as log:
+            await log.store.append([proposed(POST_A), proposed(POST_A, 2), proposed(POST_B)])
+            async with removed(gone):
+                stream, version = (POST_A, 3) if 2 in gone else (POST_B, 2)
+                [outcome] = await asyncio.gather(log.store.append([proposed(stream, version)]), return_exceptions=True)
+                refused = outcome[0] if isinstance(outcome, list) else outcome
+                assert isinstance(refused, VersionTaken | Unsettled | LogChanged)
