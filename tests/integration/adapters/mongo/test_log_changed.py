@@ -290,6 +290,27 @@ async def test_a_process_that_lost_the_race_does_not_build_on_what_stands_behind
     assert [type(answer) for answer in answers] == [LogChanged] * 2
 
 
+async def test_a_process_that_heard_of_a_commit_behind_a_gap_does_not_build_on_it(running: Running) -> None:
+    """Its own newest commit still stands; what came after it is gone, but for one that nobody was acknowledged."""
+    await running.admin.commits.delete_one({"_id": 10})
+    behind = dict(running.backup[0], _id=11, streamId=POSTS[40], commitId="unacknowledged")
+    await running.admin.commits.insert_one(behind)
+    assert await MongoCommitLog(running.two.database).tip() == 11
+    answer = await sent(running.two, created(POSTS[20]))
+    assert isinstance(answer, LogChanged)
+    assert "no commit at position 10" in answer.message
+
+
+async def test_a_spent_key_is_not_answered_from_a_commit_behind_a_gap(
+    running: Running, fresh_mongo_database: Place
+) -> None:
+    """It was never acknowledged, and no reader comes there."""
+    await delete_and_insert(running)
+    assert isinstance(await sent(running.one, created(POSTS[20]), key="one"), LogChanged)
+    async with process(fresh_mongo_database, series=2) as restarted:
+        assert isinstance(await sent(restarted, created(POSTS[20]), key="one"), LogChanged)
+
+
 async def test_a_restarted_process_does_not_write_behind_a_gap_and_writes_when_that_is_gone(
     running: Running, fresh_mongo_database: Place
 ) -> None:
