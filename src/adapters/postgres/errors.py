@@ -30,7 +30,7 @@ _REMEDIES = {
     "25006": "it takes no writes now: after a failover, name the server that does, or let it take writes again",
     "22P05": "it can't hold every text: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 makes one that can; name "
     "that one in read_db.postgres.url, and run `postlog init`",
-    "3F000": "the login's search_path names no schema that is there: ALTER ROLE … SET search_path = public",
+    "3F000": "the login's search_path names no schema that is there: CREATE SCHEMA public, or set another path",
     "42501": "`postlog init` with an administrator's address gives the login its rights",
     "53100": "free space on the server's disk",
     "53200": "the server is out of memory",
