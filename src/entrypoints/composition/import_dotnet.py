@@ -52,11 +52,13 @@ class HistoryImportTools:
 async def with_history_import(
     loaded: LoadedSettings, source: DotnetSource, *, take_first: bool
 ) -> AsyncIterator[HistoryImportTools]:
+    """Raises `LogDamaged` when positions are missing from the log: nothing is written behind a gap; `Unavailable`."""
     from adapters.mongo.dotnet_history import MongoDotnetHistory
 
     container = prepare(loaded, VERB)
     async with Lifetime(container) as lifetime:
         log = await lifetime.open_log()
+        await log.holes.require_none()
         async with MongoDotnetHistory(source.url, source.database, source.collection) as history:
             yield HistoryImportTools(
                 HistoryImport(

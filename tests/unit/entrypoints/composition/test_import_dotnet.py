@@ -1,12 +1,21 @@
-"""Waiting for the rows before the audit that ends an import."""
+"""What stands before the import of a history, and the wait for the rows before the audit that ends it."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from application.errors import ReadDbNotReady
+from adapters.sqlite.event_store import SqliteEventStore
+from adapters.sqlite.log_database import SqliteLog
+from application.errors import LogDamaged, ReadDbNotReady
 from application.ports.post_views import Stamp
+from contracts.log_handle import proposed
+from domain.ids import PostId
 from entrypoints.composition import import_dotnet
+from entrypoints.composition.import_dotnet import DotnetSource, with_history_import
+from entrypoints.settings.loading import load_settings
 
 
 class Views:
@@ -30,6 +39,21 @@ async def test_it_ends_when_the_rows_are_there_and_tells_how_far_they_are() -> N
     told: list[int] = []
     await import_dotnet._caught_up(10, Views(0, 4, 4, 9, 12), told.append)
     assert told == [0, 4, 9, 10]
+
+
+async def test_nothing_is_imported_behind_a_gap_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log.sqlite"
+    async with SqliteLog(log) as opened:
+        posts = [PostId(f"019b0000-0000-7000-8000-00000000000{number}") for number in range(4)]
+        await SqliteEventStore(opened).append([proposed(post) for post in posts])
+    with closing(sqlite3.connect(log)) as connection, connection:
+        connection.execute("DROP TRIGGER commits_are_never_deleted")
+        connection.execute("DELETE FROM commits WHERE position = 2")
+    loaded = load_settings(environ={"POSTLOG_DATA": str(tmp_path)}, options=[])
+    source = DotnetSource("mongodb://127.0.0.1:1/", "none", "none")
+    with pytest.raises(LogDamaged, match="The log has no commit at position 2, but one at 3"):
+        async with with_history_import(loaded, source, take_first=False):
+            pytest.fail("It began.")
 
 
 async def test_rows_that_do_not_move_are_not_waited_for_for_ever() -> None:
