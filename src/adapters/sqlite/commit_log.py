@@ -5,7 +5,7 @@ import time
 from adapters.sqlite.commit_rows import SELECT_COMMITS, SELECT_EVENTS, commit_events_of, commits_of, page_of
 from adapters.sqlite.log_database import SqliteLog
 from application.envelopes import Commit, CommitEvents
-from application.errors import StoreUnavailable
+from application.errors import Unavailable
 from application.log_order import require_dense
 from application.ports.commit_log import Share
 
@@ -71,5 +71,5 @@ class SqliteCommitLog:
             try:
                 if await self.tip() > after:
                     return
-            except StoreUnavailable:
+            except Unavailable:
                 return  # the caller's next read says what is wrong

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.sqlite.log_schema import SETTING, application_id, files_beside, foreign_wal, size_of
-from application.errors import CannotOpen, StoreUnavailable
+from application.errors import CannotOpen, LogChanged, StoreUnavailable, Unavailable
 
 _SETTLE_SECONDS = 1.0
 """How long a checkpoint of another process may leave the file alone in between two states."""
 
 _PAUSE_SECONDS = 0.005
+
+_RETRY_SECONDS = 30
+"""Somebody has to act first."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -88,7 +91,7 @@ class LogGuard:
         when the file is another one by now."""
         try:
             self.check()
-        except StoreUnavailable:
+        except Unavailable:
             if self._is_another:
                 abandon(connection)
                 return
@@ -102,15 +105,16 @@ class LogGuard:
             self.check()
 
     def check(self, *, with_index: bool = True) -> None:
-        """Raises `StoreUnavailable` when the files are not those that were opened. `with_index`: the write-ahead
-        log's index too, which matters only to processes that begin later."""
+        """Raises `LogChanged` when the files are not those that were opened, `StoreUnavailable` when the log is gone.
+        `with_index`: the write-ahead log's index too, which matters only to processes that begin later."""
         self._is_in_doubt = True
         if self._reason is not None:
             raise self._refusal(self._reason)
         try:
             now = _look(self._file)
         except FileNotFoundError as error:
-            raise self._refusal(f"there is no file {error.filename} any more") from error
+            reason = f"there is no file {error.filename} any more"
+            raise StoreUnavailable(self._sentence(reason), path=SETTING) from error
         for place, inode in self._beside if with_index else self._beside[:1]:
             if _inode(place) != inode:
                 raise self._condemned(f"{place} was removed or replaced")
@@ -120,7 +124,7 @@ class LogGuard:
         self._is_in_doubt = False
 
     def check_commits(self, connection: sqlite3.Connection) -> None:
-        """Raises `StoreUnavailable` when the newest commit that this process knows is not in the log any more."""
+        """Raises `LogChanged` when the newest commit that this process knows is not in the log any more."""
         known = self._known
         if known is not None and not _holds(connection, known):
             raise self._condemned(f"it lacks the commit at position {known.position:,} that it held before")
@@ -174,15 +178,17 @@ class LogGuard:
         except sqlite3.Error:
             return None  # it is told when it stays so
 
-    def _condemned(self, reason: str) -> StoreUnavailable:
+    def _condemned(self, reason: str) -> LogChanged:
         self._reason, self._is_in_doubt = reason, True
         return self._refusal(reason)
 
-    def _refusal(self, reason: str) -> StoreUnavailable:
-        return StoreUnavailable(
+    def _refusal(self, reason: str) -> LogChanged:
+        return LogChanged(self._sentence(reason), path=SETTING, retry_after=_RETRY_SECONDS)
+
+    def _sentence(self, reason: str) -> str:
+        return (
             f"The event log {self._path} ({SETTING}) was changed while Postlog ran: {reason}. No command is taken. "
-            "Stop every process of Postlog, bring the log back with `postlog restore`, and start again.",
-            path=SETTING,
+            "Stop every process of Postlog, bring the log back with `postlog restore`, and start again."
         )
 
 

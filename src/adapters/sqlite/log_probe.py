@@ -5,7 +5,7 @@ import asyncio
 from adapters.sqlite.commit_log import SqliteCommitLog
 from adapters.sqlite.log_database import SqliteLog
 from adapters.sqlite.log_schema import SETTING
-from application.errors import StoreUnavailable
+from application.errors import Unavailable
 from application.ports.probes import ProbeResult
 
 _SECONDS = 2.0
@@ -22,7 +22,7 @@ class SqliteLogProbe:
             async with asyncio.timeout(_SECONDS):
                 await self._log.prove()
                 tip = await SqliteCommitLog(self._log).tip()
-        except StoreUnavailable as error:
+        except Unavailable as error:
             return ProbeResult(self.name, ok=False, detail=error.message)
         except TimeoutError:
             detail = f"The event log {self._log.path} ({SETTING}) did not answer within {_SECONDS:g} seconds."

@@ -113,6 +113,7 @@ def test_a_copy_put_over_a_running_log_ends_all_commands(tmp_path: Path, copied:
         running.signal(signal.SIGTERM)
 
     assert {answer.status_code for answer in answers} == {503}
+    assert answers[0].json()["code"] == "log-changed"
     assert "was changed while Postlog ran" in answers[0].json()["detail"]
     assert (ready.status_code, history.status_code) == (503, 503)
     assert "postlog restore" in ready.text

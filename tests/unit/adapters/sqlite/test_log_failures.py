@@ -15,7 +15,7 @@ from adapters.sqlite.commit_log import SqliteCommitLog
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.log_connections import connect
 from adapters.sqlite.log_database import SqliteLog
-from application.errors import StoreUnavailable
+from application.errors import LogChanged, StoreUnavailable
 from application.ports.event_store import AlreadyStored, Appended, NotTried, Unsettled, VersionTaken
 from contracts.log_handle import POST_A, POST_B, proposed, with_data
 from contracts.waiting import eventually
@@ -235,9 +235,8 @@ async def test_nothing_is_acknowledged_into_a_file_that_was_replaced(log_path: P
         store = SqliteEventStore(log)
         await store.append([proposed(POST_A)])
         replace_by_an_empty_file(log_path)
-        assert "was changed while Postlog ran: the file was replaced" in unsettled(
+        with pytest.raises(LogChanged, match="was changed while Postlog ran: the file was replaced"):
             await store.append([proposed(POST_B)])
-        )
 
 
 @pytest.mark.parametrize(

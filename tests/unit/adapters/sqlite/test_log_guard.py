@@ -15,7 +15,7 @@ from adapters.sqlite.log_backup import SqliteLogBackup
 from adapters.sqlite.log_database import SqliteLog
 from adapters.sqlite.log_probe import SqliteLogProbe
 from application.envelopes import ProposedCommit
-from application.errors import CannotOpen, StoreUnavailable
+from application.errors import CannotOpen, LogChanged, StoreUnavailable
 from application.ports.event_store import Appended, Unsettled
 from contracts.log_handle import POST_A, POST_B, proposed, with_data
 
@@ -42,7 +42,11 @@ async def filled(log: SqliteLog, first: int, last: int, message: str = "x" * 3_0
 
 
 async def refused(log: SqliteLog, commit: ProposedCommit) -> str:
-    [outcome] = await SqliteEventStore(log).append([commit])
+    """With which words."""
+    try:
+        [outcome] = await SqliteEventStore(log).append([commit])
+    except LogChanged as error:
+        return error.message
     assert isinstance(outcome, Unsettled), outcome
     return outcome.reason
 
@@ -129,7 +133,7 @@ async def test_readers_stop_as_well(log_path: Path, tmp_path: Path, change: Call
         await filled(log, 1, 5)
         await SqliteLogBackup(log_path).backup(tmp_path / "backup", overwrite=False)
         change(log_path, tmp_path / "backup")
-        with pytest.raises(StoreUnavailable, match="was changed while Postlog ran"):
+        with pytest.raises(LogChanged, match="was changed while Postlog ran"):
             await SqliteCommitLog(log).read(0)
 
 
