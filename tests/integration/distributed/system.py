@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from local.databases import fresh_mongo_database, fresh_postgres_database
 from local.ports import free_port
-from running import Running, postlog, ticks
+from running import POSTLOG, Running, postlog, ticks
 
 PARTITIONS = 3
 
@@ -85,8 +85,9 @@ class _Process:
 class System:
     """Processes by name; each keeps its port when it is started again. All are killed when the block ends."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], program: Path = POSTLOG) -> None:
         self.settings = dict(settings)
+        self._program = program
         self._folder = folder
         self._processes: dict[str, _Process] = {}
         self._outputs: list[Path] = []
@@ -169,6 +170,6 @@ class System:
         return "\n".join(parts)
 
     def _spawn(self, words: tuple[str, ...], env: dict[str, str]) -> Running:
-        running = Running(self._folder, *words, env=self.settings | env)
+        running = Running(self._folder, *words, env=self.settings | env, program=self._program)
         self._outputs.append(running.output)
         return running

@@ -114,7 +114,7 @@ async def test_an_unknown_failure_is_logged_with_its_traceback_and_the_part_begi
 async def test_a_projector_of_another_log_leaves_the_other_parts_alone_and_readiness_says_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker, "RESTART_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "RESTART_SECONDS", 0.2)
     failure, times = LastFailure("projector"), 0
     is_mended = asyncio.Event()
 
