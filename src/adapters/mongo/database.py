@@ -24,7 +24,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from adapters.mongo.errors import can_not_open, is_drivers, unavailable
+from adapters.mongo.errors import can_not_open, is_drivers, is_without_sessions, unavailable
 from adapters.mongo.known_tip import KnownTip
 from adapters.mongo.servers import SeenServers
 from adapters.wire.commit_bson import CODEC_OPTIONS, PLAIN_CODEC_OPTIONS
@@ -39,6 +39,8 @@ MAJORITY = ReadConcern("majority")
 
 _SERVER_SELECTION_MS = 2_000
 _CLOSE_SECONDS = 2.0
+
+_SECONDS_BETWEEN_CLIENTS = 5.0
 
 _ATTEMPTS = 2
 """The driver repeats a read, and a write, once."""
@@ -75,6 +77,7 @@ class MongoDatabase:
         self._on_client: set[asyncio.Task[Any]] = set()
         self._under_way: set[asyncio.Task[Any]] = set()
         self._silent_since = 0.0
+        self._replaced_at = -_SECONDS_BETWEEN_CLIENTS
         self.is_closed = False
         self.seen_time: Timestamp | None = None
         self.commits_uuid: Binary | None = None
@@ -226,17 +229,26 @@ class MongoDatabase:
         if task in self._under_way:
             self._under_way.discard(task)
             self._silent_since = asyncio.get_running_loop().time()
+            if not task.cancelled() and is_without_sessions(task.exception()):
+                self._replace_client("MongoDB's driver keeps connections that it made during an election")
 
     def _replace_silent_client(self) -> None:
         """Each call of a sound client ends by the driver's own limits, with an error if nothing else."""
-        limit = _ATTEMPTS * (self.client.options.server_selection_timeout + self._longest_seconds)
         silent = asyncio.get_running_loop().time() - self._silent_since
-        if not self._under_way or silent < limit:
+        if self._under_way and silent >= self._longest_call:
+            self._replace_client(f"MongoDB's driver has ended no call for {silent:.0f} s")
+
+    def _replace_client(self, reason: str) -> None:
+        """What the old one has under way may end, for as long as a call may take."""
+        now = asyncio.get_running_loop().time()
+        if self.is_closed or now - self._replaced_at < _SECONDS_BETWEEN_CLIENTS:
             return
-        logger.error("MongoDB's driver has ended no call for %.0f s; a new client takes its place", silent)
-        old, stuck = self.client, set(self._on_client)
+        logger.warning("%s; a new client takes its place", reason)
+        self._replaced_at = now
+        old, under_way = self.client, set(self._on_client)
+        patience = self._longest_call
         self._database, self._under_way = self._connected(), set()
-        self.run_beside(_give_up(old, stuck), "close of a client that hung")
+        self.run_beside(_give_up(old, under_way, patience), "close of a client that was replaced")
 
     def _connected(self) -> AsyncDatabase[Document]:
         self.servers = SeenServers()
@@ -255,6 +267,11 @@ class MongoDatabase:
             # Half of the append's time, so that an attempt whose end is unknown leaves time to find it out.
             write_concern=WriteConcern("majority", j=True, wtimeout=int(self.append_timeout * 500)),
         )
+
+    @property
+    def _longest_call(self) -> float:
+        """In seconds, by the driver's own limits."""
+        return _ATTEMPTS * (self.client.options.server_selection_timeout + self._longest_seconds)
 
     @property
     def _longest_seconds(self) -> float:
@@ -290,10 +307,14 @@ async def _close(client: AsyncMongoClient[Document]) -> None:
         logger.warning("MongoDB's driver could not close its connections: %s", error)
 
 
-async def _give_up(client: AsyncMongoClient[Document], stuck: set[asyncio.Task[Any]]) -> None:
-    await _close(client)
-    for task in stuck:
-        task.cancel()
+async def _give_up(client: AsyncMongoClient[Document], under_way: set[asyncio.Task[Any]], patience: float) -> None:
+    try:
+        if under_way:
+            await asyncio.wait(under_way, timeout=patience)
+    finally:  # also when the database is closed meanwhile
+        await _close(client)
+        for task in under_way:
+            task.cancel()
 
 
 def _note_abandoned(task: asyncio.Task[Any]) -> None:

@@ -40,6 +40,12 @@ def is_drivers(error: BaseException) -> bool:
     return module.partition(".")[0] in _DRIVER
 
 
+def is_without_sessions(error: BaseException | None) -> bool:
+    """The driver has used a connection that it made while its server was neither primary nor secondary; it believes
+    for as long as that connection lives that the server knows no sessions."""
+    return isinstance(error, ConfigurationError) and "Sessions are not supported" in str(error)
+
+
 def unavailable(
     url: str,
     error: Exception,
@@ -91,6 +97,11 @@ def _what_is_wrong(error: Exception, url: str, servers: SeenServers | None) -> s
         return "did not answer in time; it hangs, or it or its network is overloaded"
     if isinstance(error, OperationFailure):
         return _refusal(error, url)
+    if is_without_sessions(error):
+        return (
+            "took a connection while no primary was elected, or is no replica set (`rs.initiate()`); Postlog goes on "
+            "with new connections"
+        )
     if isinstance(error, ConfigurationError):
         return f"can't be reached by this address: {plain_reason(error)}"
     if isinstance(error, PyMongoError | OSError):

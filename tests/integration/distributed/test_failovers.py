@@ -2,6 +2,7 @@
 processes: no process ends by itself, none is deaf when the nodes are well again, and nothing is lost."""
 
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator

@@ -204,7 +204,7 @@ async def test_a_client_that_hangs_is_replaced(killable_mongod: ReplicaSet, capl
         log = MongoCommitLog(database)
         client = database.client
         with hung(database):
-            with pytest.raises(StoreUnavailable, match="did not answer in time"):
+            with pytest.raises(StoreUnavailable):
                 await log.tip()
 
             async def has_answered() -> bool:
@@ -214,6 +214,24 @@ async def test_a_client_that_hangs_is_replaced(killable_mongod: ReplicaSet, capl
 
             await eventually(has_answered, seconds=15)
         assert database.client is not client
+    assert "a new client takes its place" in caplog.text
+
+
+async def test_connections_from_the_time_of_an_election_are_not_kept(
+    killable_mongod: ReplicaSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver believes for ever what the server was when the connection was made: here, neither primary nor
+    secondary."""
+    async with MongoDatabase(killable_mongod.url, f"test_{uuid4().hex[:12]}") as database:
+        log = MongoCommitLog(database)
+        assert await log.tip() == 0
+        for server in database.client._topology._servers.values():
+            for connection in server.pool.conns:
+                connection.supports_sessions = False
+        with pytest.raises(StoreUnavailable, match="took a connection while no primary was elected") as refused:
+            await log.tip()
+        assert "Sessions are not supported" not in refused.value.message
+        assert await log.tip() == 0
     assert "a new client takes its place" in caplog.text
 
 
