@@ -103,10 +103,11 @@ async def log(killable_mongod: ReplicaSet) -> AsyncIterator[Log]:
     name = f"test_{uuid4().hex[:12]}"
     url = f"{killable_mongod.url}&serverSelectionTimeoutMS=1600"
     with pymongo.MongoClient[Reply](killable_mongod.url, appname="test") as admin:
+        async with MongoDatabase(f"{killable_mongod.url}&serverSelectionTimeoutMS=20000", name) as patient:
+            await MongoProvisioning(patient).provision()
+            await MongoEventStore(patient).append([proposed(POST_A, 1)])
         async with MongoDatabase(url, name, append_timeout=0.4, read_timeout=5.0) as database:
-            await MongoProvisioning(database).provision()
             store = MongoEventStore(database)
-            await store.append([proposed(POST_A, 1)])
             yield Log(database, store, MongoCommitLog(database), admin)
         admin.drop_database(name)
 
