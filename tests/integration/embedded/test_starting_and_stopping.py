@@ -26,6 +26,25 @@ def test_a_first_command_is_answered_and_read_back(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
 
 
+def test_a_read_database_of_another_log_takes_no_commands_down_and_readiness_says_why(tmp_path: Path):
+    post = {"author": "Ann", "message": "Hello"}
+    with embedded(tmp_path / "one") as (_, address):
+        written = httpx.post(f"{address}/api/v1/posts", json=post).json()
+        httpx.get(f"{address}/api/v1/posts", headers={"Postlog-Min-Position": str(written["position"])})
+    rows = {"POSTLOG__READ_DB__SQLITE__PATH": str(tmp_path / "one" / "read.sqlite")}
+    with embedded(tmp_path / "two", **rows) as (running, address):
+        for _ in ticks(20, f"readiness does not tell:\n{running.printed}"):
+            ready = httpx.get(f"{address}/health/ready")
+            if "was filled from log" in ready.text:
+                break
+        created = httpx.post(f"{address}/api/v1/posts", json=post)
+        assert running.process.poll() is None
+
+    assert (ready.status_code, created.status_code) == (503, 201)
+    assert running.printed.count("the projector stopped, again every 5 s") == 1
+    assert "Traceback" not in running.printed
+
+
 def test_a_position_beyond_the_log_is_answered_at_once(tmp_path: Path):
     """Not after the wait for rows, which none would come for."""
     with embedded(tmp_path, POSTLOG__HTTP__MIN_POSITION_WAIT_SECONDS="600") as (_, address):
