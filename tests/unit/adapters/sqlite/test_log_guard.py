@@ -308,6 +308,23 @@ async def test_a_backup_beside_an_old_write_ahead_log_is_refused(log_path: Path,
     assert beside(left, "wal").read_bytes() == wal
 
 
+async def test_a_backup_beside_a_write_ahead_log_that_fits_by_chance_is_refused_and_both_stay(
+    log_path: Path, tmp_path: Path
+) -> None:
+    """Of a few small commits, which lie in the same pages of both files; the first page is not among them."""
+    async with SqliteLog(log_path) as log:
+        for version in (1, 2, 3):
+            await SqliteEventStore(log).append([proposed(POST_A, version)])
+        backup = (await SqliteLogBackup(log_path).backup(tmp_path / "backup", overwrite=False)).file
+        left = leave_as_a_killed_process_does(log_path, tmp_path / "left")
+    copy_onto(backup, left)
+    wal = beside(left, "wal").read_bytes()
+    with pytest.raises(CannotOpen, match="belongs to another file"):
+        async with SqliteLog(left):
+            pass
+    assert (left.read_bytes(), beside(left, "wal").read_bytes()) == (backup.read_bytes(), wal)
+
+
 @pytest.mark.parametrize("made_at", ["older", "newer"])
 async def test_a_plain_copy_beside_another_write_ahead_log_is_refused(
     log_path: Path, tmp_path: Path, made_at: str
