@@ -180,10 +180,13 @@ def test_another_read_database_can_be_projected(capsys: pytest.CaptureFixture[st
     assert "read_db.adapter is 'oracle'; it must be one of sqlite, postgres" in capsys.readouterr().err
 
 
-def test_init_makes_what_is_missing_and_can_be_repeated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_init_names_what_it_makes_and_can_be_repeated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main.run(["init"]) == 0
+    log, rows, where = capsys.readouterr().out.splitlines()
+    assert log == "Made the event log var/log.sqlite: a SQLite file with its tables."
+    assert rows.startswith("Made the tables of the read database var/read.sqlite (revision ")
     assert main.run(["init"]) == 0
-    *_, said, where = capsys.readouterr().out.splitlines()
+    said, where = capsys.readouterr().out.splitlines()
     assert said == "Everything was there already."
     assert where.startswith(f"Log: sqlite {tmp_path / 'var/log.sqlite'}. Read database: ")
     assert sorted(path.name for path in (tmp_path / "var").glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
