@@ -6,22 +6,18 @@ from msgspec import json
 
 from application.query_side.pipeline_queries import PipelineStatus
 
-_POINTS = 300
-"""That a page begins with; a plot is not wider."""
-
 _POINTS_OF_A_SPARKLINE = 60
 
 
 def sample_of(look: PipelineStatus) -> str:
-    """JSON: seconds since 1970, position of the log, of the rows, seconds that the rows are behind, and by partition
-    how many commits. What was not known then is null."""
+    """JSON: seconds since 1970, position of the log, position of the rows, seconds that the rows are behind. What was
+    not known then is null."""
     return json.encode(_numbers(look)).decode()
 
 
 def samples_of(looks: Sequence[PipelineStatus]) -> str:
-    """JSON of evenly many of them, the oldest first, the last one among them."""
-    kept = list(looks)[:: -max(1, -(-len(looks) // _POINTS))][::-1]
-    return json.encode([_numbers(look) for look in kept]).decode()
+    """JSON of every look, the oldest first. None is left out: a lag that lasted one second is one sample."""
+    return json.encode([_numbers(look) for look in looks]).decode()
 
 
 def sparkline(looks: Sequence[PipelineStatus], partition: int) -> str:
@@ -37,9 +33,9 @@ def _lag_in(look: PipelineStatus, partition: int) -> int:
     return next((each.commits for each in standings if each.partition == partition), 0)
 
 
-def _numbers(look: PipelineStatus) -> tuple[float, int | None, int | None, float | None, list[int]]:
-    rows = look.rows
+def _numbers(look: PipelineStatus) -> tuple[float, int | None, int | None, float | None]:
+    at, rows = round(look.at.timestamp(), 3), look.rows
     if rows is None:
-        return (look.at.timestamp(), look.tip, None, None, [])
+        return (at, look.tip, None, None)
     behind = max(0.0, (look.at - rows.since).total_seconds()) if rows.since else 0.0
-    return (look.at.timestamp(), look.tip, rows.position, round(behind, 3), [each.commits for each in rows.partitions])
+    return (at, look.tip, rows.position, round(behind, 3))

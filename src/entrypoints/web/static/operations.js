@@ -1,9 +1,9 @@
 "use strict";
 
-// The plots of the operations page. What they begin with stands in the page; each second brings one more sample:
-// [seconds since 1970, position of the log, of the rows, seconds that the rows are behind, commits behind by partition].
+// The plots of the operations page. The page brings the first samples; each second brings one more:
+// [seconds since 1970, position of the log, position of the rows, seconds that the rows are behind].
 (() => {
-  const MOST = 900;
+  const MOST = 1800; // as many as the server keeps
   const place = document.getElementById("plots");
   const samples = JSON.parse(place.dataset.samples);
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
