@@ -11,6 +11,7 @@ from application.mediator import QueryDispatcher
 from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
 from application.ports.past_events import PastEvents
+from application.query_side.log_queries import actor_of
 from application.query_side.posts import no_such_post
 from application.query_side.posts_as_of import Moment, PostsAsOf
 from application.query_side.queries import CountEvents, GetPostAsOf, HistoryPage, ListEvents, PastEvent, PostAnswer
@@ -104,7 +105,7 @@ class HistoryQueries:
                 version=event.version,
                 position=commit.position,
                 recorded_at=commit.recorded_at,
-                actor=commit.metadata.get("actor"),
+                actor=actor_of(commit, event),
                 correlation_id=commit.metadata.get("correlationId"),
                 data=event.data,
             )

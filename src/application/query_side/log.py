@@ -22,6 +22,7 @@ from application.query_side.log_queries import (
     ListCommits,
     ListNewCommits,
     NewCommits,
+    actor_of,
 )
 from application.query_side.logged_commit import logged_commit
 from application.query_side.looking_back import log_backwards, stream_backwards
@@ -118,9 +119,15 @@ class LogQueries:
     def _fits(self, commit: Commit, wanted: CommitFilter) -> bool:
         if wanted.post_id not in (None, commit.stream_id):
             return False
-        if wanted.actor is not None and name_key(commit.metadata.get("actor", "")) != name_key(wanted.actor):
+        if wanted.actor is not None and not self._is_by(commit, name_key(wanted.actor)):
             return False
         return wanted.event_type is None or self._has(commit, wanted.event_type)
+
+    def _is_by(self, commit: Commit, key: str) -> bool:
+        if name_key(commit.metadata.get("actor", "")) == key:
+            return True
+        events = self._codec.describe(commit) if len(commit.events) > 1 else ()
+        return any(name_key(actor_of(commit, event) or "") == key for event in events)
 
     def _has(self, commit: Commit, event_type: str) -> bool:
         return any(event.type == event_type for event in commit.events) or any(

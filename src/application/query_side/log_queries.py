@@ -10,7 +10,8 @@ from domain.ids import PostId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitFilter:
-    """None: any. `event_type` is a current name or a stored one; `actor` compares by `name_key`."""
+    """None: any. `event_type` is a current name or a stored one; `actor` is whoever did any of a commit's events,
+    compared by `name_key`."""
 
     event_type: str | None = None
     actor: str | None = None
@@ -25,6 +26,21 @@ class LoggedCommit:
     commit: Commit
     events: Sequence[DescribedEvent]
     unreadable: str | None
+
+    @property
+    def actors(self) -> Sequence[str | None]:
+        """Each once, in the order of their events; None for somebody without a name."""
+        return list(dict.fromkeys(actor_of(self.commit, event) for event in self.events))
+
+
+def actor_of(commit: Commit, event: DescribedEvent) -> str | None:
+    """Who did it. An import writes events of several people as one commit, whose metadata names the first of them only:
+    there the event itself names its actor, or nobody."""
+    if len(commit.events) > 1:
+        for field in ("author", "username"):
+            if field in event.data:
+                return event.data[field] or None
+    return commit.metadata.get("actor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from given import NOON, POST
 OTHER = PostId("0198c0de-0000-7000-8000-000000000002")
 ANY = CommitFilter()
 LIKED = StoredEvent("PostLiked", 2, {"username": "Bob"})
+CREATED = StoredEvent("PostCreated", 1, {"author": "Ann", "message": "Hello", "datePosted": "2026-11-23T12:00:00.000Z"})
 MB = "x" * 4_000_000
 
 
@@ -125,6 +126,15 @@ class TestFilters:
         for actor in ("Bob", "Zo\u00eb", None, "ZOE\u0308", "Zoe"):
             written.add(actor=actor)
         assert await all_positions(written, CommitFilter(actor="zo\u00eb"), 1) == [4, 2]
+
+    async def test_by_whoever_did_any_of_an_import_s_events(self, written: Written):
+        written.add(actor="Ann")
+        written.add(CREATED, StoredEvent("PostLiked", 2, {"username": None}), LIKED, actor="Ann")
+        written.add(StoredEvent("PostLiked", 2, {"username": None}), LIKED, actor="Bob")
+        assert await all_positions(written, CommitFilter(actor="bob"), 3) == [3, 2]
+        assert await all_positions(written, CommitFilter(actor="ann"), 3) == [2, 1]
+        _, page = await written.listed()
+        assert [logged.actors for logged in page.commits] == [[None, "Bob"], ["Ann", None, "Bob"], ["Ann"]]
 
     async def test_by_stored_type_readable_or_not(self, written: Written):
         written.add()

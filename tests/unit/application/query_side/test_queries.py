@@ -209,6 +209,18 @@ class TestHistory:
         ]
         assert page.next_after is None
 
+    async def test_an_import_credits_each_event_to_whom_it_names(self):
+        system = SmallSystem()
+        created = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NOON)
+        commands = (created, LikePost(post_id=POST, username=None), LikePost(post_id=POST, username="Bob"))
+        await system.process.commands.commit(POST, commands, ANYBODY, "0198c0de-0000-7000-8000-00000000000f")
+        page = await system.queries.ask(ListEvents(post_id=POST, limit=10))
+        assert [(event.type, event.actor) for event in page.events] == [
+            ("PostCreated", "Ann"),
+            ("PostLiked", None),
+            ("PostLiked", "Bob"),
+        ]
+
     async def test_pages_end_at_a_version_and_go_on_behind_it(self):
         system = await written(*HISTORY)
         first = await system.queries.ask(ListEvents(post_id=POST, limit=3))
