@@ -1,13 +1,14 @@
 """`/`: the newest posts, page by page, and the form that writes one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from litestar.types import ASGIApp
 
 from application.ports.post_views import PostFilter, PostKey
-from application.query_side.queries import GetReadDbStatus, ListPosts
+from application.query_side.queries import GetReadDbStatus, ListPosts, PostsPage
+from application.rows import PostRow
 from domain.commands import CreatePost
 from domain.ids import PostId
 from entrypoints.serving.cursors import decode_cursor, encode_cursor
@@ -40,9 +41,9 @@ class FeedFilter:
         """A cursor is good for the list that it came with."""
         return ("posts", self.author, self.comments, self.likes)
 
-    def address(self, more: Mapping[str, str] = {}) -> str:
+    def address(self, more: Mapping[str, str] = {}, path: str = "/") -> str:
         query = urlencode(self.given | dict(more))
-        return f"/?{query}" if query else "/"
+        return f"{path}?{query}" if query else path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +51,16 @@ class Feed:
     services: WebServices
 
     def routes(self) -> list[Route]:
-        return [Route("/", show=self.show), Route("/posts", show=self.moved, submit=self.create)]
+        return [
+            Route("/", show=self.show),
+            Route("/feed/news", show=self.news),
+            Route("/posts", show=self.moved, submit=self.create),
+        ]
 
     async def show(self, visit: Visit) -> ASGIApp:
         wanted = _filter_of(visit)
         cursor = visit.query.get("cursor")
-        page = await self.services.queries.ask(
-            ListPosts(
-                wanted=PostFilter(
-                    author=wanted.author or None,
-                    has_comments=_COMMENTS.get(wanted.comments),
-                    min_likes=wanted.likes or None,
-                ),
-                limit=_ROWS,
-                after=_key_of(cursor, wanted) if cursor else None,
-                min_position=visit.position,
-            )
-        )
+        page = await self._posts(wanted, after=_key_of(cursor, wanted) if cursor else None, position=visit.position)
         older = None
         if page.next:
             end = encode_cursor(wanted.list_name, page.next.date_posted, page.next.post_id)
@@ -77,8 +71,33 @@ class Feed:
             older=older,
             wanted=wanted,
             is_first=cursor is None,
+            ask_for_news=_news_address(wanted, page.posts),
             parked=page.parked,
             log_is_empty=not page.posts and await self._log_is_empty(),
+        )
+
+    async def news(self, visit: Visit) -> ASGIApp:
+        """A link that says how many posts are newer than the first one of the page that asks; nothing while none is."""
+        wanted = _filter_of(visit)
+        cursor = visit.query.get("since")
+        since = _key_of(cursor, wanted) if cursor else None
+        page = await self._posts(wanted)
+        newer = [post for post in page.posts if since is None or _is_newer(post, since)]
+        are_more = len(newer) == len(page.posts) and page.next is not None
+        return await visit.page("feed.news.html", newer=len(newer), are_more=are_more, address=wanted.address())
+
+    async def _posts(self, wanted: FeedFilter, after: PostKey | None = None, position: int | None = None) -> PostsPage:
+        return await self.services.queries.ask(
+            ListPosts(
+                wanted=PostFilter(
+                    author=wanted.author or None,
+                    has_comments=_COMMENTS.get(wanted.comments),
+                    min_likes=wanted.likes or None,
+                ),
+                limit=_ROWS,
+                after=after,
+                min_position=position,
+            )
         )
 
     async def _log_is_empty(self) -> bool:
@@ -117,3 +136,12 @@ def _key_of(cursor: str, wanted: FeedFilter) -> PostKey:
     """Raises `MalformedRequest`."""
     date, row_id = decode_cursor(cursor, wanted.list_name)
     return PostKey(date, PostId(row_id))
+
+
+def _is_newer(post: PostRow, than: PostKey) -> bool:
+    return (post.date_posted, post.post_id) > (than.date_posted, than.post_id)
+
+
+def _news_address(wanted: FeedFilter, posts: Sequence[PostRow]) -> str:
+    since = {"since": encode_cursor(wanted.list_name, posts[0].date_posted, posts[0].post_id)} if posts else {}
+    return wanted.address(since, "/feed/news")

@@ -5,11 +5,13 @@ from typing import Any
 
 from litestar.types import ASGIApp
 
+from application.errors import StreamDamaged
 from application.ports.post_views import CommentKeyset
-from application.query_side.queries import CountEvents, GetPost, ListComments
+from application.query_side.queries import CountEvents, GetPost, ListComments, ListEvents
 from application.rows import CommentRow
 from domain.errors import PostNotFound
 from domain.ids import CommentId, PostId
+from domain.names import name_key
 from entrypoints.serving.cursors import decode_cursor, encode_cursor
 from entrypoints.serving.paths import post_id_segment
 from entrypoints.serving.while_wanted import while_wanted
@@ -20,6 +22,7 @@ from entrypoints.web.timeline import timeline
 from entrypoints.web.visit import Visit
 
 _COMMENTS = 20
+_EVENTS_READ_FOR_LIKE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class PostPage:
             is_past=asked is not None,
             moment=moment,
             timeline=window,
+            liked=await self._liked(visit, post_id, last) if live else None,
             **(live or {"post": moment.shown if moment else None, "comments": [], "older_comments": None}),
         )
 
@@ -58,6 +62,26 @@ class PostPage:
         except PostNotFound:
             return None
         return {"post": found.post, "comments": comments, "older_comments": older}
+
+    async def _liked(self, visit: Visit, post_id: PostId, last: int) -> bool | None:
+        """Whether the chosen name likes the post. Rows do not hold who likes a post, so the post's last events tell;
+        None when they do not reach back far enough, or nobody is asked about."""
+        if visit.name is None or visit.services.commands is None:
+            return None
+        begin, key = max(0, last - _EVENTS_READ_FOR_LIKE), name_key(visit.name)
+        try:
+            page = await self.services.queries.ask(
+                ListEvents(post_id=post_id, limit=_EVENTS_READ_FOR_LIKE, after=begin)
+            )
+        except StreamDamaged:  # commands on the post report it
+            return None
+        if page.next_after is not None:
+            return None
+        for event in reversed(page.events):
+            username = event.data.get("username")
+            if event.type in ("PostLiked", "PostUnliked") and username and name_key(username) == key:
+                return event.type == "PostLiked"
+        return None if begin else False
 
     async def _comments(self, visit: Visit, post_id: PostId) -> tuple[list[CommentRow], str | None]:
         """A page of them, newest first, and the cursor of the next."""

@@ -101,7 +101,7 @@ class Visit:
         if self.position is None:
             return None
         if self.query.get("did") == IN_EFFECT:
-            return "It is so already: nothing was written to the log."
+            return "Already in effect: nothing was written to the log."
         return f"Written to the log at position {self.position:,}."
 
     @property

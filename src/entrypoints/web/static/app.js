@@ -65,6 +65,23 @@
     }
   });
 
+  // The feed asks whether there are newer posts. A service that does not answer is asked again, without a word: the
+  // page itself is still right.
+  const NEWS_SECONDS = 5;
+
+  const askForNews = async () => {
+    const news = document.getElementById("news");
+    if (!news || document.hidden) return;
+    try {
+      const answer = await fetch(news.dataset.ask);
+      const html = answer.ok ? (await answer.text()).trim() : "";
+      if (html && html !== news.innerHTML.trim()) news.innerHTML = html;
+    } catch {}
+  };
+
+  setInterval(askForNews, NEWS_SECONDS * 1000);
+  document.addEventListener("visibilitychange", askForNews);
+
   document.addEventListener("htmx:sendError", () => say("Postlog does not answer. Is it running? Try again."));
   document.addEventListener("htmx:timeout", () => say("Postlog takes too long to answer. Try again."));
 })();
