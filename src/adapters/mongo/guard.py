@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from adapters.mongo.barrier import Barrier
 from adapters.mongo.database import MongoDatabase
+from adapters.mongo.errors import is_drivers
 from adapters.mongo.known_tip import START, Place
 from adapters.mongo.schema import Index, missing_indexes
 
@@ -91,7 +92,9 @@ class LogGuard:
         await self._check_indexes()
         pause = _PAUSE if own.position - max(relied, default=0) > _LARGE_GROUP else 0.0
         while not inserting.done():
-            await asyncio.sleep(pause)
+            await asyncio.sleep(0)  # the insert is sent first
+            if pause and (await asyncio.wait((inserting,), timeout=pause))[0]:
+                break
             found = await self._find([own.position, *relied], "local")
             await self._require(relied, found)
             if found.get(own.position) == own.commit_id:
@@ -162,8 +165,14 @@ class LogGuard:
             "comment": COMMENT,
             "readConcern": {"level": level, **self._after()},
         }
-        # Not in that session: the time of a local read may be that of a write which the majority never gets.
-        answer = await self._database.answer(lambda _: self._database.database.command(wanted))
+        # In no session: the time of a local read may be that of a write which the majority never gets. And without a
+        # limit of its own: this is done for each write, and the driver has one for an answer.
+        try:
+            answer = await self._database.uncancelled(self._database.database.command(wanted))
+        except Exception as error:
+            if not is_drivers(error):
+                raise
+            raise self._database.unavailable(error) from error
         return {document["_id"]: document.get("commitId") for document in answer["cursor"]["firstBatch"]}
 
     def _after(self) -> dict[str, Any]:
