@@ -112,8 +112,8 @@ def test_a_projector_answers_for_its_health_and_nothing_else() -> None:
     assert posts.status_code == 404
 
 
-def test_rows_of_another_log_end_the_service_with_one_sentence() -> None:
-    """It does not go on serving commands while nothing is projected any more."""
+def test_rows_of_another_log_end_a_projector_with_one_sentence() -> None:
+    """It has nothing else to do; `run` goes on serving commands."""
 
     async def claim_for_another_log() -> None:
         async with Lifetime(container_for(load_settings(environ=os.environ).settings)) as lifetime:
@@ -121,7 +121,9 @@ def test_rows_of_another_log_end_the_service_with_one_sentence() -> None:
             await store.claim(1, "0198c0de-0000-7000-8000-00000000000b", 1)
 
     asyncio.run(claim_for_another_log())
-    result = subprocess.run([*POSTLOG, "run", "--port", "0"], capture_output=True, text=True, timeout=30, check=False)
+    result = subprocess.run(
+        [*POSTLOG, "project", "--port", "0"], capture_output=True, text=True, timeout=30, check=False
+    )
     assert result.returncode == 2
     errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 1
