@@ -75,6 +75,7 @@ class CommandProcess:
         attempts: int = 10,
         journal: Journal | None = None,
         cache_bytes: int = 10_000_000,
+        timeout: float = 10.0,
         may_write: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.metrics = RecordedMetrics()
@@ -93,7 +94,7 @@ class CommandProcess:
             attempts=attempts,
         )
         gate = {"may_write": may_write} if may_write else {}
-        self.commands = PostCommands(self.streams, CountingIds(series), self.journal, timeout=10.0, **gate)
+        self.commands = PostCommands(self.streams, CountingIds(series), self.journal, timeout=timeout, **gate)
 
 
 def keyed(key: str, digest: str = "digest", expected_version: int | None = None) -> CommandContext:

@@ -63,7 +63,7 @@ async def start(log: MemoryLog) -> AsyncIterator[Callable[[], tuple[CommandProce
 
     def start() -> tuple[CommandProcess, CountingStore]:
         store = CountingStore(log)
-        started.append(CommandProcess(store, MemorySnapshots(log), every=500, cache_bytes=CACHE_BYTES))
+        started.append(CommandProcess(store, MemorySnapshots(log), every=500, cache_bytes=CACHE_BYTES, timeout=120))
         return started[-1], store
 
     yield start
