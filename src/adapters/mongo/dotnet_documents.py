@@ -9,10 +9,13 @@ order. `Version` counts from 0. Every field of an event must be there, and none 
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
 from bson.binary import Binary, UuidRepresentation
+from bson.decimal128 import Decimal128
 
 from adapters.wire.commit_json import events_to_json
 from adapters.wire.times import time_to_text
@@ -22,35 +25,65 @@ from domain.ids import PostId
 from domain.rules import is_storable
 
 AGGREGATE_TYPE = "PostAggregate"
+_MOST_VERSIONS = 2**62
 
 Document = Mapping[str, Any]
 
 
 def dotnet_event(document: Document) -> DotnetEvent | StrayDocument:
+    """What can't be read whole is still its post's, as long as the post can be read: without it the post is another."""
     document_id = str(document.get("_id"))
     try:
         post_id = PostId(_guid(document.get("AggregateIdentifier")))
     except ValueError as error:
-        return StrayDocument(document_id, f"its AggregateIdentifier {error}")
-    version, recorded_at = document.get("Version"), document.get("TimeStamp")
-    if not isinstance(version, int) or isinstance(version, bool) or not 0 <= version < 2**62:
-        return StrayDocument(document_id, "its Version is no whole number from 0 on")
-    if not isinstance(recorded_at, datetime):
-        return StrayDocument(document_id, "its TimeStamp is no date of the years 1 to 9999")
+        problem = f"its AggregateIdentifier {error}"
+        other = other_post(document, None)
+        if other is None:
+            return StrayDocument(document_id, problem)
+        return unreadable(document_id, other, problem)
+    version, recorded_at = _whole_number(document.get("Version")), document.get("TimeStamp")
+    if version is None:
+        return unreadable(document_id, post_id, "its Version is no whole number from 0 on")
     found: StoredEvent | None = None
-    problem: str | None = None
+    problem_here: str | None = None
     try:
+        if not isinstance(recorded_at, datetime):
+            raise ValueError("its TimeStamp is no date of the years 1 to 9999")
         found = _event(document, post_id)
     except ValueError as error:
-        problem = str(error)
+        problem_here = str(error)
     return DotnetEvent(
         document_id=document_id,
         post_id=post_id,
-        version=int(version) + 1,
-        recorded_at=recorded_at.astimezone(UTC),
+        version=version + 1,
+        recorded_at=recorded_at.astimezone(UTC) if isinstance(recorded_at, datetime) else None,
         event=found,
-        problem=problem,
+        problem=problem_here,
     )
+
+
+def unreadable(document_id: str, post_id: PostId, problem: str) -> DotnetEvent:
+    """Of which only the post can be read."""
+    return DotnetEvent(document_id=document_id, post_id=post_id, version=0, recorded_at=None, problem=problem)
+
+
+def other_post(document: Document, post_id: PostId | None) -> PostId | None:
+    """The post that the document's EventData names, unless it is `post_id`, or can't be read."""
+    data = document.get("EventData")
+    try:
+        found = PostId(_guid(data.get("_id"))) if isinstance(data, Mapping) else None
+    except ValueError:
+        return None
+    return None if found == post_id else found
+
+
+def _whole_number(value: Any) -> int | None:
+    """Numbers without a fraction are whole, however they were saved: as double by a shell or a script, say."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or not isfinite(value):
+        return None
+    return int(value) if 0 <= value < _MOST_VERSIONS and value == int(value) else None
 
 
 def _event(document: Document, post_id: PostId) -> StoredEvent:

@@ -19,7 +19,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
-from adapters.mongo.dotnet_documents import dotnet_event
+from adapters.mongo.dotnet_documents import dotnet_event, other_post, unreadable
 from adapters.mongo.dotnet_staging import DotnetStaging, staging_folder
 from adapters.mongo.errors import can_not_open, unavailable
 from adapters.mongo.servers import SeenServers
@@ -29,9 +29,6 @@ from domain.ids import PostId
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-ADDRESS = "MONGO_URL"
-"""What the address is called in sentences: the command line's argument."""
 
 _PAGE = 1_000
 _SERVER_SELECTION_MS = 5_000
@@ -44,6 +41,9 @@ _AS_WRITTEN: CodecOptions[Mapping[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
 
+_WITHOUT_BAD_TEXT = _AS_WRITTEN.with_options(unicode_decode_error_handler="replace")
+"""Tells to which post a document belongs whose text is no UTF-8."""
+
 
 class _Opened(NamedTuple):
     collection: AsyncCollection[dict[str, Any]]
@@ -52,11 +52,13 @@ class _Opened(NamedTuple):
 
 class MongoDotnetHistory:
     """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
-    is `InvalidInput`. What was read lies in a temporary folder (`TMPDIR`) until it is closed. One thread works on it,
-    and closes it: whoever leaves the block may have left work behind that is not done."""
+    is `InvalidInput`; `given_by` is what gives it, in sentences. What was read lies in a temporary folder (`TMPDIR`)
+    until it is closed. One thread works on it, and closes it: whoever leaves the block may have left work behind that
+    is not done."""
 
-    def __init__(self, url: str, database: str, collection: str) -> None:
+    def __init__(self, url: str, database: str, collection: str, given_by: str = "MONGO_URL") -> None:
         self._url = url
+        self._given_by = given_by
         self._database = database
         self._collection = collection
         self._stack = AsyncExitStack()
@@ -77,7 +79,7 @@ class MongoDotnetHistory:
             self._servers.client = client
             collection = client[self._database][self._collection]
         except (PyMongoError, ValueError, OSError) as error:
-            raise can_not_open(self._url, error, ADDRESS) from None
+            raise can_not_open(self._url, error, self._given_by) from None
         async with AsyncExitStack() as stack:
             stack.push_async_callback(client.close)
             folder = stack.enter_context(staging_folder())
@@ -106,11 +108,11 @@ class MongoDotnetHistory:
         try:
             async with collection.find_raw_batches({}, batch_size=_PAGE) as batches:
                 async for batch in batches:
-                    documents = [_decoded(raw) for raw in _documents(cast("bytes", batch))]
-                    events = [each for each in documents if isinstance(each, DotnetEvent)]
-                    await self._stage(staging.add, events)
+                    documents = list(_documents(cast("bytes", batch)))
+                    read = [each for raw in documents for each in _decoded(raw)]
+                    await self._stage(staging.add, [each for each in read if isinstance(each, DotnetEvent)])
                     done += len(documents)
-                    yield done, [each for each in documents if isinstance(each, StrayDocument)]
+                    yield done, [each for each in read if isinstance(each, StrayDocument)]
         except PyMongoError as error:
             raise self._unavailable(error) from error
 
@@ -156,7 +158,7 @@ class MongoDotnetHistory:
         return self._now_open
 
     def _unavailable(self, error: PyMongoError) -> StoreUnavailable:
-        return unavailable(self._url, error, ADDRESS, what="source", servers=self._servers)
+        return unavailable(self._url, error, self._given_by, what="source", servers=self._servers)
 
 
 def _documents(batch: bytes) -> Iterator[bytes]:
@@ -167,8 +169,22 @@ def _documents(batch: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _decoded(raw: bytes) -> DotnetEvent | StrayDocument:
+def _decoded(raw: bytes) -> Iterator[DotnetEvent | StrayDocument]:
+    """One, and a second one when the document names two posts: neither of them can be imported without it."""
     try:
-        return dotnet_event(bson.decode(raw, _AS_WRITTEN))
+        document, problem = bson.decode(raw, _AS_WRITTEN), None
     except BSONError as error:
-        return StrayDocument("unknown", f"it can't be decoded: {error}")
+        problem = f"it can't be decoded: {error}"
+        try:
+            document = bson.decode(raw, _WITHOUT_BAD_TEXT)
+        except BSONError:
+            yield StrayDocument("unknown", problem)
+            return
+    event = dotnet_event(document)
+    if isinstance(event, StrayDocument):
+        yield StrayDocument(event.document_id, problem or event.problem)
+        return
+    yield unreadable(event.document_id, event.post_id, problem) if problem else event
+    other = other_post(document, event.post_id)
+    if other is not None:
+        yield unreadable(event.document_id, other, f"its AggregateIdentifier is of post {event.post_id}")

@@ -24,7 +24,7 @@ _TABLES = """
         number INTEGER PRIMARY KEY,
         post_id TEXT NOT NULL,
         version INTEGER NOT NULL,
-        recorded_at TEXT NOT NULL,
+        recorded_at TEXT,
         document_id TEXT NOT NULL,
         event BLOB,
         problem TEXT
@@ -159,7 +159,8 @@ class DotnetStaging:
 
 def _row(event: DotnetEvent) -> Sequence[Any]:
     stored = events_to_json([event.event]) if event.event is not None else None
-    return (event.post_id, event.version, time_to_text(event.recorded_at), event.document_id, stored, event.problem)
+    recorded_at = time_to_text(event.recorded_at) if event.recorded_at is not None else None
+    return (event.post_id, event.version, recorded_at, event.document_id, stored, event.problem)
 
 
 def _event(row: Sequence[Any]) -> DotnetEvent:
@@ -168,7 +169,7 @@ def _event(row: Sequence[Any]) -> DotnetEvent:
         document_id=document_id,
         post_id=PostId(post_id),
         version=version,
-        recorded_at=time_from_text(recorded_at),
+        recorded_at=time_from_text(recorded_at) if recorded_at is not None else None,
         event=events_from_json(stored)[0] if stored is not None else None,
         problem=problem,
     )

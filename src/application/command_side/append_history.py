@@ -98,7 +98,7 @@ class HistoryAppender:
 
 
 def _commit(event: DotnetEvent) -> ProposedCommit:
-    if event.event is None:
+    if event.event is None or event.recorded_at is None:
         raise ValueError(f"Event {event.version} of post {event.post_id} can't be read; its post must be left out.")
     actor = event.event.data.get("author") or event.event.data.get("username")
     return ProposedCommit(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from application.envelopes import Commit, StoredEvent
 from application.errors import EventNotApplicable
@@ -10,6 +11,9 @@ from application.ports.event_codec import EventCodec
 from application.projections.whole_post import WholePost
 from domain.errors import EventNotReadable
 from domain.ids import PostId
+
+_MOST_SHOWN = 100
+"""So many documents of a post are shown at most whose version can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class ForeignPost:
             return
         if self._same_version and self._same_version[0].version != event.version:
             self.settle()
-        self._same_version.append(event)
+        if event.version or len(self._same_version) < _MOST_SHOWN:
+            self._same_version.append(event)
 
     def settle(self) -> None:
         """What was fed is complete up to its last version."""
@@ -57,7 +62,7 @@ class ForeignPost:
         if not same or self.left_out is not None:
             return
         first, *others = same
-        reason = self._obstacle(first, len(same))
+        reason = self._obstacle(same)
         if reason is not None:
             self.left_out = LeftOut(self.post_id, reason, same)
             return
@@ -65,26 +70,33 @@ class ForeignPost:
         if others:
             self.healed.append(Healed(self.post_id, first, others))
 
-    def _obstacle(self, event: DotnetEvent, with_its_version: int) -> str | None:
-        if with_its_version > 1 and not self.take_first:
-            return f"{with_its_version} events have the version {event.version}"
+    def _obstacle(self, same: Sequence[DotnetEvent]) -> str | None:
+        """What can't be read may be the removal of the post, so nothing of the post is imported without it."""
+        event = same[0]
+        if not event.version:
+            return f"document {event.document_id} of it can't be read: {event.problem}"
+        if len(same) > 1 and not self.take_first:
+            return f"{len(same)} events have the version {event.version}"
         if event.version != self._version + 1:
             return f"the event with version {self._version + 1} is missing"
-        if event.event is None:
-            return f"the event with version {event.version} can't be read: {event.problem}"
+        for each in same:
+            if each.event is None:
+                return f"the event with version {event.version} can't be read: {each.problem}"
+        if event.event is None or event.recorded_at is None:
+            return f"the event with version {event.version} has no time"
         try:
-            self._apply(event, event.event)
+            self._apply(event, event.event, event.recorded_at)
         except (EventNotReadable, EventNotApplicable) as error:
             return f"the event with version {event.version} makes no sense: {error.message}"
         return None
 
-    def _apply(self, event: DotnetEvent, stored: StoredEvent) -> None:
+    def _apply(self, event: DotnetEvent, stored: StoredEvent, recorded_at: datetime) -> None:
         commit = Commit(
             position=0,
             stream_id=self.post_id,
             version=event.version,
             commit_id="",
-            recorded_at=event.recorded_at,
+            recorded_at=recorded_at,
             metadata={},
             events=(stored,),
         )

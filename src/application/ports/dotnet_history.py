@@ -14,20 +14,21 @@ from domain.ids import PostId
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DotnetEvent:
     """`version` counts from 1, as ours do; there it is one less. `recorded_at` is the document's `TimeStamp`. `event`
-    is in the shape of schema version 1, or None where `problem` says in a clause what is wrong with it.
+    is in the shape of schema version 1, or None where `problem` says in a clause what is wrong with it. Where only the
+    post can be read, `version` is 0 or `recorded_at` None, and there is a problem.
     """
 
     document_id: str
     post_id: PostId
     version: int
-    recorded_at: datetime
+    recorded_at: datetime | None
     event: StoredEvent | None = None
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StrayDocument:
-    """A document of which can't be said which event of which post it is. `problem` is a clause."""
+    """A document of which can't be said to which post it belongs. `problem` is a clause."""
 
     document_id: str
     problem: str
@@ -46,7 +47,7 @@ class DotnetHistory(Protocol):
         ...
 
     def by_post(self) -> AsyncIterator[Sequence[DotnetEvent]]:
-        """Pages of all events: by post, version, time, document. A page may end anywhere."""
+        """Pages of all events: by post, version, time (None first), document. A page may end anywhere."""
         ...
 
     def in_order(self) -> AsyncIterator[Sequence[DotnetEvent]]:

@@ -97,8 +97,7 @@ def print_report(report: AuditReport, where: Mapping[str, str], as_json: bool) -
         if as_json:
             emit_json({"postId": each.post_id, "field": each.field, "expected": each.expected, "found": each.found})
         else:
-            expected, found = one_line(each.expected), one_line(each.found)
-            click.echo(f"{each.post_id}  {each.field}  expected {expected}, found {found}")
+            click.echo(one_line(f"{each.post_id}  {each.field}  expected {each.expected}, found {each.found}"))
     posts = len({each.post_id for each in report.differences})
     if as_json:
         emit_json(

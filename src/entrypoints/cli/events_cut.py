@@ -120,7 +120,7 @@ def _show(found: BehindTheHole | None, where: Mapping[str, str], as_json: bool) 
         return
     click.echo(f"{found.hole.sentence}\n")
     for commit in found.first:
-        click.echo(f"position {commit.position}  post {commit.stream_id}  version {commit.version}")
+        click.echo(one_line(f"position {commit.position}  post {commit.stream_id}  version {commit.version}"))
         click.echo(f"    {one_line(commit.line)}")
     if found.commits > len(found.first):
         click.echo(f"… and {found.commits - len(found.first):,} more")

@@ -1,5 +1,6 @@
 """`postlog import-dotnet MONGO_URL`: the history of the .NET course's system, from its own MongoDB collection."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,20 @@ from entrypoints.cli.output import as_json_text, emit_json, json_option, one_lin
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.conversion import Given, NotConvertible, convert
 from entrypoints.settings.loading import LoadedSettings
 from entrypoints.settings.places import LOG, READ_DB, places
-from entrypoints.settings.secret import mask
+from entrypoints.settings.problems import Problem, SettingsError
+from entrypoints.settings.secret import Secret, mask
+from entrypoints.settings.secret_files import read_secret
+from entrypoints.settings.tree import leaves
 
 if TYPE_CHECKING:
     from entrypoints.composition.import_dotnet import DotnetSource, HistoryImportTools
+
+_ARGUMENT = "MONGO_URL"
+_FILE_OPTION = "--url-file"
+_VARIABLE = "POSTLOG_DOTNET__MONGO_URL"
 
 
 @rich_click.command(
@@ -34,7 +43,13 @@ if TYPE_CHECKING:
         job=True,
     ),
 )
-@click.argument("mongo_url")
+@click.argument("mongo_url", required=False)
+@click.option(
+    _FILE_OPTION,
+    metavar="FILE",
+    help=f"File with the address of that MongoDB, so that its password is on no command line (also {_VARIABLE}, "
+    f"{_VARIABLE}_FILE).",
+)
 @click.option("--database", default="socialMedia", show_default=True, help="Database of that system.")
 @click.option("--collection", default="eventStore", show_default=True, help="Collection of its events.")
 @click.option(
@@ -49,7 +64,8 @@ if TYPE_CHECKING:
 @click.pass_context
 def command(
     ctx: click.Context,
-    mongo_url: str,
+    mongo_url: str | None,
+    url_file: str | None,
     database: str,
     collection: str,
     on_duplicate: str,
@@ -62,8 +78,32 @@ def command(
     from entrypoints.composition.import_dotnet import DotnetSource
 
     loaded = settings_from(ctx, config_file, assignments)
-    source = DotnetSource(mongo_url, database, collection)
+    url, given_by = source_address(os.environ, mongo_url, url_file)
+    source = DotnetSource(url.reveal(), database, collection, given_by)
     return run_job(lambda: _import(loaded, source, on_duplicate == "first", as_json))
+
+
+def source_address(environ: Mapping[str, str], argument: str | None, file: str | None) -> tuple[Secret, str]:
+    """The address, and where it was given. Raises `SettingsError`, and `click.UsageError` unless one place gives it."""
+    in_file = f"{_VARIABLE}_FILE"
+    given = {_ARGUMENT: argument, _FILE_OPTION: file, _VARIABLE: environ.get(_VARIABLE), in_file: environ.get(in_file)}
+    found = [(name, text) for name, text in given.items() if text]
+    if not found:
+        raise click.UsageError(
+            f"Name the MongoDB of that system: {_ARGUMENT}, or {_FILE_OPTION} FILE or {_VARIABLE} where its address "
+            "holds a password."
+        )
+    if len(found) > 1:
+        raise click.UsageError(f"{' and '.join(name for name, _ in found)} both give an address; give one.")
+    [(name, text)] = found
+    leaf = leaves()["event_store.mongo.url"]
+    try:
+        if name == _ARGUMENT:
+            return Secret(text), name
+        url: Secret = convert(leaf, Given(text, name)) if name == _VARIABLE else read_secret(leaf, text)
+    except NotConvertible as error:
+        raise SettingsError([Problem(name, str(error))]) from None
+    return url, name
 
 
 async def _import(loaded: LoadedSettings, source: "DotnetSource", take_first: bool, as_json: bool) -> int:
@@ -141,7 +181,7 @@ class _Report:
         if self.as_json:
             emit_json({"documentId": stray.document_id, "leftOut": True, "reason": stray.problem})
         else:
-            click.echo(f"document {stray.document_id}  left out: {one_line(stray.problem)}")
+            click.echo(one_line(f"document {stray.document_id}  left out: {stray.problem}"))
 
     def found(self, found: LeftOut | Healed) -> None:
         if isinstance(found, LeftOut):
@@ -184,8 +224,10 @@ def _plain(event: DotnetEvent) -> dict[str, Any]:
     stored = event.event
     return {
         "documentId": event.document_id,
-        "version": event.version,
-        "recordedAt": event.recorded_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "version": event.version or None,
+        "recordedAt": (
+            event.recorded_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if event.recorded_at else None
+        ),
         "type": stored.type if stored else None,
         "data": dict(stored.data) if stored else None,
     }

@@ -142,7 +142,7 @@ def _print(parked: ParkedStream, where: Mapping[str, str], as_json: bool) -> Non
         )
         return
     since = f"since {parked_at}, from version {parked.version} at position {parked.position}"
-    click.echo(f"{parked.post_id}  {since}  {parked.code}: {one_line(parked.reason)}")
+    click.echo(one_line(f"{parked.post_id}  {since}  {parked.code}: {parked.reason}"))
 
 
 def _say_free(post_id: PostId, where: Mapping[str, str], as_json: bool) -> None:

@@ -23,11 +23,12 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DotnetSource:
-    """Where the history is; `url` may hold a password."""
+    """Where the history is; `url` may hold a password, `given_by` is the option or variable that gives it."""
 
     url: str
     database: str
     collection: str
+    given_by: str = "MONGO_URL"
 
 
 class HistoryImportTools:
@@ -59,7 +60,7 @@ async def with_history_import(
     async with Lifetime(container) as lifetime:
         log = await lifetime.open_log()
         await log.holes.require_none()
-        async with MongoDotnetHistory(source.url, source.database, source.collection) as history:
+        async with MongoDotnetHistory(source.url, source.database, source.collection, source.given_by) as history:
             yield HistoryImportTools(
                 HistoryImport(
                     source=history,

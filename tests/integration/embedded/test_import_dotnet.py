@@ -16,10 +16,14 @@ import httpx
 import pymongo
 import pytest
 from bson.binary import Binary, UuidRepresentation
+from bson.codec_options import CodecOptions
+from bson.decimal128 import Decimal128
+from bson.raw_bson import RawBSONDocument
 
 from local.databases import MongoDatabase
 from running import POSTLOG, embedded, environment, postlog, ticks
 
+RAW = CodecOptions(document_class=RawBSONDocument)
 LEGACY, STANDARD = UuidRepresentation.CSHARP_LEGACY, UuidRepresentation.STANDARD
 START = datetime(2023, 5, 6, 7, 8, 9, 123_000, UTC)
 
@@ -215,6 +219,106 @@ def test_the_service_goes_on_with_what_was_imported(
     *_, summary, audit = records(again.stdout)
     assert (again.returncode, summary["imported"], summary["present"]) == (1, 0, 18)
     assert audit["postsThatDiffer"] == 0
+
+
+def test_a_removed_post_stays_removed_however_its_version_was_saved(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    for post in (REMOVED, MIXED):
+        collection.create(post)
+    collection.add(REMOVED, 1.0, "PostRemovedEvent")  # type: ignore[arg-type] # as a shell or a script saves numbers
+    collection.add(MIXED, Decimal128("1"), "PostRemovedEvent")  # type: ignore[arg-type]
+    data = tmp_path / "data"
+
+    done = run(data, fresh_mongo_database)
+
+    assert done.returncode == 0, done.stdout
+    assert [(post, event) for post, _, _, event, _ in log_of(data)] == [
+        (REMOVED, "PostCreated"),
+        (MIXED, "PostCreated"),
+        (REMOVED, "PostRemoved"),
+        (MIXED, "PostRemoved"),
+    ]
+
+
+def test_a_post_is_imported_whole_or_not_at_all(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    """What is unreadable of a post may be its removal."""
+    posts = [f"{number:08x}-8b86-4011-b42d-00cf4fc964ff" for number in range(1, 8)]
+    for post in [*posts, WHOLE.replace("8b86", "aaaa")]:
+        collection.create(post)
+    removal = collection.add(posts[0], 1, "PostRemovedEvent")
+    collection.documents.update_one({"_id": removal["_id"]}, {"$set": {"Version": 1.5}})
+    spoilt = [collection.add(post, 1, "PostRemovedEvent")["_id"] for post in posts[1:6]]
+    for document, change in zip(
+        spoilt,
+        (
+            {"Version": "1"},
+            {"TimeStamp": "yesterday"},
+            {"AggregateIdentifier": None},
+            {"EventType": "PostRemoved"},
+            {"EventData._id": Binary.from_uuid(UUID(posts[6]), LEGACY)},
+        ),
+        strict=True,
+    ):
+        collection.documents.update_one({"_id": document}, {"$set": change})
+    bad_text = bson.encode(collection.add(NONSENSE.replace("8b86", "bbbb"), 0, "PostRemovedEvent") | {"x": "spoilt"})
+    raw = bad_text.replace(b"spoilt", b"spo\xfflt")
+    collection.documents.delete_one({"_id": bson.decode(bad_text)["_id"]})
+    collection.documents.with_options(RAW).insert_one(RawBSONDocument(raw))
+
+    done = run(tmp_path / "data", fresh_mongo_database, "--json")
+
+    *left_out, summary, _ = records(done.stdout)
+    assert done.returncode == 1
+    assert {each["postId"] for each in left_out} == {*posts, NONSENSE.replace("8b86", "bbbb")}
+    assert all(each["reason"] for each in left_out)
+    assert [stream for stream, *_ in log_of(tmp_path / "data")] == [WHOLE.replace("8b86", "aaaa")]
+    assert summary["leftOut"] == 8
+
+
+def test_whoever_was_an_author_there_can_act_here(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase
+) -> None:
+    """Rules for new names do not bind names that are in the log."""
+    authors = {WHOLE: " Ann ", REMOVED: "", TWINS: "x" * 500, GAP: "Ann\u202e"}
+    for post, author in authors.items():
+        collection.add(post, 0, "PostCreatedEvent", Author=author, Message="Hello", DatePosted=START)
+        collection.add(
+            post, 1, "CommentAddedEvent", **comment(LEGACY, "Nice", CommentDate=START) | {"Username": author}
+        )
+    data = tmp_path / "data"
+    assert run(data, fresh_mongo_database).returncode == 0
+    with embedded(data) as (_, address):
+        for post, author in authors.items():
+            at = f"{address}/api/v1/posts/{post}"
+            name = {"username": author}
+            answers = [
+                httpx.put(f"{at}/message", json=name | {"message": "Mine"}),
+                httpx.put(f"{at}/comments/{COMMENT}", json=name | {"comment": "Mine too"}),
+                httpx.request("DELETE", f"{at}/comments/{COMMENT}", params=name),
+                httpx.request("DELETE", at, params=name),
+            ]
+            assert [answer.status_code for answer in answers] == [200] * 4, (author, [each.text for each in answers])
+        stranger = httpx.post(f"{address}/api/v1/posts", json={"author": " Ann ", "message": "x"})
+        assert stranger.status_code == 422
+
+
+@pytest.mark.parametrize("way", ["--url-file", "POSTLOG_DOTNET__MONGO_URL", "POSTLOG_DOTNET__MONGO_URL_FILE"])
+def test_the_address_can_come_from_where_nobody_else_sees_it(
+    tmp_path: Path, collection: Collection, fresh_mongo_database: MongoDatabase, way: str
+) -> None:
+    collection.create(WHOLE)
+    file = tmp_path / "url"
+    file.write_text(f"{fresh_mongo_database.url}\n")
+    env = {"POSTLOG_DATA": str(tmp_path / "data")}
+    if way.startswith("POSTLOG"):
+        env[way] = str(file) if way.endswith("FILE") else fresh_mongo_database.url
+    arguments = ["--url-file", str(file)] if way == "--url-file" else []
+    done = postlog("import-dotnet", *arguments, "--database", fresh_mongo_database.name, env=env)
+    assert done.returncode == 0, done.stderr
+    assert len(log_of(tmp_path / "data")) == 1
 
 
 def test_the_older_of_two_is_taken_on_request(

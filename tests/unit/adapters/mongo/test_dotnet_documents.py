@@ -8,6 +8,7 @@ import bson
 import pytest
 from bson.binary import Binary, UuidRepresentation
 from bson.datetime_ms import DatetimeMS
+from bson.decimal128 import Decimal128
 
 from adapters.mongo.dotnet_documents import dotnet_event
 from application.envelopes import StoredEvent
@@ -165,17 +166,47 @@ def test_an_id_that_is_no_guid_is_named(value: Any) -> None:
     assert problem_of(document("CommentRemovedEvent", CommentId=value)).startswith("its CommentId ")
 
 
+# Of which only the post can be read: without it the post would be another one
+
+
+def only_the_post_of(changed: dict[str, Any]) -> tuple[str, str | None]:
+    event = dotnet_event(changed)
+    assert isinstance(event, DotnetEvent)
+    assert event.event is None
+    assert (event.version, event.recorded_at) == (0, None)
+    return event.post_id, event.problem
+
+
 @pytest.mark.parametrize(
-    ("changed", "problem"),
-    [
-        ({"AggregateIdentifier": None}, "its AggregateIdentifier is no GUID"),
-        ({"Version": None}, "its Version is no whole number from 0 on"),
-        ({"Version": -1}, "its Version is no whole number from 0 on"),
-        ({"Version": True}, "its Version is no whole number from 0 on"),
-        ({"Version": 1.0}, "its Version is no whole number from 0 on"),
-        ({"TimeStamp": "2023"}, "its TimeStamp is no date of the years 1 to 9999"),
-        ({"TimeStamp": DatetimeMS(10**18)}, "its TimeStamp is no date of the years 1 to 9999"),
-    ],
+    "version",
+    [None, -1, True, 1.5, float("nan"), float("inf"), 1e300, "3", Decimal128("2.5"), Decimal128("NaN"), 2**62],
+    ids=str,
 )
-def test_a_document_that_has_no_place_is_a_stray(changed: dict[str, Any], problem: str) -> None:
-    assert dotnet_event({**document(), **changed}) == StrayDocument("64560c89f1a2b3c4d5e6f708", problem)
+def test_a_document_without_a_version_belongs_to_its_post(version: Any) -> None:
+    problem = "its Version is no whole number from 0 on"
+    assert only_the_post_of({**document(), "Version": version}) == (POST, problem)
+
+
+@pytest.mark.parametrize("version", [3.0, bson.Int64(3), Decimal128("3"), Decimal128("3.00"), Decimal128("3E+0")])
+def test_a_number_without_fraction_is_a_version_however_it_was_saved(version: Any) -> None:
+    event = dotnet_event({**document(), "Version": version})
+    assert isinstance(event, DotnetEvent)
+    assert (event.version, event.problem) == (4, None)
+
+
+@pytest.mark.parametrize("time", ["2023", None, DatetimeMS(10**18)], ids=str)
+def test_a_document_without_a_time_is_an_event_that_can_not_be_read(time: Any) -> None:
+    event = dotnet_event({**document(), "TimeStamp": time})
+    assert isinstance(event, DotnetEvent)
+    assert (event.version, event.recorded_at, event.event) == (4, None, None)
+    assert event.problem == "its TimeStamp is no date of the years 1 to 9999"
+
+
+def test_a_document_whose_aggregate_can_not_be_read_belongs_to_the_post_that_its_data_names() -> None:
+    assert only_the_post_of({**document(), "AggregateIdentifier": 7}) == (POST, "its AggregateIdentifier is no GUID")
+
+
+@pytest.mark.parametrize("data", [None, 7, {}, {"_id": "x"}], ids=str)
+def test_a_document_that_names_no_post_is_a_stray(data: Any) -> None:
+    changed = {**document(), "AggregateIdentifier": None, "EventData": data}
+    assert dotnet_event(changed) == StrayDocument("64560c89f1a2b3c4d5e6f708", "its AggregateIdentifier is no GUID")

@@ -46,10 +46,11 @@ def in_order(staging: DotnetStaging) -> list[str]:
 def test_events_come_back_as_they_were(staging: DotnetStaging) -> None:
     events = [event(A, 1, 0), event(A, 10, 1), event(B, 2, 0)]
     spoilt = DotnetEvent(document_id="x", post_id=B, version=3, recorded_at=START, problem="it is spoilt")
-    staging.add([spoilt, *reversed(events)])
-    assert staging.sort_by_post() == 4
-    assert staging.by_post(0, 4) == [*events, spoilt]
-    assert staging.by_post(1, 3) == events[1:]
+    lost = DotnetEvent(document_id="y", post_id=B, version=0, recorded_at=None, problem="it is lost")
+    staging.add([spoilt, lost, *reversed(events)])
+    assert staging.sort_by_post() == 5
+    assert staging.by_post(0, 5) == [*events[:2], lost, events[2], spoilt]
+    assert staging.by_post(1, 4) == [events[1], lost, events[2]]
 
 
 def test_of_one_post_and_version_the_older_comes_first(staging: DotnetStaging) -> None:

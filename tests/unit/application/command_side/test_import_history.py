@@ -57,12 +57,12 @@ class ListedHistory:
         yield len(self.events), [StrayDocument("x", "it is lost")]
 
     async def by_post(self) -> AsyncIterator[Sequence[DotnetEvent]]:
-        key = sorted(self.events, key=lambda e: (e.post_id, e.version, e.recorded_at, e.document_id))
+        key = sorted(self.events, key=lambda e: (e.post_id, e.version, e.recorded_at or START, e.document_id))
         for start in range(0, len(key), 2):
             yield key[start : start + 2]
 
     async def in_order(self) -> AsyncIterator[Sequence[DotnetEvent]]:
-        order = sorted(self.events, key=lambda e: (e.recorded_at, e.post_id, e.version))
+        order = sorted(self.events, key=lambda e: (e.recorded_at or START, e.post_id, e.version))
         for start in range(0, len(order), 2):
             yield [e for e in order[start : start + 2] if not self.left_out & {e.post_id, e.document_id}]
 
@@ -117,6 +117,30 @@ async def test_a_post_with_two_events_of_one_version_is_left_out_and_both_are_sh
     source = ListedHistory(created, liked, again, twin, *post(B, CREATED))
     assert await found_by(source) == [LeftOut(A, "2 events have the version 2", [liked, twin])]
     assert await history_import(source, None).events() == 1
+
+
+@pytest.mark.parametrize("first", [False, True])
+async def test_a_post_with_a_document_that_has_no_version_is_left_out_whole(first: bool):
+    """It may be the removal of the post, which would be alive again without it."""
+    lost = event(A, 0, None, document_id="lost", recorded_at=None, problem="its Version is 1.5")
+    twin = event(A, 0, None, document_id="twin", recorded_at=None, problem="it can't be decoded")
+    source = ListedHistory(*post(A, CREATED, LIKED), *post(B, CREATED), lost, twin)
+    reason = "document lost of it can't be read: its Version is 1.5"
+    assert await found_by(source, first=first) == [LeftOut(A, reason, [lost, twin])]
+    assert await history_import(source, None).events() == 1
+
+
+async def test_of_documents_without_a_version_a_hundred_are_shown():
+    lost = [event(A, 0, None, document_id=f"{n:03}", recorded_at=None, problem="it is spoilt") for n in range(150)]
+    [left_out] = await found_by(ListedHistory(*lost, *post(A, CREATED)))
+    assert len(left_out.events) == 100
+
+
+async def test_a_post_is_not_taken_without_the_younger_of_two_that_can_not_be_read():
+    [created, liked] = post(A, CREATED, LIKED)
+    younger = event(A, 2, None, document_id="x", recorded_at=START + timedelta(minutes=9), problem="it is spoilt")
+    [left_out] = await found_by(ListedHistory(created, liked, younger), first=True)
+    assert left_out == LeftOut(A, "the event with version 2 can't be read: it is spoilt", [liked, younger])
 
 
 async def test_on_request_the_older_of_the_two_is_taken():

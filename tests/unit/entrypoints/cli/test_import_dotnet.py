@@ -1,0 +1,61 @@
+"""Where `postlog import-dotnet` has the address from; no server is asked."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from entrypoints.cli import main
+from entrypoints.cli.import_dotnet import source_address
+from entrypoints.settings.problems import SettingsError
+
+URL = "mongodb://ann:s3cr3t@127.0.0.1:1/"
+VARIABLE = "POSTLOG_DOTNET__MONGO_URL"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "url"
+    path.write_text(f"{URL}\n")
+    return str(path)
+
+
+def test_one_place_gives_the_address(file: str) -> None:
+    assert source_address({}, URL, None)[0].reveal() == URL
+    found = [
+        source_address({}, None, file),
+        source_address({VARIABLE: URL}, None, None),
+        source_address({f"{VARIABLE}_FILE": file}, None, None),
+    ]
+    assert [(url.reveal(), given_by) for url, given_by in found] == [
+        (URL, "--url-file"),
+        (URL, VARIABLE),
+        (URL, f"{VARIABLE}_FILE"),
+    ]
+
+
+def test_two_places_are_refused(file: str) -> None:
+    with pytest.raises(click.UsageError, match=r"^--url-file and POSTLOG_DOTNET__MONGO_URL both give an address"):
+        source_address({VARIABLE: URL}, None, file)
+
+
+def test_no_place_is_refused_with_all_of_them() -> None:
+    with pytest.raises(click.UsageError, match="MONGO_URL, or --url-file FILE or POSTLOG_DOTNET__MONGO_URL"):
+        source_address({}, None, None)
+
+
+@pytest.mark.parametrize("text", ["postgres://ann:s3cr3t@h/", "", "s3cr3t"])
+def test_what_is_no_address_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "url"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        source_address({}, None, str(path))
+    assert "--url-file" in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_sentences_name_where_the_address_was_given(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["import-dotnet", "--url-file", file]) == 2
+    err = capsys.readouterr().err
+    assert "The source, MongoDB at mongodb://ann:***@127.0.0.1:1/ (--url-file), has no" in err
+    assert "s3cr3t" not in err
