@@ -1,18 +1,33 @@
-"""One line of an import: a JSON object with exactly `externalId, author, message, datePosted, likes`."""
+"""One line of an import: a JSON object in UTF-8 with exactly `externalId, author, message, datePosted, likes`; the format
+is in docs/importing.md. What is refused is named by its field and value, in our own words.
+"""
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+LONGEST_LINE = 2_000_000
+"""Bytes. A reader may cut a longer line behind one byte more."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Taken at the beginning of a line: files that begin with it are put together."""
+
 _FIELDS = ("externalId", "author", "message", "datePosted", "likes")
 _MOST_LIKES = 10_000_000
 _LONGEST_ID = 200
+_LONGEST_INTEGER = 20
+_SHOWN = 60
+
+_LEAP_SECOND = re.compile(r"\d\d:?\d\d:?60")
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """Why line `number` (counted from 1) can't be imported: one sentence."""
+    """Why line `number` (counted from 1) can't be imported: one sentence, in which texts of the line stand as they
+    are."""
 
     number: int
     reason: str
@@ -29,29 +44,89 @@ class PostLine:
     likes: int
 
 
+class _Refused(Exception):
+    """The message is the reason."""
+
+
+class _Number(str):
+    """A number as it is written, where it is no integer of a usual length."""
+
+
 def parse_line(number: int, line: bytes) -> PostLine | BadLine:
+    if len(line) > LONGEST_LINE:
+        return BadLine(number, f"it has more than {LONGEST_LINE:,} bytes; no post is as long as that")
     try:
-        return _post_line(json.loads(line))
-    except UnicodeDecodeError:
-        return BadLine(number, "it is not UTF-8 text")
+        return _post_line(_json(line))
+    except _Refused as refused:
+        return BadLine(number, str(refused))
+
+
+def is_blank_line(line: bytes) -> bool:
+    return not line.removeprefix(BYTE_ORDER_MARK).strip()
+
+
+def shown(value: Any) -> str:
+    """A value as JSON has it, shortened."""
+    if isinstance(value, _Number):
+        return _shortened(value)
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return f"{json.dumps(value[:_SHOWN], ensure_ascii=False)}… ({len(value):,} characters)"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+
+
+def _json(line: bytes) -> Any:
+    try:
+        text = line.removeprefix(BYTE_ORDER_MARK).decode().strip(" \t\r\n")
+    except UnicodeDecodeError as error:
+        raise _Refused(f"it is not UTF-8 text: byte 0x{line[error.start]:02x} at byte {error.start + 1}") from None
+    try:
+        return json.loads(
+            text, object_pairs_hook=_members, parse_int=_integer, parse_float=_Number, parse_constant=_Number
+        )
     except json.JSONDecodeError as error:
-        return BadLine(number, f"it is not JSON: {error.msg} at column {error.colno}")
+        rest = text[error.pos :]
+        where = f"from column {error.pos + 1} on: {shown(rest)}" if rest else f"it ends at column {error.pos}"
+        raise _Refused(f"it is not JSON: {where}" if not rest else f"it is not JSON {where}") from None
     except RecursionError:
-        return BadLine(number, "it is nested too deeply")
-    except ValueError as error:
-        return BadLine(number, str(error))
+        raise _Refused("it is nested too deeply") from None
+
+
+def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Refused(f"{_name(name)} is there twice, as {shown(found[name])} and {shown(value)}")
+        found[name] = value
+    return found
+
+
+def _integer(text: str) -> int | _Number:
+    return int(text) if len(text) <= _LONGEST_INTEGER else _Number(text)
+
+
+def _name(name: str) -> str:
+    return name if name in _FIELDS else shown(name)
 
 
 def _post_line(plain: Any) -> PostLine:
     if not isinstance(plain, dict):
-        raise ValueError("it is not a JSON object")
+        raise _Refused(f"it is not a JSON object but {shown(plain)}")
     problems = [f"{name} is missing" for name in _FIELDS if name not in plain]
-    problems += [f"{name!r} is not a known field" for name in plain if name not in _FIELDS]
+    unknown = [name for name in plain if name not in _FIELDS]
+    problems += [f"{shown(name)} is not a known field (it is {shown(plain[name])})" for name in unknown[:3]]
+    if len(unknown) > 3:
+        problems.append(f"nor are {len(unknown) - 3:,} more")
     if problems:
-        raise ValueError("; ".join(problems))
+        raise _Refused("; ".join(problems))
     external_id = _text(plain, "externalId")
     if not external_id.strip() or len(external_id) > _LONGEST_ID:
-        raise ValueError(f"externalId must have 1 to {_LONGEST_ID} characters")
+        raise _refused("externalId", external_id, f"1 to {_LONGEST_ID} characters, and not only blanks")
     return PostLine(
         external_id=external_id,
         author=_text(plain, "author"),
@@ -61,29 +136,36 @@ def _post_line(plain: Any) -> PostLine:
     )
 
 
+def _refused(name: str, value: Any, expected: str) -> _Refused:
+    return _Refused(f"{name} is {shown(value)}; it must be {expected}")
+
+
 def _text(plain: dict[str, Any], name: str) -> str:
     value = plain[name]
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is not a text")
+    if not isinstance(value, str) or isinstance(value, _Number):
+        raise _refused(name, value, "text")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{name} holds half of a surrogate pair")
+        raise _Refused(f"{name} is {shown(value)}, which holds half of a surrogate pair")
     return value
 
 
 def _count(plain: dict[str, Any], name: str) -> int:
     value = plain[name]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_LIKES:
-        raise ValueError(f"{name} is not a whole number from 0 to {_MOST_LIKES:,}")
+        raise _refused(name, value, f"a whole number from 0 to {_MOST_LIKES:,}")
     return value
 
 
 def _time(plain: dict[str, Any], name: str) -> datetime:
     text = _text(plain, name)
     try:
-        value = datetime.fromisoformat(text)
+        value = datetime.fromisoformat(text.upper())  # RFC 3339 has t and z as well
         if value.tzinfo is None:
             raise ValueError("no offset")
         utc = value.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"{name} is not a time with its offset, such as 2026-01-31T09:30:00Z") from None
+        expected = "a time with its offset, such as 2026-01-31T09:30:00Z"
+        if _LEAP_SECOND.search(text):
+            expected += "; leap seconds (:60) can't be stored, write the second before it"
+        raise _refused(name, text, expected) from None
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)

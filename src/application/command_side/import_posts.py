@@ -5,13 +5,16 @@ later dump of a post, with more likes, brings those that the log lacks.
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 from uuid import UUID, uuid5
+from weakref import WeakValueDictionary
 
-from application.command_side.import_lines import BadLine, PostLine, parse_line
+from application.command_side.import_lines import BadLine, PostLine, is_blank_line, parse_line, shown
 from application.command_side.post_commands import PostCommands
 from application.envelopes import MAX_EVENTS_PER_COMMIT, Commit
 from application.errors import IdempotencyKeyReused, LogChanged, Unavailable
@@ -28,6 +31,12 @@ T = TypeVar("T")
 
 _IMPORTED_POSTS = UUID("0b0d8a34-3f0f-5d55-8f0f-6a3f3e1c7b52")
 _LONGEST_PAUSE = 5.0
+
+_MOST_WAITING = 10_000
+"""So many results wait at most for that of a line before them, which takes long."""
+
+_REMEMBERED = 50_000
+"""So many of the last posts are known by their line."""
 
 _LAST_ANSWER_SECONDS = 1.0
 """How long an import that is interrupted waits for what it has sent: it may be stored."""
@@ -76,53 +85,77 @@ class PostImport:
         self._clock = clock
         self._in_flight = in_flight
         self._patience = patience
+        self._lines_of_post: WeakValueDictionary[PostId, asyncio.Lock] = WeakValueDictionary()
+        self._line_of: dict[PostId, int] = {}
+        self._has_forgotten = False
         self.left: Sequence[ImportedLine | BadLine | UnfinishedLine] = ()
         """After an import that was interrupted, or that gave up: lines that it was at, and of which something is in the
         log. The same import, run again, finishes them."""
 
     async def run(self, lines: Iterable[bytes]) -> AsyncIterator[ImportedLine | BadLine]:
-        """One result a line that is not blank, as they are done. Raises `Unavailable` when patience is over: what was
-        imported stays, and the same import can be run again. What it did not tell is in `left` then."""
+        """One result a line that is not blank, in the order of lines. Raises `Unavailable` when patience is over: what
+        was imported stays, and the same import can be run again. What it did not tell is in `left` then."""
         running: dict[asyncio.Task[ImportedLine | BadLine], UnfinishedLine] = {}
+        results = _InOrder()
         try:
             for number, line in enumerate(lines, start=1):
-                if not line.strip():
+                if is_blank_line(line):
                     continue
                 progress = UnfinishedLine(number)
                 running[asyncio.create_task(self._import_line(progress, line))] = progress
-                if len(running) >= self._in_flight:
-                    async for result in _finished(running):
+                results.expect(number)
+                while len(running) >= self._in_flight or len(results.done) >= _MOST_WAITING:
+                    await _finish_some(running, results)
+                    while (result := results.next()) is not None:
                         yield result
             while running:
-                async for result in _finished(running):
+                await _finish_some(running, results)
+                while (result := results.next()) is not None:
                     yield result
         finally:
             for task in running:
                 task.cancel()
-            results = await asyncio.gather(*running, return_exceptions=True)
-            self.left = [
-                progress if isinstance(result, BaseException) else result
-                for progress, result in zip(running.values(), results, strict=True)
-                if progress.in_log or not isinstance(result, BaseException)
+            ends = await asyncio.gather(*running, return_exceptions=True)
+            left: list[ImportedLine | BadLine | UnfinishedLine] = [
+                progress if isinstance(end, BaseException) else end
+                for progress, end in zip(running.values(), ends, strict=True)
+                if progress.in_log or not isinstance(end, BaseException)
             ]
+            self.left = sorted([*results.done.values(), *left], key=attrgetter("number"))
 
     async def _import_line(self, progress: UnfinishedLine, line: bytes) -> ImportedLine | BadLine:
         parsed = parse_line(progress.number, line)
         if isinstance(parsed, BadLine):
             return parsed
+        post_id = PostId(str(uuid5(_IMPORTED_POSTS, parsed.external_id)))
+        lines_of_post = self._lines_of_post.setdefault(post_id, asyncio.Lock())
         try:
-            await self._import_post(progress, parsed)
+            async with lines_of_post:  # first come, first served: the first line of a file wins
+                await self._import_post(progress, parsed, post_id)
         except Unavailable:
             raise
         except _AnotherContent as error:
-            return BadLine(progress.number, f"externalId {parsed.external_id} was imported before with {error}")
+            return BadLine(progress.number, f"externalId {shown(parsed.external_id)} {self._where(post_id)} {error}")
         except PostlogError as error:
+            value = {"author": parsed.author, "message": parsed.message}.get(error.path or "")
+            of_it = "" if value is None else f" It is {shown(value)}."
             so_far = f" ({progress.in_log:,} of its {progress.events:,} events are in the log)"
-            return BadLine(progress.number, error.message + (so_far if progress.in_log else ""))
+            return BadLine(progress.number, error.message + of_it + (so_far if progress.in_log else ""))
+        self._remember(post_id, progress.number)
         return ImportedLine(progress.number, progress.events, progress.new_events)
 
-    async def _import_post(self, progress: UnfinishedLine, post: PostLine) -> None:
-        post_id = PostId(str(uuid5(_IMPORTED_POSTS, post.external_id)))
+    def _remember(self, post_id: PostId, number: int) -> None:
+        self._line_of.setdefault(post_id, number)
+        if len(self._line_of) > _REMEMBERED:
+            del self._line_of[next(iter(self._line_of))]
+            self._has_forgotten = True
+
+    def _where(self, post_id: PostId) -> str:
+        if (number := self._line_of.get(post_id)) is not None:
+            return f"stands already on line {number} of this file, with"
+        return f"was imported before{', or stands on an earlier line,' if self._has_forgotten else ''} with"
+
+    async def _import_post(self, progress: UnfinishedLine, post: PostLine, post_id: PostId) -> None:
         commands = _commands_for(post, post_id)
         progress.events = len(commands)
         digest = _digest(post)
@@ -181,15 +214,28 @@ class PostImport:
         _note(progress, commands, is_new=not sending.result().replayed)
 
 
-async def _finished(
-    running: dict[asyncio.Task[ImportedLine | BadLine], UnfinishedLine],
-) -> AsyncIterator[ImportedLine | BadLine]:
-    """Waits for the first, and takes out those whose result it has told."""
+@dataclass(slots=True)
+class _InOrder:
+    """Results that are `done`, by line, until those of the lines before them are."""
+
+    done: dict[int, ImportedLine | BadLine] = field(default_factory=dict)
+    _expected: deque[int] = field(default_factory=deque)
+
+    def expect(self, number: int) -> None:
+        self._expected.append(number)
+
+    def next(self) -> ImportedLine | BadLine | None:
+        if not self._expected or self._expected[0] not in self.done:
+            return None
+        return self.done.pop(self._expected.popleft())
+
+
+async def _finish_some(running: dict[asyncio.Task[ImportedLine | BadLine], UnfinishedLine], results: _InOrder) -> None:
+    """Waits for the first that is done."""
     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
-        result = task.result()
+        results.done[running[task].number] = task.result()
         del running[task]
-        yield result
 
 
 def _note(progress: UnfinishedLine, commands: Sequence[PostCommand], *, is_new: bool) -> None:

@@ -1,8 +1,6 @@
 """`postlog import FILE`: posts from a file of JSON lines into the log."""
 
 import asyncio
-import os
-import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +14,15 @@ import rich_click
 from application.command_side.import_lines import BadLine
 from application.command_side.import_posts import ImportedLine, UnfinishedLine
 from entrypoints.cli import exit_codes
-from entrypoints.cli.output import emit_json, json_option, say_places
+from entrypoints.cli.import_source import ImportSource
+from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
 from entrypoints.cli.settings_options import settings_from, settings_options
 from entrypoints.settings.places import LOG, places
 
-_BLOCK = 1 << 20
+_MOST_SHOWN = 100
+"""So many bad lines are named, the rest is counted."""
 
 
 @rich_click.command(
@@ -36,23 +36,27 @@ _BLOCK = 1 << 20
 @json_option
 @click.pass_context
 def command(ctx: click.Context, file: str, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
-    """Import posts from FILE (- for stdin): on each line a JSON object with externalId, author, message, datePosted,
-    likes. Run again, it finishes what was interrupted; a later dump of a post may have more likes."""
+    """Import posts from FILE (- for stdin), in UTF-8: on each line a JSON object with externalId, author, message,
+    datePosted, likes. Run again, it finishes what was interrupted; a later dump of a post may have more likes.
+    docs/importing.md has the format, and converters for exports of Mastodon, Twitter and Reddit."""
     from entrypoints.composition.jobs import with_post_import
 
     loaded = settings_from(ctx, config_file, assignments)
 
     async def job() -> int:
         tally, has_begun = _Tally(), False
-        with _opened(file) as source:
+        with _opened(file) as opened:
+            source = ImportSource(opened, "stdin" if file == "-" else file)
             try:
                 async with with_post_import(loaded, "import") as post_import:
                     has_begun = True
                     try:
-                        with show_progress("lines", _count_lines(source)) as progress:
+                        with show_progress("lines", source.lines) as progress:
                             async for line in post_import.run(source):
                                 tally.add(line)
                                 progress.advance_to(tally.lines)
+                        if source.stopped is not None:
+                            tally.add(source.stopped)
                     finally:
                         for left in post_import.left:
                             tally.add(left)
@@ -85,7 +89,8 @@ class _Tally:
         self.lines += 1
         if isinstance(line, BadLine):
             self.bad += 1
-            click.echo(f"line {line.number}: {line.reason}", err=True)
+            if self.bad <= _MOST_SHOWN:
+                click.echo(one_line(f"line {line.number}: {line.reason}"), err=True)
             return
         self.events += line.new_events
         if line.new_events:
@@ -103,6 +108,8 @@ class _Tally:
         )
 
     def report(self, where: Mapping[str, str], as_json: bool) -> None:
+        if self.bad > _MOST_SHOWN:
+            click.echo(f"… and {self.bad - _MOST_SHOWN:,} more bad lines", err=True)
         if as_json:
             emit_json(
                 {
@@ -133,17 +140,3 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
         return
     with Path(file).open("rb") as source:
         yield source
-
-
-def _count_lines(source: IO[bytes]) -> int | None:
-    """None for what can be read only once: a pipe."""
-    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-        return None
-    start = source.tell()
-    blocks = iter(lambda: source.read(_BLOCK), b"")
-    lines, last = 0, b"\n"
-    for block in blocks:
-        lines += block.count(b"\n")
-        last = block[-1:]
-    source.seek(start)
-    return lines + (last != b"\n")

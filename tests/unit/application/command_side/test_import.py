@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,7 +12,7 @@ from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.log import MemoryLog
 from adapters.memory.snapshots import MemorySnapshots
 from application.command_side import import_posts
-from application.command_side.import_lines import BadLine, parse_line
+from application.command_side.import_lines import BadLine, PostLine, parse_line
 from application.command_side.import_posts import ImportedLine, PostImport, UnfinishedLine
 from application.errors import StoreUnavailable
 from application.mediator import CommandContext
@@ -247,7 +248,7 @@ async def test_a_dump_that_does_not_go_on_as_the_log_does_is_a_bad_line(store, l
     (result,) = await run(importing(store, log), line(**changes))
 
     assert isinstance(result, BadLine)
-    assert result.reason == f"externalId x1 was imported before with {reason}"
+    assert result.reason == f'externalId "x1" was imported before with {reason}'
     assert await MemoryCommitLog(log).tip() == 1
 
 
@@ -293,20 +294,41 @@ async def test_lines_with_another_digest_are_known_by_their_content(store, log, 
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (b"\xff", "it is not UTF-8 text"),
-        (b"[]", "it is not a JSON object"),
-        (b"{", "it is not JSON"),
+        (b'{"externalId": "\xff"}', "it is not UTF-8 text: byte 0xff at byte 17"),
+        ('{"externalId": "5€"}'.encode("utf-16"), "it is not UTF-8 text: byte 0xff at byte 1"),
+        (b"[]", "it is not a JSON object but an array"),
+        (b"null", "it is not a JSON object but null"),
+        (b"{", "it is not JSON: it ends at column 1"),
+        (b"{'likes': 1}", """it is not JSON from column 2 on: "'likes': 1}\""""),
+        (b'{"likes": 1,}', 'it is not JSON from column 13 on: "}"'),
+        (b'{"likes": 1} {}', 'it is not JSON from column 14 on: "{}"'),
+        (line() + b"\0", 'it is not JSON from column 108 on: "\\u0000"'),
         (b'{"likes": 1}', "externalId is missing; author is missing; message is missing; datePosted is missing"),
-        (line(extra=1), "'extra' is not a known field"),
-        (line(author=7), "author is not a text"),
-        (line(external_id=" "), "externalId must have 1 to 200 characters"),
-        (line(message="half \ud83d"), "message holds half of a surrogate pair"),
-        (line(likes=True), "likes is not a whole number"),
-        (line(likes=1.5), "likes is not a whole number"),
-        (line(datePosted="yesterday"), "datePosted is not a time with its offset"),
-        (line(datePosted="2008-07-31T07:21:09"), "datePosted is not a time with its offset"),
-        (line(datePosted="0001-01-01T00:00:00+23:00"), "datePosted is not a time with its offset"),
+        (line(extra=1), '"extra" is not a known field (it is 1)'),
+        (line(a=1, b=2, c=3, d=4), '"c" is not a known field (it is 3); nor are 1 more'),
+        (line(author=7), "author is 7; it must be text"),
+        (line(author=None), "author is null; it must be text"),
+        (line(message=["x"]), "message is an array; it must be text"),
+        (line(external_id=" "), 'externalId is " "; it must be 1 to 200 characters, and not only blanks'),
+        (line(external_id="x" * 201), f'externalId is "{"x" * 60}"… (201 characters); it must be 1 to 200'),
+        (line(message="half \ud83d"), "holds half of a surrogate pair"),
+        (line(likes=True), "likes is true; it must be a whole number from 0 to 10,000,000"),
+        (line(likes=1.5), "likes is 1.5; it must be a whole number"),
+        (line(likes=-1), "likes is -1; it must be a whole number"),
+        (line(likes="3"), 'likes is "3"; it must be a whole number'),
+        (line().replace(b": 3", b": 1" + b"0" * 5_000), f"likes is 1{'0' * 59}… (5,001 characters); it must be"),
+        (line().replace(b": 3", b": NaN"), "likes is NaN; it must be a whole number"),
+        (line().replace(b": 3", b": -Infinity"), "likes is -Infinity; it must be a whole number"),
+        (line().replace(b": 3", b": 1e999"), "likes is 1e999; it must be a whole number"),
+        (line().replace(b": 3", b': 3, "likes": 4'), "likes is there twice, as 3 and 4"),
+        (line().replace(b": 3", b': 3, "x": {"a": 1, "a": 2}'), '"a" is there twice, as 1 and 2'),
+        (line(datePosted="yesterday"), 'datePosted is "yesterday"; it must be a time with its offset'),
+        (line(datePosted="2008-07-31T07:21:09"), 'datePosted is "2008-07-31T07:21:09"; it must be a time with its'),
+        (line(datePosted="2008-12-31T23:59:60Z"), "leap seconds (:60) can't be stored, write the second before it"),
+        (line(datePosted="2008-12-31T23:59:60z"), 'datePosted is "2008-12-31T23:59:60z"; it must be a time with'),
+        (line(datePosted="0001-01-01T00:00:00+23:00"), 'datePosted is "0001-01-01T00:00:00+23:00"; it must be'),
         (b"[" * 100_000, "it is nested too deeply"),
+        (line(message="x" * 2_000_000), "it has more than 2,000,000 bytes; no post is as long as that"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said(bad: bytes, reason: str):
@@ -315,3 +337,77 @@ def test_what_is_wrong_with_a_line_is_said(bad: bytes, reason: str):
     assert isinstance(result, BadLine)
     assert result.number == 7
     assert reason in result.reason
+
+
+@pytest.mark.parametrize("text", ["2008-07-31t07:21:09z", "2008-07-31T09:21:09.000999+02:00", "2008-07-31 07:21:09Z"])
+def test_times_as_rfc_3339_has_them_are_taken(text: str):
+    parsed = parse_line(1, line(datePosted=text))
+    assert isinstance(parsed, PostLine)
+    assert parsed.date_posted == datetime(2008, 7, 31, 7, 21, 9, tzinfo=UTC)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_line():
+    assert parse_line(1, b"\xef\xbb\xbf" + line()) == parse_line(1, line())
+
+
+# Several lines of one file
+
+
+async def told(post_import: PostImport, *lines: bytes) -> list[ImportedLine | BadLine]:
+    return [each async for each in post_import.run(lines)]
+
+
+async def test_results_come_in_the_order_of_lines(store, log):
+    lines = [line("slow", likes=6_500), *(line(f"x{n}", likes=n % 3) for n in range(30)), b"nonsense", line("last")]
+    results = await told(importing(store, log), *lines)
+    assert [each.number for each in results] == list(range(1, 34))
+
+
+async def test_of_two_lines_with_one_id_the_first_is_imported_and_the_second_names_it(store, log):
+    results = await told(importing(store, log), line("x1", likes=4_500), line("x2"), line("x1", message="Other"))
+    assert results[2] == BadLine(3, 'externalId "x1" stands already on line 1 of this file, with another content')
+    assert [each.events for each in results[:2]] == [4_501, 4]
+
+
+async def test_a_line_like_one_before_it_is_there_already(store, log):
+    assert await told(importing(store, log), line(), line()) == [ImportedLine(1, 4, 4), ImportedLine(2, 4, 0)]
+
+
+async def test_a_line_of_which_the_log_has_another_one_is_not_said_to_be_in_the_file(store, log):
+    await told(importing(store, log), line(message="First"))
+    results = await told(importing(store, log), line(), line())
+    reason = 'externalId "x1" was imported before with another content'
+    assert results == [BadLine(1, reason), BadLine(2, reason)]
+
+
+async def test_lines_that_were_forgotten_are_not_said_to_be_of_another_import(store, log, monkeypatch):
+    monkeypatch.setattr(import_posts, "_REMEMBERED", 2)
+    lines = [line(f"x{n}", likes=0) for n in range(4)]
+    results = await told(importing(store, log), *lines, line("x0", message="Other"), line("x3", message="Other"))
+    assert [each.reason for each in results[4:]] == [
+        'externalId "x0" was imported before, or stands on an earlier line, with another content',
+        'externalId "x3" stands already on line 4 of this file, with another content',
+    ]
+
+
+async def test_what_the_rules_refuse_is_shown(store, log):
+    [blank, long] = await told(importing(store, log), line("x1", author="\u200b"), line("x2", author="x" * 5_000))
+    assert blank == BadLine(1, 'author is blank; it needs at least one visible character. It is "\u200b".')
+    assert long.reason.startswith("author has 5,000 characters; at most ")
+    assert long.reason.endswith(f'It is "{"x" * 60}"… (5,000 characters).')
+
+
+async def test_results_that_wait_for_a_line_before_them_are_bounded(store, log, monkeypatch):
+    monkeypatch.setattr(import_posts, "_MOST_WAITING", 5)
+    taken = 0
+
+    def lines():
+        nonlocal taken
+        for n in range(100):
+            taken += 1
+            yield line(f"x{n}", likes=9_500 if n == 0 else 0)
+
+    async for result in importing(store, log).run(lines()):
+        if result.number == 1:
+            assert taken <= 5 + 4 + 1
+            break

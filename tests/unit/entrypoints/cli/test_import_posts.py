@@ -1,5 +1,6 @@
 """`postlog import` and `postlog events show`, on a log in a file."""
 
+import gzip
 import io
 import json
 import os
@@ -7,8 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from contextlib import closing
+import tracemalloc
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +64,10 @@ def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
         "unfinished": [],
         "log": log,
     }
-    assert sorted(err.splitlines()) == [
-        "line 1: it is not JSON: Expecting value at column 1",
-        "line 4: author is blank; it needs at least one visible character.",
-        "line 5: it is not a JSON object",
+    assert err.splitlines() == [
+        'line 1: it is not JSON from column 1 on: "nonsense"',
+        'line 4: author is blank; it needs at least one visible character. It is " ".',
+        "line 5: it is not a JSON object but 7",
     ]
 
 
@@ -76,6 +79,148 @@ def test_lines_can_come_from_stdin(capsys: pytest.CaptureFixture[str], monkeypat
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
         status, out, _ = ran(capsys, "import", "-")
     assert (status, out.partition(":")[0]) == (0, "1 lines")
+
+
+def ran_with_stdin(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> tuple[int, str, str]:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), os.fdopen(writing, "wb") as pipe:
+            pipe.write(content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(reading, "rb") as pipe:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
+        ended = ran(capsys, "import", "-")
+    writer.join()
+    return ended
+
+
+ACCENT = GOOD | {"externalId": "5€", "author": "Zoë"}
+TEXT = f"{json.dumps(GOOD)}\n{json.dumps(ACCENT, ensure_ascii=False)}\n"
+OTHER_KINDS = {
+    **{f"{name} with a mark": (TEXT.encode(name), f"is {name[:6].upper()} text") for name in ("utf-16", "utf-32")},
+    **{
+        name: (TEXT.encode(name), "is binary, or text in UTF-16 or UTF-32; if it is text, convert it, as in `iconv -f")
+        for name in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+    },
+    "utf-16-be with a mark": (b"\xfe\xff" + TEXT.encode("utf-16-be"), "is UTF-16 text; convert it"),
+    "utf-32-be with a mark": (b"\0\0\xfe\xff" + TEXT.encode("utf-32-be"), "is UTF-32 text; convert it"),
+    "gzip": (gzip.compress(TEXT.encode()), "is compressed with gzip; unpack it first, as in `gunzip -c FILE | "),
+    "zip": (b"PK\x03\x04 and so on", "is a zip archive; unpack it first"),
+    "array": (json.dumps([GOOD] * 3).encode(), "is a JSON array, not one object a line; write it so, as in `jq -c "),
+    "array, printed": (json.dumps([GOOD] * 3, indent=2).encode(), "is a JSON array, not one object a line"),
+    "object, printed": (json.dumps(GOOD, indent=2).encode(), "has its JSON over several lines; write each object on"),
+    "csv": (b"id,permalink,body\nx,https://,Hello\n", "is CSV, not JSON; docs/importing.md has converters"),
+    "csv in quotes": (b'"id";"body"\n"x";"Hello"\n', "is CSV, not JSON"),
+    "javascript": (b"window.YTD.tweets.part0 = [\n  {", "is JavaScript, as in a Twitter archive, not JSON; docs/"),
+    "html": (b"\n  <!DOCTYPE html>\n<html>", "is HTML or XML, not JSON"),
+    "outbox": (b'{"@context": "x", "orderedItems": []}', "is an outbox of ActivityPub, as Mastodon exports it"),
+    "array behind a mark": (b"\xef\xbb\xbf \n[1]", "is a JSON array"),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), OTHER_KINDS.values(), ids=OTHER_KINDS)
+@pytest.mark.parametrize("way", ["file", "pipe"])
+def test_nothing_of_a_file_of_another_kind_is_imported_and_one_sentence_says_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    posts: Path,
+    content: bytes,
+    sentence: str,
+    way: str,
+) -> None:
+    posts.write_bytes(content)
+    status, out, err = (
+        ran(capsys, "import", str(posts)) if way == "file" else ran_with_stdin(capsys, monkeypatch, content)
+    )
+    assert (status, out) == (2, "")
+    assert err.startswith(f"Error: {posts if way == 'file' else 'stdin'} {sentence}")
+    assert err.endswith("Nothing was imported.\n")
+    assert len(err.splitlines()) == 1
+    assert not Path("var").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "cp037"])
+def test_nothing_of_a_file_in_another_encoding_is_imported(
+    capsys: pytest.CaptureFixture[str], posts: Path, encoding: str
+) -> None:
+    accent = json.dumps(GOOD | {"author": "Zoë"}, ensure_ascii=False).encode(encoding)
+    posts.write_bytes(lines_of(*[GOOD] * 20_000) + accent)
+    status, out, err = ran(capsys, "import", str(posts))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"Error: {posts} is not UTF-8 text: line 20,001 holds the byte 0x")
+    assert not Path("var").exists()
+
+
+def test_a_pipe_is_read_up_to_the_line_that_is_not_utf_8(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accent = json.dumps(GOOD | {"author": "Zoë"}, ensure_ascii=False).encode("latin-1") + b"\n"
+    status, out, err = ran_with_stdin(capsys, monkeypatch, lines_of(GOOD) + accent + lines_of(ACCENT))
+    assert status == 1
+    assert err == "line 2: it is not UTF-8 text (byte 0xeb); nothing from here on was imported\n"
+    assert out.startswith("2 lines: 1 posts imported (3 events), 0 were there before, 1 lines are bad.\n")
+
+
+def test_utf_8_with_a_byte_order_mark_is_imported(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
+    posts.write_bytes(TEXT.encode("utf-8-sig"))
+    status, out, err = ran(capsys, "import", str(posts))
+    assert (status, err) == (0, "")
+    assert out.startswith("2 lines: 2 posts imported")
+
+
+def test_what_a_terminal_takes_for_a_command_is_escaped(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
+    evil = "\x1b]0;evil\x07\x9b31m\u202e\n"
+    lines = [
+        GOOD | {"externalId": evil},
+        GOOD | {"externalId": evil, "message": "Other"},
+        GOOD | {evil: evil},
+        GOOD | {"likes": evil},
+        GOOD | {"author": "\ud83d"},
+    ]
+    posts.write_bytes(lines_of(*lines) + evil.encode())
+    status, _, err = ran(capsys, "import", str(posts))
+    assert status == 1
+    assert [number.partition(":")[0] for number in err.splitlines()] == [
+        "line 2",
+        "line 3",
+        "line 4",
+        "line 5",
+        "line 6",
+    ]
+    assert not set(err) & {"\x1b", "\x07", "\x9b", "\u202e", "\ud83d"}
+    assert 'externalId "\\u001b]0;evil\\u0007' in err
+
+
+def test_bad_lines_are_counted_behind_the_first_hundred(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
+    posts.write_bytes(lines_of(*[GOOD | {"likes": -1}] * 1_234))
+    status, out, err = ran(capsys, "import", str(posts))
+    assert (status, len(err.splitlines())) == (1, 101)
+    assert err.splitlines()[-1] == "… and 1,134 more bad lines"
+    assert "1,234 lines are bad" in out
+
+
+@pytest.mark.parametrize("way", ["file", "pipe"])
+def test_a_line_that_is_too_long_takes_bounded_memory(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, posts: Path, way: str
+) -> None:
+    content = lines_of(GOOD, GOOD | {"message": "é" * 20_000_000}, ACCENT)
+    posts.write_bytes(content)
+    tracemalloc.start()
+    try:
+        status, out, err = (
+            ran(capsys, "import", str(posts)) if way == "file" else ran_with_stdin(capsys, monkeypatch, content)
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (status, err) == (1, "line 2: it has more than 2,000,000 bytes; no post is as long as that\n")
+    assert out.startswith("3 lines: 2 posts imported")
+    assert peak < 40_000_000
 
 
 def test_a_file_that_is_not_there_makes_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
