@@ -1,5 +1,5 @@
-"""One line of an import: a JSON object in UTF-8 with exactly `externalId, author, message, datePosted, likes`; the format
-is in docs/importing.md. What is refused is named by its field and value, in our own words.
+"""One line of an import: a JSON object in UTF-8 with exactly `externalId, author, message, datePosted, likes`; more of
+it in docs/importing.md. What is refused is named by its field and value, in our own words.
 """
 
 import json

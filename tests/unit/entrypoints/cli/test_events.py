@@ -42,7 +42,7 @@ def test_events_are_shown_oldest_first_over_all_pages(post_id: str, capsys: pyte
 
 def test_no_text_of_people_moves_the_cursor(post_id: str, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = shown(capsys, post_id, "--limit", "1")
-    assert '"message": "a\\x85b"' in line
+    assert '"message": "a\\u0085b"' in line
 
 
 def test_json_carries_the_fields_of_the_http_answer(post_id: str, capsys: pytest.CaptureFixture[str]) -> None:
