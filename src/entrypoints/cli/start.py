@@ -8,9 +8,14 @@ import sys
 
 from entrypoints.cli import exit_codes
 
+_MINE_ALONE = 0o077
+"""Files and folders that Postlog makes hold people's data: 0600 and 0700, whatever umask the shell has. SQLite gives
+the files beside a database the mode of the database, so that one whose mode was changed keeps it."""
+
 
 def main() -> None:
     _prepare_streams()
+    os.umask(_MINE_ALONE)
     try:
         from entrypoints.cli.main import main as command_line
 

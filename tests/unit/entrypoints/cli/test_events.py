@@ -56,7 +56,7 @@ def test_json_carries_the_fields_of_the_http_answer(post_id: str, capsys: pytest
         "storedSchemaVersion": 2,
         "version": 2,
         "position": 1,
-        "actor": "ann",
+        "actor": None,
         "correlationId": None,
         "data": {"username": None},
     }

@@ -1,6 +1,7 @@
 """What `postlog` runs before anything else."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -27,6 +28,7 @@ def test_ctrl_c_at_the_very_beginning_ends_it_without_a_traceback(
     command_line = ModuleType("entrypoints.cli.main")
     command_line.main = interrupted  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "entrypoints.cli.main", command_line)
+    monkeypatch.setattr(os, "umask", lambda mask: mask)  # which would stay for the tests behind this one
     with pytest.raises(SystemExit) as ended:
         start.main()
     assert ended.value.code == 130
@@ -95,3 +97,44 @@ def test_signs_that_stdout_can_t_write_are_escaped(encoding: str, tmp_path: Path
     assert (shown.returncode, shown.stderr, as_json.returncode) == (0, b"", 0)
     assert (b"\\u65e5" in shown.stdout) == (encoding == "cp1252")
     assert json.loads(as_json.stdout.decode("utf-8"))["data"]["message"] == "日本語"
+
+
+def modes_below(folder: Path) -> dict[str, int]:
+    """Of everything in it, and of itself."""
+    return {str(path.relative_to(folder.parent)): path.stat().st_mode & 0o777 for path in [folder, *folder.rglob("*")]}
+
+
+def test_files_that_postlog_makes_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    data, port = tmp_path / "made/data", free_port()
+    posts = tmp_path / "posts.ndjson"
+    posts.write_text(
+        '{"externalId": "1", "author": "ann", "message": "x", "datePosted": "2020-01-01T00:00:00Z", "likes": 0}'
+    )
+    verbs = (f'import "{posts}"', "rebuild", f'backup "{tmp_path}/made/backup.sqlite"', f"run --port {port}")
+    command = "umask 000; " + " && ".join(f'"{POSTLOG}" {verb}' for verb in verbs)
+    env = {"COMMAND": command, "POSTLOG_DATA": str(data)}
+    with Running(tmp_path, "-c", 'eval "$COMMAND"', env=env, program="/bin/sh") as running:
+        for _ in ticks(60, f"it does not answer:\n{running.printed}"):
+            assert running.process.poll() is None, running.printed
+            if is_live(f"http://127.0.0.1:{port}"):
+                break
+        found = modes_below(tmp_path / "made")
+        for path in map(tmp_path.joinpath, found):
+            assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), found
+    names = {Path(name).name for name in found}
+    assert {"log.sqlite", "log.sqlite-wal", "read.sqlite", "backup.sqlite"} <= names
+    assert "read.sqlite.rebuild-lock" in names
+
+
+def test_files_that_were_there_keep_their_mode(tmp_path: Path) -> None:
+    postlog("init", env={"POSTLOG_DATA": str(tmp_path)})
+    (tmp_path / "log.sqlite").chmod(0o640)
+    tmp_path.chmod(0o755)
+    assert postlog("doctor", env={"POSTLOG_DATA": str(tmp_path)}).returncode in (0, 1)
+    with Running(tmp_path, "run", "--port", "0", env={"POSTLOG_DATA": str(tmp_path)}) as running:
+        for _ in ticks(60, f"no log is open:\n{running.printed}"):
+            assert running.process.poll() is None, running.printed
+            if (tmp_path / "log.sqlite-wal").exists():
+                break
+        modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("log.sqlite", "log.sqlite-wal", ".")}
+    assert modes == {"log.sqlite": 0o640, "log.sqlite-wal": 0o640, ".": 0o755}
