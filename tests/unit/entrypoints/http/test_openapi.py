@@ -59,6 +59,16 @@ def test_every_answer_is_as_documented(case: schemathesis.Case) -> None:
     case.call_and_validate()
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+@schema.parametrize()
+@settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
+def test_ten_thousand_answers_are_as_documented(case: schemathesis.Case) -> None:
+    if case.meta.generation.mode.is_positive:
+        _make_valid(case)
+    case.call_and_validate()
+
+
 def _make_valid(case: schemathesis.Case) -> None:
     """No schema tells a cursor of Postlog's from another text, or keeps two parameters apart; and schemathesis takes
     the quotes off entity tags."""
