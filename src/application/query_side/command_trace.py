@@ -104,24 +104,22 @@ class CommandTraceQuery:
                 at=times.received,
             ),
             TracedStep(step=Step.DECIDED, taken=True, source=Source.LOG, at=commit.recorded_at),
-            self._step(Step.DURABLE, True, times.durable, position, lambda look: look.tip),
+            self._step(Step.DURABLE, True, times.durable, position, _Moves(lambda look: look.tip, status.tip)),
         ]
         if status.relay is not None:
             published = status.relay.position >= position or bool(times.published) or in_rows
-            steps.append(self._step(Step.PUBLISHED, published, times.published, position, _published))
+            moves = _Moves(_published, status.relay.position)
+            steps.append(self._step(Step.PUBLISHED, published, times.published, position, moves))
         projected = in_rows and not _waits(row, position)
-        steps.append(
-            self._step(
-                Step.PROJECTED,
-                projected,
-                times.projected,
-                position,
-                lambda look: _position_in(look, partition) if look.rows else None,
-            )
+        moves = _Moves(
+            lambda look: _position_in(look, partition) if look.rows else None,
+            _position_in(status, partition) if status.rows else None,
         )
+        steps.append(self._step(Step.PROJECTED, projected, times.projected, position, moves))
         alone = status.rows is not None and len(status.rows.partitions) == 1
         at = times.projected if alone else None
-        steps.append(self._step(Step.VISIBLE, visible, at, position, _visible))
+        moves = _Moves(_visible, row.position if row.generation is not None else None)
+        steps.append(self._step(Step.VISIBLE, visible, at, position, moves))
         return steps
 
     def _times(self, commit: Commit, partition: int) -> StepTimes:
@@ -131,15 +129,25 @@ class CommandTraceQuery:
             return StepTimes(received=None, durable=None, published=times.published, projected=times.projected)
         return times
 
-    def _step(self, step: Step, taken: bool, here: datetime | None, position: int, of: Position) -> TracedStep:
+    def _step(self, step: Step, taken: bool, here: datetime | None, position: int, moves: "_Moves") -> TracedStep:
         if not taken:
-            return _not_taken(step)
+            return TracedStep(step=step, taken=False, source=Source.UNKNOWN, reached=moves.now)
+        # The row may be read after the look at the other positions, and then tells more.
+        reached = None if moves.now is None else max(moves.now, position)
         if here is not None:
-            return TracedStep(step=step, taken=True, source=Source.HERE, at=here)
-        seen = self._watch.seen(position, of)
+            return TracedStep(step=step, taken=True, source=Source.HERE, at=here, reached=reached)
+        seen = self._watch.seen(position, moves.of)
         if seen is not None:
-            return TracedStep(step=step, taken=True, source=Source.SEEN, at=seen.by, after=seen.after)
-        return TracedStep(step=step, taken=True, source=Source.UNKNOWN)
+            return TracedStep(step=step, taken=True, source=Source.SEEN, at=seen.by, after=seen.after, reached=reached)
+        return TracedStep(step=step, taken=True, source=Source.UNKNOWN, reached=reached)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """The position of a step that processes take: `of` each look, and `now`."""
+
+    of: Position
+    now: int | None
 
 
 _CLOCK = timedelta(milliseconds=1)

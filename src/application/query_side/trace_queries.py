@@ -33,13 +33,15 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedStep:
-    """`at` is None when it is not taken yet, and when its time is UNKNOWN. What was SEEN was not so yet at `after`."""
+    """`at` is None when it is not taken yet, and when its time is UNKNOWN. What was SEEN was not so yet at `after`.
+    `reached` is the last position for which this step is taken, whichever process takes it; None: not known."""
 
     step: Step
     taken: bool
     source: Source
     at: datetime | None = None
     after: datetime | None = None
+    reached: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,20 +8,18 @@ from application.query_side.trace_queries import CommandTrace, Source, Step, Tra
 from entrypoints.web.texts import clock_time, lasting
 
 _TITLES = {
-    Step.RECEIVED: ("The command came", "at this service"),
-    Step.DECIDED: ("It was decided", "on the post as it was then"),
-    Step.DURABLE: ("It is in the log", "for good"),
-    Step.PUBLISHED: ("It was published", "to the bus, by the relay"),
-    Step.PROJECTED: ("It was projected", "into the rows, by the projector"),
-    Step.VISIBLE: ("Readers see it", "whoever asks for rows as new as this"),
+    Step.RECEIVED: ("Received", "by a process that takes commands"),
+    Step.DECIDED: ("Decided", "on the state of the post at that time"),
+    Step.DURABLE: ("Written to the log", "durably"),
+    Step.PUBLISHED: ("Published", "to the bus, by the relay"),
+    Step.PROJECTED: ("Projected", "into the rows, by the projector"),
+    Step.VISIBLE: ("Visible", "to readers who ask for rows as new as this"),
 }
-_AHEAD = {
-    Step.RECEIVED: "The command comes",
-    Step.DECIDED: "It is decided",
-    Step.DURABLE: "It goes into the log",
-    Step.PUBLISHED: "It is published",
-    Step.PROJECTED: "It is projected",
-    Step.VISIBLE: "Readers see it",
+_REACHED = {
+    Step.DURABLE: "the log ends at position {:,}",
+    Step.PUBLISHED: "the relay has published up to position {:,}",
+    Step.PROJECTED: "the projector has projected up to position {:,}",
+    Step.VISIBLE: "readers get the rows of position {:,}",
 }
 
 
@@ -47,6 +45,10 @@ class Timeline:
 
     steps: Sequence[ToldStep]
     whole: str
+
+    @property
+    def has_bus(self) -> bool:
+        return any(step.step is Step.PUBLISHED for step in self.steps)
 
 
 def steps_of(trace: CommandTrace) -> Timeline:
@@ -74,7 +76,7 @@ def _told(step: TracedStep, before: TracedStep | None, first: datetime | None, l
     return ToldStep(
         step=step.step,
         taken=step.taken,
-        title=title if step.taken else _AHEAD[step.step],
+        title=title,
         where=where,
         time=clock_time(step.at) if step.at else "",
         known=_known(step),
@@ -87,16 +89,22 @@ def _told(step: TracedStep, before: TracedStep | None, first: datetime | None, l
 def _known(step: TracedStep) -> str:
     match step.source:
         case _ if not step.taken:
-            return "not yet"
+            return f"not yet{_reached(step)}"
         case Source.LOG:
-            return "as the log records it, in whole milliseconds"
+            return "recorded in the log, in whole milliseconds"
         case Source.HERE:
-            return "noted by this process"
+            return "recorded by this process"
         case Source.SEEN:
             after = f", and not yet at {clock_time(step.after)}" if step.after else ""
-            return f"seen by this process by then{after}"
+            return f"seen by this process at that time{after}"
         case _:
-            return "done, in another process or too long ago: when is not recorded here"
+            return f"done; the time is not known to this process{_reached(step)}"
+
+
+def _reached(step: TracedStep) -> str:
+    """What the log, the relay and the checkpoints tell, whichever process took the step."""
+    sentence = _REACHED.get(step.step)
+    return f": {sentence.format(step.reached)}" if sentence and step.reached is not None else ""
 
 
 def _passed(step: TracedStep, before: TracedStep | None) -> str:

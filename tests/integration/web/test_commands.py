@@ -18,7 +18,7 @@ async def test_what_happened_to_a_command_is_told_with_the_time_of_each_step(gue
     await expect(steps).to_have_count(5)
     await expect(page.locator(".steps > li.taken")).to_have_count(5)
     await expect(page.locator(".step-time")).to_have_count(5)
-    await expect(steps.nth(2)).to_contain_text("noted by this process")
+    await expect(steps.nth(2)).to_contain_text("recorded by this process")
     await expect(page.locator(".commit")).to_contain_text("PostCreated")
 
 

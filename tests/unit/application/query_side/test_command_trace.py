@@ -17,7 +17,7 @@ from application.query_side.pipeline_status import PipelineStatusQuery
 from application.query_side.pipeline_watch import PipelineWatch
 from application.query_side.trace_queries import CommandTrace, Source, Step, TraceCommand
 from command_process import ANYBODY, CODEC
-from domain.commands import CreatePost
+from domain.commands import CreatePost, LikePost
 from given import NOON, POST
 from small_system import SmallSystem
 
@@ -136,6 +136,32 @@ async def test_what_was_done_before_the_first_look_has_no_time():
     trace = await traced.trace(commit_id)
     assert [step.step for step in trace.steps if step.source is not Source.UNKNOWN] == [Step.DECIDED]
     assert trace.is_done
+
+
+async def test_another_process_tells_how_far_log_relay_and_rows_are_whoever_took_the_steps():
+    relay = Relay(0)
+    traced = Traced(SmallSystem(), LocalJournal(), relay)
+    commit_id = await traced.create()
+    assert reached(await traced.trace(commit_id)) == [
+        (Step.DURABLE, True, 1),
+        (Step.PUBLISHED, False, 0),
+        (Step.PROJECTED, False, 0),
+        (Step.VISIBLE, False, 0),
+    ]
+    await traced.system.process.commands.handle(LikePost(post_id=POST, username="Bob"), ANYBODY)
+    await traced.project()
+    relay.position = 2
+    await traced.watch.look()
+    assert reached(await traced.trace(commit_id)) == [
+        (Step.DURABLE, True, 2),
+        (Step.PUBLISHED, True, 2),
+        (Step.PROJECTED, True, 2),
+        (Step.VISIBLE, True, 2),
+    ]
+
+
+def reached(trace: CommandTrace) -> list[tuple[Step, bool, int | None]]:
+    return [(step.step, step.taken, step.reached) for step in trace.steps[2:]]
 
 
 async def test_who_repeats_a_command_after_a_restart_is_not_the_one_who_did_it(journal_time: JournalTime):

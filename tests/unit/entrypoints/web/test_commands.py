@@ -78,8 +78,8 @@ class TestTimes:
         )
         assert [each.passed for each in told.steps] == ["", "", "at most 900 ms", "", "at most 1.0 s", ""]
         assert told.whole == "at most 1.9 s"
-        assert told.steps[2].known == "seen by this process by then, and not yet at 15:46:58.023"
-        assert "not recorded here" in told.steps[3].known
+        assert told.steps[2].known == "seen by this process at that time, and not yet at 15:46:58.023"
+        assert told.steps[3].known == "done; the time is not known to this process"
 
     def test_the_bars_share_the_whole_way(self):
         bars = [(each.begin, each.length) for each in steps_of(trace(*DONE)).steps]
@@ -100,17 +100,46 @@ class TestPage:
 
     async def test_one_that_is_not_is_followed(self):
         html = await shown(trace(*DONE[:3], ahead(Step.PROJECTED), ahead(Step.VISIBLE)))
-        assert "It is in the log." in html
+        assert "Written to the log." in html
         assert f'data-live="/commands/{COMMIT}/stream"' in html
         assert "not yet" in html
 
     async def test_one_that_waits_says_since_when(self):
         html = await shown(trace(*DONE[:3], ahead(Step.PROJECTED), ahead(Step.VISIBLE), parked_at=5))
-        assert re.search(r"its post waits,</strong> since position 5", html)
+        assert re.search(r"its post is parked</strong> since position 5", html)
 
     async def test_with_a_bus_the_relay_is_a_step(self):
         html = await shown(trace(*DONE[:3], step(Step.PUBLISHED, 3.1), *DONE[3:]))
         assert "to the bus, by the relay" in html
+
+    async def test_a_process_that_took_no_step_tells_what_log_relay_and_rows_tell(self):
+        elsewhere = [
+            TracedStep(step=each, taken=True, source=Source.UNKNOWN, reached=position)
+            for each, position in ((Step.DURABLE, 1_300), (Step.PUBLISHED, 1_200), (Step.PROJECTED, 1_100))
+        ]
+        done = trace(
+            TracedStep(step=Step.RECEIVED, taken=True, source=Source.UNKNOWN),
+            step(Step.DECIDED, 0, Source.LOG),
+            *elsewhere,
+            TracedStep(step=Step.VISIBLE, taken=True, source=Source.UNKNOWN, reached=1_000),
+        )
+        async with browser_of(Scripted(answer=done), reading_only=True) as client:
+            html = (await client.get(f"/commands/{COMMIT}")).text
+        for part in (
+            "Recorded in the log at <time",
+            "known only to the processes that took them",
+            "This process serves queries: other processes received the command, wrote it to the log, published it and",
+            "the log ends at position 1,300",
+            "the relay has published up to position 1,200",
+            "the projector has projected up to position 1,100",
+            "readers get the rows of position 1,000",
+        ):
+            assert part in html
+
+    async def test_what_is_not_done_says_how_far_its_process_is(self):
+        behind = TracedStep(step=Step.PROJECTED, taken=False, source=Source.UNKNOWN, reached=6)
+        html = await shown(trace(*DONE[:3], behind, ahead(Step.VISIBLE)))
+        assert "not yet: the projector has projected up to position 6" in html
 
     async def test_what_people_wrote_can_t_become_part_of_it(self):
         html = await shown(trace(*DONE, logged=logged(actor=HOSTILE, message=HOSTILE), problems=[HOSTILE]))
