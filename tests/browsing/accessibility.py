@@ -1,11 +1,13 @@
 """What axe finds wrong with a page."""
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
 from playwright.async_api import Page
 
 _SERIOUS = ("serious", "critical")
+_ALL = ("minor", "moderate", *_SERIOUS)
 
 
 @cache
@@ -15,10 +17,15 @@ def _axe() -> str:
 
 async def serious_faults(page: Page) -> list[str]:
     """One line a fault, with the elements that have it. Empty: none is serious or critical."""
+    return await faults(page, _SERIOUS)
+
+
+async def faults(page: Page, impacts: Sequence[str] = _ALL) -> list[str]:
+    """As `serious_faults`, of these impacts."""
     await page.evaluate(_axe())
     results = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{fault['id']}: {fault['help']}: " + " | ".join(str(node["html"])[:160] for node in fault["nodes"][:4])
         for fault in results["violations"]
-        if fault["impact"] in _SERIOUS
+        if fault["impact"] in impacts
     ]

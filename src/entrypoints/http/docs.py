@@ -1,7 +1,11 @@
-"""The documentation: `/docs` for people, `/openapi.json` for programs. Nothing of it is built before it is asked."""
+"""The documentation: `/docs` for people, `/docs/try` to send requests from a browser, `/openapi.json` for programs.
+Nothing of it is built before it is asked.
+"""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
@@ -14,6 +18,7 @@ from entrypoints.serving.errors import RouteNotFound
 from entrypoints.serving.paths import instance_of, text_segment
 from entrypoints.serving.routes import HttpRequest, reading
 
+_TRY = "/docs/try"
 _HEAD = (
     f'<link rel="stylesheet" href="{ASSETS}/swagger-ui.css">\n'
     f'<script src="{ASSETS}/swagger-ui-bundle.js" defer></script>\n<script src="{ASSETS}/docs.js" defer></script>\n'
@@ -28,6 +33,7 @@ class DocsEndpoints:
     def handlers(self) -> list[HTTPRouteHandler]:
         return [
             reading("/docs")(self.docs),
+            reading(_TRY)(self.try_it),
             reading(ASSETS + "/{name:str}")(self.asset),
             reading("/openapi.json")(self.openapi),
         ]
@@ -42,7 +48,16 @@ class DocsEndpoints:
         return reading("/")(root)
 
     async def docs(self) -> ASGIApp:
-        return html_page("Postlog API", '<div id="docs"></div>', head=_HEAD)
+        if "docs" not in self._built:
+            from entrypoints.http.openapi.reference import reference_page
+
+            self._built["docs"] = reference_page(self._document(), _TRY).encode()
+        return html_page("Postlog API", f'<main class="text">\n{self._built["docs"].decode()}\n</main>')
+
+    async def try_it(self) -> ASGIApp:
+        without = '<p>This page needs JavaScript; <a href="/docs">the documentation</a> does not.</p>'
+        body = f'<noscript><main class="text"><h1>Try the API</h1>{without}</main></noscript>\n<div id="docs"></div>'
+        return html_page("Try the Postlog API", body, head=_HEAD)
 
     async def asset(self, request: HttpRequest) -> ASGIApp:
         found = await asyncio.to_thread(FILES.answer, text_segment(request.scope, "name"))
@@ -52,7 +67,10 @@ class DocsEndpoints:
 
     async def openapi(self) -> ASGIApp:
         if "openapi" not in self._built:
-            from entrypoints.http.openapi.document import openapi_document
-
-            self._built["openapi"] = json.encode(openapi_document(self.services))
+            self._built["openapi"] = json.encode(self._document())
         return Answer(200, [JSON], self._built["openapi"])
+
+    def _document(self) -> Mapping[str, Any]:
+        from entrypoints.http.openapi.document import openapi_document
+
+        return openapi_document(self.services)

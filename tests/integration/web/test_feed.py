@@ -104,7 +104,7 @@ async def test_filters_are_in_the_address(guest: Visitor) -> None:
     await expect(page.locator(".post .message")).to_have_text(["Filter me"])
     await page.get_by_label("Likes at least").fill("1")
     await page.get_by_role("button", name="Show").click()
-    await expect(page.get_by_role("heading", name="No post fits")).to_be_visible()
+    await expect(page.get_by_role("heading", name="No matching post")).to_be_visible()
 
 
 async def test_everything_works_without_javascript(meet: Meet) -> None:

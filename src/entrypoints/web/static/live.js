@@ -5,6 +5,7 @@
 // at the front of the live part, which keeps at most data-live-most of them (100).
 (() => {
   const open = new Map();
+  for (const mark of document.querySelectorAll("[data-live-mark]")) mark.hidden = false; // says "Live": true only with this
 
   const take = (part, html) => {
     const template = document.createElement("template");

@@ -5,6 +5,7 @@
 (() => {
   const MOST = 1800; // as many as the server keeps
   const place = document.getElementById("plots");
+  place.hidden = false;
   const samples = JSON.parse(place.dataset.samples);
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -44,18 +45,43 @@ async def test_the_root_leads_to_the_documentation(client: Client) -> None:
     assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
 
 
-async def test_the_documentation_asks_no_server_elsewhere(client: Client) -> None:
-    page = await client.get("/docs")
+@pytest.mark.parametrize("path", ["/docs", "/docs/try"])
+async def test_the_documentation_asks_no_server_elsewhere(client: Client, path: str) -> None:
+    page = await client.get(path)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
-    assert re.findall(r"https?://", page.text) == []
+    assert re.findall(r"(?:src|href)=.https?://", page.text) == []
     assert "<script>" not in page.text
-    for address in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
+    for address in re.findall(r'(?:src|href)="(/docs/assets/[^"]+)"', page.text):
         file = await client.get(address)
         assert file.status_code == 200
         assert len(file.content) > 100
     assert "validatorUrl: null" in (await client.get("/docs/assets/docs.js")).text
+
+
+async def test_the_documentation_says_everything_of_the_openapi_document_without_a_script(client: Client) -> None:
+    document = (await client.get("/openapi.json")).json()
+    page = (await client.get("/docs")).text
+    assert "<script" not in page
+    operations = [
+        (path, method, each) for path, methods in document["paths"].items() for method, each in methods.items()
+    ]
+    assert len(operations) > 10
+    for path, method, operation in operations:
+        assert f"<code>{method.upper()} {path}</code>" in page
+        assert f'<section id="{operation["operationId"]}">' in page
+        assert escape(operation["summary"]) in page
+        for parameter in operation["parameters"]:
+            assert f"<code>{parameter['name']}</code>" in page
+        for status in operation["responses"]:
+            assert f"<td>{status}</td>" in page
+    for name, schema in document["components"]["schemas"].items():
+        assert f"<h3>{name}</h3>" in page
+        for field in schema.get("properties", {}):
+            assert f"<code>{field}</code>" in page
+    anchors = set(re.findall(r'id="([^"]+)"', page))
+    assert {link for link in re.findall(r'href="#([^"]+)"', page) if link not in anchors} == set()
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def _make_valid(case: schemathesis.Case) -> None:
             case.headers[name] = f'"{case.headers[name]}"'
 
 
-ELSEWHERE = {"/", "/docs", "/docs/assets/{name}", "/openapi.json", "/problems", "/problems/{code}"}
+ELSEWHERE = {"/", "/docs", "/docs/try", "/docs/assets/{name}", "/openapi.json", "/problems", "/problems/{code}"}
 """For people, or the document itself."""
 
 

@@ -100,14 +100,14 @@ async def test_the_filter_is_asked_for_and_kept_in_every_address():
 async def test_a_step_without_a_find_says_how_far_it_looked():
     html, world = await shown(page_of(looked_from=90_001, looked_to=40_001, older=40_001), "/log?who=Ann&before=90001")
     assert world.last.before == 90_001
-    assert "Looked through positions 90,000 down to 40,001: 0 commits fit." in html
-    assert "Look further back" in html
+    assert "Searched positions 90,000 down to 40,001: 0 matching commits." in html
+    assert "Search further back" in html
     assert "data-live" not in html
 
 
 async def test_the_end_of_a_search_says_that_nothing_fits():
     html, _ = await shown(page_of(), "/log?who=Nobody")
-    assert "No commit fits" in html
+    assert "No matching commit" in html
 
 
 async def test_what_is_no_post_s_id_is_not_asked_for():
