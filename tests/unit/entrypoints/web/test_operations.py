@@ -300,7 +300,7 @@ class TestParked:
             answer = await send(client, "/operations/parked/retry", **fields)
             assert answer.headers["location"] == "/operations?freed=0&still=1#parked"
             html = (await client.get("/operations?freed=0&still=1")).text
-        assert "0 posts are no longer parked, 1 still is." in html
+        assert "0 posts are no longer parked; 1 still is." in html
 
     async def test_what_is_no_post_is_refused(self, operated: Operated):
         async with operated.browsed() as client:
