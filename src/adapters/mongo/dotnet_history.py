@@ -171,14 +171,15 @@ def _documents(batch: bytes) -> Iterator[bytes]:
 
 def _decoded(raw: bytes) -> Iterator[DotnetEvent | StrayDocument]:
     """One, and a second one when the document names two posts: neither of them can be imported without it."""
+    problem = None
     try:
-        document, problem = bson.decode(raw, _AS_WRITTEN), None
-    except BSONError as error:
-        problem = f"it can't be decoded: {error}"
+        document = bson.decode(raw, _AS_WRITTEN)
+    except BSONError:
+        problem = "it holds text that is not UTF-8"
         try:
             document = bson.decode(raw, _WITHOUT_BAD_TEXT)
-        except BSONError:
-            yield StrayDocument("unknown", problem)
+        except BSONError as error:
+            yield StrayDocument("unknown", f"it can't be decoded: {error}")
             return
     event = dotnet_event(document)
     if isinstance(event, StrayDocument):

@@ -96,11 +96,15 @@ def source_address(environ: Mapping[str, str], argument: str | None, file: str |
     if len(found) > 1:
         raise click.UsageError(f"{' and '.join(name for name, _ in found)} both give an address; give one.")
     [(name, text)] = found
+    if name == _ARGUMENT:
+        url = Secret(text)
+        if str(url) != text:
+            sentence = "holds a password, and everybody on this machine can read command lines; give it in a file"
+            raise SettingsError([Problem(name, f"{sentence} ({_FILE_OPTION} FILE), or as {_VARIABLE}")])
+        return url, name
     leaf = leaves()["event_store.mongo.url"]
     try:
-        if name == _ARGUMENT:
-            return Secret(text), name
-        url: Secret = convert(leaf, Given(text, name)) if name == _VARIABLE else read_secret(leaf, text)
+        url = convert(leaf, Given(text, name)) if name == _VARIABLE else read_secret(leaf, text)
     except NotConvertible as error:
         raise SettingsError([Problem(name, str(error))]) from None
     return url, name

@@ -273,7 +273,9 @@ def test_a_post_is_imported_whole_or_not_at_all(
     *left_out, summary, _ = records(done.stdout)
     assert done.returncode == 1
     assert {each["postId"] for each in left_out} == {*posts, NONSENSE.replace("8b86", "bbbb")}
-    assert all(each["reason"] for each in left_out)
+    reasons = {each["postId"]: each["reason"] for each in left_out}
+    assert "it holds text that is not UTF-8" in reasons[NONSENSE.replace("8b86", "bbbb")]
+    assert all(reasons.values())
     assert [stream for stream, *_ in log_of(tmp_path / "data")] == [WHOLE.replace("8b86", "aaaa")]
     assert summary["leftOut"] == 8
 
@@ -425,15 +427,26 @@ def test_a_wrong_name_is_said(
     [
         (
             "mongodb://ann:s3cr3t@127.0.0.1:1/",
-            "Error: The source, MongoDB at mongodb://ann:***@127.0.0.1:1/ (MONGO_URL), has no",
+            "Error: The source, MongoDB at mongodb://ann:***@127.0.0.1:1/ (--url-file), has no",
         ),
-        ("postgres://ann:s3cr3t@h/", "Error: MONGO_URL is no MongoDB address"),
+        ("postgres://ann:s3cr3t@h/", "--url-file must begin with mongodb://"),
     ],
 )
 def test_a_source_that_is_away_is_said_without_its_password(tmp_path: Path, url: str, sentence: str) -> None:
-    done = postlog("import-dotnet", url, env={"POSTLOG_DATA": str(tmp_path)})
+    file = tmp_path / "url"
+    file.write_text(url)
+    done = postlog("import-dotnet", "--url-file", str(file), env={"POSTLOG_DATA": str(tmp_path)})
     assert done.returncode == 2
     assert sentence in done.stderr
+    assert "s3cr3t" not in done.stderr + done.stdout
+
+
+def test_a_password_on_the_command_line_is_refused(tmp_path: Path) -> None:
+    url = "mongodb://ann:s3cr3t@127.0.0.1:1/"
+    done = postlog("import-dotnet", url, env={"POSTLOG_DATA": str(tmp_path)})
+    assert done.returncode == 2
+    assert "MONGO_URL holds a password, and everybody on this machine can read command lines" in done.stderr
+    assert "--url-file FILE" in done.stderr
     assert "s3cr3t" not in done.stderr + done.stdout
 
 
