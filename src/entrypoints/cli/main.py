@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
+from entrypoints.cli.output import one_line
 from entrypoints.settings.problems import SettingsError
 from entrypoints.settings.secret import mask
 
@@ -150,7 +151,7 @@ def _invoke(arguments: Sequence[str]) -> int:
 
 
 def _complain(sentence: str) -> int:
-    click.echo(f"Error: {mask(sentence)}", err=True)
+    click.echo("\n".join(map(one_line, f"Error: {mask(sentence)}".split("\n"))), err=True)
     return exit_codes.COULD_NOT_RUN
 
 

@@ -196,6 +196,10 @@ def test_what_a_terminal_takes_for_a_command_is_escaped(capsys: pytest.CaptureFi
     assert 'externalId "\\u001b]0;evil\\u0007' in err
 
 
+def test_the_name_of_a_file_is_escaped_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(capsys, "import", "\x1b[2Jgone") == (2, "", "Error: \\x1b[2Jgone: No such file or directory.\n")
+
+
 def test_bad_lines_are_counted_behind_the_first_hundred(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
     posts.write_bytes(lines_of(*[GOOD | {"likes": -1}] * 1_234))
     status, out, err = ran(capsys, "import", str(posts))
