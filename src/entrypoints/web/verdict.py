@@ -45,7 +45,7 @@ def verdict_of(
     if behind := [each for each in partitions if each.pace.state is not PartitionState.UP_TO_DATE]:
         return Verdict("busy", "The rows are catching up.", _catching_up(behind))
     if findings is None or status.rows is None:
-        return Verdict("unknown", "Looking at everything …", "The first examination is under way.")
+        return Verdict("unknown", "Checking …", "The first check is in progress.")
     end = counted(status.rows.position, "commit", "commits")
     return Verdict(
         "good", "All is well.", f"Everything answers, and the rows have all {end} of the log. Nothing waits."
@@ -78,7 +78,7 @@ def _audited(audit: AuditRun | None) -> list[str]:
     if audit is None or audit.report is None or not audit.report.differences:
         return []
     found = counted(len(audit.report.differences), "difference", "differences")
-    return [f"The last audit found {found} between rows and log; `postlog audit --repair` writes those rows anew."]
+    return [f"The last audit found {found} between rows and log; `postlog audit --repair` recreates those rows."]
 
 
 def _catching_up(behind: Sequence[Partition]) -> str:

@@ -199,7 +199,7 @@ class TestRebuild:
             answer = await send(client, "/operations/rebuild")
             assert (answer.status_code, answer.headers["location"]) == (303, "/operations#rebuild-card")
             html = (await client.get("/operations")).text
-            assert "Generation 2 is being built. Readers see generation 1 meanwhile." in html
+            assert "Generation 2 is being built. Readers see generation 1 until it is done." in html
             assert "position 0 of 1" in html
             refused = await send(client, "/operations/rebuild")
             assert (refused.status_code, "Rebuild memory-2 is running" in refused.text) == (409, True)
