@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from application.errors import WrongLog
+from application.errors import CannotOpen, WrongLog
 from application.ports.probes import ProbeResult
 from domain.errors import PostlogError
 
@@ -120,7 +120,7 @@ async def run_parts(parts: Mapping[str, Part], stopping: asyncio.Event) -> None:
     try:
         await asyncio.wait([*tasks, asked], return_when=asyncio.FIRST_COMPLETED)
         ended = None if stopping.is_set() else next(task for task in tasks if task.done())
-        if ended is not None:  # before anything is closed, which may take a while
+        if ended is not None and not _could_not_begin(ended):  # before anything is closed, which may take a while
             logger.error("the %s ended, so this process stops: %s", ended.get_name(), _reason(ended))
     finally:
         stopping.set()
@@ -129,6 +129,11 @@ async def run_parts(parts: Mapping[str, Part], stopping: asyncio.Event) -> None:
     _tell_failures(task for task in tasks if task is not ended)
     if ended is not None:
         _raise_for(ended)
+
+
+def _could_not_begin(task: asyncio.Task[None]) -> bool:
+    """The command line says why at once."""
+    return not task.cancelled() and isinstance(task.exception(), CannotOpen)
 
 
 async def _wait_for_end(tasks: list[asyncio.Task[None]]) -> None:

@@ -65,4 +65,5 @@ def test_the_log_is_read_by_several_processes(
         "2,000 events in 2,000 commits: 1 commit can't be read by this version.\n"
         "position 40: Event 4 of post 0198c0de-0000-7000-8000-000000000009 (PostLiked, schema version 3): this "
         "version of Postlog reads up to schema version 2; run a newer one.\n"
+        f"Log: mongo {fresh_mongo_database.url}, database {fresh_mongo_database.name}.\n"
     )
