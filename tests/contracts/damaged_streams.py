@@ -28,7 +28,7 @@ from application.ports.generations import BuildState
 from application.ports.snapshots import Snapshot, Snapshots
 from application.query_side.queries import GetPost, GetPostAsOf, ListEvents
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
-from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, liked, proposed
+from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, commit_id, liked, proposed
 from contracts.rebuilding import shared_batches
 from domain.commands import CreatePost, LikePost
 from domain.errors import PostNotFound
@@ -141,6 +141,21 @@ class DamagedStreamsContract:
                 await handle(LikePost(post_id=POST_A, username="Gus"), ANYBODY)
             assert await log.commits.tip() == 6
             assert (await handle(LikePost(post_id=POST_B, username="Gus"), ANYBODY)).version == 3
+
+    async def test_an_import_of_the_post_does_not_begin_it_again(
+        self, open_log: OpenLog, rewrite: Rewrite, damage: Any
+    ) -> None:
+        """An import derives the post's id, so that its first commit may meet what is left of the post."""
+        (position, changes), sentence, _ = damage
+        async with open_log() as log:
+            await filled(log)
+            await rewrite(position, **changes)
+        async with open_log() as log:
+            commands = SmallSystem(on=log).process.commands
+            create = CreatePost(post_id=POST_A, author="Ann", message="Hello", date_posted=NOON)
+            with pytest.raises(StreamDamaged, match=sentence):
+                await commands.commit(POST_A, [create], ANYBODY, commit_id("imported"))
+            assert await log.commits.tip() == 6
 
     async def test_a_snapshot_beyond_the_damage_does_not_hide_it(
         self, open_log: OpenLog, rewrite: Rewrite, damage: Any

@@ -12,7 +12,7 @@ from application.errors import Stopping, StoreUnavailable
 from application.mediator import CommandContext, CommandDispatcher, CommandResult
 from application.ports.ids import Ids
 from application.ports.journal import Journal
-from domain.commands import PostCommand
+from domain.commands import CreatePost, PostCommand
 from domain.ids import PostId
 
 COMMANDS: tuple[type[PostCommand], ...] = PostCommand.__args__
@@ -50,19 +50,28 @@ class PostCommands:
     async def handle(self, command: PostCommand, context: CommandContext) -> CommandResult:
         key = context.idempotency_key
         commit_id = commit_id_of(key.key) if key else self._ids.new()
-        return await self.commit(command.post_id, (command,), context, commit_id)
+        # Whoever creates a post makes its id; imports, which derive it, call `commit`.
+        is_new_id = isinstance(command, CreatePost)
+        return await self.commit(command.post_id, (command,), context, commit_id, is_new_id=is_new_id)
 
     async def commit(
-        self, post_id: PostId, commands: Sequence[PostCommand], context: CommandContext, commit_id: str
+        self,
+        post_id: PostId,
+        commands: Sequence[PostCommand],
+        context: CommandContext,
+        commit_id: str,
+        *,
+        is_new_id: bool = False,
     ) -> CommandResult:
-        """Make one commit, all or nothing, of commands on one post."""
+        """Make one commit, all or nothing, of commands on one post. `is_new_id`: the id was made for this post."""
         if self._stopping:
             raise Stopping(
                 "This process is stopping and takes no more commands; send it to another, or a little later."
             )
         await self._may_write()
         self._journal.note_received(commit_id)
-        request = Request(post_id, tuple(commands), context, commit_id, asyncio.get_running_loop().create_future())
+        answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
+        request = Request(post_id, tuple(commands), context, commit_id, answer, is_new_id=is_new_id)
         self._streams.submit(request)
         try:
             async with asyncio.timeout(self._timeout):

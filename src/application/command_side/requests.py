@@ -14,7 +14,8 @@ from domain.ids import CommentId, PostId
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """Commands on one post that become one commit, all or nothing. `attempts` counts the versions lost to others."""
+    """Commands on one post that become one commit, all or nothing. `attempts` counts the versions lost to others.
+    `is_new_id`: the post's id was made for this request, so the log can't hold anything of it."""
 
     post_id: PostId
     commands: tuple[PostCommand, ...]
@@ -22,6 +23,7 @@ class Request:
     commit_id: str
     answer: asyncio.Future[CommandResult]
     attempts: int = 0
+    is_new_id: bool = False
 
     @property
     def comment_id(self) -> CommentId | None:

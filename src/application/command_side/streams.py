@@ -25,7 +25,6 @@ from application.mediator import CommandResult
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import AlreadyStored, AppendOutcome, EventStore, Receipt, Unsettled, VersionTaken
 from application.ports.metrics import Metrics
-from domain.commands import CreatePost
 from domain.errors import PostlogError
 from domain.ids import PostId
 
@@ -112,11 +111,11 @@ class PostStreams:
         return again
 
     async def _head(self, post_id: PostId, first: Request) -> tuple[Head, bool]:
-        """The head to decide on, and whether it was read from the log just now. A post about to be created is taken to
-        be new: the log's keys refuse the commit if it is not.
+        """The head to decide on, and whether it was read from the log just now. A post whose id is new is not looked
+        for: the log's keys refuse the commit if it is there after all.
         """
         head = self._cache.get(post_id)
-        if head is None and isinstance(first.commands[0], CreatePost) and not first.attempts:
+        if head is None and first.is_new_id and not first.attempts:
             return NOTHING, False
         return (head, False) if head is not None else (await self._reader.read(post_id), True)
 
