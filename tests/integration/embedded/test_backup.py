@@ -135,8 +135,12 @@ def test_a_backup_beside_the_write_ahead_log_of_a_killed_service_is_refused_at_t
         posted(address, 5)
         running.kill()
     shutil.copyfile(backup, data / "log.sqlite")
+    lines = tmp_path / "posts.ndjson"
+    lines.write_text(
+        '{"externalId": "1", "author": "Ann", "message": "Hello", "datePosted": "2026-01-31T09:30:00Z", "likes": 0}\n'
+    )
 
-    for verb in (["run"], ["serve", "command"], ["doctor"], ["import", str(backup)]):
+    for verb in (["run"], ["serve", "command"], ["doctor"], ["import", str(lines)]):
         result = postlog(*verb, env=env | {"PORT": "0"})
         assert result.returncode == 2, result.stdout
         said = result.stdout + result.stderr
