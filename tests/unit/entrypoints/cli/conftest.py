@@ -26,3 +26,12 @@ def _logging_restored() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
+
+
+@pytest.fixture(autouse=True)
+def stood_back(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The niceness that the process of a rebuild, which is pytest's here, would have been given: tests after it would
+    keep it."""
+    given: list[int] = []
+    monkeypatch.setattr(os, "setpriority", lambda _which, _who, niceness: given.append(niceness))
+    return given

@@ -19,14 +19,6 @@ from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, commits, event
 POSTS = 40
 
 
-@pytest.fixture(autouse=True)
-def stood_back(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The niceness that the process of the rebuild, which is pytest's here, would have been given."""
-    given: list[int] = []
-    monkeypatch.setattr(os, "setpriority", lambda _which, _who, niceness: given.append(niceness))
-    return given
-
-
 def fill(folder: Path) -> None:
     history = [[CREATED], [COMMENTED], *[[LIKED_BY_BOB]] * 3, [event("PostLiked", 1)] * 2]
 
