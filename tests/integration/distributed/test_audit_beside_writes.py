@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import psycopg
+import pytest
 
 from integration.distributed.evidence import assert_rows_tell, commits_of, rows_of
 from integration.distributed.system import PARTITIONS, Place, System
@@ -48,6 +49,7 @@ PLANTED: dict[str, tuple[LiteralString, set[str]]] = {
 """Each on a post of its own: what is done to it, and the fields that the audit has to name."""
 
 
+@pytest.mark.long
 def test_the_audit_finds_what_is_wrong_and_nothing_else_while_partitions_stand_apart(tmp_path: Path, place: Place):
     with System(tmp_path, place.settings) as system:
         system.start_all(SERVICES)

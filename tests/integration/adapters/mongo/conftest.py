@@ -37,7 +37,7 @@ async def database(fresh_mongo_database: Place) -> AsyncIterator[MongoDatabase]:
 
 @pytest.fixture
 def forgotten_sockets() -> Iterator[None]:
-    """pymongo 4.20 forgets a socket when it is cancelled while it connects: for tests whose server is away, together
-    with a filter on the warning, so that it does not hit whichever test comes next."""
+    """pymongo 4.20 forgets a socket, or its transport, when a connection ends while it is made: for tests whose server
+    is away, together with a filter on the warning, so that it does not hit whichever test comes next."""
     yield
     gc.collect()

@@ -32,7 +32,7 @@ from local.programs import find_mongod
 
 pytestmark = [
     pytest.mark.usefixtures("forgotten_sockets"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
 LEASE = Lease(owner="one", token=1, position=0, ttl_seconds=1.0)

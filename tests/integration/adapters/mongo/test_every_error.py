@@ -23,7 +23,7 @@ from local.mongod import ReplicaSet
 
 pytestmark = [
     pytest.mark.usefixtures("forgotten_sockets"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
 ODD = (9001, 10003, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031, 16755, 17276, 20, 46841, 51108)

@@ -24,7 +24,7 @@ from local.mongod import ReplicaSet
 
 pytestmark = [
     pytest.mark.usefixtures("forgotten_sockets"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
 
 NOT_DONE = {"errorCode": 50}
