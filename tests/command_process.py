@@ -14,9 +14,8 @@ from application.command_side.snapshotting import Snapshotting
 from application.command_side.streams import PostStreams
 from application.envelopes import Commit
 from application.mediator import CommandContext, IdempotencyKey
-from application.ports.event_store import EventStore
-from application.ports.journal import Journal
-from application.ports.snapshots import Snapshots
+from application.ports.event_store import EventStore, Snapshots
+from application.ports.system import Journal
 from domain.limits import Limits
 
 CODEC = MsgspecEventCodec()

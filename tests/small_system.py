@@ -23,9 +23,8 @@ from application.pipeline.follow_log import LogFollower
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.event_codec import EventCodec
-from application.ports.parked_streams import ParkedStreams
 from application.ports.post_views import PostViews
-from application.ports.projection_store import ProjectionStore
+from application.ports.read_db import ParkedStreams, ProjectionStore
 from application.projections.log_holes import LogHoles
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from application.errors import CannotOpen, WrongLog
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from domain.errors import PostlogError
 
 GRACE_SECONDS = 11.0

@@ -33,7 +33,7 @@ from application.pipeline.relay import Relay
 from application.ports.bus import Publisher, Subscription
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import Appended
-from application.ports.projection_store import ProjectionStore
+from application.ports.read_db import ProjectionStore
 from application.ports.relay_state import RelayState
 from application.projections.whole_post import WholePost
 from application.rows import CommentRow, PostRow

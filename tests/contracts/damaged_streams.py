@@ -23,9 +23,8 @@ from application.maintenance.continuous_audit import ContinuousAudit
 from application.maintenance.events_check import EventsCheck, SpanCheck
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
-from application.ports.event_store import Appended
+from application.ports.event_store import Appended, Snapshot, Snapshots
 from application.ports.generations import BuildState
-from application.ports.snapshots import Snapshot, Snapshots
 from application.query_side.queries import GetPost, GetPostAsOf, ListEvents
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
 from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, commit_id, liked, proposed

@@ -14,8 +14,7 @@ from uuid import UUID, uuid5
 
 from application.envelopes import ProposedCommit, StoredEvent
 from application.ports.commit_log import CommitLog
-from application.ports.event_store import EventStore, Receipt
-from application.ports.past_events import PastEvents
+from application.ports.event_store import EventStore, PastEvents, Receipt
 from domain.ids import PostId
 
 POST_A = PostId("019b0000-0000-7000-8000-00000000000a")

@@ -2,7 +2,7 @@
 `open_read_db`.
 """
 
-from application.ports.projection_store import RowChanges
+from application.ports.read_db import RowChanges
 from contracts.read_db_handle import TEXTS, ReadDbFixtures, ReadDbHandle, parked, post_id
 
 

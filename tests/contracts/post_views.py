@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp
-from application.ports.projection_store import ProjectionBatch, RowChanges, Rows
+from application.ports.read_db import ProjectionBatch, RowChanges, Rows
 from application.rows import PostRow, PostStatus
 from contracts.read_db_handle import (
     LOG,

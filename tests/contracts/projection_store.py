@@ -14,7 +14,7 @@ from adapters.memory.post_views import MemoryPostViews
 from adapters.memory.projection_store import MemoryProjectionStore
 from adapters.memory.read_db import MemoryReadDb
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import (
+from application.ports.read_db import (
     Checkpoint,
     CheckpointMoved,
     LiveGeneration,

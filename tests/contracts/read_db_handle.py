@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from application.ports.parked_streams import ParkedStreams
 from application.ports.post_views import PostViews
-from application.ports.projection_store import (
+from application.ports.read_db import (
     Checkpoint,
     CheckpointMove,
     ParkedStream,
+    ParkedStreams,
     ProjectionBatch,
     ProjectionStore,
     RowChanges,

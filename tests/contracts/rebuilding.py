@@ -24,7 +24,7 @@ from application.ports.audit_rows import AuditRows, GenerationGone
 from application.ports.commit_log import Share
 from application.ports.generations import Build, BuildState, Generations
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, Rows, Touched
+from application.ports.read_db import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, Rows, Touched
 from application.query_side.queries import GetPost, ListPosts
 from application.rows import CommentRow, PostStatus
 from command_process import ANYBODY, CODEC, RecordedMetrics

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from datetime import datetime
 
 from application.maintenance.shares import Cut, ShareFold
-from application.ports.projection_store import RowChanges, Rows
+from application.ports.read_db import RowChanges, Rows
 
 
 class InThisProcess:

@@ -2,7 +2,7 @@
 which yields the opened adapter on a fresh store.
 """
 
-from application.ports.snapshots import Snapshot, Snapshots
+from application.ports.event_store import Snapshot, Snapshots
 from contracts.log_handle import POST_A, POST_B
 from domain.ids import PostId
 

@@ -28,7 +28,7 @@ from adapters.sql.schema import REVISION
 from adapters.sql.tables import SLOTS, checkpoints, read_db
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import ProjectionBatch, RowChanges, Rows
+from application.ports.read_db import ProjectionBatch, RowChanges, Rows
 from application.rows import PostStatus
 from contracts.read_db_handle import (
     NOON,

@@ -6,7 +6,7 @@ import time
 from confluent_kafka import KafkaError
 
 from adapters.kafka.trouble import Trouble
-from application.ports.metrics import Metrics
+from application.ports.system import Metrics
 
 logger = logging.getLogger(__name__)
 

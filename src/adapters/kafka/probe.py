@@ -9,7 +9,7 @@ from adapters.kafka import topic_admin
 from adapters.kafka.client_thread import on_thread
 from adapters.kafka.connection import KafkaConnection
 from adapters.kafka.topic_admin import QuietAdmin
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 
 _SECONDS = 5.0
 """A first connection, with TLS and a login, takes seconds where the machine is busy."""

@@ -10,7 +10,7 @@ from adapters.kafka.producer_bridge import DeliveryFailed, ProducerBridge
 from adapters.kafka.provisioning import MAX_MESSAGE_BYTES
 from adapters.wire.cloudevents import to_messages
 from application.ports.bus import Publication
-from application.ports.metrics import Metrics
+from application.ports.system import Metrics
 
 _SETTINGS: dict[str, Any] = {
     "enable.idempotence": True,

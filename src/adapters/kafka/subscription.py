@@ -16,7 +16,7 @@ from adapters.kafka.group_member import SETTINGS, GroupMember
 from adapters.kafka.topic_admin import QuietAdmin
 from adapters.kafka.trouble import is_fatal
 from application.ports.bus import Delivery, Topic
-from application.ports.metrics import Metrics
+from application.ports.system import Metrics
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from adapters.memory.projection_store import read_rows, write_changes
 from adapters.memory.read_db import MemoryReadDb, SlotRows
 from application.errors import RebuildRunning
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
-from application.ports.projection_store import Fold, LiveGeneration, Touched
+from application.ports.read_db import Fold, LiveGeneration, Touched
 
 
 class MemoryGenerations:

@@ -10,9 +10,8 @@ from uuid import uuid4
 
 from adapters.wire.commit_json import events_to_json
 from application.envelopes import Commit, ProposedCommit
-from application.ports.event_store import Receipt
+from application.ports.event_store import Receipt, Snapshot
 from application.ports.relay_state import Lease
-from application.ports.snapshots import Snapshot
 from domain.ids import PostId
 
 _PAGE_BYTES = 16_000_000

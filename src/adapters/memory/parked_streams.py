@@ -3,7 +3,7 @@
 from heapq import nsmallest
 
 from adapters.memory.read_db import MemoryReadDb
-from application.ports.projection_store import ParkedStream
+from application.ports.read_db import ParkedStream
 from domain.ids import PostId
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapters.memory.read_db import MemoryReadDb, SlotRows
-from application.ports.projection_store import (
+from application.ports.read_db import (
     Checkpoint,
     CheckpointMoved,
     Fold,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from application.ports.generations import Build, BuildState
-from application.ports.projection_store import Checkpoint, CheckpointMoved, LiveGeneration, ParkedStream, Slot
+from application.ports.read_db import Checkpoint, CheckpointMoved, LiveGeneration, ParkedStream, Slot
 from application.rows import CommentRow, PostRow, PostStatus
 from domain.ids import CommentId, PostId
 

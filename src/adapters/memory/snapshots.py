@@ -1,7 +1,7 @@
 """Snapshots in memory."""
 
 from adapters.memory.log import MemoryLog
-from application.ports.snapshots import Snapshot
+from application.ports.event_store import Snapshot
 from domain.ids import PostId
 
 

@@ -7,7 +7,7 @@ from pymongo.errors import OperationFailure
 
 from adapters.mongo.database import Document, MongoDatabase
 from application.errors import CutRefused, StoreUnavailable
-from application.ports.commit_removal import StoredCommit
+from application.ports.commit_log import StoredCommit
 
 _PAGE = 1_000
 _NOT_ALLOWED = 13

@@ -20,7 +20,7 @@ from bson.decimal128 import Decimal128
 from adapters.wire.commit_json import events_to_json
 from adapters.wire.times import time_to_text
 from application.envelopes import MAX_BYTES_PER_COMMIT, StoredEvent
-from application.ports.dotnet_history import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, StrayDocument
 from domain.ids import PostId
 from domain.rules import is_storable
 

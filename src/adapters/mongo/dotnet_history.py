@@ -24,7 +24,7 @@ from adapters.mongo.dotnet_staging import DotnetStaging, staging_folder
 from adapters.mongo.errors import can_not_open, unavailable
 from adapters.mongo.servers import SeenServers
 from application.errors import CannotOpen, StoreUnavailable
-from application.ports.dotnet_history import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, StrayDocument
 from domain.ids import PostId
 
 P = ParamSpec("P")

@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters.wire.commit_json import events_from_json, events_to_json
 from adapters.wire.times import time_from_text, time_to_text
-from application.ports.dotnet_history import DotnetEvent
+from application.ports.history_source import DotnetEvent
 from domain.ids import PostId
 
 _TABLES = """

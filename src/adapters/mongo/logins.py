@@ -14,7 +14,7 @@ from adapters.mongo.errors import URL_SETTING, can_not_open, is_drivers, unavail
 from adapters.mongo.servers import SeenServers
 from adapters.mongo.service_role import ROLE, make_role
 from application.errors import CannotOpen
-from application.ports.logins import LoginNotMade, may_do_more, names_too_little
+from application.ports.provisioning import LoginNotMade, may_do_more, names_too_little
 
 ADMIN_SETTING = "POSTLOG_ADMIN__MONGO_URL"
 

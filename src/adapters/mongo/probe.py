@@ -10,7 +10,7 @@ from adapters.mongo.guard import MOST_POSITIONS, LogGuard
 from adapters.mongo.replica_set import require_replica_set
 from adapters.mongo.schema import SchemaCheck
 from application.errors import LogChanged, SchemaOutdated, StoreUnavailable
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 
 _SECONDS = 5.0
 """A first connection, with TLS and a login, takes seconds where the machine is busy."""

@@ -12,7 +12,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
 from adapters.mongo.database import Document, MongoDatabase
-from application.ports.snapshots import Snapshot
+from application.ports.event_store import Snapshot
 from domain.ids import PostId
 
 _PART_BYTES = 8_000_000

@@ -15,7 +15,7 @@ from adapters.sql.address import Address
 from adapters.sql.attempts import not_made
 from adapters.sql.logins import address_of, service_login
 from application.errors import ReadDbUnavailable, SchemaOutdated
-from application.ports.logins import LoginNotMade, may_do_more
+from application.ports.provisioning import LoginNotMade, may_do_more
 
 ADMIN_SETTING = "POSTLOG_ADMIN__POSTGRES_URL"
 

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy.exc import NoResultFound
 
 from application.ports.post_views import Stamp
-from application.ports.projection_store import Slot
+from application.ports.read_db import Slot
 from application.rows import CommentRow, PostRow, PostStatus
 from domain.ids import PostId
 

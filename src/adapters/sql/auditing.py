@@ -14,7 +14,7 @@ from adapters.sql.backend import SqlBackend
 from adapters.sql.moments import of_one_moment
 from adapters.sql.tables import SLOTS, checkpoints, parked_streams, read_db
 from application.ports.audit_rows import AuditedPost, AuditStart, GenerationGone
-from application.ports.projection_store import Slot
+from application.ports.read_db import Slot
 from application.rows import CommentKey, CommentRow, PostRow, PostStatus
 from domain.ids import PostId
 

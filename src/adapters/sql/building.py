@@ -13,7 +13,7 @@ from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
 from adapters.sql.touched_rows import TouchedRows
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
-from application.ports.projection_store import Fold, LiveGeneration, Slot, Touched
+from application.ports.read_db import Fold, LiveGeneration, Slot, Touched
 
 _LOCK_LIVE = SELECT_LIVE.with_for_update()
 _BY_GENERATION = generations.c.generation == bindparam("of")

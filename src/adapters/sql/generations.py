@@ -9,7 +9,7 @@ from datetime import datetime
 from adapters.sql.database import SqlDatabase
 from application.errors import RebuildRunning
 from application.ports.generations import Build, LastStep
-from application.ports.projection_store import Fold, LiveGeneration, Touched
+from application.ports.read_db import Fold, LiveGeneration, Touched
 
 _PATIENCE = 1.0
 _POLL_SECONDS = 0.05

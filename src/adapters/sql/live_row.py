@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, up
 from adapters.sql.backend import SqlBackend
 from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import checkpoints, generations, read_db
-from application.ports.projection_store import Checkpoint, CheckpointMoved, LiveGeneration
+from application.ports.read_db import Checkpoint, CheckpointMoved, LiveGeneration
 
 SELECT_LIVE = select(read_db)
 SELECT_CHECKPOINTS = (

@@ -8,7 +8,7 @@ from sqlalchemy.exc import ArgumentError
 
 from adapters.sql.tables import SLOTS, metadata
 from adapters.sql.views import create_views
-from application.ports.logins import LoginNotMade, names_too_little
+from application.ports.provisioning import LoginNotMade, names_too_little
 
 READ = ("SELECT",)
 READ_AND_WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")

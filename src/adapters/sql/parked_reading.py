@@ -5,7 +5,7 @@ from sqlalchemy import bindparam, select
 from adapters.sql.backend import SqlBackend
 from adapters.sql.rows import to_parked
 from adapters.sql.tables import parked_streams, read_db
-from application.ports.projection_store import ParkedStream
+from application.ports.read_db import ParkedStream
 from domain.ids import PostId
 
 _OF_LIVE = select(parked_streams).where(parked_streams.c.generation == select(read_db.c.generation).scalar_subquery())

@@ -1,7 +1,7 @@
 """Which posts wait in a SQL read database, and why."""
 
 from adapters.sql.database import SqlDatabase
-from application.ports.projection_store import ParkedStream
+from application.ports.read_db import ParkedStream
 from domain.ids import PostId
 
 _PATIENCE = 10.0

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from adapters.sql.database import SqlDatabase
 from application.errors import ReadDbUnavailable, SchemaOutdated
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 
 if TYPE_CHECKING:
     from adapters.sql.open_database import OpenDatabase

@@ -19,7 +19,7 @@ from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE, require_live
 from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import checkpoints
 from adapters.sql.touched_rows import TouchedRows
-from application.ports.projection_store import Checkpoint, CheckpointMoved, Fold, ProjectionBatch, Slot
+from application.ports.read_db import Checkpoint, CheckpointMoved, Fold, ProjectionBatch, Slot
 
 _LOCK = LOCK_CHECKPOINTS.where(checkpoints.c.partition.in_(bindparam("partitions", expanding=True)))
 _MOVE = update(checkpoints).where(

@@ -1,7 +1,7 @@
 """Rows and checkpoint of a SQL read database, in one transaction. The work itself is `projecting` and `live_row`."""
 
 from adapters.sql.database import SqlDatabase
-from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, ProjectionBatch
+from application.ports.read_db import Checkpoint, Fold, LiveGeneration, ProjectionBatch
 
 
 class SqlProjectionStore:

@@ -20,7 +20,7 @@ from adapters.sql.backend import SqlBackend
 from adapters.sql.row_order import is_below
 from adapters.sql.tables import SLOTS
 from adapters.sql.types import Id, Instant
-from application.ports.projection_store import Slot
+from application.ports.read_db import Slot
 from application.rows import PostStatus
 
 Statement = Part | CompoundSelect[*tuple[Any, ...]]

@@ -16,7 +16,7 @@ from adapters.sql.read_statements import PageOfPosts, Statement
 from adapters.sql.rows import author_folded
 from adapters.sql.tables import SLOTS
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
-from application.ports.projection_store import Slot
+from application.ports.read_db import Slot
 from application.rows import CommentRow, PostRow
 from domain.ids import PostId
 

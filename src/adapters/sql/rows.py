@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row as SqlRow
 
 from adapters.sql.backend import Row
-from application.ports.projection_store import Checkpoint, LiveGeneration, ParkedStream
+from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream
 from application.rows import CommentRow, PostRow, PostStatus
 from domain.names import name_key
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from adapters.sql.types import Id, Instant, OrdinalText
-from application.ports.projection_store import Slot
+from application.ports.read_db import Slot
 
 ONLY_ROW = 1
 """The id of the one row of `read_db`."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Delete, Select, Table, and_, bindparam, delet
 from adapters.sql.backend import Key, SqlBackend
 from adapters.sql.rows import from_comment, from_parked, from_post, to_comment, to_parked, to_post
 from adapters.sql.tables import SLOTS, SlotTables, parked_streams
-from application.ports.projection_store import RowChanges, Rows, Slot, Touched
+from application.ports.read_db import RowChanges, Rows, Slot, Touched
 from application.rows import CommentRow, PostRow
 
 _Statement = Select[*tuple[Any, ...]]

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, literal_column, select, union_all
 from sqlalchemy.schema import CreateView
 
 from adapters.sql.tables import SLOTS, read_db
-from application.ports.projection_store import Slot
+from application.ports.read_db import Slot
 from application.rows import PostStatus
 
 

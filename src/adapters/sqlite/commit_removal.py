@@ -9,7 +9,7 @@ from adapters.sqlite.commit_rows import SELECT_COMMITS, page_of
 from adapters.sqlite.log_database import SqliteLog
 from adapters.sqlite.log_schema import NEVER_DELETED
 from application.errors import StoreUnavailable
-from application.ports.commit_removal import StoredCommit
+from application.ports.commit_log import StoredCommit
 from domain.ids import PostId
 
 _BEHIND = SELECT_COMMITS + "WHERE position > :after ORDER BY position LIMIT 1000"

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 
 _BUSY_SECONDS = 5.0
 

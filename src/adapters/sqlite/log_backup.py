@@ -19,7 +19,7 @@ from adapters.sqlite.integrity import problems
 from adapters.sqlite.log_guard import connect_alone, require_log_of_wal, require_own_wal, tip_of
 from adapters.sqlite.log_schema import BACKUP_ID, SETTING, check, files_beside, size_of
 from application.errors import BackupRefused
-from application.ports.log_backup import LogCopy
+from application.ports.commit_log import LogCopy
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from adapters.sqlite.commit_log import SqliteCommitLog
 from adapters.sqlite.log_database import SqliteLog
 from adapters.sqlite.log_schema import SETTING
 from application.errors import Unavailable
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 
 _SECONDS = 2.0
 

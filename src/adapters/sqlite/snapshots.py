@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 
 from adapters.sqlite.log_database import SqliteLog
-from application.ports.snapshots import Snapshot
+from application.ports.event_store import Snapshot
 from domain.ids import PostId
 
 _LOAD = "SELECT version, position, format, state FROM snapshots WHERE stream_id = ?"

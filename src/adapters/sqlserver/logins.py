@@ -13,7 +13,7 @@ from adapters.sql.logins import address_of, rights, service_login
 from adapters.sqlserver.driver import DRIVER, SETTING, load, require_driver, said
 from adapters.sqlserver.rights import OF_THE_DATABASE, OF_THE_SERVER, quoted, statements, text
 from application.errors import ReadDbUnavailable, SchemaOutdated
-from application.ports.logins import LoginNotMade, may_do_more
+from application.ports.provisioning import LoginNotMade, may_do_more
 
 ADMIN_SETTING = "POSTLOG_ADMIN__SQLSERVER_URL"
 

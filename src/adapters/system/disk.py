@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 
 ENOUGH_BYTES = 512 * 1024 * 1024
 

@@ -5,7 +5,7 @@ from collections import OrderedDict, defaultdict, deque
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from application.ports.journal import StepTimes
+from application.ports.system import StepTimes
 
 _COMMANDS = 20_000
 _MARKS = 5_000

@@ -11,9 +11,9 @@ from uuid import UUID, uuid5
 from application.command_side.foreign_posts import LeftOut
 from application.envelopes import Commit, ProposedCommit
 from application.errors import StoreUnavailable
-from application.ports.clock import Clock
-from application.ports.dotnet_history import DotnetEvent
 from application.ports.event_store import Appended, AppendOutcome, EventStore, NotTried, Unsettled
+from application.ports.history_source import DotnetEvent
+from application.ports.system import Clock
 from domain.ids import PostId
 
 _IMPORTED_HISTORY = UUID("3d8b3c1e-3f57-5f0e-9d3a-0c9a3f2b7e61")

@@ -7,8 +7,8 @@ from application.command_side.heads import Head
 from application.command_side.requests import Decision, InEffect, Proposed, Refused, Request
 from application.envelopes import ProposedCommit
 from application.errors import VersionMismatch
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
+from application.ports.system import Clock
 from domain.errors import PostlogError
 from domain.events import PostEvent
 from domain.limits import Limits

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from application.envelopes import Commit, StoredEvent
 from application.errors import EventNotApplicable
-from application.ports.dotnet_history import DotnetEvent
 from application.ports.event_codec import EventCodec
+from application.ports.history_source import DotnetEvent
 from application.projections.whole_post import WholePost
 from domain.errors import EventNotReadable
 from domain.ids import PostId

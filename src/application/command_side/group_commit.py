@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from application.envelopes import ProposedCommit
-from application.ports.clock import Clock
 from application.ports.event_store import Appended, AppendOutcome, EventStore
-from application.ports.journal import Journal
-from application.ports.metrics import Metrics
+from application.ports.system import Clock, Journal, Metrics
 
 
 @dataclass(slots=True)

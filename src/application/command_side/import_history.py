@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 
 from application.command_side.append_history import HistoryAppender, ImportedPage
 from application.command_side.foreign_posts import ForeignPost, Healed, LeftOut
-from application.ports.clock import Clock
-from application.ports.dotnet_history import DotnetHistory, StrayDocument
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore
+from application.ports.history_source import DotnetHistory, StrayDocument
+from application.ports.system import Clock
 
 
 class HistoryImport:

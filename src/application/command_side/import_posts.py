@@ -19,9 +19,9 @@ from application.command_side.post_commands import PostCommands
 from application.envelopes import MAX_EVENTS_PER_COMMIT, Commit
 from application.errors import IdempotencyKeyReused, LogChanged, Unavailable
 from application.mediator import CommandContext, IdempotencyKey
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore
+from application.ports.system import Clock
 from domain.commands import CreatePost, LikePost, PostCommand
 from domain.errors import PostlogError
 from domain.events import PostCreated, PostEvent, PostLiked

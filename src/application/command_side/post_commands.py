@@ -10,8 +10,7 @@ from application.command_side.requests import Request
 from application.command_side.streams import PostStreams
 from application.errors import Stopping, StoreUnavailable
 from application.mediator import CommandContext, CommandDispatcher, CommandResult
-from application.ports.ids import Ids
-from application.ports.journal import Journal
+from application.ports.system import Ids, Journal
 from domain.commands import CreatePost, PostCommand
 from domain.ids import PostId
 

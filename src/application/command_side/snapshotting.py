@@ -16,8 +16,8 @@ from itertools import chain, islice
 from typing import Any
 
 from application.errors import Unavailable
-from application.ports.metrics import Metrics
-from application.ports.snapshots import Snapshot, Snapshots
+from application.ports.event_store import Snapshot, Snapshots
+from application.ports.system import Metrics
 from domain.event_types import CURRENT
 from domain.ids import CommentId, PostId
 from domain.persistent_map import PersistentMap

@@ -24,7 +24,7 @@ from application.errors import StoreUnavailable, WriteConflict
 from application.mediator import CommandResult
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import AlreadyStored, AppendOutcome, EventStore, Receipt, Unsettled, VersionTaken
-from application.ports.metrics import Metrics
+from application.ports.system import Metrics
 from domain.errors import PostlogError
 from domain.ids import PostId
 

@@ -23,7 +23,7 @@ from application.maintenance.comparison import Difference, StreamFold
 from application.ports.audit_rows import AuditedPost, AuditRows, AuditStart, GenerationGone
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.past_events import PastEvents
+from application.ports.event_store import PastEvents
 from application.projections.batch import decode_all
 from domain.ids import PostId
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from application.errors import AuditRunning
 from application.maintenance.audit import Audit, AuditProgress, AuditReport
-from application.ports.clock import Clock
+from application.ports.system import Clock
 from domain.errors import PostlogError
 
 logger = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from application.envelopes import CommitEvents
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.projection_store import Fold, RowChanges, Rows, Touched
+from application.ports.read_db import Fold, RowChanges, Rows, Touched
+from application.ports.system import Clock
 from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, touched_by
 from application.projections.read_ahead import ReadAhead
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from application.maintenance.doctor import Doctor, Finding
-from application.ports.clock import Clock
+from application.ports.system import Clock
 
 
 @dataclass(frozen=True, slots=True)

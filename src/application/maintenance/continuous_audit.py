@@ -17,10 +17,9 @@ from application.errors import Unavailable
 from application.maintenance.audit import Audit
 from application.maintenance.comparison import Difference
 from application.ports.audit_rows import AuditRows, AuditStart, GenerationGone
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
-from application.ports.metrics import Metrics
-from application.ports.projection_store import ProjectionStore
+from application.ports.read_db import ProjectionStore
+from application.ports.system import Clock, Metrics
 from application.projections.log_match import require_match
 from domain.ids import PostId
 

@@ -7,15 +7,13 @@ from functools import partial
 
 from application.errors import StreamDamaged
 from application.maintenance.build_progress import in_words
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.generations import UNFINISHED, Build, Generations
-from application.ports.parked_streams import ParkedStreams
 from application.ports.post_views import PostViews
-from application.ports.probes import Probe
-from application.ports.projection_store import ProjectionStore
-from application.ports.provisioning import Provisioning
+from application.ports.provisioning import Probe, Provisioning
+from application.ports.read_db import ParkedStreams, ProjectionStore
 from application.ports.relay_state import RelayState, RelayStatus
+from application.ports.system import Clock
 from application.projections.log_holes import LogHoles
 from application.projections.log_match import require_match
 from domain.errors import PostlogError

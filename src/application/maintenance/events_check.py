@@ -18,7 +18,7 @@ from application.maintenance.garbage import seldom_searched
 from application.maintenance.stream_links import StreamLinks, StreamReader
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.past_events import PastEvents
+from application.ports.event_store import PastEvents
 from application.projections.read_ahead import ReadAhead
 from domain.errors import EventNotReadable
 from domain.ids import PostId

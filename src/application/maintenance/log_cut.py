@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from application.errors import CutRefused
 from application.log_order import Hole
-from application.ports.commit_log import CommitLog
-from application.ports.commit_removal import CommitRemoval, StoredCommit
+from application.ports.commit_log import CommitLog, CommitRemoval, StoredCommit
 from application.projections.log_holes import LogHoles
 
 _SHOWN = 10

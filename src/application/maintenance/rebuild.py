@@ -16,12 +16,11 @@ from application.errors import RebuildCancelled, Unavailable, WrongLog
 from application.maintenance.batches import COMMITS_A_READ, Batch, Batches, LogBatches, batch_of
 from application.maintenance.build_progress import building_alone
 from application.maintenance.garbage import seldom_searched
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations
-from application.ports.metrics import Metrics
-from application.ports.projection_store import Checkpoint, Fold, ProjectionStore, RowChanges, Rows, Touched
+from application.ports.read_db import Checkpoint, Fold, ProjectionStore, RowChanges, Rows, Touched
+from application.ports.system import Clock, Metrics
 from application.projections.batch import decode_all
 from application.projections.log_match import require_match
 from application.projections.read_ahead import ReadAhead

@@ -12,9 +12,8 @@ from enum import StrEnum
 
 from application.errors import RebuildEnded, RebuildNotFound, RebuildNotPossible, RebuildRunning
 from application.maintenance.build_progress import events_per_second, seconds_left
-from application.ports.clock import Clock
-from application.ports.generations import UNFINISHED, Build, BuildState, Generations
-from application.ports.rebuild_process import RebuildProcess
+from application.ports.generations import UNFINISHED, Build, BuildState, Generations, RebuildProcess
+from application.ports.system import Clock
 
 _ID = re.compile(r"(?P<adapter>[a-z]{1,20})-(?P<generation>[1-9][0-9]{0,8})")
 _KEPT = 1_000

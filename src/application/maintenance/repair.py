@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
 from application.ports.event_codec import EventCodec
-from application.ports.past_events import PastEvents
-from application.ports.projection_store import ProjectionBatch, ProjectionStore, RowChanges, Rows, Touched
+from application.ports.event_store import PastEvents
+from application.ports.read_db import ProjectionBatch, ProjectionStore, RowChanges, Rows, Touched
 from application.projections.whole_post import WholePost
 from domain.errors import EventNotReadable
 from domain.ids import PostId

@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 from application.errors import LogDamaged
 from application.maintenance.batches import Batch
 from application.maintenance.garbage import seldom_searched
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog, Share
 from application.ports.event_codec import EventCodec
-from application.ports.projection_store import Fold, RowChanges, Rows, Touched
+from application.ports.read_db import Fold, RowChanges, Rows, Touched
+from application.ports.system import Clock
 from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, touched_by
 from application.projections.log_holes import LogHoles
 

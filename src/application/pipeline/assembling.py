@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from application.envelopes import Commit
 from application.ports.bus import BusMessage, EventMessage, UnreadableMessage, WatermarkMessage
-from application.ports.projection_store import Checkpoint
+from application.ports.read_db import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from application.pipeline.projector import Projector
 from application.pipeline.rows_watch import RowsWatch
 from application.ports.bus import Subscription, Topic
 from application.ports.commit_log import CommitLog
-from application.ports.metrics import Metrics
-from application.ports.projection_store import Checkpoint, CheckpointMoved, LiveGeneration
+from application.ports.read_db import Checkpoint, CheckpointMoved, LiveGeneration
+from application.ports.system import Metrics
 
 logger = logging.getLogger(__name__)
 

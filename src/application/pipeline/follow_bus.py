@@ -2,7 +2,7 @@
 
 from typing import Never
 
-from application.pipeline.backoff import Backoff
+from application.backoff import Backoff
 from application.pipeline.bus_session import BusSession
 from application.pipeline.bus_trust import BusTrust
 from application.pipeline.following import follow
@@ -12,7 +12,7 @@ from application.pipeline.projector import Projector
 from application.pipeline.rows_watch import RowsWatch
 from application.ports.bus import Subscription
 from application.ports.commit_log import CommitLog
-from application.ports.metrics import Metrics
+from application.ports.system import Metrics
 
 
 class BusFollower:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Never
 
+from application.backoff import Backoff
 from application.envelopes import AnyCommit
-from application.pipeline.backoff import Backoff
 from application.pipeline.following import follow
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
-from application.ports.metrics import Metrics
-from application.ports.projection_store import Checkpoint, CheckpointMove
+from application.ports.read_db import Checkpoint, CheckpointMove
+from application.ports.system import Metrics
 from application.projections.batch import DecodedCommit
 from application.projections.batching import at_most
 from application.projections.read_ahead import ReadAhead

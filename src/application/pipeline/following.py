@@ -9,10 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Never
 
+from application.backoff import Backoff, log_interruption
 from application.errors import WrongLog
-from application.pipeline.backoff import Backoff, log_interruption
-from application.ports.metrics import Metrics
-from application.ports.projection_store import CheckpointMoved
+from application.ports.read_db import CheckpointMoved
+from application.ports.system import Metrics
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from application.pipeline.projector import Projector
 from application.pipeline.spans import Span, behind, hand_out
 from application.ports.bus import BusMessage, Subscription, UnreadableMessage
 from application.ports.commit_log import CommitLog
-from application.ports.metrics import Metrics
-from application.ports.projection_store import Checkpoint
+from application.ports.read_db import Checkpoint
+from application.ports.system import Metrics
 from application.projections.batching import at_most
 
 logger = logging.getLogger(__name__)

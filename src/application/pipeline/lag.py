@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable
 from application.envelopes import Commit
 from application.errors import Unavailable
 from application.log_growth import LogGrowth
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
-from application.ports.metrics import Metrics
 from application.ports.post_views import PostViews
 from application.ports.relay_state import RelayState
+from application.ports.system import Clock, Metrics
 
 _SECONDS = 2.0
 _GOOD_SECONDS = 15.0

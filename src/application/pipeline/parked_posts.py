@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from application.pipeline.parking import ParkedRetry, Retried
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
-from application.ports.parked_streams import ParkedStreams
-from application.ports.projection_store import ParkedStream, ProjectionStore
+from application.ports.read_db import ParkedStream, ParkedStreams, ProjectionStore
+from application.ports.system import Clock
 from application.projections.log_match import require_match
 from domain.ids import PostId
 

@@ -11,14 +11,19 @@ from dataclasses import dataclass
 
 from application.envelopes import Commit
 from application.errors import StreamDamaged
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.metrics import Metrics
-from application.ports.parked_streams import ParkedStreams
-from application.ports.past_events import PastEvents
-from application.ports.projection_store import ParkedStream, ProjectionBatch, ProjectionStore, RowChanges, Rows, Touched
-from application.ports.rows_moved import RowsMoved
+from application.ports.event_store import PastEvents
+from application.ports.read_db import (
+    ParkedStream,
+    ParkedStreams,
+    ProjectionBatch,
+    ProjectionStore,
+    RowChanges,
+    Rows,
+    Touched,
+)
+from application.ports.system import Clock, Metrics, RowsMoved
 from application.projections.batch import all_given, decode_all, fold_batch, touched_by
 from domain.ids import PostId
 

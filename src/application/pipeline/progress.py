@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from application.pipeline.assembling import PartitionReader
-from application.ports.projection_store import Checkpoint, CheckpointMove
+from application.ports.read_db import Checkpoint, CheckpointMove
 
 _OFFSETS_BETWEEN_CHECKPOINTS = 1_000
 """A checkpoint whose position stands still is written again only after so many messages."""

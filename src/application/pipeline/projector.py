@@ -9,13 +9,10 @@ from collections.abc import Sequence
 
 from application.envelopes import AnyCommit, Commit
 from application.errors import WrongLog
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.journal import Journal
-from application.ports.metrics import Metrics
-from application.ports.past_events import PastEvents
-from application.ports.projection_store import (
+from application.ports.event_store import PastEvents
+from application.ports.read_db import (
     Checkpoint,
     CheckpointMove,
     LiveGeneration,
@@ -25,7 +22,7 @@ from application.ports.projection_store import (
     RowChanges,
     Rows,
 )
-from application.ports.rows_moved import RowsMoved
+from application.ports.system import Clock, Journal, Metrics, RowsMoved
 from application.projections.batch import DecodedCommit, MissingCommits, decode_all, fold_batch, touched_by
 from application.projections.log_match import require_match
 from domain.ids import PostId

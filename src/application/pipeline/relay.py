@@ -11,16 +11,13 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 
+from application.backoff import Backoff, log_interruption
 from application.errors import Unavailable
-from application.pipeline.backoff import Backoff, log_interruption
 from application.pipeline.relay_term import LeaseLost, LogWentBack, PartitionsChanged, RelayTerm
 from application.ports.bus import Publisher
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
-from application.ports.ids import Ids
-from application.ports.journal import Journal
-from application.ports.metrics import Metrics
 from application.ports.relay_state import Lease, RelayState
+from application.ports.system import Clock, Ids, Journal, Metrics
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,9 @@ from collections.abc import Collection, Sequence
 from application.errors import StoreUnavailable
 from application.pipeline.announcing import Announcer
 from application.ports.bus import CommitEntry, Publication, Publisher, Watermark
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
-from application.ports.journal import Journal
-from application.ports.metrics import Metrics
 from application.ports.relay_state import Lease, RelayState
+from application.ports.system import Clock, Journal, Metrics
 from application.projections.batching import at_most
 
 _WINDOW = 4

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 
 from application.pipeline.projector import Projector
-from application.ports.projection_store import Checkpoint, CheckpointMoved, LiveGeneration
+from application.ports.read_db import Checkpoint, CheckpointMoved, LiveGeneration
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,13 @@
-"""The event store seen as one sequence of commits by position."""
+"""The event store seen as one sequence of commits by position.
 
+Taking commits out of the log, which the service itself may not do: for an administrator, behind a gap only.
+
+Copies of the whole log in one file, and the log made of such a copy. Of logs that are a file themselves.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from application.envelopes import Commit, CommitEvents
@@ -76,4 +84,51 @@ class CommitLog(Protocol):
     async def wait(self, after: int, timeout: float) -> None:
         """Return when a commit beyond `after` may be there, at the latest after `timeout` seconds. An append in this
         process wakes it at once, another process's within 200 ms. May wake early; the caller reads to know."""
+        ...
+
+
+class StoredCommit(NamedTuple):
+    """`line` is the whole commit as JSON, as `mongoimport` takes it into the collection `commits`, too."""
+
+    position: int
+    commit_id: str
+    stream_id: PostId
+    version: int
+    line: str
+
+
+class CommitRemoval(Protocol):
+    def behind(self, position: int) -> AsyncIterator[Sequence[StoredCommit]]:
+        """All commits behind `position`, in order, a page at a time. Raises `StoreUnavailable`."""
+        ...
+
+    async def remove(self, commits: Sequence[StoredCommit], position: int) -> None:
+        """These, each by position and commit id, the last first, so that one that is interrupted leaves no other gap;
+        then what may rest on them: all snapshots go, and the relay's checkpoint goes back to `position`. Raises
+        `StoreUnavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCopy:
+    """What `file` holds: log `log_id` up to `position`. `gaps` are clauses that say which commits are missing in it,
+    which they should not be. `kept` is where the log is that was there before."""
+
+    file: Path
+    log_id: str
+    position: int
+    gaps: Sequence[str] = ()
+    kept: Path | None = None
+
+
+class LogBackup(Protocol):
+    """No method leaves half a file behind. All raise `BackupRefused` with one sentence, and `CannotOpen`."""
+
+    async def backup(self, file: Path, *, overwrite: bool) -> LogCopy:
+        """A sound copy of the log as it is at one moment, also while it is written to."""
+        ...
+
+    async def restore(self, file: Path) -> LogCopy:
+        """Make `file` the log. The log that is there is kept under another name. Refused while a process has the log
+        open, and for a file that is no sound log of a version that this Postlog knows."""
         ...

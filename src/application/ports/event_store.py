@@ -1,5 +1,9 @@
 """Append to the log, and read one stream. Three unique keys carry every promise: position, (stream, version), commit
 id.
+
+What stands in the log of one stream or one command: for history, gap healing, parked streams; never appended to.
+
+Stored states of long streams: a cache, droppable at any time, never believed over the log.
 """
 
 from collections.abc import Sequence
@@ -103,4 +107,41 @@ class EventStore(Protocol):
 
     async def find_receipt(self, commit_id: str) -> Receipt | None:
         """No receipt kept before the call is missed. Raises `StoreUnavailable`."""
+        ...
+
+
+class PastEvents(Protocol):
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        """As `EventStore.read_stream`."""
+        ...
+
+    async def find_commit(self, commit_id: str) -> Commit | None:
+        """As `EventStore.find_commit`."""
+        ...
+
+    async def last_version(self, stream_id: PostId) -> int:
+        """That of the stream's last majority-committed event; 0 when it has none. Raises `StoreUnavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state after `version`, whose commit stands at `position`. A reader ignores a `format` that it does not
+    write.
+    """
+
+    stream_id: PostId
+    version: int
+    position: int
+    format: str
+    state: bytes
+
+
+class Snapshots(Protocol):
+    async def load(self, stream_id: PostId) -> Snapshot | None:
+        """The newest stored one. Raises `StoreUnavailable`."""
+        ...
+
+    async def store(self, snapshot: Snapshot) -> None:
+        """Replaces an older one; an older one never replaces a newer one. Raises `StoreUnavailable`."""
         ...

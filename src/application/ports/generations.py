@@ -2,6 +2,8 @@
 
 A build is one row for its whole life, so anybody can see how far it is and how it ended. It belongs to the one process
 that holds the lock.
+
+Rebuilds that do not run where they are asked for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from application.ports.projection_store import Checkpoint, Fold, LiveGeneration, Slot, Touched
+from application.ports.read_db import Checkpoint, Fold, LiveGeneration, Slot, Touched
 
 
 class BuildState(StrEnum):
@@ -117,4 +119,13 @@ class Generations(Protocol):
     async def note_failure(self, build: Build, error: str) -> None:
         """Note the sentence that says why it goes no further, if it is unfinished; it can be gone on with. Raises
         `ReadDbUnavailable`."""
+        ...
+
+
+class RebuildProcess(Protocol):
+    async def start(self, adapter: str) -> int:
+        """Begin a rebuild into the read database `adapter`, or go on with an unfinished one, beside this process's own
+        work; it ends with this process at the latest. Answers the generation once that has the database to itself.
+        Raises `RebuildRunning`, `RebuildNotBegun`, `Unavailable`, `SchemaOutdated`, `CannotOpen`.
+        """
         ...

@@ -13,7 +13,7 @@ from application.envelopes import AnyCommit, VersionedEvent
 from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
 from application.ports.event_codec import EventCodec
-from application.ports.projection_store import ParkedStream, RowChanges, Rows, Touched
+from application.ports.read_db import ParkedStream, RowChanges, Rows, Touched
 from application.projections.post import COMMENT_EVENTS, PostFold
 from application.rows import CommentKey, CommentRow, PostStatus
 from domain.errors import EventNotReadable, PostlogError

@@ -9,7 +9,7 @@ import asyncio
 from application.errors import LogDamaged
 from application.log_order import Hole
 from application.ports.commit_log import CommitLog
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from domain.errors import PostlogError
 
 _NEAR_THE_END = 4_096

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from application.envelopes import Commit
 from application.errors import WrongLog
 from application.ports.commit_log import CommitLog
-from application.ports.projection_store import Checkpoint, LiveGeneration
+from application.ports.read_db import Checkpoint, LiveGeneration
 
 _REMEDY = "Point read_db at its own database, or fill this one anew with `postlog rebuild`."
 

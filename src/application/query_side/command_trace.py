@@ -12,9 +12,9 @@ from application.errors import CommitNotFound
 from application.mediator import QueryDispatcher
 from application.partitioning import partition_of
 from application.ports.event_codec import EventCodec
-from application.ports.journal import Journal, StepTimes
-from application.ports.past_events import PastEvents
+from application.ports.event_store import PastEvents
 from application.ports.post_views import PostViews
+from application.ports.system import Journal, StepTimes
 from application.query_side.logged_commit import logged_commit
 from application.query_side.pipeline_queries import PipelineStatus
 from application.query_side.pipeline_watch import PipelineWatch, Position

@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from application.errors import NotYetVisible, PositionBeyondLog, PostParked, ReadDbNotReady, Unavailable
-from application.ports.clock import Clock
 from application.ports.post_views import Stamp, Stamped
-from application.ports.rows_moved import RowsMoved
+from application.ports.system import Clock, RowsMoved
 from application.query_side.log_end import LogEnd
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from application.envelopes import Commit
 from application.errors import StreamDamaged, VersionNotFound
 from application.log_order import require_next
 from application.mediator import QueryDispatcher
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
-from application.ports.past_events import PastEvents
+from application.ports.event_store import PastEvents
+from application.ports.system import Clock
 from application.query_side.log_queries import actor_of
 from application.query_side.posts import no_such_post
 from application.query_side.posts_as_of import Moment, PostsAsOf

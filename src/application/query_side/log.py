@@ -10,10 +10,10 @@ from contextlib import aclosing
 
 from application.envelopes import Commit
 from application.mediator import QueryDispatcher
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.past_events import PastEvents
+from application.ports.event_store import PastEvents
+from application.ports.system import Clock
 from application.query_side.log_queries import (
     ChangedPosts,
     CommitFilter,

@@ -8,8 +8,8 @@ proof may cost as much as an append: looks are shared, and are a pause apart, ho
 import asyncio
 
 from application.errors import Unavailable
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
+from application.ports.system import Clock
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 

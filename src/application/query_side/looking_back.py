@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from application.envelopes import Commit
 from application.ports.commit_log import CommitLog
-from application.ports.past_events import PastEvents
+from application.ports.event_store import PastEvents
 from domain.ids import PostId
 
 

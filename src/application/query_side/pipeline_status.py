@@ -8,12 +8,12 @@ from application.envelopes import Commit
 from application.log_growth import LogGrowth
 from application.mediator import QueryDispatcher
 from application.partitioning import partition_of
-from application.ports.clock import Clock
 from application.ports.commit_log import CommitLog
 from application.ports.generations import BuildState, Generations
 from application.ports.post_views import PostViews
-from application.ports.projection_store import ProjectionStore
+from application.ports.read_db import ProjectionStore
 from application.ports.relay_state import RelayState
+from application.ports.system import Clock
 from application.query_side.pipeline_queries import (
     GetPipelineStatus,
     PartitionStanding,

@@ -16,9 +16,9 @@ from itertools import islice
 from application.envelopes import Commit
 from application.errors import HistoryNotRead
 from application.log_order import require_next
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
-from application.ports.past_events import PastEvents
+from application.ports.event_store import PastEvents
+from application.ports.system import Clock
 from application.projections.whole_post import WholePost
 from domain.ids import PostId
 

@@ -3,7 +3,7 @@
 from application.mediator import QueryDispatcher
 from application.ports.commit_log import CommitLog
 from application.ports.post_views import PostViews
-from application.ports.projection_store import ProjectionStore
+from application.ports.read_db import ProjectionStore
 from application.query_side.queries import GetReadDbStatus, PartitionStatus, ReadDbStatus
 
 

@@ -1,7 +1,7 @@
 """Whether queries can be answered: a read database may answer while it is being filled for the first time."""
 
 from application.ports.post_views import PostViews
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from domain.errors import PostlogError
 
 

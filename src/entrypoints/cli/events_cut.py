@@ -9,7 +9,7 @@ import click
 import rich_click
 
 from application.maintenance.log_cut import BehindTheHole
-from application.ports.commit_removal import StoredCommit
+from application.ports.commit_log import StoredCommit
 from entrypoints.cli import exit_codes
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.running import run_job

@@ -10,7 +10,7 @@ import rich_click
 
 from application.command_side.foreign_posts import Healed, LeftOut
 from application.maintenance.audit import AuditReport
-from application.ports.dotnet_history import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, StrayDocument
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import click
 import rich_click
 
-from application.ports.projection_store import ParkedStream
+from application.ports.read_db import ParkedStream
 from domain.ids import PostId
 from entrypoints.cli import exit_codes
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places

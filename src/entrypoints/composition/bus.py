@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from application.ports.bus import Publisher, Subscription
-from application.ports.metrics import Metrics
-from application.ports.probes import Probe
-from application.ports.provisioning import Provisioning
+from application.ports.provisioning import Probe, Provisioning
+from application.ports.system import Metrics
 from entrypoints.settings.model import Kafka
 
 

@@ -8,11 +8,8 @@ from application.command_side.post_commands import PostCommands
 from application.command_side.snapshotting import Snapshotting
 from application.command_side.streams import PostStreams
 from application.mediator import CommandDispatcher
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
-from application.ports.ids import Ids
-from application.ports.journal import Journal
-from application.ports.metrics import Metrics
+from application.ports.system import Clock, Ids, Journal, Metrics
 from domain.limits import Limits
 from entrypoints.composition.event_store import LogParts
 from entrypoints.settings.model import Settings

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from application.maintenance.doctor import Doctor
-from application.ports.probes import Probe
+from application.ports.provisioning import Probe
 from domain.errors import PostlogError
 from entrypoints.composition.container import Container
 from entrypoints.composition.event_store import LogParts

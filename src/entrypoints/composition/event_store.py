@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from application.ports.commit_log import CommitLog
-from application.ports.event_store import EventStore
-from application.ports.log_backup import LogBackup
-from application.ports.past_events import PastEvents
-from application.ports.probes import Probe
-from application.ports.provisioning import Provisioning
+from application.ports.commit_log import CommitLog, LogBackup
+from application.ports.event_store import EventStore, PastEvents, Snapshots
+from application.ports.provisioning import Probe, Provisioning
 from application.ports.relay_state import RelayState
-from application.ports.snapshots import Snapshots
 from application.projections.log_holes import LogHoles
 from entrypoints.settings.model import Mongo, SqliteLog
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from msgspec.structs import replace
 
 from application.maintenance.log_cut import LogCut
-from application.ports.commit_removal import CommitRemoval
+from application.ports.commit_log import CommitRemoval
 from entrypoints.composition.container import container_for
 from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.jobs import prepare

@@ -12,10 +12,10 @@ from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.mediator import QueryDispatcher
 from application.pipeline.parking import ParkedRetry
-from application.ports.clock import Clock
+from application.ports.commit_log import LogBackup
 from application.ports.generations import Generations
-from application.ports.log_backup import LogBackup
-from application.ports.parked_streams import ParkedStreams
+from application.ports.read_db import ParkedStreams
+from application.ports.system import Clock
 from application.projections.log_match import require_match
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime

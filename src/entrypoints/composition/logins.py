@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from application.ports.logins import Logins
+from application.ports.provisioning import Logins
 from entrypoints.settings.administrators import Administrators
 from entrypoints.settings.model import Mongo, Postgres, Settings, SqlServer
 from entrypoints.settings.secret import Secret

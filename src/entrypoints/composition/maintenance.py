@@ -5,9 +5,8 @@ from application.maintenance.batches import Batches
 from application.maintenance.continuous_audit import ContinuousAudit
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
-from application.ports.metrics import Metrics
+from application.ports.system import Clock, Metrics
 from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.read_db import ReadDbParts
 from entrypoints.settings.model import Audit as AuditSettings

@@ -7,12 +7,8 @@ from application.pipeline.follow_log import LogFollower
 from application.pipeline.lag import BusLag, RowsLag
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
-from application.ports.ids import Ids
-from application.ports.journal import Journal
-from application.ports.metrics import Metrics
-from application.ports.rows_moved import RowsMoved
+from application.ports.system import Clock, Ids, Journal, Metrics, RowsMoved
 from entrypoints.composition.bus import BusParts
 from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.read_db import ReadDbParts

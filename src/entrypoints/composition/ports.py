@@ -2,11 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
-from application.ports.ids import Ids
-from application.ports.journal import Journal
-from application.ports.rows_moved import RowsMoved
+from application.ports.system import Clock, Ids, Journal, RowsMoved
 
 if TYPE_CHECKING:
     from adapters.system.metrics import PrometheusMetrics

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from application.ports.logins import Logins
+from application.ports.provisioning import Logins
 from domain.errors import PostlogError
 from entrypoints.composition.bus import BusParts
 from entrypoints.composition.container import container_for

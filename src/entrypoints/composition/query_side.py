@@ -1,10 +1,8 @@
 """The query side: the handlers of all queries, and the dispatcher that carries queries to them."""
 
 from application.mediator import QueryDispatcher
-from application.ports.clock import Clock
 from application.ports.event_codec import EventCodec
-from application.ports.journal import Journal
-from application.ports.rows_moved import RowsMoved
+from application.ports.system import Clock, Journal, RowsMoved
 from application.query_side.command_trace import CommandTraceQuery
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from application.ports.audit_rows import AuditRows
 from application.ports.generations import Generations
-from application.ports.parked_streams import ParkedStreams
 from application.ports.post_views import PostViews
-from application.ports.probes import Probe
-from application.ports.projection_store import ProjectionStore
-from application.ports.provisioning import Provisioning
+from application.ports.provisioning import Probe, Provisioning
+from application.ports.read_db import ParkedStreams, ProjectionStore
 from entrypoints.settings.model import Postgres, SqliteReadDb, SqlServer
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from application.maintenance.rebuilds import Rebuilds
-from application.ports.generations import Build, Generations
-from application.ports.rebuild_process import RebuildProcess
+from application.ports.generations import Build, Generations, RebuildProcess
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.read_db import ReadDbParts

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from application.maintenance.rebuilds import Rebuilds
-from application.ports.probes import Probe
+from application.ports.provisioning import Probe
 from application.projections.log_holes import PositionsProbe
 from application.query_side.readiness import RowsReady
 from domain.limits import Limits

@@ -9,7 +9,7 @@ from typing import Any
 
 from application.maintenance.shares import Cut, SharedBatches, ShareFold
 from application.ports.commit_log import Share
-from application.ports.projection_store import RowChanges, Rows
+from application.ports.read_db import RowChanges, Rows
 from entrypoints.composition.container import Container
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.worker_process import Answering, WorkerProcess

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Never
 
-from application.ports.metrics import Metrics
-from application.ports.probes import Probe, ProbeResult
+from application.ports.provisioning import Probe, ProbeResult
+from application.ports.system import Metrics
 
 _SECONDS_TO_NEXT_LOOK = 1.0
 """At the start, which a look should not slow down, and after something did not answer."""

@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from application.errors import MalformedRequest
 from application.mediator import CommandDispatcher, CommandResult
-from application.ports.clock import Clock
-from application.ports.ids import Ids
+from application.ports.system import Clock, Ids
 from domain.commands import (
     AddComment,
     CreatePost,

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from application.ports.metrics import Metrics
+from application.ports.system import Metrics
 from entrypoints.serving.exchange import Activity, Peer
 
 _PLACES = 2_048

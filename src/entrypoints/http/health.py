@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from application.ports.probes import Probe, ProbeResult
+from application.ports.provisioning import Probe, ProbeResult
 from entrypoints.http.schemas import Check, Live, Ready
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.answers import Answer, json_answer

@@ -15,7 +15,7 @@ from granian.server.embed import Server
 from litestar import Litestar
 
 from application.errors import CannotOpen
-from application.ports.metrics import Metrics
+from application.ports.system import Metrics
 from entrypoints.http.app import ACTIVITY
 from entrypoints.http.connections import Connections, allow_open_files, places
 from entrypoints.serving.exchange import Activity

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 
 from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
-from application.ports.clock import Clock
-from application.ports.ids import Ids
-from application.ports.metrics import Metrics
-from application.ports.probes import Probe
+from application.ports.provisioning import Probe
+from application.ports.system import Clock, Ids, Metrics
 from domain.limits import Limits
 from entrypoints.serving.exchange import ServingLimits
 

@@ -6,7 +6,7 @@ from typing import Any
 from litestar.types import ASGIApp
 
 from application.maintenance.rebuilds import RebuildStatus
-from application.ports.projection_store import ParkedStream
+from application.ports.read_db import ParkedStream
 from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus
 from domain.errors import PostlogError
 from entrypoints.serving.paths import post_id_of

@@ -8,8 +8,7 @@ from application.maintenance.checkup import Checkup
 from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.pipeline.parked_posts import ParkedPosts
-from application.ports.clock import Clock
-from application.ports.ids import Ids
+from application.ports.system import Clock, Ids
 from application.query_side.pipeline_watch import PipelineWatch
 from domain.limits import Limits
 

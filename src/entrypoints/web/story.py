@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from litestar.types import ASGIApp
 
 from application.mediator import CommandContext, CommandDispatcher, IdempotencyKey
-from application.ports.clock import Clock
+from application.ports.system import Clock
 from domain.commands import (
     AddComment,
     CreatePost,

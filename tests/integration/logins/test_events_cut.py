@@ -12,8 +12,7 @@ from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
-from application.ports.event_store import Appended
-from application.ports.snapshots import Snapshot
+from application.ports.event_store import Appended, Snapshot
 from application.projections.log_holes import LogHoles
 from command_process import ANYBODY, CommandProcess
 from contracts.damaged_streams import CREATED

@@ -18,7 +18,7 @@ from adapters.mongo.logins import MongoLogins
 from adapters.mongo.provisioning import MongoProvisioning
 from adapters.mongo.schema import INDEXES
 from application.errors import StoreUnavailable
-from application.ports.logins import LoginNotMade
+from application.ports.provisioning import LoginNotMade
 from contracts.log_handle import POST_A, proposed
 from integration.logins.places import MongoPlace, mongo_place
 from local.ports import free_port

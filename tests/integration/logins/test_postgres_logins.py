@@ -13,7 +13,7 @@ from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sql.provisioning import SqlProvisioning
 from adapters.sql.tables import metadata
 from application.errors import ReadDbUnavailable, SchemaOutdated
-from application.ports.logins import LoginNotMade
+from application.ports.provisioning import LoginNotMade
 from integration.logins.places import PostgresPlace, postgres_place
 from local.ports import free_port
 from local.postgres import Postgres

@@ -12,9 +12,9 @@ from adapters.sqlserver import driver
 from adapters.sqlserver.logins import SqlServerLogins
 from adapters.sqlserver.read_db import sqlserver_read_db
 from application.errors import ReadDbUnavailable, SchemaOutdated
-from application.ports.logins import LoginNotMade
 from application.ports.post_views import PostWithComments
-from application.ports.projection_store import RowChanges
+from application.ports.provisioning import LoginNotMade
+from application.ports.read_db import RowChanges
 from contracts.read_db_handle import comment, post, post_id
 from contracts.sql_read_db import handle_of
 from integration.logins.places import SqlServerPlace, sqlserver_place

@@ -17,7 +17,7 @@ from adapters.sql.probe import SqlProbe
 from adapters.sql.provisioning import SqlProvisioning
 from adapters.sql.tables import metadata
 from application.ports.post_views import PostFilter, PostWithComments
-from application.ports.projection_store import RowChanges
+from application.ports.read_db import RowChanges
 from contracts.commit_log import CommitLogContract
 from contracts.event_store import EventStoreContract
 from contracts.log_handle import LogHandle, OpenLog

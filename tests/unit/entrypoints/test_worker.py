@@ -10,7 +10,7 @@ import time
 import pytest
 
 from application.errors import WrongLog
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from contracts.waiting import eventually
 from entrypoints import worker
 from entrypoints.worker import LastFailure, PartEnded, endless, run_parts, stop_on_signals

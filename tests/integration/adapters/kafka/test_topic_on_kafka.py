@@ -10,7 +10,7 @@ from adapters.kafka.provisioning import KafkaProvisioning
 from adapters.kafka.publisher import KafkaPublisher
 from application.errors import BusUnavailable, CannotOpen, SchemaOutdated, TopicInUse
 from application.partitioning import partition_of
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from contracts.bus_handle import CountedMetrics
 from domain.ids import PostId
 

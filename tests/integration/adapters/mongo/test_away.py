@@ -19,9 +19,8 @@ from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from application.envelopes import StreamTail
 from application.errors import StoreUnavailable
-from application.ports.event_store import Appended, Unsettled
+from application.ports.event_store import Appended, Snapshot, Unsettled
 from application.ports.relay_state import Lease
-from application.ports.snapshots import Snapshot
 from contracts.log_handle import POST_A, proposed
 from contracts.waiting import eventually
 from domain.errors import InvalidInput

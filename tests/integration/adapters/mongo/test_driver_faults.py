@@ -24,9 +24,8 @@ from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from application.errors import StoreUnavailable
 from application.ports.commit_log import Share
-from application.ports.event_store import AppendOutcome
+from application.ports.event_store import AppendOutcome, Snapshot
 from application.ports.relay_state import Lease
-from application.ports.snapshots import Snapshot
 from contracts.log_handle import POST_A, POST_B, commit_id, proposed
 from contracts.waiting import eventually
 from domain.ids import PostId

@@ -367,7 +367,7 @@ async def test_an_import_ends_with_the_sentence_and_does_not_try_for_a_minute(ru
     from application.command_side.append_history import HistoryAppender
     from application.command_side.import_posts import PostImport
     from application.envelopes import StoredEvent
-    from application.ports.dotnet_history import DotnetEvent
+    from application.ports.history_source import DotnetEvent
 
     line = b'{"externalId":"%d","author":"Ann","message":"Hi","datePosted":"2026-01-31T09:30:00Z","likes":3}'
     posts = PostImport(running.one.commands.commands, running.one.store, CODEC, SystemClock())

@@ -16,7 +16,7 @@ from adapters.sql.open_database import OpenDatabase
 from adapters.sql.provisioning import SqlProvisioning
 from application.errors import RebuildRunning
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import ProjectionBatch, RowChanges
+from application.ports.read_db import ProjectionBatch, RowChanges
 from contracts.maintained import maintained_in_sql
 from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract

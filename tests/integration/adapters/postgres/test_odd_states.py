@@ -21,7 +21,7 @@ from adapters.sql.probe import SqlProbe
 from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sql.provisioning import SqlProvisioning
 from application.errors import ReadDbUnavailable, SchemaOutdated
-from application.ports.projection_store import ProjectionBatch, RowChanges
+from application.ports.read_db import ProjectionBatch, RowChanges
 from contracts.read_db_handle import LOG, NOON, checkpoint, moves, post, post_id
 from contracts.sql_read_db import handle_of
 from local.find import Servers

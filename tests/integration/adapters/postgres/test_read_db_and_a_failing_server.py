@@ -24,15 +24,7 @@ from adapters.sql.provisioning import SqlProvisioning
 from application.errors import ReadDbUnavailable
 from application.ports.generations import Build
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import (
-    Checkpoint,
-    CheckpointMoved,
-    Fold,
-    ProjectionBatch,
-    RowChanges,
-    Rows,
-    Touched,
-)
+from application.ports.read_db import Checkpoint, CheckpointMoved, Fold, ProjectionBatch, RowChanges, Rows, Touched
 from contracts.read_db_handle import LOG, NOON, ReadDbHandle, checkpoint, comment, moves, post, post_id
 from contracts.sql_read_db import handle_of
 from contracts.waiting import eventually

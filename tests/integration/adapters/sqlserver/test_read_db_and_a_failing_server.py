@@ -20,7 +20,7 @@ from adapters.sqlserver import engine
 from adapters.sqlserver.read_db import sqlserver_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
 from application.ports.post_views import PostFilter
-from application.ports.projection_store import CheckpointMoved, ProjectionBatch, RowChanges, Rows, Touched
+from application.ports.read_db import CheckpointMoved, ProjectionBatch, RowChanges, Rows, Touched
 from contracts.read_db_handle import LOG, ReadDbHandle, checkpoint, comment, moves, parked, post, post_id
 from contracts.sql_read_db import handle_of
 from contracts.waiting import eventually

@@ -12,7 +12,7 @@ from bson.decimal128 import Decimal128
 
 from adapters.mongo.dotnet_documents import dotnet_event
 from application.envelopes import StoredEvent
-from application.ports.dotnet_history import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, StrayDocument
 
 POST = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
 COMMENT = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.mongo.dotnet_staging import DotnetStaging, staging_folder
 from application.envelopes import StoredEvent
-from application.ports.dotnet_history import DotnetEvent
+from application.ports.history_source import DotnetEvent
 from domain.ids import PostId
 
 A, B = PostId("aaaaaaaa-0000-4000-8000-000000000000"), PostId("bbbbbbbb-0000-4000-8000-000000000000")

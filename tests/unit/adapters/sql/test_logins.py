@@ -7,7 +7,7 @@ from adapters.sql.logins import READ, READ_AND_WRITE, ServiceLogin, address_of, 
 from adapters.sql.schema import _note_revision
 from adapters.sql.tables import metadata
 from adapters.sql.views import create_views
-from application.ports.logins import LoginNotMade
+from application.ports.provisioning import LoginNotMade
 
 SETTING = "read_db.postgres.url"
 DRIVER = "postgresql+psycopg"

@@ -15,7 +15,7 @@ from adapters.sql.open_database import OpenDatabase
 from adapters.sql.provisioning import SqlProvisioning
 from adapters.sqlite.engine import sqlite_backend
 from adapters.sqlite.read_db_file import prepare
-from application.ports.projection_store import RowChanges
+from application.ports.read_db import RowChanges
 from contracts.read_db_handle import ReadDbHandle, comment, post, post_id
 from contracts.sql_read_db import handle_of
 

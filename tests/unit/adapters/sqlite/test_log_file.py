@@ -17,7 +17,7 @@ from adapters.sqlite.log_probe import SqliteLogProbe
 from adapters.sqlite.log_schema import prepare
 from application.errors import CannotOpen, StoreUnavailable
 from application.ports.event_store import Unsettled
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from contracts.log_handle import POST_A, liked, proposed, receipt
 
 SETTING = "event_store.sqlite.path"

@@ -19,7 +19,7 @@ from adapters.sqlite import read_db_file
 from adapters.sqlite.log_database import SqliteLog
 from adapters.sqlite.read_db import sqlite_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
-from application.ports.projection_store import ProjectionBatch, RowChanges, Rows
+from application.ports.read_db import ProjectionBatch, RowChanges, Rows
 from contracts.read_db_handle import checkpoint, moves, post, post_id
 from contracts.sql_read_db import handle_of
 

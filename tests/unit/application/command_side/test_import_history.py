@@ -15,8 +15,8 @@ from application.command_side.foreign_posts import Healed, LeftOut
 from application.command_side.import_history import HistoryImport
 from application.envelopes import Commit, ProposedCommit, StoredEvent
 from application.errors import StoreUnavailable
-from application.ports.dotnet_history import DotnetEvent, StrayDocument
 from application.ports.event_store import AppendOutcome, NotTried, Unsettled
+from application.ports.history_source import DotnetEvent, StrayDocument
 from command_process import CODEC, SteppingClock
 from domain.ids import PostId
 

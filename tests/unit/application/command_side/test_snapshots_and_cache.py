@@ -14,7 +14,7 @@ from application.command_side import snapshotting
 from application.command_side.heads import Head, HeadCache, HeadReader
 from application.command_side.snapshotting import FORMAT, Snapshotting, decode_state, encode_state
 from application.errors import StoreUnavailable
-from application.ports.snapshots import Snapshot
+from application.ports.event_store import Snapshot
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
 from domain.commands import AddComment, CreatePost, LikePost, PostCommand, RemovePost
 from domain.events import CommentAdded, PostCreated, PostLiked, PostRemoved

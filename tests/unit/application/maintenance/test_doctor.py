@@ -12,9 +12,8 @@ from application.maintenance import doctor as module
 from application.maintenance.doctor import Doctor, Finding
 from application.ports.generations import Build, BuildState
 from application.ports.post_views import Stamp
-from application.ports.probes import Probe, ProbeResult
-from application.ports.projection_store import Checkpoint, LiveGeneration, ParkedStream
-from application.ports.provisioning import Provisioning
+from application.ports.provisioning import Probe, ProbeResult, Provisioning
+from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream
 from application.ports.relay_state import RelayStatus
 from application.projections.log_holes import LogHoles
 from domain.errors import PostlogError

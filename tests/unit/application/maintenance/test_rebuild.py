@@ -11,7 +11,7 @@ from adapters.system.clock import SystemClock
 from application.errors import RebuildCancelled, RebuildRunning
 from application.maintenance.rebuild import Rebuild
 from application.ports.generations import Build, BuildState
-from application.ports.projection_store import CheckpointMoved
+from application.ports.read_db import CheckpointMoved
 from application.query_side.queries import GetPost
 from command_process import ANYBODY, CODEC, RecordedMetrics
 from domain.commands import AddComment, CreatePost, LikePost, RemovePost

@@ -14,7 +14,7 @@ from application.errors import LogDamaged
 from application.maintenance.batches import Batch, LogBatches
 from application.maintenance.shares import SharedBatches, ShareFold
 from application.ports.commit_log import Share
-from application.ports.projection_store import RowChanges, Rows
+from application.ports.read_db import RowChanges, Rows
 from command_process import CODEC
 from contracts.share_workers import InThisProcess
 from domain.ids import PostId

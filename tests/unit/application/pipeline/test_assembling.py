@@ -5,7 +5,7 @@ from dataclasses import replace
 from application.envelopes import Commit, StoredEvent
 from application.pipeline.assembling import Gap, PartitionReader
 from application.ports.bus import EventMessage, UnreadableMessage, WatermarkMessage
-from application.ports.projection_store import Checkpoint
+from application.ports.read_db import Checkpoint
 from contracts.bus_handle import created, liked, post_id
 from contracts.log_handle import RECORDED_AT
 

@@ -13,7 +13,7 @@ from adapters.memory.projection_store import MemoryProjectionStore
 from application.errors import ReadDbUnavailable
 from application.partitioning import partition_of
 from application.ports.bus import Subscription
-from application.ports.projection_store import Fold, ProjectionBatch
+from application.ports.read_db import Fold, ProjectionBatch
 from contracts.bus_faults import FaultyPublisher, UnrulySubscription
 from contracts.bus_handle import World, running
 from contracts.bus_projection import Unfenced, write_mixed_likes

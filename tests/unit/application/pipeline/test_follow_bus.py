@@ -16,14 +16,7 @@ from application.envelopes import Commit
 from application.errors import ReadDbUnavailable, WrongLog
 from application.partitioning import partition_of
 from application.ports.bus import CommitEntry, Publication, Subscription, Watermark
-from application.ports.projection_store import (
-    Checkpoint,
-    CheckpointMove,
-    Fold,
-    ProjectionBatch,
-    ProjectionStore,
-    RowChanges,
-)
+from application.ports.read_db import Checkpoint, CheckpointMove, Fold, ProjectionBatch, ProjectionStore, RowChanges
 from contracts.bus_faults import UnrulySubscription
 from contracts.bus_handle import SOON, World, created, liked, post_id, running
 from contracts.damaged_streams import rewrite_in_memory as rewrite

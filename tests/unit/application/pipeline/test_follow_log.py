@@ -8,7 +8,7 @@ import pytest
 from adapters.memory.log import MemoryLog
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import ReadDbUnavailable, SchemaOutdated, WrongLog
-from application.ports.projection_store import Checkpoint, CheckpointMove, CheckpointMoved
+from application.ports.read_db import Checkpoint, CheckpointMove, CheckpointMoved
 from application.query_side.queries import GetPost, GetReadDbStatus
 from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, LikePost, RemovePost

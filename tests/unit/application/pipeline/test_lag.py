@@ -12,7 +12,7 @@ from adapters.memory.read_db import MemoryReadDb
 from adapters.memory.relay_state import MemoryRelayState
 from application.errors import ReadDbUnavailable
 from application.pipeline.lag import BusLag, RowsLag
-from application.ports.projection_store import Checkpoint
+from application.ports.read_db import Checkpoint
 from command_process import SteppingClock
 from contracts.bus_handle import World, created, liked, post_id, running
 from contracts.log_handle import RECORDED_AT

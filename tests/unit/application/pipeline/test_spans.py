@@ -3,7 +3,7 @@
 from application.envelopes import Commit
 from application.pipeline.assembling import PartitionReader
 from application.pipeline.spans import Span, behind, hand_out
-from application.ports.projection_store import Checkpoint
+from application.ports.read_db import Checkpoint
 from contracts.bus_handle import liked, post_id
 from contracts.log_handle import RECORDED_AT
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from application.envelopes import Commit, StoredEvent
-from application.ports.projection_store import ParkedStream, RowChanges, Rows
+from application.ports.read_db import ParkedStream, RowChanges, Rows
 from application.projections.batch import (
     Lacks,
     MissingCommits,

@@ -7,7 +7,7 @@ from adapters.memory.event_store import MemoryEventStore
 from adapters.memory.log import MemoryLog
 from application.envelopes import Commit
 from application.errors import WrongLog
-from application.ports.projection_store import Checkpoint, LiveGeneration
+from application.ports.read_db import Checkpoint, LiveGeneration
 from application.projections.log_match import commit_at, require_match
 from contracts.log_handle import POST_A, commit_id, proposed
 

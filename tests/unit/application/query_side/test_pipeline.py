@@ -8,7 +8,7 @@ import pytest
 from adapters.memory.generations import MemoryGenerations
 from application.errors import ReadDbUnavailable, StoreUnavailable
 from application.mediator import QueryDispatcher
-from application.ports.projection_store import Checkpoint, RowChanges, Touched
+from application.ports.read_db import Checkpoint, RowChanges, Touched
 from application.ports.relay_state import RelayStatus
 from application.query_side.pipeline_queries import GetPipelineStatus, PartitionStanding, PipelineStatus, RowsStanding
 from application.query_side.pipeline_status import PipelineStatusQuery

@@ -13,8 +13,8 @@ from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.log_database import SqliteLog
 from adapters.sqlite.relay_state import SqliteRelayState
 from adapters.sqlite.snapshots import SqliteSnapshots
-from application.ports.commit_removal import StoredCommit
-from application.ports.snapshots import Snapshot
+from application.ports.commit_log import StoredCommit
+from application.ports.event_store import Snapshot
 from contracts.damaged_streams import CREATED
 from contracts.log_handle import liked, proposed
 from domain.ids import PostId

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.mongo.dotnet_documents import unreadable
 from application.command_side.foreign_posts import LeftOut
-from application.ports.dotnet_history import StrayDocument
+from application.ports.history_source import StrayDocument
 from domain.ids import PostId
 from entrypoints.cli.import_dotnet import _Report
 from entrypoints.cli.output import as_json_text, emit_json, one_line

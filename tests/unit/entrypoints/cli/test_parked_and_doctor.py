@@ -10,13 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from application.ports.projection_store import (
-    ParkedStream,
-    ProjectionBatch,
-    ProjectionStore,
-    RowChanges,
-    Touched,
-)
+from application.ports.read_db import ParkedStream, ProjectionBatch, ProjectionStore, RowChanges, Touched
 from domain.ids import PostId
 from entrypoints.cli import main
 from entrypoints.composition.container import container_for

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from application.errors import CannotOpen
-from application.ports.logins import LoginNotMade
+from application.ports.provisioning import LoginNotMade
 from entrypoints.composition.logins import as_administrators, chosen_logins
 from entrypoints.settings.administrators import Administrators
 from entrypoints.settings.loading import load_settings

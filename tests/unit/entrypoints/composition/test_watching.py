@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from command_process import RecordedMetrics
 from entrypoints.composition.watching import LoopStalls, Watch
 

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from application.ports.probes import ProbeResult
+from application.ports.provisioning import ProbeResult
 from unit.entrypoints.http.conftest import client_of
 from unit.entrypoints.http.fakes import services
 

@@ -2,6 +2,8 @@
 
 A read database has two slots of tables, `a` and `b`. The live row names the slot that readers see and its generation.
 Checkpoints belong to a generation, one a partition (one only, number 0, when projectors follow the log itself).
+
+Which posts wait, and why; for people and for the retry at every start.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -157,4 +159,14 @@ class ProjectionStore(Protocol):
 
     async def mark_ready(self, generation: int) -> None:
         """From now on readers are answered. Raises `CheckpointMoved` when another generation is live."""
+        ...
+
+
+class ParkedStreams(Protocol):
+    async def parked(self, limit: int = 100, after: PostId | None = None) -> list[ParkedStream]:
+        """Of the live generation, by post id, those above `after`. Raises `ReadDbUnavailable`."""
+        ...
+
+    async def parked_stream(self, post_id: PostId) -> ParkedStream | None:
+        """Of the live generation. Raises `ReadDbUnavailable`."""
         ...
