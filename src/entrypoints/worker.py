@@ -54,7 +54,7 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-class LastFailure:
+class FailureProbe:
     """Of a part that is begun again and again, because its process has other work to do. A probe: it fails while the
     part does."""
 
@@ -76,7 +76,7 @@ class LastFailure:
         return ProbeResult(self.name, ok=True, detail="It works.")
 
 
-def endless(run: Callable[[], Coroutine[Any, Any, None]], failure: LastFailure | None = None) -> Part:
+def endless(run: Callable[[], Coroutine[Any, Any, None]], failure: FailureProbe | None = None) -> Part:
     """A part out of something that runs until it is cancelled, and is begun again when it fails. Without a `failure` to
     note it in, `WrongLog` ends the part, and so its process: it has nothing else to do."""
 
@@ -95,7 +95,7 @@ def endless(run: Callable[[], Coroutine[Any, Any, None]], failure: LastFailure |
     return part
 
 
-async def _again_and_again(run: Callable[[], Coroutine[Any, Any, None]], failure: LastFailure | None) -> None:
+async def _again_and_again(run: Callable[[], Coroutine[Any, Any, None]], failure: FailureProbe | None) -> None:
     while True:
         try:
             return await run()

@@ -8,14 +8,13 @@ import rich_click
 
 from application.maintenance.audit import AuditProgress, AuditReport
 from entrypoints.cli import exit_codes
+from entrypoints.cli.options import option, settings_from, settings_options, worker_options
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job, run_service_until_stopped
-from entrypoints.cli.settings_options import option, settings_from, settings_options, worker_options
 from entrypoints.composition.sides import Sides
-from entrypoints.settings.checks import require_files
-from entrypoints.settings.loading import LoadedSettings
-from entrypoints.settings.places import LOG, READ_DB, places
+from entrypoints.settings.loading import LoadedSettings, require_files
+from entrypoints.settings.rendering import LOG, READ_DB, places
 
 
 @rich_click.command(

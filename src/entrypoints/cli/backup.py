@@ -1,4 +1,7 @@
-"""`postlog backup FILE`: a copy of the log, whole and at one moment."""
+"""`postlog backup FILE`: a copy of the log, whole and at one moment.
+
+`postlog restore FILE`: the log out of a backup.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +10,9 @@ import click
 import rich_click
 
 from entrypoints.cli import exit_codes
+from entrypoints.cli.options import settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option
 from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import settings_from, settings_options
 
 
 @rich_click.command(
@@ -26,7 +29,7 @@ from entrypoints.cli.settings_options import settings_from, settings_options
 @settings_options
 @json_option
 @click.pass_context
-def command(
+def backup_command(
     ctx: click.Context, file: str, overwrite: bool, config_file: str | None, assignments: Sequence[str], as_json: bool
 ) -> int:
     """Copy the log, which is a SQLite file, to FILE, also while Postlog runs and writes. FILE is checked as a whole
@@ -53,5 +56,39 @@ def command(
             for gap in copy.gaps:
                 click.echo(f"The log is not whole: {gap}; `postlog doctor` tells more.", err=True)
         return exit_codes.DATA if copy.gaps else exit_codes.DONE
+
+    return run_job(job)
+
+
+@rich_click.command(
+    "restore",
+    epilog=exit_codes.epilog("postlog restore /backups/log-monday.sqlite", done="FILE is the log now", job=True),
+)
+@click.argument("file", type=click.Path(dir_okay=False))
+@settings_options
+@json_option
+@click.pass_context
+def restore_command(
+    ctx: click.Context, file: str, config_file: str | None, assignments: Sequence[str], as_json: bool
+) -> int:
+    """Make FILE, which `postlog backup` has made, the log. Stop every process of Postlog before. The log that is there
+    is kept under another name; run `postlog rebuild` afterwards, for the rows have seen more than the log has."""
+    from entrypoints.composition.jobs import log_backup
+
+    loaded = settings_from(ctx, config_file, assignments)
+    backup = log_backup(loaded, "restore")
+    log = Path(loaded.settings.event_store.sqlite.path).absolute()
+
+    async def job() -> int:
+        copy = await backup.restore(Path(file))
+        kept = None if copy.kept is None else str(copy.kept.absolute())
+        if as_json:
+            emit_json({"log": copy.log_id, "position": copy.position, "file": str(log), "kept": kept})
+        else:
+            click.echo(f"{log} is log {copy.log_id} up to position {copy.position:,} now, from {copy.file}.")
+            if kept is not None:
+                click.echo(f"The log that was there is kept as {kept}.")
+            click.echo("Run `postlog rebuild` before you start Postlog: the rows may have seen more than the log has.")
+        return exit_codes.DONE
 
     return run_job(job)

@@ -6,8 +6,8 @@ import click
 import rich_click
 
 from entrypoints.cli import exit_codes
+from entrypoints.cli.options import settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option
-from entrypoints.cli.settings_options import settings_from, settings_options
 
 
 @rich_click.command("config", epilog=exit_codes.epilog("postlog config --config config/distributed.yaml"))

@@ -7,11 +7,11 @@ import rich_click
 
 from application.maintenance.doctor import Finding
 from entrypoints.cli import exit_codes
+from entrypoints.cli.options import settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option, one_line
 from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import settings_from, settings_options
-from entrypoints.settings.places import LOG, READ_DB, in_words, places
-from entrypoints.settings.problems import SettingsError
+from entrypoints.settings.leaves import SettingsError
+from entrypoints.settings.rendering import LOG, READ_DB, in_words, places
 from entrypoints.settings.secret import mask
 
 

@@ -1,19 +1,261 @@
-"""`postlog events`: the history of a post as the log has it, and the log as a whole."""
+"""`postlog events check`: can this version read the whole log?
 
-from collections.abc import Sequence
+`postlog events cut`: the way out of a gap in the log when there is no backup of what is missing.
+
+`postlog events`: the history of a post as the log has it, and the log as a whole.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self, TextIO
 
 import click
 import rich_click
 
+from application.maintenance.events_check import Tally, Unreadable
+from application.maintenance.log_cut import BehindTheHole
+from application.ports.commit_log import StoredCommit
 from application.query_side.queries import ListEvents, PastEvent
 from domain.ids import PostId
 from entrypoints.cli import exit_codes
-from entrypoints.cli.events_check import check
-from entrypoints.cli.events_cut import cut
-from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line
-from entrypoints.cli.post_id import PostIdParameter
+from entrypoints.cli.options import PostIdParameter, settings_from, settings_options
+from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line, say_places
+from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import settings_from, settings_options
+from entrypoints.settings.administrators import OPTION, administrators
+from entrypoints.settings.rendering import LOG, places
+from entrypoints.settings.rendering import places as log_place
+
+_MOST_PROCESSES = 64
+
+
+@rich_click.command(
+    "check",
+    epilog=exit_codes.epilog(
+        "postlog events check",
+        done="every event can be read",
+        data="done, but some can't be read, or are missing",
+        job=True,
+    ),
+)
+@click.option("--places", type=click.IntRange(min=0), default=20, show_default=True, help="Failures to show at most.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, _MOST_PROCESSES),
+    help="Processes that read side by side; as many as processors when not given.",
+)
+@settings_options
+@json_option
+@click.pass_context
+def check(
+    ctx: click.Context,
+    places: int,
+    processes: int | None,
+    config_file: str | None,
+    assignments: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Read every event of the log with this version, and change nothing: to be tried before a deployment."""
+    from entrypoints.composition.events_check import with_events_check
+
+    loaded = settings_from(ctx, config_file, assignments)
+
+    async def job() -> int:
+        wanted = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
+        async with with_events_check(loaded, wanted, places) as (events_check, commits):
+            with show_progress("commits", commits) as progress:
+                tally = await events_check.run(progress.advance_to)
+        (_report_check_json if as_json else _report_check)(tally, log_place(loaded.settings, LOG))
+        return exit_codes.DATA if tally.unreadable or tally.damaged else exit_codes.DONE
+
+    return run_job(job)
+
+
+def _report_check(tally: Tally, where: Mapping[str, str]) -> None:
+    if tally.events:
+        width = max(len(name) for name, _ in tally.events)
+        click.echo(f"{'event':<{width}}  version  {'events':>13}  {'unreadable':>10}")
+    for name, version in sorted(tally.events):
+        events, unreadable = tally.events[name, version], tally.unreadable[name, version]
+        click.echo(f"{one_line(name):<{width}}  {version:>7}  {events:>13,}  {unreadable:>10,}")
+    failed = tally.unreadable.total()
+    which = f"{failed:,} commit{'' if failed == 1 else 's'}"
+    result = f"{which} can't be read by this version" if failed else "this version can read all of them"
+    click.echo(f"{tally.events.total():,} events in {tally.commits:,} commits: {result}.")
+    for place in tally.places:
+        click.echo(f"position {place.position:,}: {one_line(place.reason)}")
+    if failed > len(tally.places):
+        click.echo(f"… and {failed - len(tally.places):,} more; --places shows more of them.")
+    if tally.damaged:
+        click.echo(f"{tally.damaged:,} commit{'' if tally.damaged == 1 else 's'} do not follow those before them:")
+    for damage in tally.damages:
+        click.echo(f"position {damage.position:,}: {one_line(damage.reason)}")
+    say_places(where)
+
+
+def _report_check_json(tally: Tally, where: Mapping[str, str]) -> None:
+    for name, version in sorted(tally.events):
+        counts = {"events": tally.events[name, version], "unreadable": tally.unreadable[name, version]}
+        emit_json({"type": name, "schemaVersion": version, **counts})
+    for place in tally.places:
+        emit_json(_place(place))
+    for damage in tally.damages:
+        emit_json({"position": damage.position, "postId": damage.post_id, "damaged": damage.reason})
+    emit_json(
+        {
+            "commits": tally.commits,
+            "events": tally.events.total(),
+            "unreadable": tally.unreadable.total(),
+            "damaged": tally.damaged,
+            **where,
+        }
+    )
+
+
+def _place(place: Unreadable) -> dict[str, object]:
+    return {
+        "position": place.position,
+        "postId": place.post_id,
+        "version": place.version,
+        "type": place.type,
+        "schemaVersion": place.schema_version,
+        "reason": place.reason,
+    }
+
+
+_NEXT = """What to do now:
+1. Run `postlog doctor`. If it says that the rows have seen a commit which the log does not have, run `postlog rebuild`.
+2. Where commits go over Kafka, delete the topic and run `postlog init`; projectors read from the log what it lacks.
+3. Start the processes. What the file has must be sent again by those who were answered that it is stored."""
+
+
+@rich_click.command(
+    "cut",
+    epilog=exit_codes.epilog(
+        "postlog events cut --behind 5 --save removed.ndjson --admin-url-file /root/mongo-admin",
+        done="no position is missing, or what stood behind the gap is removed",
+        data="positions are missing: what stands behind the gap is printed",
+        job=True,
+    ),
+)
+@click.option(
+    "--behind",
+    type=click.IntRange(min=0),
+    metavar="POSITION",
+    help="Confirm: remove everything behind this position, where the gap begins.",
+)
+@click.option("--save", metavar="FILE", help="New file that gets every removed commit first, one JSON object a line.")
+@click.option(
+    OPTION,
+    "admin_url_files",
+    metavar="FILE",
+    multiple=True,
+    help="File with an administrator's address of MongoDB, used this once; POSTLOG_ADMIN__MONGO_URL_FILE does the "
+    "same.",
+)
+@settings_options
+@json_option
+@click.pass_context
+def cut(
+    ctx: click.Context,
+    behind: int | None,
+    save: str | None,
+    admin_url_files: Sequence[str],
+    config_file: str | None,
+    assignments: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Show what stands behind the first gap in the log; remove it when the position is confirmed and a file is named.
+
+    Stop every process that takes commands or imports first. If there is a backup that has what is missing, put that
+    back instead: nothing has to be removed then."""
+    from entrypoints.composition.events_cut import with_log_cut
+
+    if (behind is None) != (save is None):
+        raise click.UsageError("--behind POSITION and --save FILE belong together; without both, it only shows.")
+    loaded = settings_from(ctx, config_file, assignments)
+    admins = administrators(os.environ, admin_url_files)
+    where = places(loaded.settings, LOG)
+
+    async def job() -> int:
+        async with with_log_cut(loaded, admins) as log_cut:
+            if behind is None or save is None:
+                found = await log_cut.look()
+                _show_gap(found, where, as_json)
+                return exit_codes.DATA if found else exit_codes.DONE
+            with _NewFile(save) as file:
+                removed = await log_cut.cut(behind, file.add)
+        _report_cut(removed, behind, save, where, as_json)
+        return exit_codes.DONE
+
+    return run_job(job)
+
+
+class _NewFile:
+    """Made when the first commits come, and never in another one's place; an empty page: it must be on the disk."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        if self._path.exists():
+            raise click.UsageError(f"{self._path} is there already; name a new file (--save).")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, commits: Sequence[StoredCommit]) -> None:
+        if self._file is None:
+            self._file = self._path.open("x", encoding="utf-8")
+        self._file.writelines(f"{commit.line}\n" for commit in commits)
+        if not commits:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+
+def _show_gap(found: BehindTheHole | None, where: Mapping[str, str], as_json: bool) -> None:
+    if as_json:
+        emit_json({"gap": found is not None} | (_gap_record(found) if found else {}) | dict(where))
+        return
+    say_places(where)
+    if found is None:
+        click.echo("No position is missing from the log.")
+        return
+    click.echo(f"{found.hole.sentence}\n")
+    for commit in found.first:
+        click.echo(one_line(f"position {commit.position}  post {commit.stream_id}  version {commit.version}"))
+        click.echo(f"    {one_line(commit.line)}")
+    if found.commits > len(found.first):
+        click.echo(f"… and {found.commits - len(found.first):,} more")
+    click.echo(
+        f"\nBehind position {found.position} stand {found.commits:,} commits, up to position {found.tip}. To remove "
+        f"them, stop every process that takes commands, and then:\n"
+        f"    postlog events cut --behind {found.position} --save FILE"
+    )
+
+
+def _gap_record(found: BehindTheHole) -> dict[str, object]:
+    return {
+        "behind": found.position,
+        "firstMissing": found.hole.first_missing,
+        "nextThere": found.hole.next_there,
+        "commits": found.commits,
+        "tip": found.tip,
+    }
+
+
+def _report_cut(removed: int, behind: int, save: str, where: Mapping[str, str], as_json: bool) -> None:
+    if as_json:
+        emit_json({"removed": removed, "behind": behind, "savedTo": save, **where})
+        return
+    say_places(where)
+    click.echo(f"Removed {removed:,} commits behind position {behind}, where the log ends now; they are in {save}.")
+    click.echo(_NEXT)
+
 
 _PAGE = 500
 
@@ -57,7 +299,7 @@ def show(
             while True:
                 page = await queries.ask(ListEvents(post_id=post_id, after=start, limit=min(_PAGE, left or _PAGE)))
                 for event in page.events[:left]:
-                    _print(event, as_json)
+                    _print_event(event, as_json)
                 left = None if left is None else left - len(page.events)
                 if page.next_after is None or (left is not None and left <= 0):
                     return exit_codes.DONE
@@ -66,7 +308,7 @@ def show(
     return run_job(job)
 
 
-def _print(event: PastEvent, as_json: bool) -> None:
+def _print_event(event: PastEvent, as_json: bool) -> None:
     recorded_at = event.recorded_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if as_json:
         emit_json(

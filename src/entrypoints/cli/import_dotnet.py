@@ -14,17 +14,15 @@ from application.ports.history_source import DotnetEvent, StrayDocument
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report
+from entrypoints.cli.options import settings_from, settings_options
 from entrypoints.cli.output import as_json_text, emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import settings_from, settings_options
-from entrypoints.settings.conversion import Given, NotConvertible, convert
+from entrypoints.settings.leaves import Problem, SettingsError, leaves
 from entrypoints.settings.loading import LoadedSettings
-from entrypoints.settings.places import LOG, READ_DB, places
-from entrypoints.settings.problems import Problem, SettingsError
+from entrypoints.settings.rendering import LOG, READ_DB, places
 from entrypoints.settings.secret import Secret, mask
-from entrypoints.settings.secret_files import read_secret
-from entrypoints.settings.tree import leaves
+from entrypoints.settings.sources import InvalidValue, RawValue, convert, read_secret
 
 if TYPE_CHECKING:
     from entrypoints.composition.import_dotnet import DotnetSource, HistoryImportTools
@@ -104,8 +102,8 @@ def source_address(environ: Mapping[str, str], argument: str | None, file: str |
         return url, name
     leaf = leaves()["event_store.mongo.url"]
     try:
-        url = convert(leaf, Given(text, name)) if name == _VARIABLE else read_secret(leaf, text)
-    except NotConvertible as error:
+        url = convert(leaf, RawValue(text, name)) if name == _VARIABLE else read_secret(leaf, text)
+    except InvalidValue as error:
         raise SettingsError([Problem(name, str(error))]) from None
     return url, name
 

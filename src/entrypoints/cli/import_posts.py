@@ -1,25 +1,32 @@
-"""`postlog import FILE`: posts from a file of JSON lines into the log."""
+"""`postlog import FILE`: posts from a file of JSON lines into the log.
+
+What `postlog import` reads: JSON lines in UTF-8. A file that is something else is refused before its first line is
+imported, with what to do. Memory is bounded, however long a line is.
+"""
 
 import asyncio
+import codecs
+import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
 import click
 import rich_click
 
-from application.command_side.import_lines import BadLine
+from application.command_side.import_lines import BYTE_ORDER_MARK, LONGEST_LINE, BadLine, is_blank_line
 from application.command_side.import_posts import ImportedLine, UnfinishedLine
 from entrypoints.cli import exit_codes
-from entrypoints.cli.import_source import ImportSource
+from entrypoints.cli.options import settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import settings_from, settings_options
-from entrypoints.settings.places import LOG, places
+from entrypoints.settings.rendering import LOG, places
 
 _MOST_SHOWN = 100
 """So many bad lines are named, the rest is counted."""
@@ -140,3 +147,126 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
         return
     with Path(file).open("rb") as source:
         yield source
+
+
+_BLOCK = 1 << 20
+_PAGE = "docs/importing.md has converters for exports of Mastodon, Twitter and Reddit"
+
+_BEGINNINGS = {
+    b"\x1f\x8b": "is compressed with gzip; unpack it first, as in `gunzip -c FILE | postlog import -`",
+    b"PK\x03\x04": "is a zip archive; unpack it first, and import the files that are in it",
+    b"BZh": "is compressed with bzip2; unpack it first, as in `bunzip2 -c FILE | postlog import -`",
+    b"\xfd7zXZ": "is compressed with xz; unpack it first, as in `xz -dc FILE | postlog import -`",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd; unpack it first, as in `zstd -dc FILE | postlog import -`",
+    b"\xff\xfe\x00\x00": "is UTF-32 text; convert it, as in `iconv -f UTF-32 -t UTF-8 FILE | postlog import -`",
+    b"\x00\x00\xfe\xff": "is UTF-32 text; convert it, as in `iconv -f UTF-32 -t UTF-8 FILE | postlog import -`",
+    b"\xff\xfe": "is UTF-16 text; convert it, as in `iconv -f UTF-16 -t UTF-8 FILE | postlog import -`",
+    b"\xfe\xff": "is UTF-16 text; convert it, as in `iconv -f UTF-16 -t UTF-8 FILE | postlog import -`",
+    b"[": "is a JSON array, not one object a line; write it so, as in `jq -c '.[]' FILE | postlog import -`",
+    b"<": f"is HTML or XML, not JSON; {_PAGE}",
+    b"window.": f"is JavaScript, as in a Twitter archive, not JSON; {_PAGE}",
+    b"var ": f"is JavaScript, not JSON; {_PAGE}",
+    b"const ": f"is JavaScript, not JSON; {_PAGE}",
+}
+_BINARY = (
+    "is binary, or text in UTF-16 or UTF-32; if it is text, convert it, as in `iconv -f UTF-16LE -t UTF-8 FILE | "
+    "postlog import -`"
+)
+_SPREAD = "has its JSON over several lines; write each object on one line, as in `jq -c . FILE | postlog import -`"
+_OUTBOX = f"is an outbox of ActivityPub, as Mastodon exports it; {_PAGE}"
+_CSV = f"is CSV, not JSON; {_PAGE}"
+
+
+class ImportSource:
+    """Its lines, of which those that are too long are cut. Raises `click.ClickException` when it is a file of another
+    kind."""
+
+    def __init__(self, source: IO[bytes], name: str) -> None:
+        self._source = source
+        self._name = name
+        self._is_file = stat.S_ISREG(os.fstat(source.fileno()).st_mode)
+        self._begin: list[bytes] = []
+        self.lines: int | None = None
+        """None for what can be read only once: a pipe."""
+        self.stopped: BadLine | None = None
+        """Where a pipe turned out not to be UTF-8: nothing from that line on is imported."""
+        start = source.tell() if self._is_file else 0
+        self._refuse_another_kind()
+        if self._is_file:
+            source.seek(start)
+            self.lines = self._counted()
+            source.seek(start)
+            self._begin = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number, line in enumerate(chain(self._begin, _lines(self._source)), start=1):
+            if not self._is_file and (error := _not_utf8(line)) is not None:
+                reason = f"it is not UTF-8 text (byte 0x{line[error]:02x}); nothing from here on was imported"
+                self.stopped = BadLine(number, reason)
+                return
+            yield line
+
+    def _refuse_another_kind(self) -> None:
+        """Reads up to the first lines that are not blank, and keeps what it has read."""
+        lines = _lines(self._source)
+        first = self._next_of_text(lines)
+        text = first.removeprefix(BYTE_ORDER_MARK).lstrip()
+        for beginning, sentence in _BEGINNINGS.items():
+            if first.startswith(beginning) or text.startswith(beginning):
+                raise self._refusal(sentence)
+        if b"\x00" in first:
+            raise self._refusal(_BINARY)
+        if text.startswith(b"{"):
+            if b'"orderedItems"' in text and b'"externalId"' not in text:
+                raise self._refusal(_OUTBOX)
+            if text.strip() == b"{":
+                raise self._refusal(_SPREAD)
+        elif any(separator in text for separator in b",;\t") and not self._next_of_text(lines).lstrip().startswith(
+            b"{"
+        ):
+            raise self._refusal(_CSV)
+
+    def _next_of_text(self, lines: Iterator[bytes]) -> bytes:
+        for line in lines:
+            is_blank = is_blank_line(line)
+            self._begin.append(b"\n" if is_blank else line)
+            if not is_blank:
+                return line
+        return b""
+
+    def _counted(self) -> int:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        lines, last = 0, b"\n"
+        try:
+            for block in iter(lambda: self._source.read(_BLOCK), b""):
+                decoder.decode(block)
+                lines += block.count(b"\n")
+                last = block[-1:]
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            number = lines + error.object.count(b"\n", 0, error.start) + 1
+            raise self._refusal(
+                f"is not UTF-8 text: line {number:,} holds the byte 0x{error.object[error.start]:02x}; convert it, as "
+                "in `iconv -f LATIN1 -t UTF-8 FILE | postlog import -`"
+            ) from None
+        return lines + (last != b"\n")
+
+    def _refusal(self, sentence: str) -> click.ClickException:
+        return click.ClickException(f"{self._name} {sentence}. Nothing was imported.")
+
+
+def _lines(source: IO[bytes]) -> Iterator[bytes]:
+    while line := source.readline(LONGEST_LINE + 1):
+        yield line
+        rest = line
+        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = source.readline(LONGEST_LINE + 1)
+
+
+def _not_utf8(line: bytes) -> int | None:
+    """At which byte; what a line was cut off is nobody's fault."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(line, final=len(line) <= LONGEST_LINE)
+    except UnicodeDecodeError as error:
+        return error.start
+    return None

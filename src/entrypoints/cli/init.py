@@ -8,11 +8,11 @@ import click
 import rich_click
 
 from entrypoints.cli import exit_codes
+from entrypoints.cli.options import settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import settings_from, settings_options
 from entrypoints.settings.administrators import OPTION, administrators
-from entrypoints.settings.places import LOG, READ_DB, places
+from entrypoints.settings.rendering import LOG, READ_DB, places
 from entrypoints.settings.secret import mask
 
 if TYPE_CHECKING:

@@ -15,28 +15,29 @@ from click.shell_completion import CompletionItem
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
 from entrypoints.cli.output import one_line
-from entrypoints.settings.problems import SettingsError
+from entrypoints.settings.leaves import SettingsError
 from entrypoints.settings.secret import mask
 
 PROGRAM = "postlog"
 VERBS = {
-    "run": "run",
-    "serve": "serve",
-    "relay": "relay",
-    "project": "project",
-    "init": "init",
-    "import": "import_posts",
-    "import-dotnet": "import_dotnet",
-    "rebuild": "rebuild",
-    "audit": "audit",
-    "events": "events",
-    "parked": "parked",
-    "backup": "backup",
-    "restore": "restore",
-    "config": "config",
-    "doctor": "doctor",
-    "completion": "completion",
+    "run": "services.run",
+    "serve": "services.serve",
+    "relay": "services.relay",
+    "project": "services.project",
+    "init": "init.command",
+    "import": "import_posts.command",
+    "import-dotnet": "import_dotnet.command",
+    "rebuild": "rebuild.command",
+    "audit": "audit.command",
+    "events": "events.command",
+    "parked": "parked.command",
+    "backup": "backup.backup_command",
+    "restore": "backup.restore_command",
+    "config": "config.command",
+    "doctor": "doctor.command",
+    "completion": "completion.command",
 }
+"""Module and name of each verb's command; the module is imported when the verb is called."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,10 @@ class _Verbs(rich_click.RichGroup):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        module = VERBS.get(cmd_name)
-        if module is None:
+        if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"entrypoints.cli.{module}").command
+        module, name = VERBS[cmd_name].split(".")
+        command: click.Command = getattr(import_module(f"entrypoints.cli.{module}"), name)
         return command
 
     def resolve_command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from entrypoints.settings.places import in_words
+from entrypoints.settings.rendering import in_words
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 

@@ -8,11 +8,10 @@ import rich_click
 from application.ports.read_db import ParkedStream
 from domain.ids import PostId
 from entrypoints.cli import exit_codes
+from entrypoints.cli.options import PostIdParameter, settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places
-from entrypoints.cli.post_id import PostIdParameter
 from entrypoints.cli.running import run_job
-from entrypoints.cli.settings_options import settings_from, settings_options
-from entrypoints.settings.places import LOG, READ_DB, places
+from entrypoints.settings.rendering import LOG, READ_DB, places
 
 _PAGE = 500
 _STILL = "done, but posts are parked"

@@ -10,12 +10,12 @@ import rich_click
 from application.ports.generations import UNFINISHED, Build, BuildState
 from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report
+from entrypoints.cli.options import option, settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option, say_places
 from entrypoints.cli.progress import show_progress
-from entrypoints.cli.running import run_job, stand_back
-from entrypoints.cli.settings_options import option, settings_from, settings_options
+from entrypoints.cli.running import lower_priority, run_job
 from entrypoints.settings.loading import LoadedSettings
-from entrypoints.settings.places import LOG, READ_DB, places
+from entrypoints.settings.rendering import LOG, READ_DB, places
 
 
 @rich_click.command(
@@ -63,7 +63,7 @@ def command(
     )
     if drop:
         return run_job(lambda: _drop(loaded, as_json))
-    stand_back(loaded.settings.rebuild.niceness)
+    lower_priority(loaded.settings.rebuild.niceness)
     return run_job(lambda: _rebuild(loaded, restart=restart, dry_run=dry_run, as_json=as_json))
 
 

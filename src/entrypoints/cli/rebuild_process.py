@@ -17,10 +17,9 @@ from application.errors import RebuildRunning
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
 from entrypoints.cli.running import run_job
-from entrypoints.settings.loading import LoadedSettings
-from entrypoints.settings.problems import SettingsError
+from entrypoints.settings.leaves import SettingsError
+from entrypoints.settings.loading import LoadedSettings, from_line
 from entrypoints.settings.secret import mask
-from entrypoints.settings.transfer import from_line
 
 _SECONDS_TO_END = 5.0
 

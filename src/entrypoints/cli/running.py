@@ -31,7 +31,7 @@ def run_job(main: Main) -> int:
             return exit_codes.INTERRUPTED
 
 
-def stand_back(niceness: int) -> None:
+def lower_priority(niceness: int) -> None:
     """Let whoever else has work on this machine go first, before this process and those that it starts."""
     if niceness > os.getpriority(os.PRIO_PROCESS, 0):
         os.setpriority(os.PRIO_PROCESS, 0, niceness)

@@ -12,8 +12,7 @@ from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.jobs import prepare
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.read_db import ReadDbParts
-from entrypoints.settings.checks import require_files
-from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.loading import LoadedSettings, require_files
 from entrypoints.settings.model import Settings
 
 

@@ -9,8 +9,7 @@ from entrypoints.composition.container import Container
 from entrypoints.composition.jobs import prepare
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.worker_process import Answering, WorkerProcess
-from entrypoints.settings.checks import require_files
-from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.loading import LoadedSettings, require_files
 
 VERB = "events check"
 

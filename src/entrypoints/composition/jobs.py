@@ -21,9 +21,8 @@ from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.share_processes import shared_batches
 from entrypoints.observability import configure_logging
-from entrypoints.settings.checks import DEFAULT, refuse_memory, require_files
-from entrypoints.settings.loading import LoadedSettings
-from entrypoints.settings.problems import Problem, SettingsError
+from entrypoints.settings.leaves import Problem, SettingsError
+from entrypoints.settings.loading import DEFAULT, LoadedSettings, refuse_memory, require_files
 
 
 def prepare(loaded: LoadedSettings, verb: str, *, may_make_tables: bool = True) -> Container:

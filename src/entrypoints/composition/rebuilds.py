@@ -13,8 +13,8 @@ from application.ports.generations import Build, Generations, RebuildProcess
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.read_db import ReadDbParts
+from entrypoints.settings.loading import to_line
 from entrypoints.settings.model import Settings
-from entrypoints.settings.transfer import to_line
 
 _COMMAND = (sys.executable, "-m", "entrypoints.cli.rebuild_process")
 

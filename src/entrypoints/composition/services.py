@@ -15,16 +15,15 @@ from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.sides import Sides
 from entrypoints.composition.watching import LoopStalls, Watch
 from entrypoints.observability import configure_logging
-from entrypoints.settings.checks import named_read_dbs, refuse_memory
-from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.loading import LoadedSettings, named_read_dbs, refuse_memory
 from entrypoints.settings.model import Settings
-from entrypoints.worker import LastFailure, Part, endless, run_parts, stop_on_signals
+from entrypoints.worker import FailureProbe, Part, endless, run_parts, stop_on_signals
 
 if TYPE_CHECKING:
     from entrypoints.http.services import HttpServices
     from entrypoints.serving.pages import Pages
+    from entrypoints.web.pages import Site
     from entrypoints.web.services import Operations
-    from entrypoints.web.site import Site
 
 PROBE_SECONDS = 6.0
 """A little more than probes take themselves, whose sentences say more."""
@@ -44,7 +43,7 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
     with stop_on_signals() as stopping:
         async with Lifetime(container) as lifetime:
             probes, helpful = await _open(container, lifetime, sides)
-            projector = LastFailure("projector") if sides.commands or sides.queries else None
+            projector = FailureProbe("projector") if sides.commands or sides.queries else None
             if sides.projector and projector is not None:
                 probes.append(projector)
             operated = sides.queries and loaded.settings.http.operations
@@ -171,8 +170,8 @@ async def _pages(
 
 
 def _site(container: Container, sides: Sides, operations: "Operations | None", stopping: asyncio.Event) -> "Site":
+    from entrypoints.web.pages import Site
     from entrypoints.web.services import WebServices
-    from entrypoints.web.site import Site
 
     settings = container.settings()
     return Site(

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from entrypoints.settings.conversion import Given, NotConvertible, convert
-from entrypoints.settings.problems import Problem, SettingsError
+from entrypoints.settings.leaves import Leaf, Problem, SettingsError, leaves
 from entrypoints.settings.secret import Secret
-from entrypoints.settings.secret_files import read_secret
-from entrypoints.settings.tree import Leaf, leaves
+from entrypoints.settings.sources import InvalidValue, RawValue, convert, read_secret
 
 OPTION = "--admin-url-file"
 PREFIX = "POSTLOG_ADMIN__"
@@ -61,18 +59,18 @@ def _given(
         server = _VARIABLES[variable]
         try:
             yield server, _value(_leaf(server), environ[name], name, in_file=name != variable), name
-        except NotConvertible as error:
+        except InvalidValue as error:
             problems.append(Problem(name, str(error)))
     for file in files:
         try:
             server, url = _of_any_server(file)
             yield server, url, f"{OPTION} {file}"
-        except NotConvertible as error:
+        except InvalidValue as error:
             problems.append(Problem(f"{OPTION} {file}", str(error)))
 
 
 def _value(leaf: Leaf, text: str, name: str, *, in_file: bool) -> Secret:
-    value: Secret = read_secret(leaf, text) if in_file else convert(leaf, Given(text, name))
+    value: Secret = read_secret(leaf, text) if in_file else convert(leaf, RawValue(text, name))
     return value
 
 

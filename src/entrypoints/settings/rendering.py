@@ -1,13 +1,25 @@
-"""Settings as YAML for people, secrets masked, every value with where it came from."""
+"""Settings as YAML for people, secrets masked, every value with where it came from.
+
+Which log and which read database the settings choose, without passwords: said with the result of a job, since
+`POSTLOG_DATA` or a settings file may be another one in another shell.
+
+The written-down defaults: `config/embedded.yaml` and the tables of `docs/settings.md`.
+
+`python -m entrypoints.settings.rendering`, from the root of the repository, writes both anew.
+"""
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+from entrypoints.settings.leaves import Leaf, leaves, value_at
 from entrypoints.settings.loading import LoadedSettings
+from entrypoints.settings.model import Settings
 from entrypoints.settings.secret import Secret
-from entrypoints.settings.tree import Leaf, leaves, value_at
+from entrypoints.settings.sources import bounds_text
 
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+-]*")
 _NOT_TEXT_ELSEWHERE = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
@@ -62,3 +74,90 @@ def scalar(value: Any) -> str:
             text = str(value)
             plain = _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT_ELSEWHERE
             return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+LOG, READ_DB = "log", "readDb"
+_TITLES = {LOG: "Log", READ_DB: "Read database"}
+
+
+def places(settings: Settings, *names: str) -> Mapping[str, str]:
+    """By `LOG` and `READ_DB`, those that are named."""
+    found = {LOG: _log(settings), READ_DB: _read_db(settings)}
+    return {name: found[name] for name in names}
+
+
+def in_words(places: Mapping[str, str]) -> str:
+    """`Log: sqlite /data/log.sqlite. Read database: …`, for `places` that are named."""
+    return " ".join(f"{_TITLES[name]}: {place}." for name, place in places.items())
+
+
+def _log(settings: Settings) -> str:
+    match settings.event_store.adapter:
+        case "sqlite":
+            return f"sqlite {_absolute(settings.event_store.sqlite.path)}"
+        case "mongo":
+            mongo = settings.event_store.mongo
+            return f"mongo {mongo.url}, database {mongo.database}"
+        case "memory":
+            return "memory"
+
+
+def _read_db(settings: Settings) -> str:
+    read_db = settings.read_db
+    match read_db.adapter:
+        case "sqlite":
+            return f"sqlite {_absolute(read_db.sqlite.path)}"
+        case "postgres":
+            return f"postgres {read_db.postgres.url}"
+        case "sqlserver":
+            return f"sqlserver {read_db.sqlserver.url}"
+        case "memory":
+            return "memory"
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).absolute()
+
+
+HEADER = """\
+# Every setting with its default: the whole service in one process, on SQLite. `postlog` runs without this file.
+# Another file, or a variable such as POSTLOG__HTTP__PORT=8080, needs to name only what differs.
+"""
+BEGIN = "<!-- the tables below are written by `python -m entrypoints.settings.rendering` -->\n"
+_TYPES = {"bool": "true or false", "str": "text", "Secret": "secret"}
+
+
+def embedded_yaml() -> str:
+    return HEADER + "\n" + defaults_as_yaml()
+
+
+def tables() -> str:
+    """Markdown: a section a group, a row a setting."""
+    sections = groupby(leaves().values(), key=lambda leaf: leaf.path.rpartition(".")[0])
+    return "\n".join(_section(group, list(members)) for group, members in sections)
+
+
+def _section(group: str, members: list[Leaf]) -> str:
+    head = f"\n## {group}\n\n| setting | default | values | what it is for |\n|---|---|---|---|\n"
+    return head + "".join(
+        f"| `{leaf.name}` | `{scalar(leaf.default)}` | {_values(leaf)} | {leaf.description} |\n" for leaf in members
+    )
+
+
+def _values(leaf: Leaf) -> str:
+    if leaf.choices:
+        return ", ".join(f"`{choice}`" for choice in leaf.choices)
+    if leaf.kind in (int, float):
+        return bounds_text(leaf)
+    return _TYPES[leaf.kind.__name__] + (" or null" if leaf.optional else "")
+
+
+def write(root: Path) -> None:
+    (root / "config/embedded.yaml").write_text(embedded_yaml(), encoding="utf-8")
+    page = root / "docs/settings.md"
+    prose = re.split(re.escape(BEGIN), page.read_text(encoding="utf-8"))[0]
+    page.write_text(prose + BEGIN + tables(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path.cwd())

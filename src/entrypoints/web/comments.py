@@ -7,12 +7,10 @@ from litestar.types import ASGIApp
 from domain.commands import AddComment, EditComment, RemoveComment
 from domain.ids import CommentId
 from entrypoints.serving.paths import comment_id_segment, post_id_segment
-from entrypoints.web.editing import Conflict, Edit, send_edit
-from entrypoints.web.routes import Route
-from entrypoints.web.sending import send, to_the_post, writer_of
+from entrypoints.web.form_commands import Conflict, Edit, send, send_edit, to_the_post, writer_of
+from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.services import WebServices
-from entrypoints.web.visit import Visit
-from entrypoints.web.whoami import name_cookie
+from entrypoints.web.username_cookie import username_cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Comments:
             Route("/posts/{id}/comments/{comment_id}/remove", submit=self.remove),
         ]
 
-    async def add(self, visit: Visit) -> ASGIApp:
+    async def add(self, visit: PageRequest) -> ASGIApp:
         form = await visit.form()
         username, text = writer_of(visit, form), form.text("text")
         command = AddComment(
@@ -37,9 +35,9 @@ class Comments:
             comment_date=self.services.clock.now(),
         )
         result = await send(visit, command, form, {"comment": text, "username": username})
-        return await to_the_post(visit, result, [name_cookie(username)])
+        return await to_the_post(visit, result, [username_cookie(username)])
 
-    async def edit(self, visit: Visit) -> ASGIApp:
+    async def edit(self, visit: PageRequest) -> ASGIApp:
         form = await visit.form()
         username, text = writer_of(visit, form), form.text("text")
         comment_id = comment_id_segment(visit.request.scope)
@@ -56,7 +54,7 @@ class Comments:
             return await result.page(visit, text)
         return await to_the_post(visit, result)
 
-    async def remove(self, visit: Visit) -> ASGIApp:
+    async def remove(self, visit: PageRequest) -> ASGIApp:
         form = await visit.form()
         username = writer_of(visit, form)
         command = RemoveComment(

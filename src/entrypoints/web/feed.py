@@ -12,11 +12,10 @@ from application.rows import PostRow
 from domain.commands import CreatePost
 from domain.ids import PostId
 from entrypoints.serving.cursors import decode_cursor, encode_cursor
-from entrypoints.web.routes import Route
-from entrypoints.web.sending import send, writer_of
+from entrypoints.web.form_commands import send, writer_of
+from entrypoints.web.page_request import PageRequest, Route, see_other
 from entrypoints.web.services import WebServices
-from entrypoints.web.visit import Visit, see_other
-from entrypoints.web.whoami import name_cookie
+from entrypoints.web.username_cookie import username_cookie
 
 _ROWS = 20
 _COMMENTS = {"with": True, "without": False}
@@ -57,7 +56,7 @@ class Feed:
             Route("/posts", show=self.moved, submit=self.create),
         ]
 
-    async def show(self, visit: Visit) -> ASGIApp:
+    async def show(self, visit: PageRequest) -> ASGIApp:
         wanted = _filter_of(visit)
         cursor = visit.query.get("cursor")
         page = await self._posts(wanted, after=_key_of(cursor, wanted) if cursor else None, position=visit.position)
@@ -76,7 +75,7 @@ class Feed:
             log_is_empty=not page.posts and await self._log_is_empty(),
         )
 
-    async def news(self, visit: Visit) -> ASGIApp:
+    async def news(self, visit: PageRequest) -> ASGIApp:
         """A link that says how many posts are newer than the first one of the page that asks; nothing while none is."""
         wanted = _filter_of(visit)
         cursor = visit.query.get("since")
@@ -104,11 +103,11 @@ class Feed:
         status = await self.services.queries.ask(GetReadDbStatus())
         return status.position + status.lag == 0
 
-    async def moved(self, _: Visit) -> ASGIApp:
+    async def moved(self, _: PageRequest) -> ASGIApp:
         """Where people look for posts who know the API."""
         return see_other("/")
 
-    async def create(self, visit: Visit) -> ASGIApp:
+    async def create(self, visit: PageRequest) -> ASGIApp:
         form = await visit.form()
         author, message = writer_of(visit, form), form.text("text")
         command = CreatePost(
@@ -118,10 +117,10 @@ class Feed:
             date_posted=self.services.clock.now(),
         )
         result = await send(visit, command, form, {"author": author, "message": message})
-        return see_other(f"/?position={result.position}", [name_cookie(author)])
+        return see_other(f"/?position={result.position}", [username_cookie(author)])
 
 
-def _filter_of(visit: Visit) -> FeedFilter:
+def _filter_of(visit: PageRequest) -> FeedFilter:
     """Raises `MalformedRequest`."""
     author = visit.query.get("author", "").strip()
     comments = visit.query.get("comments", "")

@@ -7,20 +7,20 @@ from litestar.types import ASGIApp
 
 from application.errors import Unavailable
 from entrypoints.serving.event_stream import event_stream, stopping_within
-from entrypoints.web.visit import Visit
+from entrypoints.web.page_request import PageRequest
 
 _HELLO = ServerSentEventMessage(data=None, comment="a live part", retry=1_000)
 _STILL_HERE = ServerSentEventMessage(data=None, comment="still here")
 
 
-def live(visit: Visit, news: Callable[[], Awaitable[str]], seconds: float) -> ASGIApp:
+def live(visit: PageRequest, news: Callable[[], Awaitable[str]], seconds: float) -> ASGIApp:
     """An answer that asks for `news` every so many seconds, and sends what it gets: HTML, or "" when nothing is new.
     While a server is away it waits. It ends when the service stops."""
     return event_stream(visit.request, _messages(visit, news, seconds))
 
 
 async def _messages(
-    visit: Visit, news: Callable[[], Awaitable[str]], seconds: float
+    visit: PageRequest, news: Callable[[], Awaitable[str]], seconds: float
 ) -> AsyncIterator[ServerSentEventMessage]:
     services = visit.services
     yield _HELLO

@@ -11,9 +11,8 @@ from domain.event_types import CURRENT
 from domain.ids import PostId
 from entrypoints.serving.paths import is_uuid
 from entrypoints.web.live import live
-from entrypoints.web.routes import Route
+from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.services import WebServices
-from entrypoints.web.visit import Visit
 
 _COMMITS = 50
 _NEW_AT_ONCE = 50
@@ -58,7 +57,7 @@ class LogPage:
     def routes(self) -> list[Route]:
         return [Route("/log", show=self.show), Route("/log/stream", show=self.stream)]
 
-    async def show(self, visit: Visit) -> ASGIApp:
+    async def show(self, visit: PageRequest) -> ASGIApp:
         wanted, before = _filter_of(visit), visit.number("before", low=1)
         page = None
         if wanted.is_possible:
@@ -67,7 +66,7 @@ class LogPage:
             )
         return await visit.page("log.html", wanted=wanted, types=_TYPES, page=page, is_newest=before is None)
 
-    async def stream(self, visit: Visit) -> ASGIApp:
+    async def stream(self, visit: PageRequest) -> ASGIApp:
         wanted, after = _filter_of(visit), visit.number("after") or 0
 
         async def news() -> str:
@@ -85,6 +84,6 @@ class LogPage:
         return live(visit, news, self.services.poll_seconds)
 
 
-def _filter_of(visit: Visit) -> LogFilter:
+def _filter_of(visit: PageRequest) -> LogFilter:
     texts = {name: visit.query.get(name, "").strip()[:_LONGEST_NAME] for name in ("type", "who", "post")}
     return LogFilter(**texts)

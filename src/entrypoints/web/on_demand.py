@@ -18,7 +18,7 @@ from entrypoints.serving.paths import instance_of
 from entrypoints.serving.routes import HttpRequest
 
 if TYPE_CHECKING:
-    from entrypoints.web.site import Site
+    from entrypoints.web.pages import Site
 
 _METHODS: Any = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 _NOT_PAGES = re.compile(r"/(api|docs|problems|openapi\.json|health|metrics|static)(/|$)")

@@ -1,21 +1,24 @@
-"""`/operations`: whether all is well, how far everything is, and what an operator may start: live."""
+"""`/operations`: whether all is well, how far everything is, and what an operator may start: live.
 
+What the plots are drawn from: a few numbers of each look at the pipeline.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from litestar.types import ASGIApp
+from msgspec import json
 
 from application.maintenance.rebuilds import RebuildStatus
 from application.ports.read_db import ParkedStream
 from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus
 from domain.errors import PostlogError
 from entrypoints.serving.paths import post_id_of
+from entrypoints.web.health_summary import Partition, summarize_health
 from entrypoints.web.live import live
-from entrypoints.web.plots import sample_of, samples_of, sparkline
-from entrypoints.web.routes import Route
+from entrypoints.web.page_request import PageRequest, Route, see_other
 from entrypoints.web.services import Operations, WebServices
-from entrypoints.web.verdict import Partition, verdict_of
-from entrypoints.web.visit import Visit, see_other
 
 _SECONDS = 1.0
 _FIRST_LOOK_SECONDS = 1.5
@@ -53,7 +56,7 @@ class OperationsPage:
             Route("/operations/parked/retry", submit=self.retry),
         ]
 
-    async def show(self, visit: Visit) -> ASGIApp:
+    async def show(self, visit: PageRequest) -> ASGIApp:
         await self.operations.checkup.look(_FIRST_LOOK_SECONDS)
         context = await self._context(await self.services.watch.latest())
         freed, still = visit.number("freed"), visit.number("still")
@@ -61,7 +64,7 @@ class OperationsPage:
             "operations.html", **context, samples=samples_of(self.services.watch.looks), freed=freed, still=still
         )
 
-    async def stream(self, visit: Visit) -> ASGIApp:
+    async def stream(self, visit: PageRequest) -> ASGIApp:
         """Each second, the parts that have changed since."""
         sent: dict[str, str] = {}
 
@@ -75,29 +78,29 @@ class OperationsPage:
 
         return live(visit, news, _SECONDS)
 
-    async def rebuild(self, visit: Visit) -> ASGIApp:
+    async def rebuild(self, visit: PageRequest) -> ASGIApp:
         """Of the read database that queries are answered from."""
         await visit.form()
         await self.operations.rebuilds.begin()
         return see_other("/operations#rebuild-card")
 
-    async def cancel_rebuild(self, visit: Visit) -> ASGIApp:
+    async def cancel_rebuild(self, visit: PageRequest) -> ASGIApp:
         form = await visit.form()
         await self.operations.rebuilds.cancel(form.text("rebuild"))
         self.operations.checkup.expire()
         return see_other("/operations#rebuild-card")
 
-    async def audit(self, visit: Visit) -> ASGIApp:
+    async def audit(self, visit: PageRequest) -> ASGIApp:
         form = await visit.form()
         self.operations.audits.begin(form.number("sample", low=1))
         return see_other("/operations#audit")
 
-    async def cancel_audit(self, visit: Visit) -> ASGIApp:
+    async def cancel_audit(self, visit: PageRequest) -> ASGIApp:
         await visit.form()
         await self.operations.audits.cancel()
         return see_other("/operations#audit")
 
-    async def retry(self, visit: Visit) -> ASGIApp:
+    async def retry(self, visit: PageRequest) -> ASGIApp:
         """One post, or all for as long as an answer may take."""
         form = await visit.form()
         if form.text("post"):
@@ -120,7 +123,7 @@ class OperationsPage:
             "rebuilds": await self._rebuilds(),
             "audit": audit,
             "parked": await self._parked(status),
-            "verdict": verdict_of(status, partitions, findings, audit),
+            "verdict": summarize_health(status, partitions, findings, audit),
             "sample": sample_of(status),
         }
 
@@ -145,3 +148,38 @@ class OperationsPage:
             return list(await self.operations.parked.some(_PARKED_SHOWN))
         except PostlogError:
             return []
+
+
+_POINTS_OF_A_SPARKLINE = 60
+
+
+def sample_of(look: PipelineStatus) -> str:
+    """JSON: seconds since 1970, position of the log, position of the rows, seconds that the rows are behind. What was
+    not known then is null."""
+    return json.encode(_numbers(look)).decode()
+
+
+def samples_of(looks: Sequence[PipelineStatus]) -> str:
+    """JSON of every look, the oldest first. None is left out: a lag that lasted one second is one sample."""
+    return json.encode([_numbers(look) for look in looks]).decode()
+
+
+def sparkline(looks: Sequence[PipelineStatus], partition: int) -> str:
+    """How many commits a partition lacked in the last looks: the points of an SVG polyline, 100 wide and 20 high, its
+    highest at the top."""
+    lags = [_lag_in(look, partition) for look in list(looks)[-_POINTS_OF_A_SPARKLINE:]]
+    most, step = max([1, *lags]), 100 / max(1, len(lags) - 1)
+    return " ".join(f"{index * step:.1f},{20 - 20 * lag / most:.1f}" for index, lag in enumerate(lags))
+
+
+def _lag_in(look: PipelineStatus, partition: int) -> int:
+    standings = look.rows.partitions if look.rows else ()
+    return next((each.commits for each in standings if each.partition == partition), 0)
+
+
+def _numbers(look: PipelineStatus) -> tuple[float, int | None, int | None, float | None]:
+    at, rows = round(look.at.timestamp(), 3), look.rows
+    if rows is None:
+        return (at, look.tip, None, None)
+    behind = max(0.0, (look.at - rows.since).total_seconds()) if rows.since else 0.0
+    return (at, look.tip, rows.position, round(behind, 3))

@@ -8,8 +8,8 @@ from msgspec import json
 
 from domain.names import name_key
 from entrypoints.serving.instants import instant_text
-from entrypoints.web import texts
-from entrypoints.web.site_files import file_address
+from entrypoints.web import formatting
+from entrypoints.web.static_files import file_address
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -56,20 +56,20 @@ def _environment() -> "Environment":
         auto_reload=False,
     )
     environment.filters |= {
-        "counted": texts.counted,
-        "initial": texts.initial,
+        "counted": formatting.counted,
+        "initial": formatting.initial,
         "instant": instant_text,
-        "moment": texts.moment_text,
+        "moment": formatting.moment_text,
         "name_key": name_key,
         "number": "{:,}".format,
-        "shortened": texts.shortened,
-        "title_of": texts.title_of,
-        "tone": texts.tone,
-        "ago": texts.ago,
-        "clock_time": texts.clock_time,
-        "lasting": texts.lasting,
-        "minute": texts.minute,
-        "pretty": texts.pretty,
+        "shortened": formatting.shortened,
+        "title_of": formatting.title_of,
+        "tone": formatting.tone,
+        "ago": formatting.ago,
+        "clock_time": formatting.clock_time,
+        "lasting": formatting.lasting,
+        "minute": formatting.minute,
+        "pretty": formatting.pretty,
     }
     environment.globals |= {"file": file_address, "htmx_config": _HTMX}
     return environment

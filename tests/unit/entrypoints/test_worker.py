@@ -13,7 +13,7 @@ from application.errors import WrongLog
 from application.ports.provisioning import ProbeResult
 from contracts.waiting import eventually
 from entrypoints import worker
-from entrypoints.worker import LastFailure, PartEnded, endless, run_parts, stop_on_signals
+from entrypoints.worker import FailureProbe, PartEnded, endless, run_parts, stop_on_signals
 
 
 async def until_asked(stopping: asyncio.Event) -> None:
@@ -115,7 +115,7 @@ async def test_a_projector_of_another_log_leaves_the_other_parts_alone_and_readi
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker, "RESTART_SECONDS", 0.2)
-    failure, times = LastFailure("projector"), 0
+    failure, times = FailureProbe("projector"), 0
     is_mended = asyncio.Event()
 
     async def projector() -> None:

@@ -95,6 +95,6 @@ def test_completing_a_verb_imports_none_of_them() -> None:
     """Python starts, and click: a Tab takes no longer."""
     script = "import sys; from entrypoints.cli.main import postlog, _Verbs; import click\n"
     script += "print([i.value for i in postlog.shell_complete(click.Context(postlog), 'pr')])\n"
-    script += "print(sorted(m for m in sys.modules if m == 'entrypoints.cli.project' or m.startswith('litestar')))"
+    script += "print(sorted(m for m in sys.modules if m == 'entrypoints.cli.services' or m.startswith('litestar')))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "['project']\n[]\n"

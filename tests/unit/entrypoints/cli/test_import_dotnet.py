@@ -7,7 +7,7 @@ import pytest
 
 from entrypoints.cli import main
 from entrypoints.cli.import_dotnet import source_address
-from entrypoints.settings.problems import SettingsError
+from entrypoints.settings.leaves import SettingsError
 
 URL = "mongodb://ann:s3cr3t@127.0.0.1:1/"
 VARIABLE = "POSTLOG_DOTNET__MONGO_URL"

@@ -63,8 +63,8 @@ def test_processes_beside_each_other_have_ports_that_do_not_clash(monkeypatch: p
         ports[verb] = (settings.http if sides.commands or sides.queries else settings.worker).port
         return 0
 
-    for verb in ("run", "serve", "relay", "project", "audit"):
-        monkeypatch.setattr(f"entrypoints.cli.{verb}.run_service_until_stopped", note)
+    for module in ("services", "audit"):
+        monkeypatch.setattr(f"entrypoints.cli.{module}.run_service_until_stopped", note)
     assert main.run(["init"]) == 0  # an audit makes no files
     kafka = "--set=bus.adapter=kafka"
     for verb in ("run", "serve command", "serve query", f"relay {kafka}", "project", "audit --continuous"):
@@ -96,7 +96,7 @@ def test_a_port_that_is_given_takes_the_place_of_the_command_s_own(
         ports.append(loaded.settings.http.port)
         return 0
 
-    monkeypatch.setattr("entrypoints.cli.serve.run_service_until_stopped", note)
+    monkeypatch.setattr("entrypoints.cli.services.run_service_until_stopped", note)
     assert main.run(["serve", "query", *arguments]) == 0
     assert ports == [7000]
 

@@ -11,8 +11,8 @@ from dependency_injector import providers
 from application.mediator import AlreadyRegistered
 from entrypoints.composition.container import container_for
 from entrypoints.composition.event_store import LogParts
+from entrypoints.settings.leaves import leaves
 from entrypoints.settings.loading import load_settings
-from entrypoints.settings.tree import leaves
 
 ROOT = Path(__file__).parents[4]
 FILES = sorted((ROOT / "config").glob("*.yaml"))
@@ -74,7 +74,7 @@ import asyncio, json, sys
 from entrypoints.composition.container import container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.settings.loading import load_settings
-from entrypoints.settings.tree import leaves
+from entrypoints.settings.leaves import leaves
 
 async def main():
     container = container_for(load_settings(environ=json.loads(sys.argv[1])).settings)

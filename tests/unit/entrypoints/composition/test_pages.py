@@ -22,7 +22,7 @@ async def main():
     services._http_server(container, sides, [], None, pages, asyncio.Event(), print)
 
 asyncio.run(main())
-print(json.dumps([name in sys.modules for name in ("entrypoints.web", "entrypoints.web.site", "jinja2")]))
+print(json.dumps([name in sys.modules for name in ("entrypoints.web", "entrypoints.web.pages", "jinja2")]))
 """
 RUN = {"commands": True, "queries": True, "projector": True, "relay": True}
 

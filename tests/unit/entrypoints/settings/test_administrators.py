@@ -7,8 +7,8 @@ import pytest
 from adapters.mongo.logins import ADMIN_SETTING as MONGO
 from adapters.postgres.logins import ADMIN_SETTING as POSTGRES
 from entrypoints.settings.administrators import Administrators, administrators
+from entrypoints.settings.leaves import SettingsError
 from entrypoints.settings.loading import load_settings
-from entrypoints.settings.problems import SettingsError
 from entrypoints.settings.secret import Secret
 
 MONGO_URL = "mongodb://root:s3cr3t@mongo:27017/?replicaSet=rs0"

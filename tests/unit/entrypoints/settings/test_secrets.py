@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from entrypoints.settings.leaves import SettingsError
 from entrypoints.settings.loading import LoadedSettings, Option, load_settings
-from entrypoints.settings.problems import SettingsError
 from entrypoints.settings.rendering import as_records, as_yaml
 from entrypoints.settings.secret import Secret, mask
 

@@ -1,4 +1,7 @@
-"""Browsers without a browser: clients of the whole application, pages included, in process."""
+"""Browsers without a browser: clients of the whole application, pages included, in process.
+
+The pages on the real command side, projector and queries, in memory.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,11 +13,14 @@ import pytest
 
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.query_side.pipeline_watch import PipelineWatch
+from command_process import ANYBODY
+from domain.commands import PostCommand
 from domain.limits import Limits
 from entrypoints.http.app import create_app
 from entrypoints.web.on_demand import PagesOnDemand
+from entrypoints.web.pages import Site
 from entrypoints.web.services import Operations, WebServices
-from entrypoints.web.site import Site
+from small_system import SmallSystem
 from unit.entrypoints.http.fakes import PostService, services
 
 Client = httpx.AsyncClient
@@ -63,4 +69,29 @@ async def browser_of(
 async def browser() -> AsyncIterator[Client]:
     """Of a post service in dictionaries, empty at first, with at most 4,096 bytes a form."""
     async with browser_of(PostService(Limits(name=50, message=1_000, comment=500))) as client:
+        yield client
+
+
+class RealWorld:
+    def __init__(self, patience: float = 10.0) -> None:
+        self.system = SmallSystem(patience=patience)
+
+    def commands(self) -> CommandDispatcher:
+        dispatcher = CommandDispatcher()
+        self.system.process.commands.register_with(dispatcher)
+        return dispatcher
+
+    def queries(self) -> QueryDispatcher:
+        return self.system.queries
+
+    async def did(self, *commands: PostCommand) -> None:
+        for command in commands:
+            await self.system.process.commands.handle(command, ANYBODY)
+
+
+@asynccontextmanager
+async def living(world: RealWorld) -> AsyncIterator[Client]:
+    """A browser, while the projector runs."""
+    async with world.system.projecting(), browser_of(world) as client:
+        await world.system.caught_up()
         yield client

@@ -6,8 +6,7 @@ from datetime import timedelta
 from domain.commands import CreatePost
 from domain.ids import PostId
 from given import NOON
-from unit.entrypoints.web.conftest import Client
-from unit.entrypoints.web.real_world import RealWorld, living
+from unit.entrypoints.web.conftest import Client, RealWorld, living
 
 
 def written(number: int, author: str = "Ann") -> CreatePost:

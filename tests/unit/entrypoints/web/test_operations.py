@@ -1,4 +1,9 @@
-"""The operators' page, on a whole small system: what it says first, and what can be begun from it."""
+"""The operators' page, on a whole small system: what it says first, and what can be begun from it.
+
+What the operators' page says first.
+
+What the plots of the operators' page begin with.
+"""
 
 import asyncio
 import itertools
@@ -6,8 +11,10 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
+from msgspec import json
 
 from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
@@ -18,19 +25,23 @@ from application.errors import ReadDbUnavailable
 from application.maintenance.audit import Audit
 from application.maintenance.audit_runs import AuditRuns
 from application.maintenance.checkup import Checkup, Findings
-from application.maintenance.doctor import Doctor
+from application.maintenance.doctor import Doctor, Finding
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.rebuilds import Rebuilds, RebuildState
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.pipeline.parked_posts import ParkedPosts
 from application.ports.generations import Build
 from application.projections.log_holes import LogHoles
+from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus, RelayStanding, RowsStanding
 from application.query_side.pipeline_status import PipelineStatusQuery
 from command_process import ANYBODY, CODEC
 from domain.commands import CreatePost
+from entrypoints.web.health_summary import summarize_health
+from entrypoints.web.operations import samples_of
 from entrypoints.web.services import Operations
 from given import NOON, POST
 from small_system import SmallSystem
+from unit.entrypoints.http.fakes import NOW
 from unit.entrypoints.web.conftest import OWN_PAGE, Client, browser_of
 
 NEWER = StoredEvent("PostLiked", 9, {"username": "<b>Eve</b>"})
@@ -343,3 +354,57 @@ class TestLive:
             received = (await client.get("/operations/stream")).text
         for part in ("verdict", "figures", "partitions", "audit", "parked", "sample", "checks"):
             assert received.count(f'id="{part}"') == 1, part
+
+
+BEHIND = Findings(NOW, [Finding("lag", ok=False, detail="The rows are behind. Is a projector running?")])
+
+
+def status(relay: RelayStanding | None, tip: int | None = 8) -> PipelineStatus:
+    return PipelineStatus(at=NOW, tip=tip, rows=None, relay=relay, problems=())
+
+
+def test_rows_that_wait_for_a_relay_are_no_projector_s_fault():
+    verdict = summarize_health(status(RelayStanding(owner=None, position=5)), [], BEHIND, None)
+    assert verdict.sentence == (
+        "No relay publishes the log to the bus, and 3 commits wait for one; is a relay running (`postlog relay`)?"
+    )
+    assert verdict.more == ["The rows are behind. Is a projector running?"]
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        status(None),
+        status(RelayStanding(owner="r1", position=5)),
+        status(RelayStanding(owner=None, position=8)),
+        status(RelayStanding(owner=None, position=5), tip=None),
+    ],
+    ids=["no bus", "one works", "nothing to publish", "the log is away"],
+)
+def test_otherwise_the_relay_is_not_blamed(standing: PipelineStatus):
+    assert summarize_health(standing, [], BEHIND, None).sentence == "The rows are behind. Is a projector running?"
+
+
+def look(second: int, behind: int) -> PipelineStatus:
+    at = NOW + timedelta(seconds=second)
+    since = at - timedelta(seconds=behind) if behind else None
+    partition = PartitionStanding(
+        partition=0, position=second, commits=behind, events=behind, since=since, at_least=False
+    )
+    rows = RowsStanding(
+        adapter="memory",
+        generation=1,
+        live_since=None,
+        ready=True,
+        position=second,
+        parked=0,
+        partitions=[partition],
+    )
+    return PipelineStatus(at=at, tip=second + behind, rows=rows, relay=None, problems=())
+
+
+def test_a_lag_of_one_second_among_all_looks_that_are_kept_is_drawn():
+    looks = [look(second, behind=90 if second == 1_234 else 0) for second in range(1_800)]
+    samples = json.decode(samples_of(looks))
+    assert [sample[3] for sample in samples if sample[3]] == [90.0]
+    assert samples[1_234][:3] == [NOW.timestamp() + 1_234, 1_324, 1_234]

@@ -1,0 +1,184 @@
+"""A window of a post's events, in words: as many as a page takes, around the version that is looked at.
+
+A post at one of its versions, and what the event that led there changed: the time machine's arithmetic.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from application.mediator import QueryDispatcher
+from application.query_side.queries import GetPostAsOf, ListEvents, PastEvent, PostAnswer
+from application.rows import CommentRow, PostRow
+from domain.errors import PostNotFound
+from domain.ids import PostId
+from entrypoints.web.text_diff import Piece, pieces
+
+WINDOW = 24
+_SHOWN = 240
+
+_WORDS: Mapping[str, str] = {
+    "PostCreated": "wrote the post",
+    "MessageUpdated": "edited the message",
+    "PostLiked": "liked the post",
+    "PostUnliked": "took the like back",
+    "CommentAdded": "commented",
+    "CommentUpdated": "edited a comment",
+    "CommentRemoved": "removed a comment",
+    "PostRemoved": "removed the post",
+}
+_KINDS: Mapping[str, str] = {
+    "PostCreated": "post",
+    "MessageUpdated": "post",
+    "PostLiked": "like",
+    "PostUnliked": "like",
+    "CommentAdded": "comment",
+    "CommentUpdated": "comment",
+    "CommentRemoved": "comment",
+    "PostRemoved": "removal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """An event for people. `words` is the end of a sentence that begins with its actor; `kind` chooses its colour;
+    `data` has texts cut to what a list shows."""
+
+    event: PastEvent
+    words: str
+    kind: str
+    data: Mapping[str, str]
+
+    @property
+    def was_upcast(self) -> bool:
+        """It is stored in an older shape than the one it is read in."""
+        event = self.event
+        return (event.stored_type, event.stored_schema_version) != (event.type, event.schema_version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Oldest first. `earlier` and `later` say which window is next in that direction: what to ask for as `after`."""
+
+    events: Sequence[TimelineEntry]
+    earlier: int | None
+    later: int | None
+
+
+async def timeline(queries: QueryDispatcher, post_id: PostId, last: int, around: int, after: int | None) -> Timeline:
+    """The window behind version `after`; when that is None, the one with `around` in its middle."""
+    begin = min(max(0, around - WINDOW // 2 if after is None else after), max(0, last - 1))
+    begin = begin if after is not None else max(0, min(begin, last - WINDOW))
+    page = await queries.ask(ListEvents(post_id=post_id, limit=WINDOW, after=begin))
+    end = page.events[-1].version if page.events else begin
+    return Timeline(
+        events=[told(event) for event in page.events],
+        earlier=max(0, begin - WINDOW) if begin else None,
+        later=end if end < last else None,
+    )
+
+
+def told(event: PastEvent) -> TimelineEntry:
+    return TimelineEntry(
+        event=event,
+        words=_WORDS.get(event.type, "did something that this version has no words for"),
+        kind=_KINDS.get(event.type, "other"),
+        data={name: _shown(value) for name, value in event.data.items()},
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "—"
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+_NEEDS_BEFORE = ("MessageUpdated", "CommentUpdated", "CommentRemoved", "PostRemoved")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to mark. `comment_id` is that of the comment that was touched; `likes` is by how many they changed;
+    `message` and `comment` tell an edited text as pieces kept, added and taken out."""
+
+    types: frozenset[str] = frozenset()
+    likes: int = 0
+    message: Sequence[Piece] = ()
+    comment_id: str | None = None
+    comment: Sequence[Piece] = ()
+    removed_comment: CommentRow | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostAsOf:
+    """`post` is None before there was one, and when it was removed; `before` is then what it was last. `comments` are
+    the newest 100 of that time. `events` are those that led to this version."""
+
+    version: int
+    post: PostRow | None
+    comments: Sequence[CommentRow] = ()
+    before: PostRow | None = None
+    events: Sequence[TimelineEntry] = ()
+    change: Change = field(default_factory=Change)
+
+    @property
+    def shown(self) -> PostRow | None:
+        return self.post or self.before
+
+
+async def post_as_of(queries: QueryDispatcher, post_id: PostId, version: int) -> PostAsOf:
+    """Computed from the log. Folds the post's events once, twice where an event took something away. Raises
+    `EventNotReadable`."""
+    found = await _as_of(queries, post_id, version)
+    events = await _events_at(queries, post_id, version)
+    before = None
+    if version > 1 and any(event.type in _NEEDS_BEFORE for event in events):
+        before = await _as_of(queries, post_id, version - 1)
+    return PostAsOf(
+        version=version,
+        post=found.post if found else None,
+        comments=found.comments if found else (),
+        before=before.post if before else None,
+        events=[told(event) for event in events],
+        change=await asyncio.to_thread(_change, events, found, before),
+    )
+
+
+async def _as_of(queries: QueryDispatcher, post_id: PostId, version: int) -> PostAnswer | None:
+    try:
+        return await queries.ask(GetPostAsOf(post_id=post_id, version=version))
+    except PostNotFound:
+        return None
+
+
+async def _events_at(queries: QueryDispatcher, post_id: PostId, version: int) -> Sequence[PastEvent]:
+    """Several share a version after a split, none has it when it was dropped."""
+    page = await queries.ask(ListEvents(post_id=post_id, limit=1, after=version - 1))
+    return [event for event in page.events if event.version == version]
+
+
+def _change(events: Sequence[PastEvent], found: PostAnswer | None, before: PostAnswer | None) -> Change:
+    types = frozenset(event.type for event in events)
+    touched = next((str(event.data["commentId"]) for event in events if "commentId" in event.data), None)
+    was, now = _comment(before, touched), _comment(found, touched)
+    return Change(
+        types=types,
+        likes=sum({"PostLiked": 1, "PostUnliked": -1}.get(event.type, 0) for event in events),
+        message=_edit_of_message(types, before, found),
+        comment_id=touched,
+        comment=pieces(was.comment, now.comment) if was and now else (),
+        removed_comment=was if was and not now else None,
+    )
+
+
+def _edit_of_message(types: frozenset[str], before: PostAnswer | None, found: PostAnswer | None) -> Sequence[Piece]:
+    if "MessageUpdated" not in types or before is None or found is None:
+        return ()
+    return pieces(before.post.message, found.post.message)
+
+
+def _comment(answer: PostAnswer | None, comment_id: str | None) -> CommentRow | None:
+    rows = answer.comments if answer else ()
+    return next((row for row in rows if row.comment_id == comment_id), None)
