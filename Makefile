@@ -60,12 +60,12 @@ check: setup ## check format, lint, types, import contracts and the catalogue of
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m adapters.wire.catalogue
+	$(BIN)/python -m tools.catalogue
 
 fix: setup ## format, mend what ruff can mend, and write what follows from the classes of events
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python -m adapters.wire.catalogue --write
+	$(BIN)/python -m tools.catalogue --write
 
 bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks

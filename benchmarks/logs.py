@@ -11,7 +11,7 @@ import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo.write_concern import WriteConcern
 
-from adapters.sqlite.append_group import row_of
+from adapters.sqlite.event_store import row_of
 from adapters.wire.commit_bson import at_position, encode_without_position
 from application.envelopes import ProposedCommit
 

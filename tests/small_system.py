@@ -6,14 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.parked_streams import MemoryParkedStreams
-from adapters.memory.post_views import MemoryPostViews
-from adapters.memory.projection_store import MemoryProjectionStore
-from adapters.memory.read_db import MemoryReadDb
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
+from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
 from adapters.system.clock import SystemClock
 from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved

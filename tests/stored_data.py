@@ -6,10 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from adapters.wire.json_schema import Schema
-from adapters.wire.stored_shapes import StoredShapes
 from application.envelopes import StoredEvent
 from domain.upcasting import EventKey
+from tools.catalogue.json_schema import Schema
+from tools.catalogue.stored_shapes import StoredShapes
 
 SHAPES = StoredShapes.read(Path(__file__).parents[1])
 

@@ -10,14 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.parked_streams import MemoryParkedStreams
-from adapters.memory.post_views import MemoryPostViews
-from adapters.memory.projection_store import MemoryProjectionStore
-from adapters.memory.read_db import MemoryReadDb
-from adapters.memory.relay_state import MemoryRelayState
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemoryRelayState
+from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
 from adapters.system.clock import SystemClock
 from adapters.system.ids import UuidIds
 from adapters.system.journal import LocalJournal

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from adapters.memory.parked_streams import MemoryParkedStreams
+from adapters.memory.read_db import MemoryParkedStreams
 from adapters.wire.cloudevents import WireMessage, to_messages
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent

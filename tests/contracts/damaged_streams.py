@@ -9,10 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
-from adapters.memory.log import MemoryLog
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryLog, MemorySnapshots
+from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock import SystemClock
 from application.command_side.heads import HeadReader
 from application.command_side.snapshotting import FORMAT, Snapshotting, encode_state

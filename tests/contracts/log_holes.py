@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from adapters.memory.audit_rows import MemoryAuditRows
+from adapters.memory.read_db import MemoryAuditRows
 from application.errors import LogChanged, LogDamaged
 from application.log_order import Hole
 from application.maintenance.audit import Audit

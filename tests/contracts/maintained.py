@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
-from adapters.memory.read_db import MemoryReadDb
+from adapters.memory.read_db import MemoryAuditRows, MemoryReadDb
 from adapters.sql.audit_rows import SqlAuditRows
 from adapters.sql.database import SqlDatabase
 from adapters.sql.generations import SqlGenerations

@@ -9,10 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.memory.parked_streams import MemoryParkedStreams
-from adapters.memory.post_views import MemoryPostViews
-from adapters.memory.projection_store import MemoryProjectionStore
-from adapters.memory.read_db import MemoryReadDb
+from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
 from application.ports.post_views import PostFilter
 from application.ports.read_db import (
     Checkpoint,

@@ -1,4 +1,6 @@
-"""A bus in this process's memory: partitions, offsets, groups, and a retention that keeps it bounded. Messages are kept
+"""Messages in partitions, by offset, with a retention by size.
+
+A bus in this process's memory: partitions, offsets, groups, and a retention that keeps it bounded. Messages are kept
 as they would stand in Kafka, so that what is received was written and parsed in the same way.
 """
 
@@ -7,11 +9,47 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import count, islice
 from typing import Self
+from uuid import uuid4
 
-from adapters.memory.topic import MemoryTopic
 from adapters.wire.cloudevents import WireMessage, from_message, to_messages
 from application.errors import BusUnavailable
 from application.ports.bus import BusMessage, Delivery, Publication, Topic
+
+
+class TopicPartition:
+    """Holds the messages from offset `begin` up to before `end`, `room` bytes of them at most."""
+
+    def __init__(self, room: int) -> None:
+        self.begin = 0
+        self.end = 0
+        self._room = room
+        self._messages: dict[int, WireMessage] = {}
+
+    def append(self, message: WireMessage) -> None:
+        self._messages[self.end] = message
+        self._room -= _bytes_of(message)
+        self.end += 1
+        while self._room < 0:
+            self.drop_before(self.begin + 1)
+
+    def drop_before(self, offset: int) -> None:
+        while self.begin < min(offset, self.end):
+            self._room += _bytes_of(self._messages.pop(self.begin))
+            self.begin += 1
+
+    def __getitem__(self, offset: int) -> WireMessage:
+        return self._messages[offset]
+
+
+class MemoryTopic:
+    def __init__(self, partitions: int, retained_bytes: int) -> None:
+        self.id = uuid4().hex
+        self.partitions = [TopicPartition(retained_bytes // partitions) for _ in range(partitions)]
+
+
+def _bytes_of(message: WireMessage) -> int:
+    return len(message.key or b"") + len(message.value or b"") + sum(len(n) + len(v or b"") for n, v in message.headers)
+
 
 _RETAINED_BYTES = 64_000_000
 

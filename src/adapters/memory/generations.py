@@ -1,16 +1,21 @@
-"""Builds in this process's memory. The lock is the process's own: nobody else can see this read database."""
+"""Builds in this process's memory. The lock is the process's own: nobody else can see this read database.
+
+Rebuilds of a read database in memory: no other process can see it, so they are tasks of this one.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from typing import Self
 
-from adapters.memory.projection_store import read_rows, write_changes
-from adapters.memory.read_db import MemoryReadDb, SlotRows
+from adapters.memory.read_db import MemoryReadDb, SlotRows, read_rows, write_changes
 from application.errors import RebuildRunning
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
 from application.ports.read_db import Fold, LiveGeneration, Touched
+from domain.errors import PostlogError
 
 
 class MemoryGenerations:
@@ -103,3 +108,39 @@ class MemoryGenerations:
     def _apply(self, build: Build, touched: Touched, fold: Fold) -> None:
         rows, parked = self._read_db.slots[build.slot], self._read_db.parked[build.generation]
         write_changes(rows, parked, fold(read_rows(rows, parked, touched)))
+
+
+logger = logging.getLogger(__name__)
+
+
+class MemoryRebuildProcess:
+    """Used by `async with`; all end when the block ends. `rebuild` begins one."""
+
+    def __init__(self, rebuild: Callable[[], AsyncGenerator[Build]]) -> None:
+        self._rebuild = rebuild
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def start(self, adapter: str) -> int:  # noqa: ARG002 (there is one only)
+        building = self._rebuild()
+        first = await anext(building)
+        task = asyncio.create_task(_finish(building))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return first.generation
+
+
+async def _finish(building: AsyncGenerator[Build]) -> None:
+    async with aclosing(building):
+        try:
+            async for _ in building:
+                await asyncio.sleep(0)
+        except PostlogError as error:
+            logger.warning("the rebuild in memory stopped: %s", error.message)

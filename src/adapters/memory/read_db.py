@@ -1,15 +1,40 @@
-"""A read database in this process's memory: gone when the process ends. For tests, and for trying Postlog out."""
+"""A read database in this process's memory: gone when the process ends. For tests, and for trying Postlog out.
+
+Rows and checkpoint of a read database in memory, in one transaction.
+
+Which posts wait in a read database in memory, and why.
+
+Rows for queries from a read database in memory.
+
+The rows of the memory read database, for the audit.
+"""
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from heapq import nlargest, nsmallest
 from uuid import uuid4
 
+from application.ports.audit_rows import AuditedPost, AuditStart, GenerationGone
 from application.ports.generations import Build, BuildState
-from application.ports.read_db import Checkpoint, CheckpointMoved, LiveGeneration, ParkedStream, Slot
-from application.rows import CommentRow, PostRow, PostStatus
+from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
+from application.ports.read_db import (
+    Checkpoint,
+    CheckpointMoved,
+    Fold,
+    LiveGeneration,
+    ParkedStream,
+    ProjectionBatch,
+    RowChanges,
+    Rows,
+    Slot,
+    Touched,
+)
+from application.rows import CommentKey, CommentRow, PostRow, PostStatus
 from domain.ids import CommentId, PostId
+from domain.names import name_key
 
 
 @dataclass(slots=True)
@@ -64,3 +89,211 @@ class MemoryReadDb:
             raise CheckpointMoved(f"Generation {self.live.generation} is live, not {generation}.")
         if partitions not in (None, self.live.partitions):
             raise CheckpointMoved(f"The read database has {self.live.partitions} partitions now, not {partitions}.")
+
+
+class MemoryProjectionStore:
+    def __init__(self, read_db: MemoryReadDb) -> None:
+        self._read_db = read_db
+
+    async def live(self) -> LiveGeneration:
+        return self._read_db.live
+
+    async def database_id(self) -> str:
+        return self._read_db.id
+
+    async def checkpoints(self, generation: int) -> dict[int, Checkpoint]:
+        return dict(self._read_db.checkpoints[generation])
+
+    async def project(self, batch: ProjectionBatch, fold: Fold) -> None:
+        async with self._read_db.writing:
+            self._project(batch, fold)
+
+    def _project(self, batch: ProjectionBatch, fold: Fold) -> None:
+        self._read_db.require_live(batch.generation, batch.partitions)
+        checkpoints = self._read_db.checkpoints[batch.generation]
+        for move in batch.moves:
+            if checkpoints.get(move.after.partition) != move.before:
+                raise CheckpointMoved(
+                    f"The checkpoint of partition {move.after.partition} in generation {batch.generation} "
+                    "was moved by another."
+                )
+        rows, parked = self._read_db.live_rows, self._read_db.live_parked
+        write_changes(rows, parked, fold(read_rows(rows, parked, batch.touched)))
+        checkpoints.update({move.after.partition: move.after for move in batch.moves})
+
+    async def claim(self, generation: int, log_id: str, partitions: int) -> LiveGeneration:
+        self._read_db.require_live(generation)
+        live = self._read_db.live
+        if live.log_id in (None, log_id):
+            if live.partitions != partitions:
+                self._spread(partitions)
+            self._read_db.live = replace(live, log_id=log_id, partitions=partitions)
+        return self._read_db.live
+
+    async def mark_ready(self, generation: int) -> None:
+        self._read_db.require_live(generation)
+        self._read_db.live = replace(self._read_db.live, ready=True)
+
+    def _spread(self, partitions: int) -> None:
+        """Each new partition begins where the lowest of the old ones stands."""
+        live = self._read_db.live
+        stored = self._read_db.checkpoints[live.generation]
+        if not stored:
+            return
+        old = [stored.get(number, Checkpoint(partition=number, position=0)) for number in range(live.partitions)]
+        lowest = min(old, key=lambda checkpoint: checkpoint.position)
+        self._read_db.checkpoints[live.generation] = {
+            number: replace(lowest, partition=number, topic_id=None, offset=None) for number in range(partitions)
+        }
+
+
+def read_rows(rows: SlotRows, parked: Mapping[PostId, ParkedStream], touched: Touched) -> Rows:
+    """What of these rows a batch touches."""
+    comments = {
+        (post_id, comment_id): rows.comments[post_id][comment_id]
+        for post_id, comment_id in touched.comments
+        if comment_id in rows.comments[post_id]
+    }
+    return Rows(
+        posts={post_id: rows.posts[post_id] for post_id in touched.posts if post_id in rows.posts},
+        comments=comments,
+        parked={post_id: parked[post_id] for post_id in touched.posts if post_id in parked},
+    )
+
+
+def write_changes(rows: SlotRows, parked: dict[PostId, ParkedStream], changes: RowChanges) -> None:
+    """Write what a fold wants written."""
+    for post_id in changes.cleared:
+        rows.comments.pop(post_id, None)
+    for post_id, comment_id in changes.comments_removed:
+        rows.comments[post_id].pop(comment_id, None)
+    for comment in changes.comments:
+        rows.comments[comment.post_id][comment.comment_id] = comment
+    for post_id in changes.deleted:
+        rows.posts.pop(post_id, None)
+    rows.posts.update({post.post_id: post for post in changes.posts})
+    parked.update({each.post_id: each for each in changes.parked})
+    for post_id in changes.unparked:
+        parked.pop(post_id, None)
+
+
+class MemoryParkedStreams:
+    def __init__(self, read_db: MemoryReadDb) -> None:
+        self._read_db = read_db
+
+    async def parked(self, limit: int = 100, after: PostId | None = None) -> list[ParkedStream]:
+        waiting = (each for each in self._read_db.live_parked.values() if after is None or each.post_id > after)
+        return nsmallest(limit, waiting, key=lambda each: each.post_id)
+
+    async def parked_stream(self, post_id: PostId) -> ParkedStream | None:
+        return self._read_db.live_parked.get(post_id)
+
+
+_NEWEST_COMMENTS = 100
+
+
+class MemoryPostViews:
+    def __init__(self, read_db: MemoryReadDb) -> None:
+        self._read_db = read_db
+
+    async def post(self, post_id: PostId) -> Stamped[PostWithComments | None]:
+        post = self._read_db.live_rows.live_post(post_id)
+        if post is None:
+            return Stamped(self._stamp(post_id), None)
+        newest = _newest_comments(self._comments_of(post_id), _NEWEST_COMMENTS)
+        return Stamped(self._stamp(post_id), PostWithComments(post, newest))
+
+    async def posts(self, wanted: PostFilter, limit: int, after: PostKey | None) -> Stamped[list[PostRow]]:
+        matching = (post for post in self._read_db.live_rows.posts.values() if _matches(post, wanted))
+        if after is not None:
+            bound = (after.date_posted, after.post_id)
+            matching = (post for post in matching if (post.date_posted, post.post_id) < bound)
+        newest = nlargest(limit, matching, key=lambda post: (post.date_posted, post.post_id))
+        return Stamped(self._stamp(), newest)
+
+    async def comments(
+        self, post_id: PostId, limit: int, after: CommentKeyset | None
+    ) -> Stamped[list[CommentRow] | None]:
+        if self._read_db.live_rows.live_post(post_id) is None:
+            return Stamped(self._stamp(post_id), None)
+        comments = self._comments_of(post_id)
+        if after is not None:
+            bound = (after.comment_date, after.comment_id)
+            comments = [comment for comment in comments if (comment.comment_date, comment.comment_id) < bound]
+        return Stamped(self._stamp(post_id), _newest_comments(comments, limit))
+
+    async def stamp(self) -> Stamp:
+        return self._stamp()
+
+    def _comments_of(self, post_id: PostId) -> list[CommentRow]:
+        return list(self._read_db.live_rows.comments[post_id].values())
+
+    def _stamp(self, post_id: PostId | None = None) -> Stamp:
+        live, parked = self._read_db.live, self._read_db.live_parked
+        checkpoints = self._read_db.checkpoints[live.generation]
+        positions = [checkpoints[number].position for number in range(live.partitions) if number in checkpoints]
+        waiting = None if post_id is None else parked.get(post_id)
+        return Stamp(
+            generation=live.generation,
+            ready=live.ready,
+            position=min(positions) if len(positions) == live.partitions else 0,
+            parked=len(parked),
+            post_parked_at=None if waiting is None else waiting.position,
+        )
+
+
+def _newest_comments(comments: Iterable[CommentRow], limit: int) -> list[CommentRow]:
+    return nlargest(limit, comments, key=lambda comment: (comment.comment_date, comment.comment_id))
+
+
+def _matches(post: PostRow, wanted: PostFilter) -> bool:
+    return (
+        post.status is PostStatus.LIVE
+        and (wanted.author is None or name_key(post.author) == name_key(wanted.author))
+        and (wanted.has_comments is None or (post.comments_count > 0) is wanted.has_comments)
+        and (wanted.min_likes is None or post.likes >= wanted.min_likes)
+    )
+
+
+class MemoryAuditRows:
+    def __init__(self, read_db: MemoryReadDb) -> None:
+        self._read_db = read_db
+
+    async def start(self) -> AuditStart:
+        live = self._read_db.live
+        checkpoints = self._read_db.checkpoints[live.generation]
+        positions = [checkpoints[number].position if number in checkpoints else 0 for number in range(live.partitions)]
+        return AuditStart(live.generation, min(positions), len(self._read_db.live_rows.posts))
+
+    async def page(self, generation: int, after: PostId | None, limit: int) -> Sequence[AuditedPost]:
+        self._require(generation)
+        post_ids = sorted(each for each in self._read_db.live_rows.posts if after is None or each > after)
+        return [self._audited(post_id) for post_id in post_ids[:limit]]
+
+    async def some(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
+        self._require(generation)
+        return [self._audited(post_id) for post_id in post_ids if post_id in self._read_db.live_rows.posts]
+
+    async def parked(self, generation: int) -> frozenset[PostId]:
+        self._require(generation)
+        return frozenset(self._read_db.live_parked)
+
+    async def orphans(self, generation: int, limit: int) -> Sequence[CommentKey]:
+        self._require(generation)
+        rows = self._read_db.live_rows
+        found = [
+            (post_id, comment_id)
+            for post_id, comments in sorted(rows.comments.items())
+            if post_id not in rows.posts
+            for comment_id in sorted(comments)
+        ]
+        return found[:limit]
+
+    def _audited(self, post_id: PostId) -> AuditedPost:
+        rows = self._read_db.live_rows
+        comments = rows.comments.get(post_id, {})
+        return AuditedPost(rows.posts[post_id], [comments[comment_id] for comment_id in sorted(comments)])
+
+    def _require(self, generation: int) -> None:
+        if self._read_db.live.generation != generation:
+            raise GenerationGone(f"Generation {self._read_db.live.generation} is live now, not {generation}.")

@@ -1,22 +1,110 @@
-"""The commit log on MongoDB: the collection `commits` in the order of `_id`."""
+"""Wakes those who wait for commits of other processes, by a change stream. Only a convenience: who waits also polls.
+
+The commit log on MongoDB: the collection `commits` in the order of `_id`.
+"""
 
 import asyncio
+import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from adapters.mongo.barrier import Barrier
+from adapters.mongo.append import read_tip
 from adapters.mongo.database import Document, MongoDatabase
-from adapters.mongo.known_tip import Place
-from adapters.mongo.positions import read_tip
-from adapters.mongo.waking import ChangeWatch
+from adapters.mongo.errors import is_driver_error, plain_reason
+from adapters.mongo.guard import ReadFence
+from adapters.mongo.tip import CommitRef
 from adapters.wire.commit_bson import FIELDS_OF_EVENTS, commit_events_of, commit_from_document
 from application.envelopes import Commit, CommitEvents
 from application.errors import LogDamaged, StoreUnavailable
 from application.log_order import require_dense
 from application.ports.commit_log import Share
+
+_ONLY_POSITIONS: list[dict[str, Any]] = [
+    {"$match": {"operationType": "insert", "documentKey._id": {"$type": ["int", "long"]}}},
+    {"$project": {"documentKey": 1}},
+]
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
+"""Seconds before a change stream that broke, or that this login may not open, is tried again."""
+
+_TOO_FAR_BEHIND = 200
+"""Changes; a stream that lags more is opened anew at the log's end."""
+
+ChangeStream = AsyncChangeStream[Document]
+
+_log = logging.getLogger(__name__)
+
+
+class ChangeStreamNotifier:
+    """Reads the stream only while somebody waits: a busy follower reads the log itself and needs no waking."""
+
+    def __init__(self, database: MongoDatabase, tip: Callable[[], Awaitable[int]]) -> None:
+        self._database = database
+        self._tip = tip
+        self._waiting = 0
+        self._somebody_waits = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """While somebody waits."""
+        if self._task is None or self._task.done():
+            self._task = self._database.run_beside(
+                self._watch_for_ever(), "watch for commits of other processes", on_client=True
+            )
+        self._waiting += 1
+        self._somebody_waits.set()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._somebody_waits.clear()
+
+    async def _watch_for_ever(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            await self._somebody_waits.wait()
+            try:
+                async with await self._opened() as stream:
+                    pause = _FIRST_PAUSE
+                    await self._follow(stream)
+            except Exception as error:
+                if self._database.is_closed:
+                    return
+                if not isinstance(error, StoreUnavailable) and not is_driver_error(error):
+                    raise
+                level = logging.INFO if pause == _FIRST_PAUSE else logging.DEBUG
+                reason = plain_reason(error)
+                _log.log(level, "The log is polled as long as its change stream can't be read: %s", reason)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _opened(self) -> ChangeStream:
+        """From the time up to which this process has seen the log."""
+        await self._tip()
+        return await self._database.commits.watch(
+            _ONLY_POSITIONS, start_at_operation_time=self._database.seen_time, max_await_time_ms=1_000
+        )
+
+    async def _follow(self, stream: ChangeStream) -> None:
+        """Until it lags, because nobody waited for a while."""
+        # This look waits for the time at which the stream begins, so that between them they miss nothing.
+        await self._tip()
+        while True:
+            await self._somebody_waits.wait()
+            change = await stream.try_next()
+            if change is None:
+                continue
+            position = int(change["documentKey"]["_id"])
+            self._database.committed_tip.saw(position)
+            if self._database.committed_tip.position - position > _TOO_FAR_BEHIND:
+                return
+
 
 C = TypeVar("C", Commit, CommitEvents)
 
@@ -27,8 +115,8 @@ _POLL_SECONDS = 0.15
 class MongoCommitLog:
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
-        self._barrier = Barrier(database)
-        self._watch = ChangeWatch(database, self.tip)
+        self._fence = ReadFence(database)
+        self._watch = ChangeStreamNotifier(database, self.tip)
 
     async def log_id(self) -> str:
         """The document `log` has the id, and a document of each log has it as its key: a backup of another log that was
@@ -57,21 +145,21 @@ class MongoCommitLog:
         )
 
     async def tip(self) -> int:
-        known = self._database.known_tip.position
+        known = self._database.committed_tip.position
         tip = await self._read_tip()
         if tip.position < known:
-            await self._barrier.passed()
+            await self._fence.passed()
             tip = await self._read_tip()
             if tip.position < known:
                 self._database.log_changed(f"it ends at position {tip.position}, and ended at {known} before")
-        self._database.known_tip.saw(*tip)
+        self._database.committed_tip.saw(*tip)
         return tip.position
 
-    async def _read_tip(self) -> Place:
+    async def _read_tip(self) -> CommitRef:
         return await self._database.answer(lambda session: read_tip(self._database, session))
 
     async def proven_tip(self) -> int:
-        await self._barrier.passed()
+        await self._fence.passed()
         return await self.tip()
 
     async def count(self, after: int, until: int) -> int:
@@ -114,7 +202,7 @@ class MongoCommitLog:
     def _checked(self, commits: list[C], after: int) -> list[C]:
         if commits:
             require_dense(commits, after)
-            self._database.known_tip.saw(commits[-1].position, commits[-1].commit_id)
+            self._database.committed_tip.saw(commits[-1].position, commits[-1].commit_id)
         return commits
 
     async def wait(self, after: int, timeout: float) -> None:
@@ -122,7 +210,7 @@ class MongoCommitLog:
         deadline = loop.time() + timeout
         while (left := deadline - loop.time()) > 0:
             with self._watch.wanted():
-                if await self._database.known_tip.moves_beyond(after, min(left, _POLL_SECONDS)):
+                if await self._database.committed_tip.moves_beyond(after, min(left, _POLL_SECONDS)):
                     return
             try:
                 async with asyncio.timeout_at(deadline):

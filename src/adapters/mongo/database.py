@@ -24,9 +24,8 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from adapters.mongo.errors import can_not_open, is_drivers, is_without_sessions, unavailable
-from adapters.mongo.known_tip import KnownTip
-from adapters.mongo.servers import SeenServers
+from adapters.mongo.errors import SeenServers, cannot_open, is_driver_error, is_without_sessions, unavailable
+from adapters.mongo.tip import CommittedTip
 from adapters.wire.commit_bson import CODEC_OPTIONS, PLAIN_CODEC_OPTIONS
 from application.errors import LogChanged, StoreUnavailable
 
@@ -70,7 +69,7 @@ class MongoDatabase:
         self.name = database
         self.append_timeout = append_timeout
         self.read_timeout = read_timeout
-        self.known_tip = KnownTip()
+        self.committed_tip = CommittedTip()
         self.servers = SeenServers()
         self._database: AsyncDatabase[Document] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -149,7 +148,7 @@ class MongoDatabase:
                 "more commands. Stop the processes that write, check the log (`postlog doctor`, `postlog events "
                 "check`), then start them again."
             )
-            self.known_tip.forget()
+            self.committed_tip.forget()
             logger.error("%s", self._changed)
         return LogChanged(self._changed, path="event_store.mongo.database", retry_after=_CHANGED_RETRY_SECONDS)
 
@@ -172,7 +171,7 @@ class MongoDatabase:
             async with asyncio.timeout(self.read_timeout):
                 return await self.call(work)
         except Exception as error:
-            if not is_drivers(error):
+            if not is_driver_error(error):
                 raise
             raise self.unavailable(error) from error
 
@@ -257,7 +256,7 @@ class MongoDatabase:
                 self.url, event_listeners=[self.servers], **self._options()
             )
         except (PyMongoError, ValueError, OSError) as error:
-            raise can_not_open(self.url, error) from None
+            raise cannot_open(self.url, error) from None
         self.servers.client = client
         return client.get_database(
             self.name,

@@ -1,26 +1,128 @@
-"""The event store on MongoDB."""
+"""Read one stream, in pages.
+
+Receipts on MongoDB, `{_id: commitId, requestDigest, streamId, version, position, keptAt}`. An index lets them
+expire.
+
+The event store on MongoDB.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from adapters.mongo.appending import GroupWrite, WriteTools
-from adapters.mongo.barrier import Barrier
+from adapters.mongo.append import (
+    EVENTS_COUNTED,
+    GroupWrite,
+    Positions,
+    StreamVersion,
+    StreamVersions,
+    WriteTools,
+    stream_version_of,
+)
 from adapters.mongo.database import MAJORITY, Document, MongoDatabase
-from adapters.mongo.fairness import Turns
-from adapters.mongo.guard import LogGuard
-from adapters.mongo.known_tip import Place
-from adapters.mongo.past_events import MongoPastEvents
-from adapters.mongo.positions import Positions
-from adapters.mongo.receipts import find_receipt, keep_receipts
+from adapters.mongo.guard import LogGuard, ReadFence
 from adapters.mongo.schema import SchemaCheck
-from adapters.mongo.stream_ends import EVENTS_COUNTED, StreamEnd, StreamEnds, stream_end_of
+from adapters.mongo.tip import CommitRef
+from adapters.mongo.writer_backoff import WriterBackoff
+from adapters.wire.commit_bson import commit_from_document
 from application.envelopes import Commit, ProposedCommit, StreamTail
 from application.ports.event_store import AppendOutcome, Receipt
 from domain.ids import PostId
+
+
+class MongoPastEvents:
+    def __init__(self, database: MongoDatabase) -> None:
+        self._database = database
+
+    async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
+        """As `EventStore.read_stream`."""
+        commits = await self._page({"streamId": stream_id, "version": {"$gt": after_version}}, limit)
+        if after_version <= 0 or (commits and commits[0].version == after_version + 1):
+            return commits
+        return [*await self._around(stream_id, after_version), *commits][:limit]
+
+    async def find_commit(self, commit_id: str) -> Commit | None:
+        """As `EventStore.find_commit`."""
+        document = await self._database.answer(
+            lambda session: self._database.whole_commits.find_one({"commitId": commit_id}, session=session)
+        )
+        return commit_from_document(document) if document else None
+
+    async def last_version(self, stream_id: PostId) -> int:
+        last = await self._database.answer(
+            lambda session: self._database.commits.find_one(
+                {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
+            )
+        )
+        return stream_version_of(last).version if last else 0
+
+    async def _around(self, stream_id: PostId, version: int) -> list[Commit]:
+        """The commit that begins at or before `version` and ends behind it, if there is one."""
+        before = await self._page({"streamId": stream_id, "version": {"$lte": version}}, limit=1, newest_first=True)
+        return [commit for commit in before if commit.last_version > version]
+
+    async def _page(self, wanted: Document, limit: int, *, newest_first: bool = False) -> list[Commit]:
+        """One answer of the server, which is at most 16 MB: a negative limit asks for no second one."""
+        commits, order = self._database.whole_commits, [("version", -1 if newest_first else 1)]
+        found = await self._database.answer(
+            lambda session: commits.find(wanted, sort=order, limit=-limit, batch_size=limit, session=session).to_list()
+        )
+        return [commit_from_document(document) for document in found]
+
+
+_DUPLICATE_KEY = 11000
+
+
+async def keep_receipts(database: MongoDatabase, receipts: Sequence[Receipt]) -> None:
+    """Raises `StoreUnavailable`."""
+    now = datetime.now(UTC)
+
+    async def keep(session: AsyncClientSession) -> None:
+        try:
+            documents = [_document(receipt, now) for receipt in receipts]
+            await database.receipts.insert_many(documents, ordered=False, session=session)
+        except BulkWriteError as error:
+            if not _only_duplicates(error.details):
+                raise
+
+    await database.answer(keep)
+
+
+async def find_receipt(database: MongoDatabase, commit_id: str) -> Receipt | None:
+    """Raises `StoreUnavailable`."""
+    document = await database.answer(lambda session: database.receipts.find_one({"_id": commit_id}, session=session))
+    return _receipt(document) if document else None
+
+
+def _only_duplicates(details: Mapping[str, Any]) -> bool:
+    """Acknowledged by the majority otherwise."""
+    return not details["writeConcernErrors"] and all(each["code"] == _DUPLICATE_KEY for each in details["writeErrors"])
+
+
+def _document(receipt: Receipt, now: datetime) -> Document:
+    return {
+        "_id": receipt.commit_id,
+        "requestDigest": receipt.request_digest,
+        "streamId": receipt.stream_id,
+        "version": receipt.version,
+        "position": receipt.position,
+        "keptAt": now,
+    }
+
+
+def _receipt(document: Document) -> Receipt:
+    return Receipt(
+        commit_id=document["_id"],
+        request_digest=document["requestDigest"],
+        stream_id=PostId(document["streamId"]),
+        version=document["version"],
+        position=document["position"],
+    )
 
 
 class MongoEventStore:
@@ -29,15 +131,15 @@ class MongoEventStore:
     def __init__(self, database: MongoDatabase, tip_read_concern: ReadConcern = MAJORITY) -> None:
         self._database = database
         self._past_events = MongoPastEvents(database)
-        self._barrier = Barrier(database)
-        self.guard = LogGuard(database, self._barrier)
-        self._stream_ends = StreamEnds(database, self._barrier)
+        self._fence = ReadFence(database)
+        self.guard = LogGuard(database, self._fence)
+        self._stream_versions = StreamVersions(database, self._fence)
         self._tools = WriteTools(
             database=database,
             positions=Positions(database, tip_read_concern),
             guard=self.guard,
-            stream_ends=self._stream_ends,
-            turns=Turns(database),
+            stream_versions=self._stream_versions,
+            backoff=WriterBackoff(database),
             schema=SchemaCheck(database),
         )
         self._writing = asyncio.Lock()
@@ -59,23 +161,23 @@ class MongoEventStore:
         )
         if commits:
             last = commits[-1]
-            place = Place(last.position, last.commit_id)
+            place = CommitRef(last.position, last.commit_id)
             await self.guard.reaches(place)
-            self._stream_ends.saw(stream_id, StreamEnd(last.last_version, place))
-            self._database.known_tip.saw(*place)
+            self._stream_versions.saw(stream_id, StreamVersion(last.last_version, place))
+            self._database.committed_tip.saw(*place)
         return commits
 
     async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
         """Costs a small majority-committed write, shared by those who ask at the same time."""
         self._database.require_unchanged()
-        known = self._stream_ends.end(stream_id)
-        await asyncio.gather(self._barrier.passed(), self._stood_lately())
+        known = self._stream_versions.end(stream_id)
+        await asyncio.gather(self._fence.passed(), self._stood_lately())
         last = await self._database.answer(
             lambda session: self._database.commits.find_one(
                 {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
         )
-        tail = stream_end_of(last) if last else None
+        tail = stream_version_of(last) if last else None
         if known is not None and (tail is None or tail.version < known.version):
             raise self._database.log_changed(
                 f"post {stream_id} has no version {known.version} any more, whose commit stood at position "
@@ -84,7 +186,7 @@ class MongoEventStore:
         if tail is None:
             return None
         await self.guard.reaches(tail.place)
-        self._stream_ends.saw(stream_id, tail)
+        self._stream_versions.saw(stream_id, tail)
         return StreamTail(tail.version, tail.place.position)
 
     async def holds(self, stream_id: PostId, version: int, position: int, commit_id: str) -> bool:
@@ -93,7 +195,7 @@ class MongoEventStore:
         last = await self._database.answer(
             lambda session: commits.find_one(wanted, EVENTS_COUNTED, sort=[("version", -1)], session=session)
         )
-        if last is None or stream_end_of(last) != StreamEnd(version, Place(position, commit_id)):
+        if last is None or stream_version_of(last) != StreamVersion(version, CommitRef(position, commit_id)):
             return False
         count = await self._database.answer(lambda session: commits.count_documents(wanted, session=session))
         if count >= version:
@@ -113,7 +215,7 @@ class MongoEventStore:
         self._database.require_unchanged()
         commit = await self._past_events.find_commit(commit_id)
         if commit is not None:
-            await self.guard.reaches(Place(commit.position, commit.commit_id))
+            await self.guard.reaches(CommitRef(commit.position, commit.commit_id))
         return commit
 
     async def keep_receipts(self, receipts: Sequence[Receipt]) -> None:

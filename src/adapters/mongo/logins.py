@@ -1,20 +1,60 @@
-"""`postlog init` for the log on MongoDB, with an administrator's address: the login of the service."""
+"""What the service may do in MongoDB: a role in the log's database.
 
-from collections.abc import AsyncIterator
+`postlog init` for the log on MongoDB, with an administrator's address: the login of the service.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pymongo
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from adapters.mongo.errors import URL_SETTING, can_not_open, is_drivers, unavailable
-from adapters.mongo.servers import SeenServers
-from adapters.mongo.service_role import ROLE, make_role
+from adapters.mongo.errors import URL_SETTING, SeenServers, cannot_open, is_driver_error, unavailable
 from application.errors import CannotOpen
 from application.ports.provisioning import LoginNotMade, may_do_more, names_too_little
+
+ROLE = "postlogService"
+ACTIONS: Mapping[str, frozenset[str]] = {
+    "commits": frozenset({"find", "insert", "listIndexes", "changeStream"}),
+    "snapshots": frozenset({"find", "insert", "update", "remove"}),
+    "receipts": frozenset({"find", "insert", "listIndexes"}),
+    "relay": frozenset({"find", "insert", "update", "remove"}),
+    "writers": frozenset({"find", "insert", "update", "remove", "listIndexes"}),
+    "": frozenset({"listCollections"}),
+}
+"""By collection, and that is all; "" stands for the database itself. `listIndexes` and `listCollections` are for the
+checks that the indexes are there, and that `commits` is the collection that it was."""
+
+
+async def make_role(database: AsyncDatabase[dict[str, Any]], write_concern: Mapping[str, Any]) -> str | None:
+    """One sentence when it was not there, or allowed something else."""
+    found = (await database.command("rolesInfo", ROLE, showPrivileges=True))["roles"]
+    wanted = {(database.name, collection, actions) for collection, actions in ACTIONS.items()}
+    if found and _as_set(found[0]["privileges"]) == wanted and not found[0]["roles"]:
+        return None
+    privileges = [
+        {"resource": {"db": database.name, "collection": collection}, "actions": sorted(actions)}
+        for collection, actions in ACTIONS.items()
+    ]
+    command = "updateRole" if found else "createRole"
+    await database.command(command, ROLE, privileges=privileges, roles=[], writeConcern=write_concern)
+    return (
+        f"{'Changed' if found else 'Made'} the role '{ROLE}' in MongoDB's database '{database.name}': to find and "
+        f"insert commits, and to read and write what stands beside them."
+    )
+
+
+def _as_set(privileges: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, frozenset[str]]]:
+    return {
+        (given["resource"].get("db"), given["resource"].get("collection"), frozenset(given["actions"]))
+        for given in privileges
+    }
+
 
 ADMIN_SETTING = "POSTLOG_ADMIN__MONGO_URL"
 
@@ -92,7 +132,7 @@ class MongoLogins:
                 self._admin_url, appname="postlog init", event_listeners=[servers]
             )
         except (PyMongoError, ValueError, OSError) as error:
-            problem = can_not_open(self._admin_url, error, ADMIN_SETTING)
+            problem = cannot_open(self._admin_url, error, ADMIN_SETTING)
             raise problem if isinstance(problem, CannotOpen) else _no_address(ADMIN_SETTING) from None
         servers.client = client
         try:
@@ -108,7 +148,7 @@ class MongoLogins:
                 path=ADMIN_SETTING,
             ) from error
         except Exception as error:
-            if not is_drivers(error):
+            if not is_driver_error(error):
                 raise
             raise unavailable(self._admin_url, error, ADMIN_SETTING, servers=servers) from error
 

@@ -1,16 +1,22 @@
-"""`postlog init` for the log on MongoDB: the indexes that carry its promises, and the log's id."""
+"""`postlog init` for the log on MongoDB: the indexes that carry its promises, and the log's id.
 
+Is the event store there, and is it what Postlog needs?
+"""
+
+import asyncio
 from typing import Any
 
 import pymongo
+from pymongo.errors import ServerSelectionTimeoutError
 
 from adapters.mongo.commit_log import MongoCommitLog
-from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import is_drivers
-from adapters.mongo.replica_set import require_replica_set
-from adapters.mongo.schema import VALIDATOR, Index, SchemaCheck, commits_options, missing_indexes
+from adapters.mongo.database import Document, MongoDatabase
+from adapters.mongo.errors import is_driver_error, masked
+from adapters.mongo.guard import MOST_POSITIONS, LogGuard
+from adapters.mongo.schema import VALIDATOR, Index, SchemaCheck, commits_options, missing_indexes, require_replica_set
 from adapters.wire.commit_bson import foreign_document
-from application.errors import SchemaOutdated
+from application.errors import LogChanged, SchemaOutdated, StoreUnavailable
+from application.ports.provisioning import ProbeResult
 
 _INDEX_SECONDS = 3_600.0
 """A collection that is full already takes a while."""
@@ -29,7 +35,7 @@ class MongoProvisioning:
             if await self._database.uncancelled(self._database.relay.find_one({"_id": "log"})) is None:
                 made.append(f"Gave the log in MongoDB its id, {await MongoCommitLog(self._database).log_id()}.")
         except Exception as error:
-            if not is_drivers(error):
+            if not is_driver_error(error):
                 raise
             raise self._database.unavailable(error) from error
         return made
@@ -47,7 +53,7 @@ class MongoProvisioning:
                 )
             await self._refuse_foreign_documents()
         except Exception as error:
-            if not is_drivers(error):
+            if not is_driver_error(error):
                 raise
             raise self._database.unavailable(error) from error
 
@@ -82,3 +88,45 @@ class MongoProvisioning:
             )
         kind = "unique index" if index.unique else "index"
         return f"Made the {kind} '{index.name}' on {index.collection}({', '.join(index.keys)}) in MongoDB."
+
+
+_SECONDS = 5.0
+"""A first connection, with TLS and a login, takes seconds where the machine is busy."""
+
+
+class MongoProbe:
+    name = "event_store"
+
+    def __init__(self, database: MongoDatabase, guard: LogGuard | None = None) -> None:
+        """`guard` is that of the process's event store, where it has one."""
+        self._database = database
+        self._guard = guard
+
+    async def probe(self) -> ProbeResult:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                self._database.require_unchanged()
+                hello = await self._greeted()
+                await SchemaCheck(self._database).check()
+                if self._guard is not None:
+                    await self._guard.still_stands(MOST_POSITIONS)
+        except (StoreUnavailable, SchemaOutdated, LogChanged) as error:
+            return ProbeResult(self.name, ok=False, detail=error.message)
+        except Exception as error:
+            if not is_driver_error(error):
+                raise
+            return ProbeResult(self.name, ok=False, detail=self._database.unavailable(error).message)
+        return ProbeResult(
+            self.name,
+            ok=True,
+            detail=f"MongoDB at {masked(self._database.url)} answers; {hello['me']} takes the writes.",
+        )
+
+    async def _greeted(self) -> Document:
+        """The driver gives up after a while; who is slow gets all the time, who is away does not."""
+        while True:
+            try:
+                return await require_replica_set(self._database)
+            except ServerSelectionTimeoutError:
+                if not self._database.servers.still_connecting:
+                    raise

@@ -1,4 +1,7 @@
-"""What must be in the database before anything is appended: the unique keys, above all."""
+"""Is the server what Postlog needs: a replica set, of one node or more?
+
+What must be in the database before anything is appended: the unique keys, above all.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +10,24 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from adapters.mongo.database import Document, MongoDatabase
-from adapters.mongo.replica_set import require_replica_set
-from application.errors import SchemaOutdated
+from adapters.mongo.errors import URL_SETTING, masked
+from application.errors import SchemaOutdated, StoreUnavailable
 from application.ports.event_store import RECEIPT_DAYS
+
+
+async def require_replica_set(database: MongoDatabase) -> Document:
+    """The server's greeting. Raises `StoreUnavailable` for another kind of server, and what the driver raises."""
+    hello = await database.uncancelled(database.client.admin.command("hello"))
+    if "setName" in hello:
+        return hello
+    if hello.get("msg") == "isdbgrid":
+        kind = "the router of a sharded cluster; a log's unique keys can't be sharded, so give the address of a set"
+    else:
+        kind = "a server of its own; start it with `mongod --replSet rs0` and run `rs.initiate()` once"
+    raise StoreUnavailable(
+        f"The event store, MongoDB at {masked(database.url)} ({URL_SETTING}), must be a replica set but is {kind}.",
+        path=URL_SETTING,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
-from adapters.sqlite.commit_rows import SELECT_COMMITS, page_of
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.commit_log import SELECT_COMMITS, page_of
+from adapters.sqlite.log_file import SqliteLog
 from adapters.sqlite.log_schema import NEVER_DELETED
 from application.errors import StoreUnavailable
 from application.ports.commit_log import StoredCommit

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from typing import Any
 
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from application.ports.relay_state import Lease, RelayStatus
 
 # `ends_at` is a Julian day, as SQLite's own clock tells it.

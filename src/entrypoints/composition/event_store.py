@@ -34,15 +34,13 @@ class LogParts:
 
 
 def sqlite_log(settings: SqliteLog) -> LogParts:
-    from adapters.sqlite import log_database
-    from adapters.sqlite.commit_log import SqliteCommitLog
-    from adapters.sqlite.event_store import SqliteEventStore
+    from adapters.sqlite import log_file
+    from adapters.sqlite.commit_log import SqliteCommitLog, SqliteLogProbe
+    from adapters.sqlite.event_store import SqliteEventStore, SqliteSnapshots
     from adapters.sqlite.log_backup import SqliteLogBackup
-    from adapters.sqlite.log_probe import SqliteLogProbe
     from adapters.sqlite.relay_state import SqliteRelayState
-    from adapters.sqlite.snapshots import SqliteSnapshots
 
-    log = log_database.SqliteLog(Path(settings.path), settings.append_timeout_seconds)
+    log = log_file.SqliteLog(Path(settings.path), settings.append_timeout_seconds)
     store, commit_log = SqliteEventStore(log), SqliteCommitLog(log)
     return LogParts(
         resource=log,
@@ -61,10 +59,8 @@ def sqlite_log(settings: SqliteLog) -> LogParts:
 def mongo_log(settings: Mongo) -> LogParts:
     from adapters.mongo.commit_log import MongoCommitLog
     from adapters.mongo.database import MongoDatabase
-    from adapters.mongo.event_store import MongoEventStore
-    from adapters.mongo.past_events import MongoPastEvents
-    from adapters.mongo.probe import MongoProbe
-    from adapters.mongo.provisioning import MongoProvisioning
+    from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
+    from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
     from adapters.mongo.relay_state import MongoRelayState
     from adapters.mongo.snapshots import MongoSnapshots
 
@@ -86,11 +82,7 @@ def mongo_log(settings: Mongo) -> LogParts:
 
 
 def memory_log() -> LogParts:
-    from adapters.memory.commit_log import MemoryCommitLog
-    from adapters.memory.event_store import MemoryEventStore
-    from adapters.memory.log import MemoryLog
-    from adapters.memory.relay_state import MemoryRelayState
-    from adapters.memory.snapshots import MemorySnapshots
+    from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemoryRelayState, MemorySnapshots
 
     log = MemoryLog()
     store, commit_log = MemoryEventStore(log), MemoryCommitLog(log)

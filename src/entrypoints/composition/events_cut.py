@@ -35,7 +35,7 @@ def _as_administrator(settings: Settings, administrators: Administrators) -> Set
 
 
 def _removal(log: LogParts) -> CommitRemoval:
-    from adapters.sqlite.log_database import SqliteLog
+    from adapters.sqlite.log_file import SqliteLog
 
     if isinstance(log.resource, SqliteLog):
         from adapters.sqlite.commit_removal import SqliteCommitRemoval

@@ -54,7 +54,7 @@ async def with_history_import(
     loaded: LoadedSettings, source: DotnetSource, *, take_first: bool
 ) -> AsyncIterator[HistoryImportTools]:
     """Raises `LogDamaged` when positions are missing from the log: nothing is written behind a gap; `Unavailable`."""
-    from adapters.mongo.dotnet_history import MongoDotnetHistory
+    from adapters.mongo.dotnet_import.history import MongoDotnetHistory
 
     container = prepare(loaded, VERB)
     async with Lifetime(container) as lifetime:

@@ -69,12 +69,14 @@ def sqlserver_read_db(settings: SqlServer) -> ReadDbParts:
 
 
 def memory_read_db() -> ReadDbParts:
-    from adapters.memory.audit_rows import MemoryAuditRows
     from adapters.memory.generations import MemoryGenerations
-    from adapters.memory.parked_streams import MemoryParkedStreams
-    from adapters.memory.post_views import MemoryPostViews
-    from adapters.memory.projection_store import MemoryProjectionStore
-    from adapters.memory.read_db import MemoryReadDb
+    from adapters.memory.read_db import (
+        MemoryAuditRows,
+        MemoryParkedStreams,
+        MemoryPostViews,
+        MemoryProjectionStore,
+        MemoryReadDb,
+    )
 
     read_db = MemoryReadDb()
     return ReadDbParts(

@@ -71,7 +71,7 @@ def _is_there(path: str) -> bool:
 async def _process(container: Container) -> AsyncIterator[RebuildProcess]:
     settings = container.settings()
     if settings.read_db.adapter == "memory":
-        from adapters.memory.rebuild_process import MemoryRebuildProcess
+        from adapters.memory.generations import MemoryRebuildProcess
 
         async with MemoryRebuildProcess(lambda: _rebuild_here(container)) as tasks:
             yield tasks

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from application.envelopes import ProposedCommit, StoredEvent
 from application.ports.event_store import Appended
 from domain.ids import PostId

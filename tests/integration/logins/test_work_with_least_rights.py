@@ -7,8 +7,7 @@ import pytest
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.past_events import MongoPastEvents
+from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from adapters.postgres.read_db import postgres_read_db

@@ -11,12 +11,11 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
-from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemorySnapshots
+from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock import SystemClock
 from adapters.wire.event_codec import MsgspecEventCodec
-from adapters.wire.golden_events import GoldenEvent, golden_events
 from application.command_side.heads import HeadReader
 from application.command_side.idempotency import answer_from
 from application.command_side.snapshotting import Snapshotting, StoredState
@@ -43,6 +42,7 @@ from given import POST
 from old_shapes import CHAIN as OTHER_CHAIN
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, STORIES, Story, commits
 from small_system import SmallSystem
+from tools.catalogue.stored_shapes import GoldenEvent, golden_events
 from unit.entrypoints.http.fakes import services
 
 GOLDEN = golden_events(Path(__file__).parents[2] / "golden")

@@ -1,6 +1,7 @@
 """The mathematics of the table of benchmarks."""
 
 import pytest
+
 from benchmarks.figures import Figure, percentile, rate
 from benchmarks.report import report
 

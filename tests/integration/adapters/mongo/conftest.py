@@ -8,8 +8,7 @@ import pytest
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.past_events import MongoPastEvents
+from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
 from adapters.mongo.provisioning import MongoProvisioning
 from contracts.log_handle import LogHandle, OpenLog
 from local.databases import MongoDatabase as Place

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.mongo import commit_log, waking
+from adapters.mongo import commit_log
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
@@ -44,7 +44,7 @@ async def test_without_a_change_stream_another_process_s_append_wakes_within_200
     log_of_two: tuple[LogHandle, LogHandle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A login may lack the right to open one. The polls are 150 ms apart."""
-    monkeypatch.setattr(waking, "_ONLY_POSITIONS", [{"$noSuchStage": {}}])
+    monkeypatch.setattr(commit_log, "_ONLY_POSITIONS", [{"$noSuchStage": {}}])
     mine, theirs = log_of_two
     assert commit_log._POLL_SECONDS == 0.15
     delays = []
@@ -64,7 +64,7 @@ async def test_a_change_stream_that_lags_is_opened_anew(
 ) -> None:
     """It was not read while nobody waited."""
     monkeypatch.setattr(commit_log, "_POLL_SECONDS", LONG)
-    monkeypatch.setattr(waking, "_TOO_FAR_BEHIND", 10)
+    monkeypatch.setattr(commit_log, "_TOO_FAR_BEHIND", 10)
     mine, theirs = log_of_two
     position = 0
     for _ in range(3):

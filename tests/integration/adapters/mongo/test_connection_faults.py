@@ -12,8 +12,7 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.probe import MongoProbe
-from adapters.mongo.provisioning import MongoProvisioning
+from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from application.errors import CannotOpen, StoreUnavailable
 from integration.adapters.mongo.tcp_proxy import proxy
 from local.ports import free_port

@@ -16,10 +16,8 @@ import pytest
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.past_events import MongoPastEvents
-from adapters.mongo.probe import MongoProbe
-from adapters.mongo.provisioning import MongoProvisioning
+from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
+from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from application.errors import StoreUnavailable

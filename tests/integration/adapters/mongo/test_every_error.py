@@ -12,8 +12,7 @@ from pymongo.hello import Hello
 
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.probe import MongoProbe
-from adapters.mongo.provisioning import MongoProvisioning
+from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from application.errors import SchemaOutdated, StoreUnavailable
 from application.ports.event_store import Appended, Unsettled
 from contracts.log_handle import proposed

@@ -12,10 +12,8 @@ from pymongo.errors import WriteError
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.past_events import MongoPastEvents
-from adapters.mongo.probe import MongoProbe
-from adapters.mongo.provisioning import MongoProvisioning
+from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
+from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from adapters.wire.commit_bson import at_position, encode_without_position
 from application.errors import LogChanged, LogDamaged, SchemaOutdated
 from application.ports.commit_log import Share
@@ -112,7 +110,7 @@ async def test_a_follower_is_woken_past_it(log: MongoDatabase, process: MongoDat
         await place(log, document | {"streamId": f"stray {number}", "commitId": f"stray {number}"})
     await MongoEventStore(log).append([proposed(POST_C)])
     await waiting
-    assert process.known_tip.position == 4
+    assert process.committed_tip.position == 4
 
 
 READERS: dict[str, Callable[[MongoDatabase], Awaitable[Any]]] = {

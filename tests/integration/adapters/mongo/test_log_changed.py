@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from adapters.mongo import group_insert, guard
+from adapters.mongo import guard
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.probe import MongoProbe
-from adapters.mongo.provisioning import MongoProvisioning
+from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from adapters.mongo.snapshots import MongoSnapshots
 from application.errors import LogChanged
 from application.mediator import CommandResult
@@ -359,7 +358,7 @@ async def test_the_tip_that_goes_back_is_noticed_by_a_reader_of_the_same_process
     assert "it ends at position 5, and ended at 10 before" in answer.message
     assert await running.positions() == [1, 2, 3, 4, 5]
     await log.wait(after=5, timeout=0.3)
-    assert running.one.database.known_tip.position <= 5
+    assert running.one.database.committed_tip.position <= 5
 
 
 async def test_an_import_ends_with_the_sentence_and_does_not_try_for_a_minute(running: Running) -> None:
@@ -389,18 +388,18 @@ async def test_an_attempt_without_an_answer_is_not_taken_for_done_when_it_stands
     """The insert arrives, its answer does not, and what it was built on is gone when it is looked for."""
     from pymongo.errors import AutoReconnect
 
-    from adapters.mongo import appending
+    from adapters.mongo import append
 
     async def inserted_and_lost(database: MongoDatabase, documents: Any) -> Any:
-        monkeypatch.setattr(appending, "insert_group", group_insert.insert_group)
-        await group_insert.insert_group(database, documents)
+        monkeypatch.setattr(append, "insert_group", append.insert_group)
+        await append.insert_group(database, documents)
         await running.admin.commits.delete_many({"_id": {"$gt": 5, "$lt": 11}})
         raise AutoReconnect("the connection was lost")
 
     async def sees_nothing(*_: Any) -> bool:
         return True
 
-    monkeypatch.setattr(appending, "insert_group", inserted_and_lost)
+    monkeypatch.setattr(append, "insert_group", inserted_and_lost)
     monkeypatch.setattr(running.one.store.guard, "beside", sees_nothing)
     assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
 
@@ -412,7 +411,7 @@ async def test_a_change_between_the_look_and_the_insert_is_seen(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look begins first and finds everything; then the log is restored, then the insert arrives."""
-    from adapters.mongo import appending
+    from adapters.mongo import append
 
     looked = asyncio.Event()
     find = running.one.store.guard._find
@@ -425,10 +424,10 @@ async def test_a_change_between_the_look_and_the_insert_is_seen(
     async def late(database: MongoDatabase, documents: Any) -> Any:
         await looked.wait()
         await delete_and_insert(running)
-        return await group_insert.insert_group(database, documents)
+        return await append.insert_group(database, documents)
 
     monkeypatch.setattr(running.one.store.guard, "_find", noted)
-    monkeypatch.setattr(appending, "insert_group", late)
+    monkeypatch.setattr(append, "insert_group", late)
     assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
     assert await running.positions() == [1, 2, 3, 4, 5, 11]
 

@@ -5,8 +5,7 @@ import pytest
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.probe import MongoProbe
-from adapters.mongo.provisioning import MongoProvisioning
+from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from application.errors import SchemaOutdated
 from application.ports.event_store import Appended, VersionTaken
 from contracts.log_handle import POST_A, proposed

@@ -6,8 +6,7 @@ import pytest
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.event_store import MongoEventStore
-from adapters.mongo.past_events import MongoPastEvents
+from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
 from adapters.mongo.provisioning import MongoProvisioning
 from application.errors import LogDamaged
 from application.projections.log_holes import LogHoles, PositionsProbe

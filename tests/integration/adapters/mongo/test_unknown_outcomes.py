@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.mongo import appending, settling
+from adapters.mongo import append
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
@@ -101,17 +101,17 @@ async def test_an_attempt_that_arrives_after_it_was_looked_for_is_not_stored_twi
 ) -> None:
     """Not to be found proves nothing: the first attempt is still on its way."""
     commit = proposed(POST_A, 1, liked("ann"))
-    look = settling.stored_commits
+    look = append.stored_commits
 
     async def look_too_early(database: MongoDatabase, commit_ids: Sequence[str]) -> dict[str, Commit]:
         found = await look(database, commit_ids)
-        monkeypatch.setattr(appending, "stored_commits", look)
+        monkeypatch.setattr(append, "stored_commits", look)
         late = [at_position(encode_without_position(late), place) for place, late in enumerate(arriving, 1)]
         await database.commits.insert_many(late)
         return found
 
     arriving = [commit, proposed(POST_B, 1)]
-    monkeypatch.setattr(appending, "stored_commits", look_too_early)
+    monkeypatch.setattr(append, "stored_commits", look_too_early)
     await failing.inserts_fail(NOT_DONE)
     assert await failing.store.append([commit, proposed(POST_C, 1)]) == [Appended(1), Appended(3)]
     assert positions(await failing.stored()) == [(1, POST_A, 1), (2, POST_B, 1), (3, POST_C, 1)]
@@ -124,12 +124,12 @@ async def test_when_the_connection_breaks_after_the_write_it_is_told_where_it_st
             store = MongoEventStore(cut_off)
             await store.append([proposed(POST_A, 1)])
             way.answers_are_lost = True
-            appending = asyncio.create_task(store.append([proposed(POST_A, 2)]))
+            append = asyncio.create_task(store.append([proposed(POST_A, 2)]))
             await eventually(lambda: failing.store.find_commit(commit_id(f"{POST_A}/2")))
             # More than the driver's own second attempt: it has given up, and the store takes over.
             await eventually(lambda: asyncio.sleep(0, way.answers_lost >= 4))
             way.answers_are_lost = False
-            assert await appending == [Appended(2)]
+            assert await append == [Appended(2)]
     assert positions(await failing.stored()) == [(1, POST_A, 1), (2, POST_A, 2)]
 
 
@@ -142,11 +142,11 @@ async def test_a_server_that_is_killed_under_appends_keeps_what_was_answered_onc
         ]
 
     stores = {POST_A: failing.store, POST_B: MongoEventStore(failing.database)}
-    appending = asyncio.gather(append(POST_A, 150), append(POST_B, 150))
+    append = asyncio.gather(append(POST_A, 150), append(POST_B, 150))
     await eventually(lambda: tip_is_beyond(failing, 50))
     await asyncio.to_thread(failing.server.kill, 0)
     await asyncio.to_thread(failing.server.restart, 0)
-    answered = await appending
+    answered = await append
     stored = await failing.stored()
     assert [commit.position for commit in stored] == list(range(1, 301))
     for stream, outcomes in zip((POST_A, POST_B), answered, strict=True):

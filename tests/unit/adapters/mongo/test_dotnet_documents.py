@@ -10,7 +10,7 @@ from bson.binary import Binary, UuidRepresentation
 from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 
-from adapters.mongo.dotnet_documents import dotnet_event
+from adapters.mongo.dotnet_import.documents import dotnet_event
 from application.envelopes import StoredEvent
 from application.ports.history_source import DotnetEvent, StrayDocument
 

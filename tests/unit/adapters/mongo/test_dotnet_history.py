@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.mongo.dotnet_history import MongoDotnetHistory
+from adapters.mongo.dotnet_import.history import MongoDotnetHistory
 from application.errors import CannotOpen
 from contracts.waiting import eventually
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.mongo.dotnet_staging import DotnetStaging, staging_folder
+from adapters.mongo.dotnet_import.staging import DotnetStaging, staging_folder
 from application.envelopes import StoredEvent
 from application.ports.history_source import DotnetEvent
 from domain.ids import PostId

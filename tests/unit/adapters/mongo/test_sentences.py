@@ -9,8 +9,7 @@ from pymongo.hello import Hello
 from pymongo.monitoring import ServerDescriptionChangedEvent
 from pymongo.server_description import ServerDescription
 
-from adapters.mongo.errors import can_not_open, is_drivers, unavailable
-from adapters.mongo.servers import SeenServers
+from adapters.mongo.errors import SeenServers, cannot_open, is_driver_error, unavailable
 from application.errors import CannotOpen
 
 URL = "mongodb://ann:p%40ss%20word@db:27017/?replicaSet=rs0&tls=true&tlsCertificateKeyFilePassword=a%20lock"
@@ -112,7 +111,7 @@ def test_an_answer_that_quotes_a_secret_is_shown_without_it() -> None:
 
 
 def test_a_file_that_does_not_open_is_not_called_a_wrong_address() -> None:
-    error = can_not_open(URL, FileNotFoundError(2, "No such file or directory", "/tls/a lock"))
+    error = cannot_open(URL, FileNotFoundError(2, "No such file or directory", "/tls/a lock"))
     assert isinstance(error, CannotOpen)
     assert error.message.endswith(": [Errno 2] No such file or directory: '/tls/***'.")
 
@@ -120,7 +119,7 @@ def test_a_file_that_does_not_open_is_not_called_a_wrong_address() -> None:
 def test_what_our_own_code_raises_is_not_the_driver_s() -> None:
     with pytest.raises(KeyError) as caught:
         {}["x"]
-    assert not is_drivers(caught.value)
+    assert not is_driver_error(caught.value)
     with pytest.raises(AttributeError) as of_the_driver:
         Hello(None)  # type: ignore[arg-type]
-    assert is_drivers(of_the_driver.value)
+    assert is_driver_error(of_the_driver.value)

@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from application.envelopes import ProposedCommit, StoredEvent
 from application.ports.event_store import Appended
 from domain.ids import PostId

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.sqlite.commit_log import SqliteCommitLog
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from contracts.log_handle import LogHandle, OpenLog
 
 

@@ -13,7 +13,7 @@ import pytest
 from adapters.sqlite import commit_log
 from adapters.sqlite.commit_log import SqliteCommitLog
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from application.envelopes import Commit
 from contracts.log_handle import POST_A, POST_B, proposed
 

@@ -15,7 +15,7 @@ import pytest
 from adapters.sqlite.commit_log import SqliteCommitLog
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.log_backup import SqliteLogBackup
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from application.errors import BackupRefused, CannotOpen
 from application.ports.event_store import Appended
 from contracts.log_handle import POST_A, POST_B, proposed, with_data

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from adapters.sqlite import log_writer
+from adapters.sqlite import log_file
 from adapters.sqlite.commit_log import SqliteCommitLog
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_connections import connect
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog, connect
 from application.errors import LogChanged, StoreUnavailable
 from application.ports.event_store import AlreadyStored, Appended, NotTried, Unsettled, VersionTaken
 from contracts.log_handle import POST_A, POST_B, proposed, with_data
@@ -188,7 +187,7 @@ async def breaking(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
             monkeypatch.setattr(FailingAtTheEnd, "fail", False)
             return connect(*args)
 
-        monkeypatch.setattr(log_writer, "connect", connect_to_a_mended_disk)
+        monkeypatch.setattr(log_file, "connect", connect_to_a_mended_disk)
 
     return let_next_commit_fail
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from adapters.sqlite.commit_log import SqliteCommitLog
+from adapters.sqlite.commit_log import SqliteCommitLog, SqliteLogProbe
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_connections import open_log as open_log_file
-from adapters.sqlite.log_database import SqliteLog
-from adapters.sqlite.log_probe import SqliteLogProbe
+from adapters.sqlite.log_file import SqliteLog
+from adapters.sqlite.log_file import open_log as open_log_file
 from adapters.sqlite.log_schema import prepare
 from application.errors import CannotOpen, StoreUnavailable
 from application.ports.event_store import Unsettled
@@ -246,7 +245,7 @@ async def test_a_file_that_may_not_be_written_is_refused(log_path: Path, monkeyp
     """The system's answer is replaced, since the superuser may write everywhere."""
     async with SqliteLog(log_path):
         pass
-    monkeypatch.setattr("adapters.sqlite.log_connections.os.access", lambda place, _: place != log_path)
+    monkeypatch.setattr("adapters.sqlite.log_file.os.access", lambda place, _: place != log_path)
     assert f"{log_path} is not writable" in await refusal_of(log_path)
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sqlite.commit_log import SqliteCommitLog
+from adapters.sqlite.commit_log import SqliteCommitLog, SqliteLogProbe
 from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.log_backup import SqliteLogBackup
-from adapters.sqlite.log_database import SqliteLog
-from adapters.sqlite.log_probe import SqliteLogProbe
+from adapters.sqlite.log_file import SqliteLog
 from application.envelopes import ProposedCommit
 from application.errors import CannotOpen, LogChanged, StoreUnavailable
 from application.ports.event_store import Appended, Unsettled
@@ -241,7 +240,7 @@ async def test_an_examination_ends_at_once_when_the_process_does(
             connection.execute(counting).fetchone()
         return []
 
-    monkeypatch.setattr("adapters.sqlite.log_database.problems", without_end)
+    monkeypatch.setattr("adapters.sqlite.log_file.problems", without_end)
     examining = asyncio.create_task(sqlite_log.examine())
     await asyncio.wait([examining], timeout=0.2)
     examining.cancel()
@@ -264,7 +263,7 @@ async def test_readiness_stays_red_as_long_as_writes_fail(
 ) -> None:
     original = sqlite3.connect
     monkeypatch.setattr(
-        "adapters.sqlite.log_writer.connect", lambda path, *_: original(f"{path.as_uri()}?mode=ro", uri=True)
+        "adapters.sqlite.log_file.connect", lambda path, *_: original(f"{path.as_uri()}?mode=ro", uri=True)
     )
     await sqlite_log.write(lambda connection: connection.execute("PRAGMA query_only = ON"))
     await refused(sqlite_log, proposed(POST_B))

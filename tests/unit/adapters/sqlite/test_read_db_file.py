@@ -16,7 +16,7 @@ from adapters.sql.generations import SqlGenerations
 from adapters.sql.post_views import SqlPostViews
 from adapters.sql.projection_store import SqlProjectionStore
 from adapters.sqlite import read_db_file
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from adapters.sqlite.read_db import sqlite_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
 from application.ports.read_db import ProjectionBatch, RowChanges, Rows

@@ -11,10 +11,10 @@ import pytest
 from adapters.wire.commit_bson import CODEC_OPTIONS
 from adapters.wire.commit_json import events_from_json, events_to_json
 from adapters.wire.event_shape import WrongShape, shape_of
-from adapters.wire.json_schema import schema_of
 from application.envelopes import StoredEvent
 from domain.event_types import EventType
 from domain.ids import CommentId
+from tools.catalogue.json_schema import schema_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

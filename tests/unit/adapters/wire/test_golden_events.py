@@ -10,12 +10,11 @@ import jsonschema_rs
 import pytest
 
 from adapters.wire.event_codec import MsgspecEventCodec
-from adapters.wire.golden_events import GoldenEvent, golden_events, shape_name
-from adapters.wire.stored_shapes import StoredShapes
 from application.envelopes import Commit, StoredEvent
 from domain.event_types import BY_NAME_AND_VERSION
 from domain.ids import PostId
 from domain.upcasters import CHAIN
+from tools.catalogue.stored_shapes import GoldenEvent, StoredShapes, golden_events, shape_name
 
 ROOT = Path(__file__).parents[4]
 FOLDER = ROOT / "tests/golden"

@@ -7,10 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
 from application.command_side import import_posts
 from application.command_side.import_lines import BadLine, PostLine, parse_line
 from application.command_side.import_posts import ImportedLine, PostImport, UnfinishedLine

@@ -11,10 +11,7 @@ from uuid import UUID, uuid5
 import msgspec
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
 from application.command_side.import_lines import BadLine, is_blank_line
 from application.command_side.import_posts import ImportedLine, PostImport
 from command_process import CODEC, CommandProcess, SteppingClock

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from application.command_side.append_history import ImportedPage
 from application.command_side.foreign_posts import Healed, LeftOut
 from application.command_side.import_history import HistoryImport

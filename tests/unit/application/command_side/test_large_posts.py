@@ -7,9 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryEventStore, MemoryLog, MemorySnapshots
 from application.envelopes import Commit, ProposedCommit, StoredEvent
 from command_process import ANYBODY, CommandProcess
 from contracts.log_handle import POST_A, POST_B, liked, proposed

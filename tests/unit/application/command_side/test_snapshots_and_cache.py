@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryEventStore, MemoryLog, MemorySnapshots
 from application.command_side import snapshotting
 from application.command_side.heads import Head, HeadCache, HeadReader
 from application.command_side.snapshotting import FORMAT, Snapshotting, decode_state, encode_state

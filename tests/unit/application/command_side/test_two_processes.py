@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryEventStore, MemoryLog, MemorySnapshots
 from application.errors import IdempotencyKeyReused, StoreUnavailable, VersionMismatch, WriteConflict
 from application.ports.event_store import AppendOutcome, VersionTaken
 from command_process import ANYBODY, CommandProcess, expecting, keyed, stored_types

@@ -4,10 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
-from adapters.memory.snapshots import MemorySnapshots
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
 from application.errors import Stopping, StoreUnavailable
 from application.ports.event_store import AlreadyStored, Unsettled
 from command_process import ANYBODY, CommandProcess, keyed, stored_data, stored_types

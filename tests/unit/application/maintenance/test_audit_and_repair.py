@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
+from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.maintenance import audit

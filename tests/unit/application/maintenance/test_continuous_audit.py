@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.memory.audit_rows import MemoryAuditRows
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
+from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock import SystemClock
 from application.errors import ReadDbUnavailable, WrongLog
 from application.maintenance import continuous_audit as module

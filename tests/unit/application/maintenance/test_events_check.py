@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit
 from application.errors import StoreUnavailable

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
 from adapters.memory.generations import MemoryGenerations
-from adapters.memory.log import MemoryLog
+from adapters.memory.log import MemoryCommitLog, MemoryLog
 from adapters.system.clock import SystemClock
 from application.errors import RebuildCancelled, RebuildRunning
 from application.maintenance.rebuild import Rebuild

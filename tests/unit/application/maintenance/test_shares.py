@@ -6,8 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.log import MemoryLog
+from adapters.memory.log import MemoryCommitLog, MemoryLog
 from adapters.system.clock import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import LogDamaged

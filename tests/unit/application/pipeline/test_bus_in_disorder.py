@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.memory.bus import MemoryBus
-from adapters.memory.projection_store import MemoryProjectionStore
+from adapters.memory.read_db import MemoryProjectionStore
 from application.errors import ReadDbUnavailable
 from application.partitioning import partition_of
 from application.ports.bus import Subscription

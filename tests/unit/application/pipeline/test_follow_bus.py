@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.memory.bus import MemoryBus, MemorySubscription
-from adapters.memory.projection_store import MemoryProjectionStore
-from adapters.memory.read_db import MemoryReadDb
+from adapters.memory.read_db import MemoryProjectionStore, MemoryReadDb
 from adapters.wire.cloudevents import WireMessage, to_messages
 from application.envelopes import Commit
 from application.errors import ReadDbUnavailable, WrongLog

@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from adapters.memory.log import MemoryLog
-from adapters.memory.post_views import MemoryPostViews
-from adapters.memory.read_db import MemoryReadDb
-from adapters.memory.relay_state import MemoryRelayState
+from adapters.memory.log import MemoryLog, MemoryRelayState
+from adapters.memory.read_db import MemoryPostViews, MemoryReadDb
 from application.errors import ReadDbUnavailable
 from application.pipeline.lag import BusLag, RowsLag
 from application.ports.read_db import Checkpoint

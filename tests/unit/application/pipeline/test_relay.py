@@ -7,9 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.log import MemoryLog
-from adapters.memory.relay_state import MemoryRelayState
+from adapters.memory.log import MemoryCommitLog, MemoryLog, MemoryRelayState
 from application.errors import BusUnavailable, StoreUnavailable
 from application.ports.bus import CommitEntry, Publication, Watermark
 from application.ports.relay_state import Lease

@@ -2,9 +2,7 @@
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from application.envelopes import Commit
 from application.errors import WrongLog
 from application.ports.read_db import Checkpoint, LiveGeneration

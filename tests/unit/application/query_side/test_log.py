@@ -2,9 +2,7 @@
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import ProposedCommit, StoredEvent
 from application.query_side import log as log_module

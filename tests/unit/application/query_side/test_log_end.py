@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.memory.commit_log import MemoryCommitLog
+from adapters.memory.log import MemoryCommitLog
 from adapters.system.clock import SystemClock
 from application.errors import NotYetVisible, PositionBeyondLog, StoreUnavailable
 from application.ports.post_views import PostFilter

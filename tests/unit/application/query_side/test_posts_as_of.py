@@ -7,8 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.memory.event_store import MemoryEventStore
-from adapters.memory.log import MemoryLog
+from adapters.memory.log import MemoryEventStore, MemoryLog
 from application.envelopes import Commit, StoredEvent
 from application.errors import HistoryNotRead
 from application.projections.whole_post import WholePost

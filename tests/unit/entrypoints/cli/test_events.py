@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from application.envelopes import ProposedCommit
 from application.errors import StoreUnavailable
 from application.maintenance.events_check import Span

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from adapters.sqlite.commit_removal import SqliteCommitRemoval
-from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.event_store import SqliteEventStore, SqliteSnapshots
+from adapters.sqlite.log_file import SqliteLog
 from adapters.sqlite.relay_state import SqliteRelayState
-from adapters.sqlite.snapshots import SqliteSnapshots
 from application.ports.commit_log import StoredCommit
 from application.ports.event_store import Snapshot
 from contracts.damaged_streams import CREATED

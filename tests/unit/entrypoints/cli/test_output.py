@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from adapters.mongo.dotnet_documents import unreadable
+from adapters.mongo.dotnet_import.documents import unreadable
 from application.command_side.foreign_posts import LeftOut
 from application.ports.history_source import StrayDocument
 from domain.ids import PostId

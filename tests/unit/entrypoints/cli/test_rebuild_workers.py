@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from domain.ids import PostId
 from entrypoints.cli import main
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, commits, event

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sqlite.event_store import SqliteEventStore
-from adapters.sqlite.log_database import SqliteLog
+from adapters.sqlite.log_file import SqliteLog
 from application.errors import LogDamaged, ReadDbNotReady
 from application.ports.post_views import Stamp
 from contracts.log_handle import proposed

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from adapters.memory.generations import MemoryGenerations
-from adapters.memory.rebuild_process import MemoryRebuildProcess
+from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
 from adapters.system.clock import SystemClock
 from application.envelopes import VersionedEvent
 from application.errors import IdempotencyKeyReused, VersionMismatch

@@ -16,9 +16,8 @@ from datetime import timedelta
 import pytest
 from msgspec import json
 
-from adapters.memory.audit_rows import MemoryAuditRows
-from adapters.memory.generations import MemoryGenerations
-from adapters.memory.rebuild_process import MemoryRebuildProcess
+from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
+from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import ReadDbUnavailable

@@ -1,0 +1,190 @@
+"""The history of the .NET course's system, from its MongoDB collection; `dotnet_documents` knows its form."""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
+from struct import Struct
+from types import TracebackType
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
+
+import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import PyMongoError
+
+from adapters.mongo.dotnet_import.documents import dotnet_event, other_post, unreadable
+from adapters.mongo.dotnet_import.staging import DotnetStaging, staging_folder
+from adapters.mongo.errors import SeenServers, cannot_open, unavailable
+from application.errors import CannotOpen, StoreUnavailable
+from application.ports.history_source import DotnetEvent, StrayDocument
+from domain.ids import PostId
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PAGE = 1_000
+_SERVER_SELECTION_MS = 5_000
+_ANSWER_MS = 60_000
+
+_LENGTH = Struct("<i")
+_AS_WRITTEN: CodecOptions[Mapping[str, Any]] = CodecOptions(
+    tz_aware=True,
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+
+_WITHOUT_BAD_TEXT = _AS_WRITTEN.with_options(unicode_decode_error_handler="replace")
+"""Tells to which post a document belongs whose text is no UTF-8."""
+
+
+class _Opened(NamedTuple):
+    collection: AsyncCollection[dict[str, Any]]
+    staging: DotnetStaging
+
+
+class MongoDotnetHistory:
+    """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
+    is `InvalidInput`; `given_by` is what gives it, in sentences. What was read lies in a temporary folder (`TMPDIR`)
+    until it is closed. One thread works on it, and closes it: whoever leaves the block may have left work behind that
+    is not done."""
+
+    def __init__(self, url: str, database: str, collection: str, given_by: str = "MONGO_URL") -> None:
+        self._url = url
+        self._given_by = given_by
+        self._database = database
+        self._collection = collection
+        self._stack = AsyncExitStack()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postlog-import")
+        self._servers = SeenServers()
+        self._now_open: _Opened | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+                self._url,
+                appname="postlog import-dotnet",
+                connect=False,
+                serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
+                socketTimeoutMS=_ANSWER_MS,
+                event_listeners=[self._servers],
+            )
+            self._servers.client = client
+            collection = client[self._database][self._collection]
+        except (PyMongoError, ValueError, OSError) as error:
+            raise cannot_open(self._url, error, self._given_by) from None
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(client.close)
+            folder = stack.enter_context(staging_folder())
+            stack.callback(self._thread.shutdown)
+            staging = await self._stage(DotnetStaging, folder / "events.sqlite")
+            stack.push_async_callback(self._close, staging)
+            self._stack = stack.pop_all()
+        self._now_open = _Opened(collection, staging)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._now_open = None
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def count(self) -> int:
+        try:
+            return await self._opened.collection.estimated_document_count()
+        except PyMongoError as error:
+            raise self._unavailable(error) from error
+
+    async def read(self) -> AsyncIterator[tuple[int, Sequence[StrayDocument]]]:
+        collection, staging = self._opened
+        done = 0
+        try:
+            async with collection.find_raw_batches({}, batch_size=_PAGE) as batches:
+                async for batch in batches:
+                    documents = list(_documents(cast("bytes", batch)))
+                    read = [each for raw in documents for each in _decoded(raw)]
+                    await self._stage(staging.add, [each for each in read if isinstance(each, DotnetEvent)])
+                    done += len(documents)
+                    yield done, [each for each in read if isinstance(each, StrayDocument)]
+        except PyMongoError as error:
+            raise self._unavailable(error) from error
+
+    async def by_post(self) -> AsyncIterator[Sequence[DotnetEvent]]:
+        staging = self._opened.staging
+        places = await self._stage(staging.sort_by_post)
+        for after in range(0, places, _PAGE):
+            yield await self._stage(staging.by_post, after, after + _PAGE)
+
+    async def in_order(self) -> AsyncIterator[Sequence[DotnetEvent]]:
+        staging = self._opened.staging
+        places = await self._stage(staging.sort_in_order)
+        for after in range(0, places, _PAGE):
+            yield await self._stage(staging.in_order, after, after + _PAGE)
+
+    async def leave_out_post(self, post_id: PostId) -> None:
+        await self._stage(self._opened.staging.leave_out_post, post_id)
+
+    async def leave_out_event(self, document_id: str) -> None:
+        await self._stage(self._opened.staging.leave_out_event, document_id)
+
+    async def events_left(self) -> int:
+        return await self._stage(self._opened.staging.events_left)
+
+    async def _close(self, staging: DotnetStaging) -> None:
+        staging.interrupt()
+        await self._stage(staging.close)
+
+    async def _stage(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+        except sqlite3.Error as error:
+            folder = tempfile.gettempdir()
+            raise CannotOpen(
+                f"What was read can't be kept in {folder}: {error}. Make room there, or name another folder in TMPDIR.",
+                path="TMPDIR",
+            ) from error
+
+    @property
+    def _opened(self) -> _Opened:
+        if self._now_open is None:
+            raise RuntimeError("The MongoDotnetHistory is used outside its `async with`.")
+        return self._now_open
+
+    def _unavailable(self, error: PyMongoError) -> StoreUnavailable:
+        return unavailable(self._url, error, self._given_by, what="source", servers=self._servers)
+
+
+def _documents(batch: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(batch):
+        end = start + _LENGTH.unpack_from(batch, start)[0]
+        yield batch[start:end]
+        start = end
+
+
+def _decoded(raw: bytes) -> Iterator[DotnetEvent | StrayDocument]:
+    """One, and a second one when the document names two posts: neither of them can be imported without it."""
+    problem = None
+    try:
+        document = bson.decode(raw, _AS_WRITTEN)
+    except BSONError:
+        problem = "it holds text that is not UTF-8"
+        try:
+            document = bson.decode(raw, _WITHOUT_BAD_TEXT)
+        except BSONError as error:
+            yield StrayDocument("unknown", f"it can't be decoded: {error}")
+            return
+    event = dotnet_event(document)
+    if isinstance(event, StrayDocument):
+        yield StrayDocument(event.document_id, problem or event.problem)
+        return
+    yield unreadable(event.document_id, event.post_id, problem) if problem else event
+    other = other_post(document, event.post_id)
+    if other is not None:
+        yield unreadable(event.document_id, other, f"its AggregateIdentifier is of post {event.post_id}")
