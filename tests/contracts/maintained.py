@@ -5,13 +5,15 @@ from contextlib import asynccontextmanager
 
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.read_db import MemoryAuditRows, MemoryReadDb
-from adapters.sql.audit_rows import SqlAuditRows
-from adapters.sql.database import SqlDatabase
-from adapters.sql.generations import SqlGenerations
-from adapters.sql.parked_streams import SqlParkedStreams
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import (
+    SqlAuditRows,
+    SqlGenerations,
+    SqlParkedStreams,
+    SqlPostViews,
+    SqlProjectionStore,
+    SqlProvisioning,
+    SqlReadDb,
+)
 from contracts.rebuilding import Maintained, OpenMaintained
 from small_system import ReadSide, in_memory
 
@@ -26,7 +28,7 @@ def maintained_in_memory() -> OpenMaintained:
     return opened
 
 
-def maintained_in_sql(new_sql_database: Callable[[], SqlDatabase]) -> OpenMaintained:
+def maintained_in_sql(new_sql_database: Callable[[], SqlReadDb]) -> OpenMaintained:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Maintained]:
         async with new_sql_database() as database:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sql.audit_rows import SqlAuditRows
-from adapters.sql.database import SqlDatabase
-from adapters.sql.generations import SqlGenerations
-from adapters.sql.parked_streams import SqlParkedStreams
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.projection_store import SqlProjectionStore
+from adapters.sql.read_db import (
+    SqlAuditRows,
+    SqlGenerations,
+    SqlParkedStreams,
+    SqlPostViews,
+    SqlProjectionStore,
+    SqlReadDb,
+)
 from adapters.sqlite.read_db import sqlite_read_db
 from adapters.system.clock import SystemClock
 from adapters.system.journal import LocalJournal
@@ -63,7 +65,7 @@ def expected_rows() -> dict[PostId, tuple[PostRow, list[CommentRow]]]:
 class _World:
     """A read database beside a log, and the code that reads old events or does not know them yet."""
 
-    def __init__(self, log: LogHandle, database: SqlDatabase) -> None:
+    def __init__(self, log: LogHandle, database: SqlReadDb) -> None:
         self.log = log
         self.store = SqlProjectionStore(database)
         self.views = SqlPostViews(database)

@@ -14,15 +14,17 @@ from sqlalchemy import Inspector, inspect, literal_column, select, text, update
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.database import SqlDatabase
 from adapters.sql.live_row import SELECT_CHECKPOINTS
 from adapters.sql.migrations.upgrade import newest, upgrade
 from adapters.sql.open_database import OpenDatabase
-from adapters.sql.parked_streams import SqlParkedStreams
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.probe import SqlProbe
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import (
+    SqlParkedStreams,
+    SqlPostViews,
+    SqlProbe,
+    SqlProjectionStore,
+    SqlProvisioning,
+    SqlReadDb,
+)
 from adapters.sql.rows import from_comment, from_post
 from adapters.sql.schema import REVISION
 from adapters.sql.tables import SLOTS, checkpoints, read_db
@@ -44,17 +46,17 @@ from contracts.read_db_handle import (
     post_id,
 )
 
-NewSqlDatabase = Callable[[], SqlDatabase]
+NewSqlReadDb = Callable[[], SqlReadDb]
 
 
-def handle_of(database: SqlDatabase) -> ReadDbHandle:
+def handle_of(database: SqlReadDb) -> ReadDbHandle:
     async def swap() -> None:
         await database.run(_swap)
 
     return ReadDbHandle(SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database), swap)
 
 
-def read_db_opener(new_sql_database: NewSqlDatabase) -> OpenReadDb:
+def read_db_opener(new_sql_database: NewSqlReadDb) -> OpenReadDb:
     @asynccontextmanager
     async def opened() -> AsyncIterator[ReadDbHandle]:
         async with new_sql_database() as database:
@@ -64,7 +66,7 @@ def read_db_opener(new_sql_database: NewSqlDatabase) -> OpenReadDb:
     return opened
 
 
-async def query(database: SqlDatabase, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+async def query(database: SqlReadDb, statement: str, **values: Any) -> list[tuple[Any, ...]]:
     """As somebody with a SQL client would ask."""
 
     def ask(opened: OpenDatabase) -> list[tuple[Any, ...]]:
@@ -89,34 +91,34 @@ def _swap(opened: OpenDatabase) -> None:
 
 class SqlReadDbContract:
     @pytest.fixture
-    async def empty(self, new_sql_database: NewSqlDatabase) -> AsyncIterator[SqlDatabase]:
+    async def empty(self, new_sql_database: NewSqlReadDb) -> AsyncIterator[SqlReadDb]:
         """Open, without tables."""
         async with new_sql_database() as database:
             yield database
 
     @pytest.fixture
-    async def database(self, empty: SqlDatabase) -> SqlDatabase:
+    async def database(self, empty: SqlReadDb) -> SqlReadDb:
         """Open, with its tables."""
         await SqlProvisioning(empty).provision()
         return empty
 
     # Tables
 
-    async def test_tables_are_made_once(self, empty: SqlDatabase) -> None:
+    async def test_tables_are_made_once(self, empty: SqlReadDb) -> None:
         [made] = await SqlProvisioning(empty).provision()
         assert made == f"Made the tables of the read database {empty.address.place} (revision {REVISION})."
         assert await SqlProvisioning(empty).provision() == []
         await SqlProvisioning(empty).check()
 
     async def test_processes_that_make_them_at_once_make_them_once(
-        self, empty: SqlDatabase, new_sql_database: NewSqlDatabase
+        self, empty: SqlReadDb, new_sql_database: NewSqlReadDb
     ) -> None:
         async with new_sql_database() as other:
             provisionings = [SqlProvisioning(each) for each in (empty, other) for _ in range(3)]
             made = await asyncio.gather(*(provisioning.provision() for provisioning in provisionings))
         assert sorted(map(len, made)) == [0, 0, 0, 0, 0, 1]
 
-    async def test_a_database_without_tables_is_told_what_to_run(self, empty: SqlDatabase) -> None:
+    async def test_a_database_without_tables_is_told_what_to_run(self, empty: SqlReadDb) -> None:
         sentence = f"{empty.address.setting}) has no tables yet; run `postlog init`."
         for asked in (SqlProvisioning(empty).check(), SqlPostViews(empty).stamp(), SqlProjectionStore(empty).live()):
             with pytest.raises(SchemaOutdated) as caught:
@@ -124,7 +126,7 @@ class SqlReadDbContract:
             assert caught.value.message.endswith(sentence)
             assert caught.value.path == empty.address.setting
 
-    async def test_tables_of_another_revision_are_told_what_to_run(self, database: SqlDatabase) -> None:
+    async def test_tables_of_another_revision_are_told_what_to_run(self, database: SqlReadDb) -> None:
         await query(database, "UPDATE postlog_version SET version_num = '0000'")
         with pytest.raises(
             SchemaOutdated, match=rf"has tables of revision 0000, .* needs {REVISION}; run `postlog init`\."
@@ -133,13 +135,13 @@ class SqlReadDbContract:
         with pytest.raises(SchemaOutdated, match=r"revision 0000, which this Postlog does not know; run a newer one\."):
             await SqlProvisioning(database).provision()
 
-    async def test_somebody_elses_tables_are_left_alone(self, empty: SqlDatabase) -> None:
+    async def test_somebody_elses_tables_are_left_alone(self, empty: SqlReadDb) -> None:
         await query(empty, "CREATE TABLE posts (theirs integer)")
         with pytest.raises(SchemaOutdated, match=r"has posts already, .* give it a database of its own"):
             await SqlProvisioning(empty).provision()
         assert await query(empty, "SELECT * FROM posts") == []
 
-    async def test_names_are_taken_as_the_server_compares_them(self, empty: SqlDatabase) -> None:
+    async def test_names_are_taken_as_the_server_compares_them(self, empty: SqlReadDb) -> None:
         """Some take "Comments" for comments. Whichever: `init` and what it says before and after agree."""
         await query(empty, 'CREATE TABLE "Comments" (theirs integer)')
         provisioning = SqlProvisioning(empty)
@@ -155,7 +157,7 @@ class SqlReadDbContract:
         assert await query(empty, 'SELECT theirs FROM "Comments"') == []
 
     @pytest.mark.parametrize("theirs", [["5f2a"], ["5f2a", "77b0"], ["0001"], []], ids=len)
-    async def test_another_programs_alembic_version_is_left_alone(self, empty: SqlDatabase, theirs: list[str]) -> None:
+    async def test_another_programs_alembic_version_is_left_alone(self, empty: SqlReadDb, theirs: list[str]) -> None:
         await query(empty, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
         for revision in theirs:
             await query(empty, "INSERT INTO alembic_version VALUES (:revision)", revision=revision)
@@ -170,7 +172,7 @@ class SqlReadDbContract:
 
     @pytest.mark.parametrize("with_theirs", [False, True])
     async def test_a_database_from_before_the_revision_had_a_table_of_its_own_is_brought_over(
-        self, database: SqlDatabase, with_theirs: bool
+        self, database: SqlReadDb, with_theirs: bool
     ) -> None:
         await query(database, "DROP TABLE postlog_version")
         await query(database, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
@@ -189,19 +191,19 @@ class SqlReadDbContract:
             theirs = await query(database, "SELECT version_num FROM alembic_version ORDER BY version_num")
             assert theirs == [(revision,) for revision in revisions]
 
-    async def test_several_revisions_at_once_are_said(self, database: SqlDatabase) -> None:
+    async def test_several_revisions_at_once_are_said(self, database: SqlReadDb) -> None:
         await query(database, "INSERT INTO postlog_version VALUES ('0000')")
         for asked in (SqlProvisioning(database).check(), SqlProvisioning(database).provision()):
             with pytest.raises(SchemaOutdated, match="has 2 rows in postlog_version"):
                 await asked
 
-    async def test_a_live_row_that_was_deleted_is_said(self, database: SqlDatabase) -> None:
+    async def test_a_live_row_that_was_deleted_is_said(self, database: SqlReadDb) -> None:
         await query(database, "DELETE FROM read_db")
         for asked in (SqlPostViews(database).stamp(), SqlProjectionStore(database).live()):
             with pytest.raises(ReadDbUnavailable, match="does not have the one row in its table read_db"):
                 await asked
 
-    async def test_new_tables_are_those_that_the_revisions_lead_to(self, empty: SqlDatabase) -> None:
+    async def test_new_tables_are_those_that_the_revisions_lead_to(self, empty: SqlReadDb) -> None:
         await SqlProvisioning(empty).provision()
         made = await empty.run(_schema)
         await empty.run(_drop_all)
@@ -211,7 +213,7 @@ class SqlReadDbContract:
         assert newest() == REVISION
 
     async def test_posts_of_revision_0001_are_found_by_any_form_of_their_authors_name(
-        self, database: SqlDatabase
+        self, database: SqlReadDb
     ) -> None:
         """There the key of a name was the name in casefold."""
         authors = ["Zo\u00eb", "Zoe\u0308", "stra\u00dfe", "\u017fam", "sam", " Bob "]
@@ -240,10 +242,8 @@ class SqlReadDbContract:
 
     # Probe
 
-    async def test_the_probe_tells_whether_it_answers(
-        self, empty: SqlDatabase, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("adapters.sql.probe._SECONDS", 60.0)  # however busy the machine is
+    async def test_the_probe_tells_whether_it_answers(self, empty: SqlReadDb, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("adapters.sql.read_db._PROBE_SECONDS", 60.0)  # however busy the machine is
         result = await SqlProbe(empty).probe()
         assert (result.name, result.ok) == ("read_db", False)
         assert "run `postlog init`" in result.detail
@@ -252,7 +252,7 @@ class SqlReadDbContract:
         assert (result.name, result.ok) == ("read_db", True)
         assert result.detail == f"The read database {empty.address.place} answers."
 
-    async def test_a_closed_database_is_away(self, new_sql_database: NewSqlDatabase) -> None:
+    async def test_a_closed_database_is_away(self, new_sql_database: NewSqlReadDb) -> None:
         async with new_sql_database() as database:
             pass
         with pytest.raises(ReadDbUnavailable, match="it is closed"):
@@ -261,7 +261,7 @@ class SqlReadDbContract:
 
     # Views for people
 
-    async def test_people_see_posts_and_comments_that_were_not_removed(self, database: SqlDatabase) -> None:
+    async def test_people_see_posts_and_comments_that_were_not_removed(self, database: SqlReadDb) -> None:
         unseen = [post(n, status=status) for n, status in ((2, PostStatus.REMOVED), (3, PostStatus.EMPTY))]
         row = post(1, author=TEXTS["latin"], likes=2**40, version=7)
         reply = comment(1, 1, comment=TEXTS["emoji"], edited=True)
@@ -277,7 +277,7 @@ class SqlReadDbContract:
         )
         assert noon == [(1,)]
 
-    async def test_people_see_the_live_slot(self, database: SqlDatabase) -> None:
+    async def test_people_see_the_live_slot(self, database: SqlReadDb) -> None:
         handle = handle_of(database)
         await handle.write(RowChanges(posts=[post(1)], comments=[comment(1, 1)]))
         await handle.swap()
@@ -290,7 +290,7 @@ class SqlReadDbContract:
     # Transactions
 
     @pytest.mark.parametrize("count", [1, 100])
-    async def test_rows_and_checkpoints_are_one_transaction(self, database: SqlDatabase, count: int) -> None:
+    async def test_rows_and_checkpoints_are_one_transaction(self, database: SqlReadDb, count: int) -> None:
         """What can't be written, posts without a message, comes after comments that could be."""
         handle = handle_of(database)
         broken = [post(n, message=None) for n in range(count)]
@@ -301,7 +301,7 @@ class SqlReadDbContract:
         assert rows == Rows(posts={}, comments={}, parked={})
         assert await handle.store.checkpoints(1) == {}
 
-    async def test_a_checkpoint_that_can_not_be_moved_takes_the_rows_back(self, database: SqlDatabase) -> None:
+    async def test_a_checkpoint_that_can_not_be_moved_takes_the_rows_back(self, database: SqlReadDb) -> None:
         handle = handle_of(database)
         await handle.write(RowChanges())
         nowhere = checkpoint(2, commit_id=None)
@@ -312,7 +312,7 @@ class SqlReadDbContract:
         assert (await handle.rows([post_id(1)])).posts == {}
         assert await handle.store.checkpoints(1) == {0: checkpoint(1)}
 
-    async def test_many_new_rows_are_loaded_at_once(self, database: SqlDatabase) -> None:
+    async def test_many_new_rows_are_loaded_at_once(self, database: SqlReadDb) -> None:
         posts = [post(n, author=author, message=author) for n, author in enumerate(TEXTS.values())]
         posts += [post(n, date_posted=NOON - timedelta(milliseconds=n)) for n in range(100, 6_000)]
         comments = [comment(n, n, comment=text, edited=n % 2 == 0) for n, text in enumerate(TEXTS.values())]
@@ -330,7 +330,7 @@ class SqlReadDbContract:
         assert rows.posts == {row.post_id: row for row in posts}
         assert list(rows.comments.values()) == comments
 
-    async def test_what_fails_while_it_is_loaded_leaves_nothing(self, database: SqlDatabase) -> None:
+    async def test_what_fails_while_it_is_loaded_leaves_nothing(self, database: SqlReadDb) -> None:
         def load(opened: OpenDatabase) -> None:
             with opened._backend.writing() as connection:
                 rows = [from_post(post(n)) for n in (*range(100), 0)]

@@ -29,9 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from adapters.postgres.bulk_load import load
-from adapters.postgres.errors import give_up_session, remedy, trouble
-from adapters.postgres.upsert import upsert
+from adapters.postgres.errors import discard_session, error_kind, remedy
+from adapters.postgres.writing import load, upsert
 from adapters.sql.backend import Key, SqlBackend
 from adapters.sql.logins import missing, needed_rights, slot_tables
 
@@ -85,7 +84,7 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         use_native_hstore=False,
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "handle_error", give_up_session)
+    event.listen(engine, "handle_error", discard_session)
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
@@ -97,8 +96,8 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         empty=lambda table: _empty(engine, table),
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
-        trouble=trouble,
-        whereabouts=_whereabouts,
+        error_kind=error_kind,
+        location=_location,
         remedy=remedy,
         is_read_only=lambda connection: bool(connection.execute(text(_IS_READ_ONLY)).scalar_one()),
         missing_rights=_missing_rights,
@@ -166,7 +165,7 @@ def _missing_rights(connection: Connection) -> list[str]:
     return missing(needed, connection.execute(has).one())
 
 
-def _whereabouts(connection: Connection) -> str:
+def _location(connection: Connection) -> str:
     """Number of the cluster, which its replicas share, and of the database in it."""
     cluster = ""
     if connection.execute(text(_MAY_ASK_FOR_CLUSTER)).scalar_one():

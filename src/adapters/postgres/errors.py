@@ -3,7 +3,7 @@
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from adapters.sql.backend import Trouble
+from adapters.sql.backend import ErrorKind
 
 _TRANSIENT = {
     "40001",  # serialization failure
@@ -46,15 +46,15 @@ _FATAL_REMEDIES = {
 }
 
 
-def trouble(error: DBAPIError) -> Trouble:
+def error_kind(error: DBAPIError) -> ErrorKind:
     state = getattr(error.orig, "sqlstate", None)
     if state == _NO_TABLES:
-        return Trouble.NO_TABLES
+        return ErrorKind.NO_TABLES
     if state in _TRANSIENT or (error.connection_invalidated and (state is None or state.startswith("08"))):
-        return Trouble.TRANSIENT
+        return ErrorKind.TRANSIENT
     if state is not None or _fatal(error):
-        return Trouble.REFUSED
-    return Trouble.AWAY if isinstance(error, OperationalError | InterfaceError) else Trouble.FAULT
+        return ErrorKind.REFUSED
+    return ErrorKind.AWAY if isinstance(error, OperationalError | InterfaceError) else ErrorKind.FAULT
 
 
 def remedy(error: DBAPIError) -> str:
@@ -65,21 +65,21 @@ def remedy(error: DBAPIError) -> str:
     return next((remedy for words, remedy in _FATAL_REMEDIES.items() if words in said), "")
 
 
-def what_was_said(reason: object) -> str:
+def server_message(reason: object) -> str:
     """Without the addresses that libpq tried before the server's own words."""
     return _fatal_in(str(reason)) or str(reason)
 
 
-def spoils_session(error: BaseException) -> bool:
+def breaks_session(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if state is None or state == _QUERY_CANCELED:
         return False
     return state in _STALE_STATEMENT or state[:2] not in _ABOUT_THE_STATEMENT
 
 
-def give_up_session(context: ExceptionContext) -> None:
+def discard_session(context: ExceptionContext) -> None:
     """Called for every error."""
-    if spoils_session(context.original_exception):
+    if breaks_session(context.original_exception):
         context.is_disconnect = True
 
 

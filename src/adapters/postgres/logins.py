@@ -1,19 +1,25 @@
-"""`postlog init` for PostgreSQL, with an administrator's address: the database and the login of the service."""
+"""`postlog init` for PostgreSQL, with an administrator's address: the database and the login of the service.
 
-from collections.abc import AsyncIterator
+Keeps the service's login out of the server's other databases.
+
+PostgreSQL lets every login into every database, and knows no right that takes precedence over that. What everybody
+has can only be taken from everybody: done here as long as nobody else loses by it, and told otherwise.
+
+The rights of the service's login in PostgreSQL, as statements.
+"""
+
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from adapters.postgres.driver import SETTING
-from adapters.postgres.errors import what_was_said
-from adapters.postgres.other_databases import close_other_databases
-from adapters.postgres.rights import ANSWERED_FOR, MORE_THAN_NEEDED, statements
+from adapters.postgres.errors import server_message
+from adapters.postgres.read_db import SETTING
 from adapters.sql.address import Address
-from adapters.sql.attempts import not_made
-from adapters.sql.logins import address_of, service_login
+from adapters.sql.logins import READ_AND_WRITE, ServiceLogin, address_of, rights, service_login, slot_tables
+from adapters.sql.retry import tables_missing
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.provisioning import LoginNotMade, may_do_more
 
@@ -94,7 +100,7 @@ class PostgresLogins:
             setting=ADMIN_SETTING,
             place=f"{database} on {url.host or 'this machine'}:{url.port or 5432}",
             secrets=tuple(filter(None, (self._login.password, url.password))),
-            wording=what_was_said,
+            describe=server_message,
         )
         try:
             async with await AsyncConnection.connect(
@@ -102,14 +108,119 @@ class PostgresLogins:
             ) as connection:
                 yield connection
         except psycopg.errors.UndefinedTable as error:
-            raise SchemaOutdated(not_made(place), path=SETTING) from error
+            raise SchemaOutdated(tables_missing(place), path=SETTING) from error
         except psycopg.OperationalError as error:
             sentence = place.reported(error) if "FATAL: " in str(error) else place.away(error)
             raise ReadDbUnavailable(sentence, path=ADMIN_SETTING) from error
         except psycopg.Error as error:
             refusal = f"PostgreSQL refuses what the administrator's login ({ADMIN_SETTING}) asks"
-            raise LoginNotMade(f"{refusal}: {place.hushed(error)}.", path=ADMIN_SETTING) from error
+            raise LoginNotMade(f"{refusal}: {place.redacted(error)}.", path=ADMIN_SETTING) from error
 
 
 async def _all(connection: AsyncConnection, query: str, *values: str) -> list[tuple[Any, ...]]:
     return await (await connection.execute(query.encode(), values)).fetchall()
+
+
+_OPEN = """
+SELECT datname, pg_has_role(datdba, 'USAGE')
+FROM pg_database
+WHERE datallowconn AND datname <> current_database() AND has_database_privilege(%s, oid, 'CONNECT')
+ORDER BY datname
+"""
+_OTHERS = """
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname NOT IN (current_user, %s))
+"""
+
+
+async def close_other_databases(connection: AsyncConnection, login: ServiceLogin) -> list[str]:
+    """A sentence for each database that was closed, and one for those that stay open."""
+    found = await (await connection.execute(_OPEN, [login.name])).fetchall()
+    [others] = await (await connection.execute(_OTHERS, [login.name])).fetchone() or [True]
+    sentences, still_open = [], []
+    for database, is_ours in found:
+        if others or not is_ours:
+            still_open.append(database)
+            continue
+        await connection.execute(
+            sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+        )
+        sentences.append(
+            f"Closed the database '{database}' to logins without a right of their own; until now it let everybody in."
+        )
+    return [*sentences, *_told(login, still_open)]
+
+
+def _told(login: ServiceLogin, still_open: list[str]) -> list[str]:
+    if not still_open:
+        return []
+    names = ", ".join(f"'{name}'" for name in still_open)
+    told = (
+        f"The login '{login.name}' can still connect to {names}, as every login can: other logins may rely on that, so "
+        f"it was left. To close one: REVOKE CONNECT ON DATABASE … FROM PUBLIC, and GRANT it to those who need it."
+    )
+    return [told]
+
+
+MORE_THAN_NEEDED = """
+SELECT reason FROM pg_roles AS role, LATERAL (VALUES
+    (role.rolname = current_user, 'is the administrator''s own'),
+    (role.rolsuper, 'is a superuser'),
+    (role.rolcreaterole, 'may make roles'),
+    (role.rolcreatedb, 'may make databases'),
+    (role.rolreplication, 'may replicate'),
+    (role.rolbypassrls, 'bypasses row security'),
+    (EXISTS (SELECT FROM pg_auth_members WHERE member = role.oid), 'is a member of other roles'),
+    (EXISTS (
+        SELECT FROM pg_shdepend AS owned
+        LEFT JOIN pg_database AS here ON here.oid = owned.dbid AND here.datname = current_database()
+        LEFT JOIN pg_class AS kept
+            ON here.oid IS NOT NULL AND owned.classid = 'pg_class'::regclass AND kept.oid = owned.objid
+        WHERE owned.refclassid = 'pg_authid'::regclass AND owned.refobjid = role.oid AND owned.deptype = 'o'
+            AND kept.relpersistence IS DISTINCT FROM 't'
+    ), 'owns databases, schemas or tables')
+) AS more (holds, reason)
+WHERE role.rolname = %s AND more.holds
+"""
+"""Why a login is unfit for the service. What it makes for a transaction (temporary tables) does not count."""
+
+ANSWERED_FOR = """
+SELECT 'database', datname, acl.* FROM pg_database, aclexplode(datacl) AS acl WHERE datname = current_database()
+UNION ALL SELECT 'schema', nspname, acl.* FROM pg_namespace, aclexplode(nspacl) AS acl WHERE nspname = 'public'
+UNION ALL SELECT 'table', relname, acl.* FROM pg_class, aclexplode(relacl) AS acl
+    WHERE relnamespace = 'public'::regnamespace
+UNION ALL SELECT 'tables to come', defaclrole::regrole::text, acl.* FROM pg_default_acl, aclexplode(defaclacl) AS acl
+    WHERE defaclnamespace = 'public'::regnamespace
+"""
+"""Every right that somebody has on what is Postlog's: to see whether the statements below changed any."""
+
+
+def statements(login: ServiceLogin) -> Iterator[sql.Composed]:
+    """In one transaction, so that a service that runs meanwhile loses nothing."""
+    names = {"login": sql.Identifier(login.name), "database": sql.Identifier(login.database)}
+    for text in (
+        "REVOKE ALL ON DATABASE {database} FROM PUBLIC, {login}",
+        "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {login}",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        "REVOKE ALL ON SCHEMA public FROM {login}",
+        "GRANT USAGE ON SCHEMA public TO {login}",
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {login}",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM {login}",
+    ):
+        yield sql.SQL(text).format(**names)
+    for table, allowed in rights().items():
+        yield _grant(allowed, table, login)
+    for table in slot_tables():
+        yield _grant(("TRUNCATE",), table, login)
+    yield sql.SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {allowed} ON TABLES TO {login}").format(
+        allowed=_listed(READ_AND_WRITE), **names
+    )
+
+
+def _grant(allowed: tuple[str, ...], table: str, login: ServiceLogin) -> sql.Composed:
+    return sql.SQL("GRANT {allowed} ON TABLE {table} TO {login}").format(
+        allowed=_listed(allowed), table=sql.Identifier("public", table), login=sql.Identifier(login.name)
+    )
+
+
+def _listed(allowed: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.SQL, allowed))

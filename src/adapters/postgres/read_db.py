@@ -1,22 +1,24 @@
-"""A read database in PostgreSQL."""
+"""A read database in PostgreSQL.
+
+psycopg, which PostgreSQL is spoken to through: is it on this machine?
+"""
 
 from urllib.parse import quote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from adapters.postgres.driver import SETTING, require_driver
-from adapters.postgres.errors import what_was_said
+from adapters.postgres.errors import server_message
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
-from adapters.sql.database import SqlDatabase
+from adapters.sql.read_db import SqlReadDb
 from application.errors import CannotOpen
 
 _DRIVER = "postgresql+psycopg"
 _ALIASES = {"postgresql", "postgres", _DRIVER}
 
 
-def postgres_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
+def postgres_read_db(url: str, pool_size: int = 10) -> SqlReadDb:
     """`url` is SQLAlchemy's, `postgresql+psycopg://login:password@host:port/database`; `pool_size` is how many
     connections there are at most. Opened by `async with`, also while the server is away. Raises `CannotOpen` for an
     address of another form, and when it is opened without a driver."""
@@ -27,7 +29,7 @@ def postgres_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
 
         return postgres_backend(parsed, pool_size)
 
-    return SqlDatabase(address=_address(parsed), threads=pool_size, check=require_driver, connect=connect)
+    return SqlReadDb(address=_address(parsed), threads=pool_size, check=require_driver, connect=connect)
 
 
 def _parsed(url: str) -> URL:
@@ -51,4 +53,19 @@ def _address(url: URL) -> Address:
     place = f"{url.database or 'of the login'} on {where}"
     passwords = [str(word) for word in (url.password, url.query.get("password")) if word]
     secrets = (*passwords, *(quote(word, safe="") for word in passwords))
-    return Address(setting=SETTING, place=place, secrets=secrets, wording=what_was_said)
+    return Address(setting=SETTING, place=place, secrets=secrets, describe=server_message)
+
+
+SETTING = "read_db.postgres.url"
+
+
+def require_driver() -> None:
+    """A service starts while its server is away, but not without a driver. Raises `CannotOpen`."""
+    try:
+        import psycopg  # noqa: F401 (only whether it can be)
+    except ImportError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise CannotOpen(
+            f"{SETTING} needs the driver psycopg, which can't be loaded: {reason}. Install 'psycopg[binary]'.",
+            path=SETTING,
+        ) from error

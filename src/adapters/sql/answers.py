@@ -33,7 +33,7 @@ class Tag(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReadResult:
     """Posts and comments are newest first; `parked_at` has the position from which on a post asked for is parked."""
 
     slot: Slot
@@ -43,7 +43,7 @@ class Answer:
     comments: dict[PostId, list[CommentRow]]
 
 
-def answer_from(rows: Iterable[tuple[Any, ...]]) -> Answer:
+def read_result(rows: Iterable[tuple[Any, ...]]) -> ReadResult:
     """Raises SQLAlchemy's `NoResultFound` when no row names the live slot."""
     stamps: list[tuple[Slot, Stamp]] = []
     parked_at: dict[PostId, int] = {}
@@ -64,7 +64,7 @@ def answer_from(rows: Iterable[tuple[Any, ...]]) -> Answer:
     if not stamps:
         raise NoResultFound
     [(slot, stamp)] = stamps
-    return Answer(slot, stamp, parked_at, posts, dict(comments))
+    return ReadResult(slot, stamp, parked_at, posts, dict(comments))
 
 
 def _post_age(post: PostRow) -> tuple[object, ...]:

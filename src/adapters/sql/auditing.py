@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, Table, case, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from adapters.sql.backend import SqlBackend
-from adapters.sql.moments import of_one_moment
+from adapters.sql.backend import SqlBackend, consistent_read
 from adapters.sql.tables import SLOTS, checkpoints, parked_streams, read_db
 from application.ports.audit_rows import AuditedPost, AuditStart, GenerationGone
 from application.ports.read_db import Slot
@@ -93,7 +92,7 @@ class Auditing:
             .outerjoin(comments, comments.c.post_id == posts.c.post_id)
             .order_by(posts.c.post_id, comments.c.comment_id)
         )
-        _, rows = of_one_moment(self._backend, connection, lambda: connection.execute(statement, values).all())
+        _, rows = consistent_read(self._backend, connection, lambda: connection.execute(statement, values).all())
         _require(connection, generation)
         return _grouped(rows)
 

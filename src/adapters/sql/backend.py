@@ -1,10 +1,16 @@
-"""What differs between engines, as functions. Everything else in this folder is the same for all of them."""
+"""What differs between engines, as functions. Everything else in this folder is the same for all of them.
+
+Answers of one moment from a database whose statements may each see several.
+
+What is read twice and is the same was so all the time in between, since rows carry versions, which do not come back.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from operator import eq
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Engine, FromClause, Select, Table
 from sqlalchemy.exc import DBAPIError
@@ -16,7 +22,7 @@ Key = tuple[str, ...]
 """Values of one or two id columns."""
 
 
-class Trouble(Enum):
+class ErrorKind(Enum):
     """What a driver's error means. Whatever a server answers is one of the first four, unknown errors included: no
     answer of a server ends a process. A FAULT is ours, and comes from the driver before the server is asked."""
 
@@ -58,7 +64,7 @@ class SqlBackend:
     process: what it answers gives the lock back, None means that somebody else has it. `lock_schema` keeps other
     processes from changing the schema until the transaction ends. `remedy` is what to do about an error, where that is
     known. `is_read_only`: the server takes no writes, as a replica or after a failover. `missing_rights` are those that
-    the login lacks of what a projector and a rebuild do: "INSERT posts_a". `whereabouts` tells the database
+    the login lacks of what a projector and a rebuild do: "INSERT posts_a". `location` tells the database
     from a copy of it elsewhere, and does not depend on the address that leads to it.
     """
 
@@ -72,9 +78,26 @@ class SqlBackend:
     empty: Callable[[Table], None]
     try_lock: Callable[[], Callable[[], None] | None]
     lock_schema: Callable[[Connection], None]
-    trouble: Callable[[DBAPIError], Trouble]
-    whereabouts: Callable[[Connection], str]
+    error_kind: Callable[[DBAPIError], ErrorKind]
+    location: Callable[[Connection], str]
     remedy: Callable[[DBAPIError], str] = _nothing_known
     is_read_only: Callable[[Connection], bool] = _never
     missing_rights: Callable[[Connection], list[str]] = _nothing_missing
     one_moment: Callable[[Connection], bool] = _always
+
+
+T = TypeVar("T")
+
+
+def consistent_read(
+    backend: SqlBackend, connection: Connection, ask: Callable[[], T], agree: Callable[[T, T], bool] = eq
+) -> tuple[T, T]:
+    """Two answers that agree, which were true when the first was there and the second was not yet asked for; where a
+    statement sees one moment, they are one and the same. `ask` sends one statement by `connection`."""
+    is_settled = backend.one_moment(connection)
+    first = ask()
+    if is_settled:
+        return first, first
+    while not agree(first, second := ask()):
+        first = second
+    return first, second

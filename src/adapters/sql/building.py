@@ -9,9 +9,8 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from adapters.sql.backend import SqlBackend
 from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE
-from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
+from adapters.sql.rows import AffectedRows, from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
-from adapters.sql.touched_rows import TouchedRows
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
 from application.ports.read_db import Fold, LiveGeneration, Slot, Touched
 
@@ -25,10 +24,10 @@ _NEWEST = select(generations).order_by(generations.c.generation.desc())
 _HIGHEST = select(func.max(generations.c.generation))
 
 
-class Building:
+class BuildWriter:
     def __init__(self, backend: SqlBackend) -> None:
         self._backend = backend
-        self._rows = TouchedRows(backend)
+        self._rows = AffectedRows(backend)
 
     def builds(self, limit: int) -> Sequence[Build]:
         with self._backend.engine.connect() as connection:

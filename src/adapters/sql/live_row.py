@@ -35,7 +35,7 @@ class LiveRow:
         with self._backend.engine.connect() as connection:
             made_at: datetime | None = connection.execute(_MADE_AT).scalar_one_or_none()
             in_utc = made_at.astimezone(UTC).isoformat() if made_at else ""  # whatever the session's time zone is
-            known_by = f"{in_utc} {self._backend.whereabouts(connection)}"
+            known_by = f"{in_utc} {self._backend.location(connection)}"
         return sha256(known_by.encode()).hexdigest()[:_ID_LENGTH]
 
     def checkpoints(self, generation: int) -> dict[int, Checkpoint]:

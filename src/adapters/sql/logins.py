@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from adapters.sql.tables import SLOTS, metadata
-from adapters.sql.views import create_views
+from adapters.sql.tables import SLOTS, create_views, metadata
 from application.ports.provisioning import LoginNotMade, names_too_little
 
 READ = ("SELECT",)

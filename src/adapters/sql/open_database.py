@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from adapters.sql.address import Address
-from adapters.sql.attempts import attempt
 from adapters.sql.auditing import Auditing
 from adapters.sql.backend import SqlBackend
-from adapters.sql.building import Building
+from adapters.sql.building import BuildWriter
 from adapters.sql.live_row import LiveRow
 from adapters.sql.parked_reading import ParkedReading
 from adapters.sql.projecting import Projecting
 from adapters.sql.reading import Reading
+from adapters.sql.retry import with_retry
 from adapters.sql.schema import Schema
 
 T = TypeVar("T")
@@ -27,12 +27,12 @@ class OpenDatabase:
         self.reading = Reading(backend)
         self.parked = ParkedReading(backend)
         self.schema = Schema(backend, address)
-        self.building = Building(backend)
+        self.building = BuildWriter(backend)
         self.auditing = Auditing(backend)
         self.try_lock = backend.try_lock
 
     def attempt(self, work: Callable[["OpenDatabase"], T]) -> T:
-        return attempt(self._backend, self._address, lambda: work(self))
+        return with_retry(self._backend, self._address, lambda: work(self))
 
     def close(self) -> None:
         """Connections that are in use are closed by the next call, once they are given back."""

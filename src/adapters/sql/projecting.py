@@ -16,9 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.sql.backend import SqlBackend
 from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE, require_live
-from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
+from adapters.sql.rows import AffectedRows, from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import checkpoints
-from adapters.sql.touched_rows import TouchedRows
 from application.ports.read_db import Checkpoint, CheckpointMoved, Fold, ProjectionBatch, Slot
 
 _LOCK = LOCK_CHECKPOINTS.where(checkpoints.c.partition.in_(bindparam("partitions", expanding=True)))
@@ -32,7 +31,7 @@ _MOVE = update(checkpoints).where(
 class Projecting:
     def __init__(self, backend: SqlBackend) -> None:
         self._backend = backend
-        self._rows = TouchedRows(backend)
+        self._rows = AffectedRows(backend)
 
     def project(self, batch: ProjectionBatch, fold: Fold) -> None:
         with self._backend.writing() as connection:

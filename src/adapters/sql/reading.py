@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapters.sql import read_statements
-from adapters.sql.answers import Answer, answer_from
-from adapters.sql.backend import SqlBackend
-from adapters.sql.moments import of_one_moment
+from adapters.sql.answers import ReadResult, read_result
+from adapters.sql.backend import SqlBackend, consistent_read
 from adapters.sql.read_statements import PageOfPosts, Statement
 from adapters.sql.rows import author_folded
 from adapters.sql.tables import SLOTS
@@ -63,32 +62,32 @@ class Reading:
         comments = answer.comments.get(post_id, []) if answer.posts else None
         return Stamped(_stamp_of(answer, post_id), comments)
 
-    def _ask(self, statement: Callable[[Slot], Statement], values: Mapping[str, Any]) -> Answer:
+    def _ask(self, statement: Callable[[Slot], Statement], values: Mapping[str, Any]) -> ReadResult:
         with self._backend.engine.connect() as connection:
 
-            def ask() -> Answer:
+            def ask() -> ReadResult:
                 return self._answer_from_live_slot(connection, statement, values)
 
-            before, answer = of_one_moment(self._backend, connection, ask, _agree)
+            before, answer = consistent_read(self._backend, connection, ask, _agree)
             return replace(answer, stamp=before.stamp)
 
     def _answer_from_live_slot(
         self, connection: Connection, statement: Callable[[Slot], Statement], values: Mapping[str, Any]
-    ) -> Answer:
+    ) -> ReadResult:
         while True:
             slot = self._slot
-            answer = answer_from(connection.execute(statement(slot), values))
+            answer = read_result(connection.execute(statement(slot), values))
             if answer.slot == slot:
                 return answer
             self._slot = answer.slot
 
 
-def _agree(before: Answer, after: Answer) -> bool:
+def _agree(before: ReadResult, after: ReadResult) -> bool:
     """Other rows than these may have moved on: the position from before is one that these rows have reached."""
     generations = before.stamp.generation, after.stamp.generation
     return generations[0] == generations[1] and replace(before, stamp=after.stamp) == after
 
 
-def _stamp_of(answer: Answer, post_id: PostId) -> Stamp:
+def _stamp_of(answer: ReadResult, post_id: PostId) -> Stamp:
     parked_at = answer.parked_at.get(post_id)
     return answer.stamp if parked_at is None else replace(answer.stamp, post_parked_at=parked_at)

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Column, Connection, Inspector, MetaData, String, Table, insert, inspect, select, text
 
 from adapters.sql.address import Address
-from adapters.sql.attempts import not_made
 from adapters.sql.backend import SqlBackend
 from adapters.sql.logins import VERSION_TABLE
-from adapters.sql.tables import ONLY_ROW, checkpoints, generations, metadata, parked_streams, read_db
-from adapters.sql.views import create_views
+from adapters.sql.retry import tables_missing
+from adapters.sql.tables import ONLY_ROW, checkpoints, create_views, generations, metadata, parked_streams, read_db
 from application.errors import ReadDbUnavailable, SchemaOutdated
 
 REVISION = "0002"
@@ -42,7 +41,7 @@ class Schema:
         if taken:
             raise self._taken(taken)
         if found is None:
-            raise SchemaOutdated(not_made(self._address), path=self._address.setting)
+            raise SchemaOutdated(tables_missing(self._address), path=self._address.setting)
         if found != REVISION:
             raise self._outdated(
                 f"has tables of revision {found}, and this version of Postlog needs {REVISION}; run `postlog init`"

@@ -3,6 +3,10 @@
 Posts and comments exist twice, in the slots `a` and `b`; the one row of `read_db` names the slot that readers see, and
 the generation that lives in it. `generations` tells of every build, whose checkpoints and parked streams carry its
 number. `views.py` has what is meant for people.
+
+What people with a SQL client or a reporting tool are promised: the live slot, without what was removed.
+
+Each view is both slots one under the other, of which the live row lets one through; planners run only that one.
 """
 
 from collections.abc import Mapping
@@ -13,16 +17,23 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Index,
     Integer,
     MetaData,
+    Select,
     SmallInteger,
     Table,
     UnicodeText,
+    literal_column,
+    select,
+    union_all,
 )
+from sqlalchemy.schema import CreateView
 
 from adapters.sql.types import Id, Instant, OrdinalText
 from application.ports.read_db import Slot
+from application.rows import PostStatus
 
 ONLY_ROW = 1
 """The id of the one row of `read_db`."""
@@ -131,3 +142,27 @@ parked_streams = Table(
     Column("reason", UnicodeText, nullable=False),
     Column("parked_at", Instant, nullable=False),
 )
+
+
+def create_views() -> Mapping[str, CreateView]:
+    """By the view's name."""
+    return {
+        "posts": CreateView(union_all(_posts_view("a"), _posts_view("b")), "posts"),
+        "comments": CreateView(union_all(_comments_view("a"), _comments_view("b")), "comments"),
+    }
+
+
+def _posts_view(slot: Slot) -> Select[*tuple[object, ...]]:
+    posts = SLOTS[slot].posts.c
+    shown = (posts.post_id, posts.author, posts.date_posted, posts.message, posts.likes, posts.version)
+    return select(*shown).where(posts.status == literal_column(str(PostStatus.LIVE.value)), _is_live(slot))
+
+
+def _comments_view(slot: Slot) -> Select[*tuple[object, ...]]:
+    comments = SLOTS[slot].comments.c
+    shown = (comments.comment_id, comments.post_id, comments.username, comments.comment, comments.comment_date)
+    return select(*shown, comments.edited).where(_is_live(slot))
+
+
+def _is_live(slot: Slot) -> ColumnElement[bool]:
+    return select(read_db.c.slot).scalar_subquery() == literal_column(f"'{slot}'")

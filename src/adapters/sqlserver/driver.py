@@ -24,7 +24,7 @@ def require_driver(name: str) -> None:
         pyodbc.connect(f"DRIVER={{{name.replace('}', '}}')}}}", timeout=1).close()
     except pyodbc.Error as error:
         if error.args[0] in _NOT_LOADED:
-            raise _missing(f"its ODBC driver '{name}' can't be loaded ({said(error)})") from error
+            raise _missing(f"its ODBC driver '{name}' can't be loaded ({server_message(error)})") from error
 
 
 def load() -> ModuleType:
@@ -38,7 +38,7 @@ def load() -> ModuleType:
     return module
 
 
-def said(reason: object) -> str:
+def server_message(reason: object) -> str:
     """What a driver said first, without the names of those that passed it on: `Login failed for user 'ann'`."""
     args = reason.args if isinstance(reason, Exception) else ()
     first = str(args[-1] if args else reason).partition("; [")[0]

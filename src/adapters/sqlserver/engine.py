@@ -1,10 +1,15 @@
 """The engine for SQL Server, through pyodbc and Microsoft's ODBC driver, and what is particular to its SQL.
 
 What stands here is understood by SQL Server and by servers that speak its protocol, as far as one was tried.
+
+How a reader sees one moment of the database. It depends on two options of the database: with
+READ_COMMITTED_SNAPSHOT every statement does; with ALLOW_SNAPSHOT_ISOLATION alone, a statement that is a transaction of
+that kind; with neither, none.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, select, text
@@ -14,15 +19,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from adapters.sql.backend import SqlBackend
 from adapters.sql.logins import missing, needed_rights
 from adapters.sqlserver import driver
-from adapters.sqlserver.bulk_load import load
-from adapters.sqlserver.errors import give_up_session, remedy, trouble
-from adapters.sqlserver.json_keys import key_set, key_values
-from adapters.sqlserver.locks import lock_first
-from adapters.sqlserver.moments import OPTIONS, Moments, one_moment, remember
-from adapters.sqlserver.newest_per_post import newest_per_post
-from adapters.sqlserver.parameter_arrays import prepare_cursor
-from adapters.sqlserver.parameter_types import mark_missing, tell_types
-from adapters.sqlserver.upsert import upsert
+from adapters.sqlserver.dialect import key_set, key_values, lock_first, newest_per_post
+from adapters.sqlserver.errors import discard_session, error_kind, remedy
+from adapters.sqlserver.writing import load, mark_nulls, prepare_cursor, set_parameter_types, upsert
 from application.errors import ReadDbUnavailable
 
 _LOGIN_SECONDS = 5
@@ -35,7 +34,7 @@ _LOCK = """EXEC sp_getapplock
 _LOCKED = "SELECT APPLOCK_MODE('public', :resource, :owner)"
 _UNLOCK = "EXEC sp_releaseapplock @Resource = :resource, @LockOwner = :owner"
 _REBUILD = "postlog rebuild"
-_WHEREABOUTS = "SELECT CONCAT(@@SERVERNAME, '/', DB_NAME())"
+_LOCATION = "SELECT CONCAT(@@SERVERNAME, '/', DB_NAME())"
 _ROWS_DELETED_AT_ONCE = 4_000
 
 
@@ -51,15 +50,15 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "handle_error", give_up_session)
+    event.listen(engine, "handle_error", discard_session)
     event.listen(engine, "before_execute", lock_first)
     event.listen(engine, "before_cursor_execute", prepare_cursor)
-    event.listen(engine, "before_cursor_execute", mark_missing, retval=True)
-    event.listen(engine, "do_setinputsizes", tell_types)
+    event.listen(engine, "before_cursor_execute", mark_nulls, retval=True)
+    event.listen(engine, "do_setinputsizes", set_parameter_types)
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
-        one_moment=one_moment,
+        one_moment=sees_one_snapshot,
         key_set=key_set,
         key_values=key_values,
         newest_per_post=newest_per_post,
@@ -68,8 +67,8 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
         empty=lambda table: _empty(engine, table),
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
-        trouble=trouble,
-        whereabouts=lambda connection: str(connection.execute(text(_WHEREABOUTS)).scalar_one()),
+        error_kind=error_kind,
+        location=lambda connection: str(connection.execute(text(_LOCATION)).scalar_one()),
         remedy=remedy,
         is_read_only=lambda connection: connection.execute(text(_IS_READ_ONLY)).scalar_one() == "READ_ONLY",
         missing_rights=_missing_rights,
@@ -80,7 +79,7 @@ def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
     connection.timeout = _STATEMENT_SECONDS
     cursor = connection.cursor()
     cursor.execute(_SESSION)
-    remember(entry.info, Moments.of(*cursor.execute(OPTIONS).fetchone()))
+    remember(entry.info, SnapshotMode.of(*cursor.execute(OPTIONS).fetchone()))
     cursor.close()
 
 
@@ -157,3 +156,36 @@ def _lock(connection: Connection, resource: str, owner: str, patience: int) -> b
     lock = {"resource": resource, "owner": owner}
     connection.execute(text(_LOCK), {**lock, "patience": patience})
     return bool(connection.execute(text(_LOCKED), lock).scalar_one() == "Exclusive")
+
+
+OPTIONS = (
+    "SELECT is_read_committed_snapshot_on, snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"
+)
+
+_KEY = "postlog.moments"
+
+
+class SnapshotMode(Enum):
+    EVERY_STATEMENT = "every statement sees one"
+    SNAPSHOT = "a statement that is a snapshot transaction sees one"
+    NONE = "an answer is believed when it is given twice"
+
+    @classmethod
+    def of(cls, read_committed_snapshot: bool, snapshot_isolation_state: int) -> "SnapshotMode":
+        """`snapshot_isolation_state` is 1 when it is on, and neither off nor on the way there."""
+        if read_committed_snapshot:
+            return cls.EVERY_STATEMENT
+        return cls.SNAPSHOT if snapshot_isolation_state == 1 else cls.NONE
+
+
+def remember(info: dict[str, object], moments: SnapshotMode) -> None:
+    """The options can't change while a connection is open, but for snapshots that are switched off."""
+    info[_KEY] = moments
+
+
+def sees_one_snapshot(connection: Connection) -> bool:
+    """Whether each of the statements that follow will see one moment."""
+    moments = connection.info[_KEY]
+    if moments is SnapshotMode.SNAPSHOT:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
+    return moments is not SnapshotMode.NONE

@@ -6,7 +6,7 @@ import re
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.backend import Trouble
+from adapters.sql.backend import ErrorKind
 
 _NUMBER = re.compile(r"\((\d+)\)(?= \(SQL|; \[|$)")
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
@@ -60,22 +60,22 @@ _REMEDIES = {
 }
 
 
-def trouble(error: DBAPIError) -> Trouble:
+def error_kind(error: DBAPIError) -> ErrorKind:
     state, text = _parts(error.orig)
     numbers = _numbers(text)
     if _NO_TABLES in numbers or _NO_TABLES_TEXT.search(text):
-        return Trouble.NO_TABLES
+        return ErrorKind.NO_TABLES
     if _CONNECTING in text:
-        return Trouble.REFUSED if _OF_THE_SERVER in text else Trouble.AWAY
+        return ErrorKind.REFUSED if _OF_THE_SERVER in text else ErrorKind.AWAY
     if state in _TIMED_OUT:
-        return Trouble.AWAY
+        return ErrorKind.AWAY
     if numbers & _TRANSIENT or _TRANSIENT_TEXT.search(text):
-        return Trouble.TRANSIENT
+        return ErrorKind.TRANSIENT
     if error.connection_invalidated and state.startswith(_BROKEN):
-        return Trouble.TRANSIENT
+        return ErrorKind.TRANSIENT
     if _OF_THE_SERVER in text:
-        return Trouble.REFUSED
-    return Trouble.AWAY if _SQLSTATE.fullmatch(state) else Trouble.FAULT
+        return ErrorKind.REFUSED
+    return ErrorKind.AWAY if _SQLSTATE.fullmatch(state) else ErrorKind.FAULT
 
 
 def remedy(error: DBAPIError) -> str:
@@ -83,7 +83,7 @@ def remedy(error: DBAPIError) -> str:
     return next((_REMEDIES[int(number)] for number in _NUMBER.findall(text) if int(number) in _REMEDIES), "")
 
 
-def give_up_session(context: ExceptionContext) -> None:
+def discard_session(context: ExceptionContext) -> None:
     """Called for every error. When snapshots were switched off, connections that rely on them are not used again."""
     state, text = _parts(context.original_exception)
     is_about_statement = bool(_numbers(text) & _ABOUT_THE_STATEMENT) or state.startswith(("22", "23"))

@@ -1,4 +1,7 @@
-"""`postlog init` for SQL Server, with an administrator's address: the database, and login and user of the service."""
+"""`postlog init` for SQL Server, with an administrator's address: the database, and login and user of the service.
+
+The rights of the service's login in SQL Server, as statements.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,10 +11,9 @@ from typing import Any
 from sqlalchemy import URL
 
 from adapters.sql.address import Address
-from adapters.sql.attempts import not_made
-from adapters.sql.logins import address_of, rights, service_login
-from adapters.sqlserver.driver import DRIVER, SETTING, load, require_driver, said
-from adapters.sqlserver.rights import OF_THE_DATABASE, OF_THE_SERVER, quoted, statements, text
+from adapters.sql.logins import READ, ServiceLogin, address_of, rights, service_login
+from adapters.sql.retry import tables_missing
+from adapters.sqlserver.driver import DRIVER, SETTING, load, require_driver, server_message
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.provisioning import LoginNotMade, may_do_more
 
@@ -97,7 +99,7 @@ class SqlServerLogins:
     def _require_tables(self, cursor: Any) -> None:
         there = _column(cursor, "SELECT name FROM sys.objects WHERE schema_id = SCHEMA_ID('dbo')")
         if not set(rights()) <= set(there):
-            raise SchemaOutdated(not_made(self._place(self._login.database)), path=SETTING)
+            raise SchemaOutdated(tables_missing(self._place(self._login.database)), path=SETTING)
 
     @contextmanager
     def _connected(self, database: str) -> Iterator[Any]:
@@ -117,7 +119,7 @@ class SqlServerLogins:
             if "(SQLDriverConnect)" in str(error) and _LOGIN_FAILED not in str(error):
                 raise ReadDbUnavailable(place.away(error), path=ADMIN_SETTING) from error
             refusal = f"SQL Server refuses what the administrator's login ({ADMIN_SETTING}) asks"
-            raise LoginNotMade(f"{refusal}: {place.hushed(error)}.", path=ADMIN_SETTING) from error
+            raise LoginNotMade(f"{refusal}: {place.redacted(error)}.", path=ADMIN_SETTING) from error
 
     def _place(self, database: str) -> Address:
         passwords = [word for word in (self._login.password, self._admin.password) if word]
@@ -125,7 +127,7 @@ class SqlServerLogins:
             setting=ADMIN_SETTING,
             place=f"{database} on {self._admin.host}:{self._admin.port or 1433}",
             secrets=tuple(form for word in passwords for form in (word, word.replace("}", "}}"))),
-            wording=said,
+            describe=server_message,
         )
 
 
@@ -147,3 +149,45 @@ def _granted(cursor: Any, name: str) -> set[tuple[str, str]]:
 
 def _column(cursor: Any, query: str, *values: str) -> list[Any]:
     return [row[0] for row in cursor.execute(query, *values).fetchall()]
+
+
+OF_THE_SERVER = """
+SELECT 'is the administrator''s own' WHERE SUSER_SNAME() = ?
+UNION ALL SELECT CONCAT('has the server role ', role.name) FROM sys.server_role_members AS membership
+    JOIN sys.server_principals AS role ON role.principal_id = membership.role_principal_id
+    JOIN sys.server_principals AS member ON member.principal_id = membership.member_principal_id
+    WHERE member.name = ?
+"""
+OF_THE_DATABASE = """
+SELECT 'owns the database' FROM sys.databases WHERE database_id = DB_ID() AND SUSER_SNAME(owner_sid) = ?
+UNION ALL SELECT CONCAT('has the database role ', role.name) FROM sys.database_role_members AS membership
+    JOIN sys.database_principals AS role ON role.principal_id = membership.role_principal_id
+    JOIN sys.database_principals AS member ON member.principal_id = membership.member_principal_id
+    WHERE member.name = ?
+UNION ALL SELECT CONCAT('has the right ', permission_name) FROM sys.database_permissions
+    WHERE grantee_principal_id = DATABASE_PRINCIPAL_ID(?) AND state IN ('G', 'W')
+        AND NOT (class = 0 AND permission_name = 'CONNECT')
+        AND NOT (class = 1 AND permission_name IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))
+"""
+"""Why a login, or its user in the database, is unfit for the service."""
+
+
+def statements(login: ServiceLogin) -> Iterator[str]:
+    user = quoted(login.name)
+    for table, allowed in rights().items():
+        yield f"GRANT {', '.join(allowed)} ON {_in_dbo(table)} TO {user}"
+        if allowed == READ:
+            yield f"REVOKE INSERT, UPDATE, DELETE ON {_in_dbo(table)} FROM {user}"
+
+
+def quoted(name: str) -> str:
+    return f"[{name.replace(']', ']]')}]"
+
+
+def text(value: str) -> str:
+    """A literal: statements that make logins take no parameters."""
+    return "N'" + value.replace("'", "''") + "'"
+
+
+def _in_dbo(table: str) -> str:
+    return f"dbo.{quoted(table)}"

@@ -7,8 +7,8 @@ from sqlalchemy.exc import ArgumentError
 
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
-from adapters.sql.database import SqlDatabase
-from adapters.sqlserver.driver import DRIVER, SETTING, require_driver, said
+from adapters.sql.read_db import SqlReadDb
+from adapters.sqlserver.driver import DRIVER, SETTING, require_driver, server_message
 from application.errors import CannotOpen
 
 _DIALECT = "mssql+pyodbc"
@@ -23,7 +23,7 @@ _DEFAULTS = {
 _PASSWORDS = {"pwd", "password"}
 
 
-def sqlserver_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
+def sqlserver_read_db(url: str, pool_size: int = 10) -> SqlReadDb:
     """`url` is SQLAlchemy's, with the ODBC driver's keywords behind the `?`; `pool_size` is how many connections there
     are at most. Opened by `async with`, also while the server is away, which raises `CannotOpen` when the driver is not
     on this machine. Raises `CannotOpen` for an address of another form."""
@@ -34,7 +34,7 @@ def sqlserver_read_db(url: str, pool_size: int = 10) -> SqlDatabase:
 
         return sqlserver_backend(parsed, pool_size)
 
-    return SqlDatabase(
+    return SqlReadDb(
         address=_address(parsed),
         threads=pool_size,
         check=lambda: require_driver(str(parsed.query["driver"])),
@@ -75,4 +75,4 @@ def _address(url: URL) -> Address:
     place = f"{url.database} on {url.host}:{url.port or 1433}"
     passwords = [str(url.password or ""), *(str(url.query[name]) for name in url.query if name.lower() in _PASSWORDS)]
     secrets = [form for word in passwords if word for form in (word, quote(word, safe=""), word.replace("}", "}}"))]
-    return Address(setting=SETTING, place=place, secrets=tuple(secrets), wording=said)
+    return Address(setting=SETTING, place=place, secrets=tuple(secrets), describe=server_message)

@@ -46,7 +46,7 @@ def _mongo(service: Mongo, administrator: Secret) -> Logins:
 
 
 def _postgres(service: Postgres, administrator: Secret) -> Logins:
-    from adapters.postgres.driver import require_driver
+    from adapters.postgres.read_db import require_driver
 
     require_driver()
     from adapters.postgres.logins import PostgresLogins

@@ -14,7 +14,7 @@ from entrypoints.settings.model import Postgres, SqliteReadDb, SqlServer
 
 if TYPE_CHECKING:
     from adapters.sql.backend import SqlBackend
-    from adapters.sql.database import SqlDatabase
+    from adapters.sql.read_db import SqlReadDb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,23 +37,23 @@ def sqlite_read_db(settings: SqliteReadDb, make_tables: bool) -> ReadDbParts:
     """With `make_tables` it makes its tables, or brings them up to date, in the thread that first needs them: nobody
     runs `postlog init` for a file, and a process that starts answers commands meanwhile."""
     from adapters.sql.address import Address
-    from adapters.sql.database import SqlDatabase
-    from adapters.sqlite.read_db_file import SETTING, prepare
+    from adapters.sql.read_db import SqlReadDb
+    from adapters.sqlite.read_db import SETTING, prepare
 
     path = Path(settings.path)
     address = Address(setting=SETTING, place=str(path))
 
     def connect() -> "SqlBackend":
-        from adapters.sql.attempts import attempt
+        from adapters.sql.retry import with_retry
         from adapters.sql.schema import Schema
-        from adapters.sqlite.engine import sqlite_backend
+        from adapters.sqlite.read_db_engine import sqlite_backend
 
         backend = sqlite_backend(path, settings.pool_size)
         if make_tables:
-            attempt(backend, address, Schema(backend, address).provision)
+            with_retry(backend, address, Schema(backend, address).provision)
         return backend
 
-    return _sql(SqlDatabase(address=address, threads=settings.pool_size, check=lambda: prepare(path), connect=connect))
+    return _sql(SqlReadDb(address=address, threads=settings.pool_size, check=lambda: prepare(path), connect=connect))
 
 
 def postgres_read_db(settings: Postgres) -> ReadDbParts:
@@ -89,14 +89,16 @@ def memory_read_db() -> ReadDbParts:
     )
 
 
-def _sql(database: "SqlDatabase") -> ReadDbParts:
-    from adapters.sql.audit_rows import SqlAuditRows
-    from adapters.sql.generations import SqlGenerations
-    from adapters.sql.parked_streams import SqlParkedStreams
-    from adapters.sql.post_views import SqlPostViews
-    from adapters.sql.probe import SqlProbe
-    from adapters.sql.projection_store import SqlProjectionStore
-    from adapters.sql.provisioning import SqlProvisioning
+def _sql(database: "SqlReadDb") -> ReadDbParts:
+    from adapters.sql.read_db import (
+        SqlAuditRows,
+        SqlGenerations,
+        SqlParkedStreams,
+        SqlPostViews,
+        SqlProbe,
+        SqlProjectionStore,
+        SqlProvisioning,
+    )
 
     return ReadDbParts(
         resource=database,

@@ -17,7 +17,7 @@ from adapters.mongo.logins import MongoLogins
 from adapters.mongo.provisioning import MongoProvisioning
 from adapters.postgres.logins import PostgresLogins
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import SqlProvisioning
 from adapters.sqlserver import driver
 from adapters.sqlserver.logins import SqlServerLogins
 from adapters.sqlserver.read_db import sqlserver_read_db

@@ -9,8 +9,7 @@ from sqlalchemy import make_url
 
 from adapters.postgres.logins import PostgresLogins
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import SqlProjectionStore, SqlProvisioning
 from adapters.sql.tables import metadata
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.provisioning import LoginNotMade

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from sqlalchemy import make_url
 
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import SqlProvisioning
 from adapters.sql.tables import metadata
 from adapters.sqlserver import driver
 from adapters.sqlserver.logins import SqlServerLogins

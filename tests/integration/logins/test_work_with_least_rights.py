@@ -11,9 +11,7 @@ from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.database import SqlDatabase
-from adapters.sql.probe import SqlProbe
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import SqlProbe, SqlProvisioning, SqlReadDb
 from adapters.sql.tables import metadata
 from application.ports.post_views import PostFilter, PostWithComments
 from application.ports.read_db import RowChanges
@@ -42,7 +40,7 @@ async def shared(postgres_url: str) -> AsyncIterator[PostgresPlace]:
 
 
 @pytest.fixture
-def new_sql_database(shared: PostgresPlace) -> Callable[[], SqlDatabase]:
+def new_sql_database(shared: PostgresPlace) -> Callable[[], SqlReadDb]:
     """One place for all, since making one takes long: brought back to what it was when it was made."""
     with shared.as_admin(shared.database) as admin, admin.transaction():
         admin.execute(f"TRUNCATE {', '.join(metadata.tables)}")
@@ -52,12 +50,12 @@ def new_sql_database(shared: PostgresPlace) -> Callable[[], SqlDatabase]:
 
 
 @pytest.fixture
-def open_read_db(new_sql_database: Callable[[], SqlDatabase]) -> OpenReadDb:
+def open_read_db(new_sql_database: Callable[[], SqlReadDb]) -> OpenReadDb:
     return read_db_opener(new_sql_database)
 
 
 @pytest.fixture
-def open_maintained(new_sql_database: Callable[[], SqlDatabase]) -> OpenMaintained:
+def open_maintained(new_sql_database: Callable[[], SqlReadDb]) -> OpenMaintained:
     return maintained_in_sql(new_sql_database)
 
 

@@ -10,10 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.database import SqlDatabase
-from adapters.sql.generations import SqlGenerations
 from adapters.sql.open_database import OpenDatabase
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import SqlGenerations, SqlProvisioning, SqlReadDb
 from application.errors import RebuildRunning
 from application.ports.post_views import PostFilter
 from application.ports.read_db import ProjectionBatch, RowChanges
@@ -22,7 +20,7 @@ from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract
 from contracts.read_db_handle import OpenReadDb, checkpoint, moves, post, post_id
 from contracts.rebuilding import OpenMaintained, RebuildingContract
-from contracts.sql_read_db import NewSqlDatabase, handle_of, query, read_db_opener
+from contracts.sql_read_db import NewSqlReadDb, handle_of, query, read_db_opener
 from local.pgbouncer import PgBouncer
 from running import embedded, postlog, ticks
 
@@ -33,7 +31,7 @@ def pooled_url(pgbouncer: PgBouncer, fresh_postgres_url: str) -> str:
 
 
 @pytest.fixture
-def new_sql_database(pooled_url: str) -> NewSqlDatabase:
+def new_sql_database(pooled_url: str) -> NewSqlReadDb:
     return lambda: postgres_read_db(pooled_url, pool_size=4)
 
 
@@ -43,7 +41,7 @@ def ask_directly(url: str, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement.encode()).fetchall()
 
 
-async def test_readers_and_a_projector_share_few_sessions(new_sql_database: NewSqlDatabase) -> None:
+async def test_readers_and_a_projector_share_few_sessions(new_sql_database: NewSqlReadDb) -> None:
     """A statement that one session has prepared is unknown to the others."""
     async with new_sql_database() as database, new_sql_database() as another:
         await SqlProvisioning(database).provision()
@@ -72,7 +70,7 @@ async def test_readers_and_a_projector_share_few_sessions(new_sql_database: NewS
 
 
 async def test_nothing_is_left_in_a_session(
-    pgbouncer: PgBouncer, fresh_postgres_url: str, new_sql_database: NewSqlDatabase
+    pgbouncer: PgBouncer, fresh_postgres_url: str, new_sql_database: NewSqlReadDb
 ) -> None:
     settings = "SELECT name, setting FROM pg_settings WHERE name LIKE '%timeout' ORDER BY name"
     before = ask_directly(fresh_postgres_url, settings)
@@ -89,7 +87,7 @@ async def test_nothing_is_left_in_a_session(
     assert ask_directly(fresh_postgres_url, "SELECT * FROM pg_locks WHERE locktype = 'advisory'") == []
 
 
-async def test_a_transaction_that_is_stopped_is_ended_by_the_server(new_sql_database: NewSqlDatabase) -> None:
+async def test_a_transaction_that_is_stopped_is_ended_by_the_server(new_sql_database: NewSqlReadDb) -> None:
     async with new_sql_database() as database:
         assert await database.run(_timeouts) == ("1min", "1min")
 
@@ -102,9 +100,9 @@ def _timeouts(opened: OpenDatabase) -> tuple[str, str]:
 
 
 async def test_the_lock_of_rebuilds_is_held_by_one_and_ends_with_it(
-    fresh_postgres_url: str, new_sql_database: NewSqlDatabase, monkeypatch: pytest.MonkeyPatch
+    fresh_postgres_url: str, new_sql_database: NewSqlReadDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.sql.generations._PATIENCE", 0.1)
+    monkeypatch.setattr("adapters.sql.read_db._LOCK_SECONDS", 0.1)
     async with new_sql_database() as database, new_sql_database() as another:
         await SqlProvisioning(database).provision()
         for _ in range(5):
@@ -119,7 +117,7 @@ async def test_the_lock_of_rebuilds_is_held_by_one_and_ends_with_it(
     assert ask_directly(fresh_postgres_url, "SELECT * FROM pg_locks WHERE locktype = 'advisory'") == []
 
 
-async def use_every_session(database: SqlDatabase) -> None:
+async def use_every_session(database: SqlReadDb) -> None:
     await asyncio.gather(*(query(database, "SELECT pg_sleep(0.01)") for _ in range(4)))
 
 
@@ -147,7 +145,7 @@ def test_a_service_runs_and_rebuilds_behind_it(pooled_url: str, tmp_path: Path) 
 
 
 @pytest.fixture
-def open_read_db(new_sql_database: NewSqlDatabase) -> OpenReadDb:
+def open_read_db(new_sql_database: NewSqlReadDb) -> OpenReadDb:
     return read_db_opener(new_sql_database)
 
 

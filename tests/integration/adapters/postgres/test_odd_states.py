@@ -14,12 +14,7 @@ import stamina
 from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.database import SqlDatabase
-from adapters.sql.generations import SqlGenerations
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.probe import SqlProbe
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import SqlGenerations, SqlPostViews, SqlProbe, SqlProjectionStore, SqlProvisioning, SqlReadDb
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.read_db import ProjectionBatch, RowChanges
 from contracts.read_db_handle import LOG, NOON, checkpoint, moves, post, post_id
@@ -233,7 +228,7 @@ def make_login(url: str, login: str) -> None:
 
 
 async def assert_said_and_over(
-    database: SqlDatabase, odd: Callable[[], None], words: str, over: Callable[[], None]
+    database: SqlReadDb, odd: Callable[[], None], words: str, over: Callable[[], None]
 ) -> None:
     """`odd` brings the state, which every later call reports in these words, until it is `over`."""
     handle = handle_of(database)

@@ -12,15 +12,16 @@ from sqlalchemy import make_url
 
 from adapters.postgres import engine
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql import database as sql_database
-from adapters.sql import post_views
-from adapters.sql.database import SqlDatabase
-from adapters.sql.generations import SqlGenerations
-from adapters.sql.parked_streams import SqlParkedStreams
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.probe import SqlProbe
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql import read_db as sql_read_db
+from adapters.sql.read_db import (
+    SqlGenerations,
+    SqlParkedStreams,
+    SqlPostViews,
+    SqlProbe,
+    SqlProjectionStore,
+    SqlProvisioning,
+    SqlReadDb,
+)
 from application.errors import ReadDbUnavailable
 from application.ports.generations import Build
 from application.ports.post_views import PostFilter
@@ -199,7 +200,7 @@ async def test_readers_are_not_held_up_by_a_swap(read_db: ReadDbHandle, connect:
 # Servers that are away
 
 
-async def _all_methods(database: SqlDatabase) -> list[BaseException | None]:
+async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
     store, views, parked = SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database)
     batch = ProjectionBatch(1, moves((None, checkpoint(1))))
     return await asyncio.gather(
@@ -277,9 +278,9 @@ async def test_a_server_that_was_killed_is_away_until_it_is_back(
 async def test_a_server_that_froze_holds_up_nobody_for_long(
     killable_postgres: Postgres, killable_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(post_views, "_PATIENCE", 0.3)
-    monkeypatch.setattr("adapters.sql.probe._SECONDS", 0.3)
-    monkeypatch.setattr(sql_database, "_CLOSING_SECONDS", 0.3)
+    monkeypatch.setattr(sql_read_db, "_PATIENCE", 0.3)
+    monkeypatch.setattr("adapters.sql.read_db._PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(sql_read_db, "_CLOSING_SECONDS", 0.3)
     async with postgres_read_db(killable_url, pool_size=1) as database:
         await SqlProvisioning(database).provision()
         killable_postgres.freeze()

@@ -8,12 +8,12 @@ from sqlalchemy import make_url
 
 from adapters.postgres import engine
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.projection_store import SqlProjectionStore
+from adapters.sql.read_db import SqlProjectionStore
 from contracts.parked_streams import ParkedStreamsContract
 from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract
 from contracts.read_db_handle import OpenReadDb
-from contracts.sql_read_db import NewSqlDatabase, SqlReadDbContract, read_db_opener
+from contracts.sql_read_db import NewSqlReadDb, SqlReadDbContract, read_db_opener
 from local.databases import fresh_postgres_database
 
 
@@ -25,7 +25,7 @@ def own_url(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def new_sql_database(own_url: str) -> NewSqlDatabase:
+def new_sql_database(own_url: str) -> NewSqlReadDb:
     address = make_url(own_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -33,7 +33,7 @@ def new_sql_database(own_url: str) -> NewSqlDatabase:
 
 
 @pytest.fixture
-def open_read_db(new_sql_database: NewSqlDatabase) -> OpenReadDb:
+def open_read_db(new_sql_database: NewSqlReadDb) -> OpenReadDb:
     return read_db_opener(new_sql_database)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, make_url
 
-from adapters.sql.database import SqlDatabase
 from adapters.sql.open_database import OpenDatabase
+from adapters.sql.read_db import SqlReadDb
 from adapters.sql.schema import _insert_first_rows
 from adapters.sql.tables import metadata
 from adapters.sqlserver import driver
 from adapters.sqlserver.read_db import sqlserver_read_db
 from contracts.read_db_handle import OpenReadDb, ReadDbHandle
-from contracts.sql_read_db import NewSqlDatabase, read_db_opener
+from contracts.sql_read_db import NewSqlReadDb, read_db_opener
 from integration.logins.places import SqlServerPlace, sqlserver_place
 
 
@@ -26,13 +26,13 @@ async def _shared(sqlserver_url: str) -> AsyncIterator[SqlServerPlace]:
 
 
 @pytest.fixture(scope="session")
-async def _administrator(_shared: SqlServerPlace) -> AsyncIterator[SqlDatabase]:
+async def _administrator(_shared: SqlServerPlace) -> AsyncIterator[SqlReadDb]:
     async with sqlserver_read_db(_shared.logins.tables_url, pool_size=1) as database:
         yield database
 
 
 @pytest.fixture
-async def new_read_db_url(_shared: SqlServerPlace, _administrator: SqlDatabase) -> str:
+async def new_read_db_url(_shared: SqlServerPlace, _administrator: SqlReadDb) -> str:
     """SQLAlchemy's URL of a read database as `postlog init` makes it, by the login that it makes for the service: with
     its rights, and no others, everything here has to work."""
     await _administrator.run(_make_as_new)
@@ -51,7 +51,7 @@ async def read_db(open_read_db: OpenReadDb) -> AsyncIterator[ReadDbHandle]:
 
 
 @pytest.fixture
-def new_sql_database(fresh_sqlserver_url: str) -> NewSqlDatabase:
+def new_sql_database(fresh_sqlserver_url: str) -> NewSqlReadDb:
     return lambda: sqlserver_read_db(fresh_sqlserver_url, pool_size=4)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import event, make_url
 
-from adapters.sql.database import SqlDatabase
 from adapters.sql.open_database import OpenDatabase
-from adapters.sql.parked_streams import SqlParkedStreams
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.probe import SqlProbe
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import (
+    SqlParkedStreams,
+    SqlPostViews,
+    SqlProbe,
+    SqlProjectionStore,
+    SqlProvisioning,
+    SqlReadDb,
+)
 from adapters.sqlserver import engine
 from adapters.sqlserver.read_db import sqlserver_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
@@ -29,13 +31,13 @@ Connect = Callable[[], AbstractContextManager[Any]]
 
 
 @pytest.fixture
-async def database(new_read_db_url: str) -> AsyncIterator[SqlDatabase]:
+async def database(new_read_db_url: str) -> AsyncIterator[SqlReadDb]:
     async with sqlserver_read_db(new_read_db_url, pool_size=4) as database:
         yield database
 
 
 @pytest.fixture
-def read_db(database: SqlDatabase) -> ReadDbHandle:
+def read_db(database: SqlReadDb) -> ReadDbHandle:
     return handle_of(database)
 
 
@@ -54,7 +56,7 @@ class Sessions:
         self._of: dict[int, int] = {}
 
     @classmethod
-    async def of(cls, database: SqlDatabase, connect: Connect) -> "Sessions":
+    async def of(cls, database: SqlReadDb, connect: Connect) -> "Sessions":
         sessions = cls(connect)
 
         def listen(opened: OpenDatabase) -> None:
@@ -76,7 +78,7 @@ class Sessions:
 
 @pytest.mark.parametrize("count", [1, 500], ids=["one row", "many rows"])
 async def test_a_connection_that_breaks_in_the_middle_of_a_batch_is_no_failure(
-    database: SqlDatabase, read_db: ReadDbHandle, connect: Connect, count: int
+    database: SqlReadDb, read_db: ReadDbHandle, connect: Connect, count: int
 ) -> None:
     sessions = await Sessions.of(database, connect)
     folds = 0
@@ -95,7 +97,7 @@ async def test_a_connection_that_breaks_in_the_middle_of_a_batch_is_no_failure(
 
 
 async def test_nobody_notices_that_all_connections_broke(
-    database: SqlDatabase, read_db: ReadDbHandle, connect: Connect
+    database: SqlReadDb, read_db: ReadDbHandle, connect: Connect
 ) -> None:
     sessions = await Sessions.of(database, connect)
     await read_db.write(RowChanges(posts=[post(1)]))
@@ -128,7 +130,7 @@ async def test_a_value_that_is_missing_does_not_end_the_transaction(read_db: Rea
 
 
 async def test_a_lock_that_is_not_had_in_time_is_asked_for_again(
-    database: SqlDatabase, read_db: ReadDbHandle, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    database: SqlReadDb, read_db: ReadDbHandle, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_SESSION", engine._SESSION.replace("LOCK_TIMEOUT 30000", "LOCK_TIMEOUT 100"))
     await read_db.write(RowChanges(posts=[post(1)]))
@@ -149,7 +151,7 @@ async def test_a_lock_that_is_not_had_in_time_is_asked_for_again(
 
 
 async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(
-    database: SqlDatabase, read_db: ReadDbHandle, connect: Connect
+    database: SqlReadDb, read_db: ReadDbHandle, connect: Connect
 ) -> None:
     await read_db.write(RowChanges(posts=[post(1)]))
     wants_post = threading.Event()
@@ -206,7 +208,7 @@ async def test_a_statement_without_end_is_given_up(
 # Swaps
 
 
-async def _asks_for(database: SqlDatabase, beginning: str) -> threading.Event:
+async def _asks_for(database: SqlReadDb, beginning: str) -> threading.Event:
     """Set when a statement that begins so is sent."""
     is_sent = threading.Event()
 
@@ -219,7 +221,7 @@ async def _asks_for(database: SqlDatabase, beginning: str) -> threading.Event:
 
 
 async def test_a_batch_that_waited_behind_a_swap_is_refused(
-    database: SqlDatabase, read_db: ReadDbHandle, connect: Connect
+    database: SqlReadDb, read_db: ReadDbHandle, connect: Connect
 ) -> None:
     """A swap locks the checkpoints of the live generation, and changes the live row only."""
     await read_db.write(RowChanges(posts=[post(1)]))
@@ -240,7 +242,7 @@ async def test_a_batch_that_waited_behind_a_swap_is_refused(
 
 @pytest.mark.parametrize("partition", [0, 1], ids=["the first partition", "one more partition"])
 async def test_a_partition_that_begins_while_a_swap_is_under_way_waits_and_is_refused(
-    database: SqlDatabase, read_db: ReadDbHandle, connect: Connect, partition: int
+    database: SqlReadDb, read_db: ReadDbHandle, connect: Connect, partition: int
 ) -> None:
     """It has no checkpoint that the swap could have locked."""
     if partition:
@@ -281,7 +283,7 @@ async def test_readers_are_not_held_up_by_a_swap_where_statements_see_snapshots(
 # Servers that are away
 
 
-async def _all_methods(database: SqlDatabase) -> list[BaseException | None]:
+async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
     store, views, parked = SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database)
     batch = ProjectionBatch(1, moves((None, checkpoint(1))))
     return await asyncio.gather(

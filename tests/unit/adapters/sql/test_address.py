@@ -18,11 +18,11 @@ def test_a_sentence_names_the_place_and_the_setting() -> None:
 
 
 def test_secrets_are_masked_whatever_a_driver_says() -> None:
-    assert ADDRESS.hushed("bad URL x:s3cr%25t@db, password s3cr%t") == "bad URL x:***@db, password ***"
+    assert ADDRESS.redacted("bad URL x:s3cr%25t@db, password s3cr%t") == "bad URL x:***@db, password ***"
 
 
 def test_an_error_without_words_is_named() -> None:
-    assert ADDRESS.hushed(TimeoutError()) == "TimeoutError"
+    assert ADDRESS.redacted(TimeoutError()) == "TimeoutError"
 
 
 def test_secrets_do_not_show_in_its_repr() -> None:
@@ -32,7 +32,7 @@ def test_secrets_do_not_show_in_its_repr() -> None:
 def test_a_postgres_address_is_taken_apart() -> None:
     address = postgres_read_db("postgresql://ann:p%40ss@db.example/posts?password=other").address
     assert address.place == "posts on db.example:5432"
-    assert address.hushed("p@ss p%40ss other") == "*** *** ***"
+    assert address.redacted("p@ss p%40ss other") == "*** *** ***"
 
 
 @pytest.mark.parametrize("url", ["mysql://ann:s3cret@db/posts", "s3cret", "", "postgresql://db:s3cret/posts"])

@@ -5,8 +5,7 @@ from sqlalchemy import create_engine, inspect
 
 from adapters.sql.logins import READ, READ_AND_WRITE, ServiceLogin, address_of, rights, service_login, slot_tables
 from adapters.sql.schema import _note_revision
-from adapters.sql.tables import metadata
-from adapters.sql.views import create_views
+from adapters.sql.tables import create_views, metadata
 from application.ports.provisioning import LoginNotMade
 
 SETTING = "read_db.postgres.url"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from adapters.sql.backend import Trouble
-from adapters.sqlserver.driver import said
-from adapters.sqlserver.errors import trouble
+from adapters.sql.backend import ErrorKind
+from adapters.sqlserver.driver import server_message
+from adapters.sqlserver.errors import error_kind
 
 DRIVER = "[Microsoft][ODBC Driver 18 for SQL Server]"
 SERVER = f"{DRIVER}[SQL Server]"
@@ -51,7 +51,7 @@ DEADLOCK = "Transaction (Process ID 57) was deadlocked and has been chosen as th
     ],
 )
 def test_what_another_transaction_spoilt_is_repeated(error: DBAPIError) -> None:
-    assert trouble(error) is Trouble.TRANSIENT
+    assert error_kind(error) is ErrorKind.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_another_transaction_spoilt_is_repeated(error: DBAPIError) -> None:
     ],
 )
 def test_what_came_by_a_connection_that_broke_is_repeated_by_another(error: DBAPIError) -> None:
-    assert trouble(error) is Trouble.TRANSIENT
+    assert error_kind(error) is ErrorKind.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_came_by_a_connection_that_broke_is_repeated_by_another(error: DBAP
 )
 def test_a_server_that_does_not_answer_is_away(error: DBAPIError) -> None:
     """Also where SQLAlchemy takes the connection for broken: to repeat it would take as long again."""
-    assert trouble(error) is Trouble.AWAY
+    assert error_kind(error) is ErrorKind.AWAY
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_server_that_does_not_answer_is_away(error: DBAPIError) -> None:
     ],
 )
 def test_whatever_else_a_server_answers_is_its_error_and_no_fault_of_ours(error: DBAPIError) -> None:
-    assert trouble(error) is Trouble.REFUSED
+    assert error_kind(error) is ErrorKind.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_whatever_else_a_server_answers_is_its_error_and_no_fault_of_ours(error:
     ],
 )
 def test_tables_that_are_missing_are_told_apart(error: DBAPIError) -> None:
-    assert trouble(error) is Trouble.NO_TABLES
+    assert error_kind(error) is ErrorKind.NO_TABLES
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_tables_that_are_missing_are_told_apart(error: DBAPIError) -> None:
     ],
 )
 def test_a_sentence_has_only_what_was_said_first(error: DBAPIError, words: str) -> None:
-    assert said(error.orig) == words
+    assert server_message(error.orig) == words
 
 
 def test_a_reason_of_our_own_is_said_as_it_is() -> None:
-    assert said("it is closed") == "it is closed"
+    assert server_message("it is closed") == "it is closed"

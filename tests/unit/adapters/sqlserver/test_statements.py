@@ -11,9 +11,7 @@ from sqlalchemy.schema import CreateTable
 from adapters.sql import read_statements
 from adapters.sql.read_statements import PageOfPosts
 from adapters.sql.tables import SLOTS, checkpoints, metadata, read_db
-from adapters.sqlserver.json_keys import key_set, key_values
-from adapters.sqlserver.locks import lock_first
-from adapters.sqlserver.newest_per_post import newest_per_post
+from adapters.sqlserver.dialect import key_set, key_values, lock_first, newest_per_post
 from contracts.read_db_handle import post_id
 
 DIALECT: Any = mssql.dialect(paramstyle="named", deprecate_large_types=True)  # type: ignore[no-untyped-call]

@@ -1,6 +1,9 @@
-"""No error that a server can answer comes out as anything but one of Postlog's own, with the server's words and the
+"""What helps is repeated, and what does not is said in one sentence.
+
+No error that a server can answer comes out as anything but one of Postlog's own, with the server's words and the
 setting, and without secrets; so none of them ends a process. The lists are those of the drivers and of the servers'
-manuals."""
+manuals.
+"""
 
 import random
 import sqlite3
@@ -15,19 +18,127 @@ import pytest
 import sqlalchemy.exc
 import stamina
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from adapters.postgres import errors as postgres_errors
 from adapters.sql.address import Address
-from adapters.sql.attempts import attempt
-from adapters.sql.backend import SqlBackend, Trouble
-from adapters.sqlite.engine import sqlite_backend
+from adapters.sql.backend import ErrorKind, SqlBackend
+from adapters.sql.retry import with_retry
+from adapters.sqlite.read_db_engine import sqlite_backend
 from adapters.sqlserver import errors as sqlserver_errors
-from adapters.sqlserver.driver import said
+from adapters.sqlserver.driver import server_message
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from domain.errors import PostlogError
 
-ADDRESS = Address(setting="read_db.x.url", place="posts on db", secrets=("s3cret",))
+ADDRESS = Address(setting="read_db.sqlite.path", place="here", secrets=("s3cret",))
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> SqlBackend:
+    return sqlite_backend(tmp_path / "never-opened", 1)
+
+
+class Work:
+    """Fails as it is told, then answers 42."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return 42
+
+
+def sqlite_error(code: int, says: str = "says s3cret\nand more") -> OperationalError:
+    error = sqlite3.OperationalError(says)
+    error.sqlite_errorcode = code
+    return OperationalError("SELECT 1", None, error, hide_parameters=True)
+
+
+def test_work_that_succeeds_is_done_once(backend: SqlBackend) -> None:
+    work = Work()
+    assert with_retry(backend, ADDRESS, work) == 42
+    assert work.calls == 1
+
+
+def test_what_may_succeed_when_repeated_is_repeated(backend: SqlBackend) -> None:
+    work = Work(sqlite_error(sqlite3.SQLITE_BUSY), sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT))
+    with stamina.set_testing(True, attempts=6):
+        assert with_retry(backend, ADDRESS, work) == 42
+    assert work.calls == 3
+
+
+def test_what_stays_busy_is_unavailable(backend: SqlBackend) -> None:
+    work = Work(*(sqlite_error(sqlite3.SQLITE_BUSY) for _ in range(20)))
+    with stamina.set_testing(True, attempts=3), pytest.raises(ReadDbUnavailable) as caught:
+        with_retry(backend, ADDRESS, work)
+    assert work.calls == 4
+    assert caught.value.message == "The read database here (read_db.sqlite.path) does not answer: says ***."
+    assert caught.value.path == "read_db.sqlite.path"
+
+
+@pytest.mark.parametrize(
+    "code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL]
+)
+def test_a_database_that_is_away_is_not_asked_again(backend: SqlBackend, code: int) -> None:
+    work = Work(sqlite_error(code))
+    with pytest.raises(ReadDbUnavailable):
+        with_retry(backend, ADDRESS, work)
+    assert work.calls == 1
+
+
+def test_missing_tables_are_told_apart(backend: SqlBackend) -> None:
+    with pytest.raises(SchemaOutdated, match="run `postlog init`"):
+        with_retry(backend, ADDRESS, Work(sqlite_error(sqlite3.SQLITE_ERROR, "no such table: read_db")))
+
+
+NOT_ASKED = ProgrammingError("SELECT 1", None, sqlite3.ProgrammingError("Incorrect number of bindings supplied."))
+
+
+@pytest.mark.parametrize("error", [NOT_ASKED, KeyError("the fold's")])
+def test_our_own_faults_come_out_as_they_are(backend: SqlBackend, error: Exception) -> None:
+    work = Work(error)
+    with pytest.raises(type(error)) as caught:
+        with_retry(backend, ADDRESS, work)
+    assert caught.value is error
+    assert work.calls == 1
+
+
+class PostgresError(Exception):
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__("says")
+        self.sqlstate = sqlstate
+
+
+def postgres_error(sqlstate: str | None, kind: type[DBAPIError] = OperationalError, lost: bool = False) -> DBAPIError:
+    return kind("SELECT 1", None, PostgresError(sqlstate), connection_invalidated=lost)
+
+
+@pytest.mark.parametrize(
+    ("error", "error_kind"),
+    [
+        (postgres_error("40001"), ErrorKind.TRANSIENT),
+        (postgres_error("40P01"), ErrorKind.TRANSIENT),
+        (postgres_error("57P01"), ErrorKind.TRANSIENT),
+        (postgres_error(None, lost=True), ErrorKind.TRANSIENT),
+        (postgres_error(None), ErrorKind.AWAY),
+        (postgres_error("53300"), ErrorKind.REFUSED),
+        (postgres_error("57014"), ErrorKind.REFUSED),
+        (postgres_error("25006", lost=True), ErrorKind.REFUSED),
+        (postgres_error("42501", ProgrammingError), ErrorKind.REFUSED),
+        (postgres_error("42P01", ProgrammingError), ErrorKind.NO_TABLES),
+        (postgres_error("42601", ProgrammingError), ErrorKind.REFUSED),
+        (postgres_error(None, ProgrammingError), ErrorKind.FAULT),
+    ],
+)
+def test_what_errors_of_postgres_mean(error: DBAPIError, error_kind: ErrorKind) -> None:
+    assert postgres_errors.error_kind(error) is error_kind
+
+
+SOME_ADDRESS = Address(setting="read_db.x.url", place="posts on db", secrets=("s3cret",))
 
 # PostgreSQL
 
@@ -66,17 +177,12 @@ PRIMARY_CODES = [*range(1, 29), 100, 101]
 EXTENDED_CODES = [code | (more << 8) for code in (1, 5, 6, 8, 10, 11, 14, 19, 23) for more in range(1, 12)]
 
 
-@pytest.fixture
-def backend(tmp_path: Path) -> SqlBackend:
-    return sqlite_backend(tmp_path / "never-opened", 1)
-
-
-def outcome(backend: SqlBackend, error: Exception, address: Address = ADDRESS) -> PostlogError:
+def outcome(backend: SqlBackend, error: Exception, address: Address = SOME_ADDRESS) -> PostlogError:
     def fail() -> None:
         raise error
 
     with stamina.set_testing(True, attempts=2), pytest.raises(PostlogError) as caught:
-        attempt(backend, address, fail)
+        with_retry(backend, address, fail)
     return caught.value
 
 
@@ -108,7 +214,7 @@ def from_postgres(orig: psycopg.Error, *, lost: bool = False) -> DBAPIError:
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("state_class", POSTGRES_CLASSES)
 def test_every_sqlstate_of_postgres_is_said(backend: SqlBackend, state_class: str, lost: bool) -> None:
-    backend = replace(backend, trouble=postgres_errors.trouble, remedy=postgres_errors.remedy)
+    backend = replace(backend, error_kind=postgres_errors.error_kind, remedy=postgres_errors.remedy)
     states = [state for state in SQLSTATES if state.startswith(state_class)]
     assert states
     for state in [*states, f"{state_class}ZZZ"]:
@@ -137,15 +243,15 @@ def test_there_are_as_many_sqlstates_as_the_manual_has_classes() -> None:
     ],
 )
 def test_a_connection_that_postgres_refuses_is_said_in_its_words(backend: SqlBackend, says: str) -> None:
-    backend = replace(backend, trouble=postgres_errors.trouble, remedy=postgres_errors.remedy)
-    address = replace(ADDRESS, wording=postgres_errors.what_was_said)
+    backend = replace(backend, error_kind=postgres_errors.error_kind, remedy=postgres_errors.remedy)
+    address = replace(SOME_ADDRESS, describe=postgres_errors.server_message)
     error = outcome(backend, from_postgres(psycopg.OperationalError(says)), address)
     words = says.partition("FATAL:  ")[2]
     assert error.message.startswith(f"The read database posts on db (read_db.x.url) reported an error: {words}")
 
 
 def test_a_database_that_takes_no_writes_says_what_to_do(backend: SqlBackend) -> None:
-    backend = replace(backend, trouble=postgres_errors.trouble, remedy=postgres_errors.remedy)
+    backend = replace(backend, error_kind=postgres_errors.error_kind, remedy=postgres_errors.remedy)
     orig = psycopg.errors.ReadOnlySqlTransaction("cannot execute SELECT FOR UPDATE in a read-only transaction")
     assert outcome(backend, from_postgres(orig)).message == (
         "The read database posts on db (read_db.x.url) reported an error: cannot execute SELECT FOR UPDATE in a "
@@ -172,7 +278,7 @@ def from_sql_server(state: str, text: str, *, lost: bool = False) -> DBAPIError:
 
 
 def sql_server(backend: SqlBackend) -> SqlBackend:
-    return replace(backend, trouble=sqlserver_errors.trouble, remedy=sqlserver_errors.remedy)
+    return replace(backend, error_kind=sqlserver_errors.error_kind, remedy=sqlserver_errors.remedy)
 
 
 SERVER = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
@@ -181,7 +287,7 @@ SERVER = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 @pytest.mark.parametrize("during", ["SQLExecDirectW", "SQLDriverConnect", "SQLEndTran", "SQLFetch"])
 @pytest.mark.parametrize("state", ["42000", "HY000", "01000", "23000", "40001", "42S02"])
 def test_every_number_of_sql_server_is_said(backend: SqlBackend, state: str, during: str) -> None:
-    address = replace(ADDRESS, wording=said)
+    address = replace(SOME_ADDRESS, describe=server_message)
     for number in NUMBERS:
         for lost in (False, True):
             text = f"[{state}] {SERVER}What s3cret says. ({number}) ({during})"
@@ -190,7 +296,7 @@ def test_every_number_of_sql_server_is_said(backend: SqlBackend, state: str, dur
 
 @pytest.mark.parametrize("state", ODBC_STATES)
 def test_every_state_of_odbc_is_said(backend: SqlBackend, state: str) -> None:
-    address = replace(ADDRESS, wording=said)
+    address = replace(SOME_ADDRESS, describe=server_message)
     for origin in ("[Microsoft][ODBC Driver 18 for SQL Server]", "[unixODBC][Driver Manager]", SERVER):
         for lost in (False, True):
             text = f"[{state}] {origin}What s3cret says (0) (SQLExecDirectW)"
@@ -200,7 +306,9 @@ def test_every_state_of_odbc_is_said(backend: SqlBackend, state: str) -> None:
 @pytest.mark.parametrize("number", [10928, 10929, 49918, 976, 1204, 9001, 823, 3906, 18456, 18487, 4060, 942, 1105])
 def test_what_to_do_about_a_known_number_is_said(backend: SqlBackend, number: int) -> None:
     text = f"[42000] {SERVER}It says so. ({number}) (SQLExecDirectW)"
-    message = outcome(sql_server(backend), from_sql_server("42000", text), replace(ADDRESS, wording=said)).message
+    message = outcome(
+        sql_server(backend), from_sql_server("42000", text), replace(SOME_ADDRESS, describe=server_message)
+    ).message
     assert message.startswith("The read database posts on db (read_db.x.url) reported an error: It says so; ")
 
 
@@ -249,21 +357,21 @@ def test_a_live_row_that_is_missing_or_twofold_is_said(backend: SqlBackend, erro
     ],
 )
 def test_what_psycopg_refuses_before_it_asks_is_a_fault_of_ours(error: DBAPIError) -> None:
-    assert postgres_errors.trouble(error) is Trouble.FAULT
+    assert postgres_errors.error_kind(error) is ErrorKind.FAULT
 
 
 def test_what_pyodbc_refuses_before_it_asks_is_a_fault_of_ours() -> None:
     words = "The SQL contains 1 parameter markers, but 2 parameters were supplied"
     error = sqlalchemy.exc.ProgrammingError("SELECT 1", None, Exception(words, "HY000"))
-    assert sqlserver_errors.trouble(error) is Trouble.FAULT
+    assert sqlserver_errors.error_kind(error) is ErrorKind.FAULT
 
 
 # Connections
 
 
-def is_given_up(give_up_session: Callable[[Any], None], error: Exception) -> bool:
+def is_given_up(discard_session: Callable[[Any], None], error: Exception) -> bool:
     context = SimpleNamespace(original_exception=error, is_disconnect=False)
-    give_up_session(context)
+    discard_session(context)
     return context.is_disconnect
 
 
@@ -289,7 +397,7 @@ def test_after_an_error_of_the_session_postgres_is_asked_by_another_connection(
 ) -> None:
     orig = psycopg.errors.OperationalError("says")
     orig.sqlstate = state
-    assert is_given_up(postgres_errors.give_up_session, orig) is given_up
+    assert is_given_up(postgres_errors.discard_session, orig) is given_up
 
 
 @pytest.mark.parametrize(
@@ -298,4 +406,4 @@ def test_after_an_error_of_the_session_postgres_is_asked_by_another_connection(
 )
 def test_after_an_error_of_the_session_sql_server_is_asked_by_another_connection(number: int, given_up: bool) -> None:
     orig = Exception("42000", f"[42000] {SERVER}It says so. ({number}) (SQLExecDirectW)")
-    assert is_given_up(sqlserver_errors.give_up_session, orig) is given_up
+    assert is_given_up(sqlserver_errors.discard_session, orig) is given_up

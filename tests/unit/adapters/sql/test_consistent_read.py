@@ -8,13 +8,11 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from adapters.sql.address import Address
-from adapters.sql.audit_rows import SqlAuditRows
 from adapters.sql.backend import SqlBackend
-from adapters.sql.database import SqlDatabase
 from adapters.sql.open_database import OpenDatabase
-from adapters.sql.provisioning import SqlProvisioning
-from adapters.sqlite.engine import sqlite_backend
-from adapters.sqlite.read_db_file import prepare
+from adapters.sql.read_db import SqlAuditRows, SqlProvisioning, SqlReadDb
+from adapters.sqlite.read_db import prepare
+from adapters.sqlite.read_db_engine import sqlite_backend
 from application.ports.read_db import RowChanges
 from contracts.read_db_handle import ReadDbHandle, comment, post, post_id
 from contracts.sql_read_db import handle_of
@@ -44,27 +42,27 @@ class Between:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqlDatabase]:
+async def database(tmp_path: Path) -> AsyncIterator[SqlReadDb]:
     path = tmp_path / "read-db.sqlite"
 
     def connect() -> SqlBackend:
         return replace(sqlite_backend(path, 3), one_moment=_never)
 
     address = Address(setting="read_db", place=str(path))
-    async with SqlDatabase(address=address, threads=3, check=lambda: prepare(path), connect=connect) as database:
+    async with SqlReadDb(address=address, threads=3, check=lambda: prepare(path), connect=connect) as database:
         await SqlProvisioning(database).provision()
         yield database
 
 
 @pytest.fixture
-async def read_db(database: SqlDatabase) -> ReadDbHandle:
+async def read_db(database: SqlReadDb) -> ReadDbHandle:
     read_db = handle_of(database)
     await read_db.write(RowChanges(posts=[post(1)], comments=[comment(1, 1)]))
     return read_db
 
 
 @pytest.fixture
-async def between(database: SqlDatabase, read_db: ReadDbHandle) -> Between:
+async def between(database: SqlReadDb, read_db: ReadDbHandle) -> Between:
     between = Between()
     await database.run(between.listen)
     return between
@@ -101,7 +99,7 @@ async def test_rows_of_another_generation_agree_with_none_before(read_db: ReadDb
 
 
 async def test_the_audit_reads_a_page_until_it_stays(
-    database: SqlDatabase, read_db: ReadDbHandle, between: Between
+    database: SqlReadDb, read_db: ReadDbHandle, between: Between
 ) -> None:
     between.writes = ["UPDATE posts_a SET version = 2"]
     [page] = await SqlAuditRows(database).page(1, None, 10)

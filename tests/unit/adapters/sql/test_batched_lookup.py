@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from adapters.sql.grouped import Grouped
+from adapters.sql.batched_lookup import BatchedLookup
 
 
 class Database:
@@ -31,8 +31,8 @@ def database() -> Database:
 
 
 @pytest.fixture
-def grouped(database: Database) -> Grouped[str, str]:
-    return Grouped(database.look_up)
+def grouped(database: Database) -> BatchedLookup[str, str]:
+    return BatchedLookup(database.look_up)
 
 
 async def turns(count: int = 5) -> None:
@@ -40,7 +40,7 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_lone_look_up_goes_at_once(database: Database, grouped: Grouped[str, str]) -> None:
+async def test_a_lone_look_up_goes_at_once(database: Database, grouped: BatchedLookup[str, str]) -> None:
     asked = asyncio.create_task(grouped.get("a"))
     await turns()
     assert database.groups == [["a"]]
@@ -48,7 +48,7 @@ async def test_a_lone_look_up_goes_at_once(database: Database, grouped: Grouped[
     assert await asked == "a0"
 
 
-async def test_those_who_wait_go_together_each_key_once(database: Database, grouped: Grouped[str, str]) -> None:
+async def test_those_who_wait_go_together_each_key_once(database: Database, grouped: BatchedLookup[str, str]) -> None:
     first = asyncio.create_task(grouped.get("a"))
     await turns()
     rest = [asyncio.create_task(grouped.get(key)) for key in "bcbcb"]
@@ -62,7 +62,7 @@ async def test_those_who_wait_go_together_each_key_once(database: Database, grou
 
 
 async def test_nobody_is_answered_with_what_was_read_before_the_question(
-    database: Database, grouped: Grouped[str, str]
+    database: Database, grouped: BatchedLookup[str, str]
 ) -> None:
     before = asyncio.create_task(grouped.get("a"))
     await turns()
@@ -75,7 +75,7 @@ async def test_nobody_is_answered_with_what_was_read_before_the_question(
     assert (await before, await after) == ("a0", "a1")
 
 
-async def test_a_group_has_at_most_64_keys(database: Database, grouped: Grouped[str, str]) -> None:
+async def test_a_group_has_at_most_64_keys(database: Database, grouped: BatchedLookup[str, str]) -> None:
     asked = [asyncio.create_task(grouped.get(f"{number:03}")) for number in range(100)]
     await turns()
     database.gates[0].set_result(None)
@@ -85,7 +85,7 @@ async def test_a_group_has_at_most_64_keys(database: Database, grouped: Grouped[
     assert [len(group) for group in database.groups] == [64, 36]
 
 
-async def test_a_slow_group_does_not_hold_up_the_next(database: Database, grouped: Grouped[str, str]) -> None:
+async def test_a_slow_group_does_not_hold_up_the_next(database: Database, grouped: BatchedLookup[str, str]) -> None:
     slow = asyncio.create_task(grouped.get("a"))
     await turns()
     quick = asyncio.create_task(grouped.get("b"))
@@ -98,7 +98,9 @@ async def test_a_slow_group_does_not_hold_up_the_next(database: Database, groupe
     assert await slow == "a0"
 
 
-async def test_an_error_reaches_all_of_its_group_and_no_other(database: Database, grouped: Grouped[str, str]) -> None:
+async def test_an_error_reaches_all_of_its_group_and_no_other(
+    database: Database, grouped: BatchedLookup[str, str]
+) -> None:
     first = asyncio.create_task(grouped.get("a"))
     await turns()
     rest = [asyncio.create_task(grouped.get(key)) for key in "bc"]
@@ -114,7 +116,9 @@ async def test_an_error_reaches_all_of_its_group_and_no_other(database: Database
     assert await again == "a0"
 
 
-async def test_a_caller_who_leaves_does_not_disturb_the_others(database: Database, grouped: Grouped[str, str]) -> None:
+async def test_a_caller_who_leaves_does_not_disturb_the_others(
+    database: Database, grouped: BatchedLookup[str, str]
+) -> None:
     leaving, staying = asyncio.create_task(grouped.get("a")), asyncio.create_task(grouped.get("a"))
     await turns()
     leaving.cancel()

@@ -1,7 +1,7 @@
 """Readers see one moment of the database, whatever its options; those that it has not are pretended here.
 
 A statement on the server that the tests use may see one moment whatever is pretended. That two answers are compared
-where it does not is tested in `tests/unit/adapters/sql/test_moments.py`.
+where it does not is tested in `tests/unit/adapters/sql/test_consistent_read.py`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from adapters.sql.database import SqlDatabase
-from adapters.sqlserver import moments
-from adapters.sqlserver.moments import Moments
+from adapters.sql.read_db import SqlReadDb
+from adapters.sqlserver import engine
+from adapters.sqlserver.engine import SnapshotMode
 from adapters.sqlserver.read_db import sqlserver_read_db
 from contracts.post_views import PostViewsContract
 from contracts.read_db_handle import OpenReadDb, ReadDbHandle
@@ -25,25 +25,25 @@ RACES: list[Callable[[PostViewsContract, ReadDbHandle, ReadDbHandle], Awaitable[
 ]
 
 
-@pytest.fixture(params=[Moments.SNAPSHOT, Moments.NONE], ids=["snapshot transactions", "asked twice"])
-def pretended(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Moments:
-    monkeypatch.setattr(moments.Moments, "of", lambda *_: request.param)
+@pytest.fixture(params=[SnapshotMode.SNAPSHOT, SnapshotMode.NONE], ids=["snapshot transactions", "asked twice"])
+def pretended(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SnapshotMode:
+    monkeypatch.setattr(engine.SnapshotMode, "of", lambda *_: request.param)
     return request.param
 
 
 @pytest.mark.parametrize("race", RACES, ids=[race.__name__.removeprefix("test_") for race in RACES])
-async def test_races(pretended: Moments, open_read_db: OpenReadDb, race: Callable[..., Awaitable[None]]) -> None:
+async def test_races(pretended: SnapshotMode, open_read_db: OpenReadDb, race: Callable[..., Awaitable[None]]) -> None:
     async with open_read_db() as read_db, open_read_db() as other:
         await race(PostViewsContract(), read_db, other)
 
 
 @pytest.fixture
-async def database(new_read_db_url: str) -> AsyncIterator[SqlDatabase]:
+async def database(new_read_db_url: str) -> AsyncIterator[SqlReadDb]:
     async with sqlserver_read_db(new_read_db_url, pool_size=1) as database:
         yield database
 
 
-async def test_snapshots_are_for_readers_only(pretended: Moments, database: SqlDatabase) -> None:
+async def test_snapshots_are_for_readers_only(pretended: SnapshotMode, database: SqlReadDb) -> None:
     """A projector that sees a snapshot would not see what those left who had the lock before."""
     read_db = handle_of(database)
     await read_db.views.stamp()

@@ -2,10 +2,17 @@
 
 `synchronous=NORMAL` with a write-ahead log: at a power cut the last transactions may be gone, rows and checkpoint
 together, and projectors write them again from the log. The log itself is on the disk before anybody is answered.
+
+What SQLite's errors mean, by their result code: https://www.sqlite.org/rescode.html
+
+The lock of rebuilds: the kernel's lock on a file beside the database, which goes when its process goes.
 """
 
+import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,15 +36,14 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from adapters.sql.backend import Key, SqlBackend
+from adapters.sql.backend import ErrorKind, Key, SqlBackend
 from adapters.sqlite.bulk_load import load
-from adapters.sqlite.errors import remedy, trouble
-from adapters.sqlite.read_db_file import connect
-from adapters.sqlite.rebuild_lock import try_lock
+from adapters.sqlite.read_db import SETTING, connect
 from adapters.sqlite.upsert import upsert
+from application.errors import ReadDbUnavailable
 
 _ROWS_EMPTIED = 20_000
 
@@ -66,8 +72,8 @@ def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
         empty=lambda table: _empty(engine, table),
         try_lock=lambda: try_lock(path),
         lock_schema=_nothing_to_lock,
-        trouble=trouble,
-        whereabouts=lambda _: _whereabouts(path),
+        error_kind=error_kind,
+        location=lambda _: _location(path),
         remedy=remedy,
     )
 
@@ -141,7 +147,7 @@ def _empty(engine: Engine, table: Table) -> None:
                 return
 
 
-def _whereabouts(path: Path) -> str:
+def _location(path: Path) -> str:
     try:
         return str(path.stat().st_ino)
     except OSError:  # it was taken away while it was open, and what is done next will say so
@@ -150,3 +156,63 @@ def _whereabouts(path: Path) -> str:
 
 def _nothing_to_lock(_: Connection) -> None:
     """Whoever writes has the whole file."""
+
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NOT_OPENED = {sqlite3.SQLITE_CANTOPEN}
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "free space on the disk",
+    sqlite3.SQLITE_READONLY: "let this user write the file and its folder",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: stop Postlog, delete it with its -wal and -shm files, and start "
+    "again, and it is filled from the log",
+    sqlite3.SQLITE_NOTADB: "it is no database any more: name another file, or delete it, and it is filled from the log",
+}
+
+
+def error_kind(error: DBAPIError) -> ErrorKind:
+    code = _code(error)
+    if code in _BUSY:
+        return ErrorKind.TRANSIENT
+    if code == sqlite3.SQLITE_ERROR and str(error.orig).startswith("no such table"):
+        return ErrorKind.NO_TABLES
+    if code in _NOT_OPENED:
+        return ErrorKind.AWAY
+    return ErrorKind.REFUSED if code is not None or isinstance(error, OperationalError) else ErrorKind.FAULT
+
+
+def remedy(error: DBAPIError) -> str:
+    return _REMEDIES.get(_code(error) or 0, "")
+
+
+def _code(error: DBAPIError) -> int | None:
+    """None for what Python's module refuses before SQLite is asked."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def try_lock(path: Path) -> Callable[[], None] | None:
+    """What it answers gives the lock back; None: another process, or another rebuild of this one, has it. Raises
+    `ReadDbUnavailable` when the file can't be made, on a full disk, say."""
+    place = path.with_name(f"{path.name}.rebuild-lock")
+    try:
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unavailable(place, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except OSError as error:
+        os.close(handle)
+        raise _unavailable(place, error) from error
+    return lambda: os.close(handle)
+
+
+def _unavailable(place: Path, error: OSError) -> ReadDbUnavailable:
+    return ReadDbUnavailable(
+        f"The lock of rebuilds beside the read database, {place} ({SETTING}), can't be taken: {error.strerror}. Check "
+        f"the disk and the folder.",
+        path=SETTING,
+    )

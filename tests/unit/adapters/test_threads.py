@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sql.threads import Threads
+from adapters.threads import DaemonThreadPool
 from contracts.waiting import eventually
 
 
 @pytest.fixture
-async def two_threads() -> AsyncIterator[Threads]:
-    threads = Threads("test", 2)
+async def two_threads() -> AsyncIterator[DaemonThreadPool]:
+    threads = DaemonThreadPool("test", 2)
     yield threads
     await threads.close(5)
 
 
-async def test_work_runs_in_a_thread_and_its_result_comes_back(two_threads: Threads) -> None:
+async def test_work_runs_in_a_thread_and_its_result_comes_back(two_threads: DaemonThreadPool) -> None:
     assert await two_threads.run(lambda: threading.current_thread().name) == "test-0"
 
 
-async def test_what_work_raises_comes_back(two_threads: Threads) -> None:
+async def test_what_work_raises_comes_back(two_threads: DaemonThreadPool) -> None:
     def fail() -> None:
         raise ValueError("its own")
 
@@ -33,7 +33,7 @@ async def test_what_work_raises_comes_back(two_threads: Threads) -> None:
         await two_threads.run(fail)
 
 
-async def test_at_most_so_many_run_at_once(two_threads: Threads) -> None:
+async def test_at_most_so_many_run_at_once(two_threads: DaemonThreadPool) -> None:
     together = threading.Barrier(2)
     running, most = 0, 0
     lock = threading.Lock()
@@ -53,7 +53,7 @@ async def test_at_most_so_many_run_at_once(two_threads: Threads) -> None:
     assert set(names) == {"test-0", "test-1"}
 
 
-async def test_work_of_a_caller_who_left_is_not_begun(two_threads: Threads) -> None:
+async def test_work_of_a_caller_who_left_is_not_begun(two_threads: DaemonThreadPool) -> None:
     go_on = threading.Event()
     done: list[str] = []
     occupied = [asyncio.create_task(two_threads.run(go_on.wait)) for _ in range(2)]
@@ -67,7 +67,7 @@ async def test_work_of_a_caller_who_left_is_not_begun(two_threads: Threads) -> N
     assert done == ["after"]
 
 
-async def test_work_that_has_begun_ends_though_its_caller_left(two_threads: Threads) -> None:
+async def test_work_that_has_begun_ends_though_its_caller_left(two_threads: DaemonThreadPool) -> None:
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -85,7 +85,7 @@ async def test_work_that_has_begun_ends_though_its_caller_left(two_threads: Thre
 
 
 async def test_closing_waits_for_what_is_under_way_but_not_for_ever() -> None:
-    threads = Threads("test", 1)
+    threads = DaemonThreadPool("test", 1)
     go_on = threading.Event()
     hanging = asyncio.create_task(threads.run(go_on.wait))
     await asyncio.sleep(0)
@@ -97,13 +97,13 @@ async def test_closing_waits_for_what_is_under_way_but_not_for_ever() -> None:
 
 
 def test_a_call_that_hangs_does_not_keep_a_process_from_ending() -> None:
-    source = Path(__file__).parents[4] / "src"
+    source = Path(__file__).parents[3] / "src"
     script = (
         "import asyncio, sys, threading\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from adapters.sql.threads import Threads\n"
+        "from adapters.threads import DaemonThreadPool\n"
         "async def main():\n"
-        "    threads = Threads('test', 1)\n"
+        "    threads = DaemonThreadPool('test', 1)\n"
         "    task = asyncio.create_task(threads.run(threading.Event().wait))\n"
         "    await asyncio.sleep(0.01)\n"
         "    await threads.close(0.01)\n"
@@ -115,7 +115,7 @@ def test_a_call_that_hangs_does_not_keep_a_process_from_ending() -> None:
 
 def test_an_answer_that_comes_when_the_loop_is_closed_is_no_error() -> None:
     """pytest turns an exception in a thread into a failure."""
-    threads, go_on = Threads("test-late", 1), threading.Event()
+    threads, go_on = DaemonThreadPool("test-late", 1), threading.Event()
 
     async def leave_it() -> threading.Thread:
         waiting = asyncio.create_task(threads.run(go_on.wait))

@@ -11,11 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sql.database import SqlDatabase
-from adapters.sql.generations import SqlGenerations
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sqlite import read_db_file
+from adapters.sql.read_db import SqlGenerations, SqlPostViews, SqlProjectionStore, SqlReadDb
+from adapters.sqlite import read_db
 from adapters.sqlite.log_file import SqliteLog
 from adapters.sqlite.read_db import sqlite_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
@@ -95,7 +92,7 @@ async def test_processes_that_start_at_once_all_open_it(tmp_path: Path) -> None:
 
     def prepare(path: Path) -> None:
         start.wait(10)
-        read_db_file.prepare(path)
+        read_db.prepare(path)
 
     for number in range(50):
         path = tmp_path / f"{number}.db"
@@ -103,7 +100,7 @@ async def test_processes_that_start_at_once_all_open_it(tmp_path: Path) -> None:
 
 
 async def test_processes_that_start_at_once_make_the_tables_once(path: Path) -> None:
-    async def live(database: SqlDatabase) -> int:
+    async def live(database: SqlReadDb) -> int:
         async with database:
             return (await SqlProjectionStore(database).live()).generation
 
@@ -114,24 +111,24 @@ async def test_a_process_that_looked_before_another_made_the_file_opens_it_too(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = threading.Event()
-    look = read_db_file._application_id
+    look = read_db._application_id
 
     def note(connection: sqlite3.Connection) -> int:
         found = look(connection)
         looked.set()
         return found
 
-    with closing(read_db_file.connect(path, "rwc")) as first:
+    with closing(read_db.connect(path, "rwc")) as first:
         first.execute("BEGIN IMMEDIATE")
-        first.execute(f"PRAGMA application_id = {read_db_file._APPLICATION_ID}")
+        first.execute(f"PRAGMA application_id = {read_db._APPLICATION_ID}")
         first.execute("CREATE TABLE posts (post_id TEXT)")
-        monkeypatch.setattr(read_db_file, "_application_id", note)
-        preparing = asyncio.create_task(asyncio.to_thread(read_db_file.prepare, path))
+        monkeypatch.setattr(read_db, "_application_id", note)
+        preparing = asyncio.create_task(asyncio.to_thread(read_db.prepare, path))
         assert await asyncio.to_thread(looked.wait, 10)
         first.execute("COMMIT")
     await preparing
 
-    with closing(read_db_file.connect(path)) as connection:
+    with closing(read_db.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("posts",)]
 
 
@@ -164,8 +161,8 @@ async def test_a_batch_waits_for_another_process_that_writes(path: Path) -> None
 
 
 async def test_a_file_that_stays_busy_is_said_to_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_db_file, "_BUSY_SECONDS", 0.01)
-    monkeypatch.setattr("adapters.sql.attempts._SECONDS", 0.2)
+    monkeypatch.setattr(read_db, "_BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("adapters.sql.retry._SECONDS", 0.2)
     async with sqlite_read_db(path) as database:
         store = SqlProjectionStore(database)
         await store.live()
@@ -232,11 +229,11 @@ def test_a_process_that_starts_imports_neither_sqlalchemy_before_it_is_needed_no
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from adapters.sql.parked_streams import SqlParkedStreams
-from adapters.sql.post_views import SqlPostViews
-from adapters.sql.probe import SqlProbe
-from adapters.sql.projection_store import SqlProjectionStore
-from adapters.sql.provisioning import SqlProvisioning
+from adapters.sql.read_db import SqlParkedStreams
+from adapters.sql.read_db import SqlPostViews
+from adapters.sql.read_db import SqlProbe
+from adapters.sql.read_db import SqlProjectionStore
+from adapters.sql.read_db import SqlProvisioning
 from adapters.sqlite.read_db import sqlite_read_db
 
 def imported(*names):

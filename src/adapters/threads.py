@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Threads:
+class DaemonThreadPool:
     """At most `limit` calls run at once; others wait in the order in which they came. `run` and `close` belong to one
     event loop."""
 

@@ -15,7 +15,7 @@ _PATIENCE = 0.02
 """How many seconds the next group waits for the one before; a slow one must not hold up everybody."""
 
 
-class Grouped(Generic[K, V]):
+class BatchedLookup(Generic[K, V]):
     """`look_up` answers each key that it is given; it is called after all of them were asked for, so nobody is answered
     with what was true before the question. Belongs to one event loop."""
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters.sql.address import Address
-from adapters.sql.backend import SqlBackend, Trouble
+from adapters.sql.backend import ErrorKind, SqlBackend
 from application.errors import ReadDbUnavailable, SchemaOutdated
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ _REPEATS = 6
 _SECONDS = 5.0
 
 
-def attempt(backend: SqlBackend, address: Address, work: Callable[[], T]) -> T:
+def with_retry(backend: SqlBackend, address: Address, work: Callable[[], T]) -> T:
     """Raises `ReadDbUnavailable` for a database that is away, stays busy or reports an error, whichever; and
     `SchemaOutdated` for one without tables. What `work` raises itself comes out as it is, and so does what a driver
     raises before the server is asked: that is a fault of ours."""
@@ -31,19 +31,19 @@ def attempt(backend: SqlBackend, address: Address, work: Callable[[], T]) -> T:
         try:
             return work()
         except DBAPIError as error:
-            if backend.trouble(error) is not Trouble.TRANSIENT:
+            if backend.error_kind(error) is not ErrorKind.TRANSIENT:
                 raise
-        return _repeated(backend, work)
+        return _retried(backend, work)
     except DBAPIError as error:
-        match backend.trouble(error):
-            case Trouble.TRANSIENT | Trouble.AWAY:
+        match backend.error_kind(error):
+            case ErrorKind.TRANSIENT | ErrorKind.AWAY:
                 raise ReadDbUnavailable(address.away(error.orig), path=address.setting) from error
-            case Trouble.REFUSED:
+            case ErrorKind.REFUSED:
                 sentence = address.reported(error.orig, backend.remedy(error))
                 raise ReadDbUnavailable(sentence, path=address.setting) from error
-            case Trouble.NO_TABLES:
-                raise SchemaOutdated(not_made(address), path=address.setting) from error
-            case Trouble.FAULT:
+            case ErrorKind.NO_TABLES:
+                raise SchemaOutdated(tables_missing(address), path=address.setting) from error
+            case ErrorKind.FAULT:
                 raise
     except (NoResultFound, MultipleResultsFound) as error:
         raise ReadDbUnavailable(_not_one_row(address), path=address.setting) from error
@@ -52,7 +52,7 @@ def attempt(backend: SqlBackend, address: Address, work: Callable[[], T]) -> T:
         raise ReadDbUnavailable(address.away(error), path=address.setting) from error
 
 
-def not_made(address: Address) -> str:
+def tables_missing(address: Address) -> str:
     return f"The read database {address.place} ({address.setting}) has no tables yet; run `postlog init`."
 
 
@@ -63,9 +63,9 @@ def _not_one_row(address: Address) -> str:
     )
 
 
-def _repeated(backend: SqlBackend, work: Callable[[], T]) -> T:
+def _retried(backend: SqlBackend, work: Callable[[], T]) -> T:
     def is_transient(error: Exception) -> bool:
-        return isinstance(error, DBAPIError) and backend.trouble(error) is Trouble.TRANSIENT
+        return isinstance(error, DBAPIError) and backend.error_kind(error) is ErrorKind.TRANSIENT
 
     caller = stamina.RetryingCaller(
         attempts=_REPEATS, timeout=_SECONDS, wait_initial=0.01, wait_max=0.5, wait_jitter=0.05

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import mssql
 
 from adapters.sql.tables import SLOTS, checkpoints, generations
 from adapters.sql.types import Id, Instant, OrdinalText
-from adapters.sqlserver import parameter_types
-from adapters.sqlserver.parameter_types import mark_missing, sizes_of, tell_types
+from adapters.sqlserver import writing
+from adapters.sqlserver.writing import mark_nulls, set_parameter_types, sizes_of
 
 CHAR, VARCHAR, WVARCHAR, BIT, SMALLINT, INTEGER, BIGINT = 1, 12, -9, -7, 5, 4, -5
 
@@ -27,7 +27,7 @@ class FakePyodbc(ModuleType):
 def pyodbc(monkeypatch: pytest.MonkeyPatch) -> FakePyodbc:
     fake = FakePyodbc("pyodbc")
     monkeypatch.setitem(sys.modules, "pyodbc", fake)
-    monkeypatch.setattr(parameter_types, "_sizes", parameter_types._sizes.__wrapped__)
+    monkeypatch.setattr(writing, "_sizes", writing._sizes.__wrapped__)
     return fake
 
 
@@ -48,14 +48,14 @@ def test_every_type_of_a_column_is_told_whatever_sqlalchemy_would_tell(kind: Any
     value: Any = bindparam("value", type_=kind)
     for before in (None, float, 12):
         sizes: dict[Any, Any] = {value: before}
-        tell_types(sizes)
+        set_parameter_types(sizes)
         assert sizes == {value: told}
 
 
 def test_of_other_types_sqlalchemy_knows_best() -> None:
     value: Any = bindparam("value")
     sizes: dict[Any, Any] = {value: (VARCHAR, 0, 0)}
-    tell_types(sizes)
+    set_parameter_types(sizes)
     assert sizes == {value: (VARCHAR, 0, 0)}
 
 
@@ -67,7 +67,7 @@ def test_many_rows_at_once_have_the_types_of_their_columns(table: Any) -> None:
 
 def marked(values: object, *, compiled: bool = True) -> object:
     context = SimpleNamespace(compiled=object() if compiled else None)
-    statement, marked = mark_missing(None, None, "SELECT", values, context, isinstance(values, list))
+    statement, marked = mark_nulls(None, None, "SELECT", values, context, isinstance(values, list))
     assert statement == "SELECT"
     return marked
 
