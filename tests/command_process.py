@@ -6,12 +6,10 @@ from typing import Any
 
 from adapters.system.journal import LocalJournal
 from adapters.wire.event_codec import MsgspecEventCodec
-from application.command_side.deciding import Decider
+from application.command_side.command_queue import CommandQueue, Decider
 from application.command_side.group_commit import GroupCommitter
-from application.command_side.heads import HeadCache, HeadReader
 from application.command_side.post_commands import PostCommands
-from application.command_side.snapshotting import Snapshotting
-from application.command_side.streams import PostStreams
+from application.command_side.stream_state import Snapshotting, StateCache, StateLoader
 from application.envelopes import Commit
 from application.mediator import CommandContext, IdempotencyKey
 from application.ports.event_store import EventStore, Snapshots
@@ -81,12 +79,12 @@ class CommandProcess:
         self.journal = journal or LocalJournal()
         clock = SteppingClock()
         snapshotting = Snapshotting(snapshots, self.metrics, every)
-        self.streams = PostStreams(
+        self.streams = CommandQueue(
             store=store,
             codec=CODEC,
             committer=GroupCommitter(store, clock, self.metrics, self.journal),
-            reader=HeadReader(store, CODEC, snapshotting),
-            cache=HeadCache(cache_bytes, max_heads=10_000),
+            reader=StateLoader(store, CODEC, snapshotting),
+            cache=StateCache(cache_bytes, max_heads=10_000),
             decider=Decider(CODEC, clock, Limits()),
             snapshotting=snapshotting,
             metrics=self.metrics,

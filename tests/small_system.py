@@ -19,7 +19,7 @@ from application.pipeline.projector import Projector
 from application.ports.event_codec import EventCodec
 from application.ports.post_views import PostViews
 from application.ports.read_db import ParkedStreams, ProjectionStore
-from application.projections.log_holes import LogHoles
+from application.projections.log_checks import LogGaps
 from application.query_side.freshness import Freshness
 from application.query_side.history import HistoryQueries
 from application.query_side.log_end import LogEnd
@@ -58,7 +58,7 @@ class SmallSystem:
         read_side: ReadSide | None = None,
         batch_size: int = 7,
         on: LogHandle | None = None,
-        holes: LogHoles | None = None,
+        gaps: LogGaps | None = None,
     ) -> None:
         self.log = log or MemoryLog()
         self.read_db = read_db or MemoryReadDb()
@@ -75,7 +75,7 @@ class SmallSystem:
             MemorySnapshots(self.log),
             series=next(_SERIES),
             journal=self.journal,
-            may_write=(holes or LogHoles(self.commit_log)).require_none,
+            may_write=(gaps or LogGaps(self.commit_log)).require_none,
         )
         clock = SystemClock()
         shared = {

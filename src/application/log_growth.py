@@ -8,13 +8,13 @@ earlier did not show the commit and the later did. What was there at the first l
 from bisect import bisect_left
 from dataclasses import dataclass
 
-_LOOKS_KEPT = 1_000
+_SAMPLES_KEPT = 1_000
 """With more than these, neighbours are made one: what is known becomes less exact, by half a per cent of the time that
 they span, and is not lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Sample:
     """The log's end was before `tip` at `after`, and at `tip` at `by`."""
 
     tip: int
@@ -26,45 +26,47 @@ class LogGrowth:
     """Times are in seconds, by a clock that never runs backwards."""
 
     def __init__(self) -> None:
-        self._looks: list[_Look] = []
-        self._looked_at: float | None = None
+        self._samples: list[_Sample] = []
+        self._sampled_at: float | None = None
 
-    def note(self, tip: int, at: float) -> None:
+    def observe(self, tip: int, at: float) -> None:
         """The log ends at `tip`. One that went back, because the log was restored, is followed."""
-        while self._looks and self._looks[-1].tip > tip:
-            self._looks.pop()
-        if not self._looks or self._looks[-1].tip < tip:
-            self._looks.append(_Look(tip, at if self._looked_at is None else self._looked_at, at))
-        self._looked_at = at
-        if len(self._looks) > _LOOKS_KEPT:
-            self._looks = _thinned(self._looks)
+        while self._samples and self._samples[-1].tip > tip:
+            self._samples.pop()
+        if not self._samples or self._samples[-1].tip < tip:
+            self._samples.append(_Sample(tip, at if self._sampled_at is None else self._sampled_at, at))
+        self._sampled_at = at
+        if len(self._samples) > _SAMPLES_KEPT:
+            self._samples = _thinned(self._samples)
 
     def age(self, position: int, recorded: float, at: float) -> float:
         """For how many seconds the rows could have had the commit at `position`, which says of itself that it was
         recorded so many seconds ago (negative: it will be)."""
-        look = self._first_with(position) or _Look(position, at if self._looked_at is None else self._looked_at, at)
-        return at - min(max(at - recorded, look.after), look.by)
+        sample = self._first_with(position) or _Sample(
+            position, at if self._sampled_at is None else self._sampled_at, at
+        )
+        return at - min(max(at - recorded, sample.after), sample.by)
 
     def forget(self, position: int) -> None:
         """The rows have everything up to there."""
-        del self._looks[: self._number_of_first_with(position)]
+        del self._samples[: self._number_of_first_with(position)]
 
-    def _first_with(self, position: int) -> _Look | None:
+    def _first_with(self, position: int) -> _Sample | None:
         number = self._number_of_first_with(position)
-        return self._looks[number] if number < len(self._looks) else None
+        return self._samples[number] if number < len(self._samples) else None
 
     def _number_of_first_with(self, position: int) -> int:
-        return bisect_left(self._looks, position, key=lambda look: look.tip)
+        return bisect_left(self._samples, position, key=lambda sample: sample.tip)
 
 
-def _thinned(looks: list[_Look]) -> list[_Look]:
+def _thinned(samples: list[_Sample]) -> list[_Sample]:
     """At most half as many."""
-    span = looks[-1].by - looks[0].after
-    thinned = looks[:1]
-    for look in looks[1:]:
+    span = samples[-1].by - samples[0].after
+    thinned = samples[:1]
+    for sample in samples[1:]:
         last = thinned[-1]
-        if look.by - last.after <= 4 * span / _LOOKS_KEPT:
-            thinned[-1] = _Look(look.tip, last.after, look.by)
+        if sample.by - last.after <= 4 * span / _SAMPLES_KEPT:
+            thinned[-1] = _Sample(sample.tip, last.after, sample.by)
         else:
-            thinned.append(look)
+            thinned.append(sample)
     return thinned

@@ -7,7 +7,7 @@ from application.envelopes import AnyCommit
 from application.errors import LogDamaged, StreamDamaged
 
 
-class Hole(NamedTuple):
+class LogGap(NamedTuple):
     """The log has commits up to `first_missing - 1` and at `next_there`, and none in between."""
 
     first_missing: int
@@ -29,7 +29,7 @@ def require_dense(commits: Sequence[AnyCommit], after: int) -> None:
         return
     for expected, commit in enumerate(commits, after + 1):
         if commit.position != expected:
-            raise LogDamaged(Hole(expected, commit.position).sentence)
+            raise LogDamaged(LogGap(expected, commit.position).sentence)
 
 
 def require_next(commit: AnyCommit, version: int) -> None:

@@ -29,7 +29,7 @@ from application.ports.event_codec import EventCodec
 from application.ports.event_store import Appended
 from application.ports.read_db import ProjectionStore
 from application.ports.relay_state import RelayState
-from application.projections.whole_post import WholePost
+from application.projections.post import WholePost
 from application.rows import CommentRow, PostRow
 from contracts.log_handle import proposed
 from contracts.waiting import eventually

@@ -13,8 +13,7 @@ from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog, MemorySnapshots
 from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock import SystemClock
-from application.command_side.heads import HeadReader
-from application.command_side.snapshotting import FORMAT, Snapshotting, encode_state
+from application.command_side.stream_state import FORMAT, Snapshotting, StateLoader, encode_state
 from application.errors import StreamDamaged
 from application.maintenance import events_check
 from application.maintenance.audit import Audit
@@ -54,8 +53,8 @@ def rewrite_in_memory(log: MemoryLog, position: int, **changes: Any) -> None:
         stream.sort(key=lambda entry: entry.commit.version)
 
 
-def reader(log: LogHandle, snapshots: Snapshots) -> HeadReader:
-    return HeadReader(log.store, CODEC, Snapshotting(snapshots, RecordedMetrics(), every=100))
+def reader(log: LogHandle, snapshots: Snapshots) -> StateLoader:
+    return StateLoader(log.store, CODEC, Snapshotting(snapshots, RecordedMetrics(), every=100))
 
 
 async def filled(log: LogHandle) -> None:

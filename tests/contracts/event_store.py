@@ -210,9 +210,9 @@ class EventStoreContract:
 
     async def test_what_was_left_out_can_be_appended_afterwards(self, log: LogHandle) -> None:
         await log.store.append([proposed(POST_A, name="first")])
-        left_out = proposed(POST_A, 2)
-        await log.store.append([proposed(POST_A, 1, name="late"), left_out])
-        assert await log.store.append([left_out]) == [Appended(2)]
+        skipped = proposed(POST_A, 2)
+        await log.store.append([proposed(POST_A, 1, name="late"), skipped])
+        assert await log.store.append([skipped]) == [Appended(2)]
 
     async def test_many_failures_in_one_group_leave_no_gap(self, log: LogHandle) -> None:
         posts = [POST_A, POST_B, POST_C]

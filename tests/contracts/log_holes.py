@@ -10,11 +10,11 @@ import pytest
 
 from adapters.memory.read_db import MemoryAuditRows
 from application.errors import LogChanged, LogDamaged
-from application.log_order import Hole
+from application.log_order import LogGap
 from application.maintenance.audit import Audit
 from application.maintenance.events_check import EventsCheck, SpanCheck
 from application.ports.event_store import Appended, Unsettled, VersionTaken
-from application.projections.log_holes import LogHoles
+from application.projections.log_checks import LogGaps
 from command_process import ANYBODY, CODEC
 from contracts.damaged_streams import CREATED
 from contracts.log_handle import POST_A, POST_B, LogHandle, OpenLog, proposed
@@ -59,18 +59,18 @@ class LogHolesContract:
 
     async def test_it_is_found_and_found_gone(self, open_log: OpenLog, removed: Removed) -> None:
         async with open_log() as log:
-            assert await LogHoles(log.commits).look(thorough=True) is None
+            assert await LogGaps(log.commits).look(thorough=True) is None
             await filled(log)
-            holes = LogHoles(log.commits)
-            assert await holes.look(thorough=True) is None
+            gaps = LogGaps(log.commits)
+            assert await gaps.look(thorough=True) is None
             async with removed([3, 4, 5]):
-                assert await holes.look() == Hole(3, 6)
-                assert await LogHoles(log.commits).look(thorough=True) == Hole(3, 6)
-            assert await holes.look() is None
+                assert await gaps.look() == LogGap(3, 6)
+                assert await LogGaps(log.commits).look(thorough=True) == LogGap(3, 6)
+            assert await gaps.look() is None
             async with removed([1]):
-                assert await holes.look() == Hole(1, 2)
+                assert await gaps.look() == LogGap(1, 2)
             async with removed([5, 6]):
-                assert await holes.look(thorough=True) is None
+                assert await gaps.look(thorough=True) is None
 
     async def test_a_process_that_starts_behind_it_takes_no_command_and_goes_on_when_it_is_gone(
         self, open_log: OpenLog, removed: Removed
@@ -78,8 +78,8 @@ class LogHolesContract:
         async with open_log() as log:
             await filled(log)
             async with removed([3, 4, 5]):
-                holes = LogHoles(log.commits)
-                system = SmallSystem(on=log, holes=holes)
+                gaps = LogGaps(log.commits)
+                system = SmallSystem(on=log, gaps=gaps)
                 for command in (
                     CreatePost(post_id=POST_A, author="Ann", message="Hello", date_posted=NOON),
                     LikePost(post_id=PostId("019b0000-0000-7000-8000-000000000000"), username="Bob"),
@@ -87,7 +87,7 @@ class LogHolesContract:
                     with pytest.raises(LogDamaged, match=SENTENCE):
                         await system.process.commands.handle(command, ANYBODY)
                 assert await log.commits.tip() == 6
-            await holes.look()
+            await gaps.look()
             create = CreatePost(post_id=POST_B, author="Ann", message="Hello", date_posted=NOON)
             assert (await system.process.commands.handle(create, ANYBODY)).position == 7
 

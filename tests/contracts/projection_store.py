@@ -17,8 +17,8 @@ from application.ports.read_db import (
     LiveGeneration,
     ProjectionBatch,
     RowChanges,
+    RowKeys,
     Rows,
-    Touched,
 )
 from application.rows import PostStatus
 from contracts.read_db_handle import (
@@ -175,8 +175,8 @@ class ProjectionStoreContract(ReadDbFixtures):
     async def test_a_batch_may_touch_five_thousand_posts(self, read_db: ReadDbHandle) -> None:
         posts = [post(n, likes=n) for n in range(5_000)]
         comments = [comment(n, n) for n in range(5_000)]
-        touched = Touched([row.post_id for row in posts], [(row.post_id, row.comment_id) for row in comments])
-        batch = ProjectionBatch(1, moves((None, checkpoint(1))), touched)
+        row_keys = RowKeys([row.post_id for row in posts], [(row.post_id, row.comment_id) for row in comments])
+        batch = ProjectionBatch(1, moves((None, checkpoint(1))), row_keys)
         await read_db.store.project(batch, lambda _: RowChanges(posts=posts, comments=comments))
 
         def like(rows: Rows) -> RowChanges:
@@ -184,7 +184,7 @@ class ProjectionStoreContract(ReadDbFixtures):
             return RowChanges(posts=liked, comments_removed=list(rows.comments))
 
         await read_db.store.project(replace(batch, moves=moves((checkpoint(1), checkpoint(2)))), like)
-        rows = await read_db.rows(touched.posts, touched.comments)
+        rows = await read_db.rows(row_keys.posts, row_keys.comments)
         assert sorted(row.likes for row in rows.posts.values()) == list(range(1, 5_001))
         assert rows.comments == {}
 
@@ -319,7 +319,7 @@ class ProjectionStoreContract(ReadDbFixtures):
             while True:
                 before = (await handle.store.checkpoints(1))[0]
                 after = checkpoint(before.position + 1)
-                batch = ProjectionBatch(1, moves((before, after)), Touched([post_id(1)], ()))
+                batch = ProjectionBatch(1, moves((before, after)), RowKeys([post_id(1)], ()))
                 try:
                     await handle.store.project(batch, like)
                 except CheckpointMoved:
@@ -340,13 +340,13 @@ class ProjectionStoreContract(ReadDbFixtures):
             at: Checkpoint | None = None if partition else checkpoint(1)
             for position in range(2, 12):
                 after = checkpoint(position, partition)
-                touched = Touched([post_id(partition + 1)], ())
-                await read_db.store.project(ProjectionBatch(1, moves((at, after)), touched), like)
+                row_keys = RowKeys([post_id(partition + 1)], ())
+                await read_db.store.project(ProjectionBatch(1, moves((at, after)), row_keys), like)
                 at = after
 
         async def repair() -> None:
             for _ in range(10):
-                await other.store.project(ProjectionBatch(1, (), Touched([post_id(1), post_id(2)], ())), like)
+                await other.store.project(ProjectionBatch(1, (), RowKeys([post_id(1), post_id(2)], ())), like)
 
         await asyncio.gather(project(0), project(1), repair())
         rows = await read_db.rows([post_id(1), post_id(2)])

@@ -22,8 +22,8 @@ from application.ports.read_db import (
     ProjectionBatch,
     ProjectionStore,
     RowChanges,
+    RowKeys,
     Rows,
-    Touched,
 )
 from application.rows import CommentKey, CommentRow, PostRow, PostStatus
 from domain.ids import CommentId, PostId
@@ -74,7 +74,7 @@ class ReadDbHandle:
             return RowChanges()
 
         generation = (await self.store.live()).generation
-        await self.store.project(ProjectionBatch(generation, (), Touched(list(posts), list(comments))), look)
+        await self.store.project(ProjectionBatch(generation, (), RowKeys(list(posts), list(comments))), look)
         return seen[-1]
 
 

@@ -24,7 +24,7 @@ from application.ports.audit_rows import AuditRows, GenerationGone
 from application.ports.commit_log import Share
 from application.ports.generations import Build, BuildState, Generations
 from application.ports.post_views import PostFilter
-from application.ports.read_db import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, Rows, Touched
+from application.ports.read_db import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, RowKeys, Rows
 from application.query_side.queries import GetPost, ListPosts
 from application.rows import CommentRow, PostStatus
 from command_process import ANYBODY, CODEC, RecordedMetrics
@@ -96,7 +96,7 @@ class Maintained:
             return RowChanges()
 
         generation = (await self.read_side.store.live()).generation
-        await self.read_side.store.project(ProjectionBatch(generation, (), Touched(list(posts), [])), look)
+        await self.read_side.store.project(ProjectionBatch(generation, (), RowKeys(list(posts), [])), look)
         return seen[-1]
 
 
@@ -544,7 +544,7 @@ class RebuildingContract:
 
         assert in_threes == list(in_one)
         assert [each.post.post_id for each in in_one] == sorted(each.post.post_id for each in in_one)
-        assert list(await maintained.audit_rows.some(generation, [in_one[2].post.post_id])) == [in_one[2]]
+        assert list(await maintained.audit_rows.by_ids(generation, [in_one[2].post.post_id])) == [in_one[2]]
         assert (await maintained.audit_rows.start()).posts == len(in_one)
         await run(maintained.rebuild(system))
         with pytest.raises(GenerationGone):

@@ -14,7 +14,7 @@ from typing import Self
 from adapters.memory.read_db import MemoryReadDb, SlotRows, read_rows, write_changes
 from application.errors import RebuildRunning
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
-from application.ports.read_db import Fold, LiveGeneration, Touched
+from application.ports.read_db import Fold, LiveGeneration, RowKeys
 from domain.errors import PostlogError
 
 
@@ -68,9 +68,9 @@ class MemoryGenerations:
         self._read_db.builds[build.generation] = emptied
         return emptied
 
-    async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
+    async def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         self._require(build, BuildState.BUILDING)
-        self._apply(build, touched, fold)
+        self._apply(build, row_keys, fold)
         self._read_db.builds[build.generation] = after
 
     async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
@@ -81,8 +81,8 @@ class MemoryGenerations:
         self._require(build, BuildState.BUILDING)
         read_db, live = self._read_db, self._read_db.live
         kept = dict(read_db.checkpoints[live.generation]) if keep_checkpoints else {}
-        done, touched, fold = await asyncio.to_thread(last_step, kept)
-        self._apply(build, touched, fold)
+        done, row_keys, fold = await asyncio.to_thread(last_step, kept)
+        self._apply(build, row_keys, fold)
         read_db.checkpoints[build.generation] = {at.partition: at for at in done.checkpoints(live.partitions, kept)}
         read_db.builds[build.generation] = replace(done, state=BuildState.LIVE, updated_at=now)
         old = read_db.builds[live.generation]
@@ -95,7 +95,7 @@ class MemoryGenerations:
         if stored is not None and stored.state in UNFINISHED:
             self._read_db.builds[build.generation] = replace(stored, state=BuildState.CANCELLED, ended_at=now)
 
-    async def note_failure(self, build: Build, error: str) -> None:
+    async def record_failure(self, build: Build, error: str) -> None:
         stored = self._read_db.builds.get(build.generation)
         if stored is not None and stored.state in UNFINISHED:
             self._read_db.builds[build.generation] = replace(stored, error=error)
@@ -105,9 +105,9 @@ class MemoryGenerations:
         if stored is None or stored.state is not state or stored.position != build.position:
             raise BuildGone(f"Generation {build.generation} is not being built any more.")
 
-    def _apply(self, build: Build, touched: Touched, fold: Fold) -> None:
+    def _apply(self, build: Build, row_keys: RowKeys, fold: Fold) -> None:
         rows, parked = self._read_db.slots[build.slot], self._read_db.parked[build.generation]
-        write_changes(rows, parked, fold(read_rows(rows, parked, touched)))
+        write_changes(rows, parked, fold(read_rows(rows, parked, row_keys)))
 
 
 logger = logging.getLogger(__name__)

@@ -28,9 +28,9 @@ from application.ports.read_db import (
     ParkedStream,
     ProjectionBatch,
     RowChanges,
+    RowKeys,
     Rows,
     Slot,
-    Touched,
 )
 from application.rows import CommentKey, CommentRow, PostRow, PostStatus
 from domain.ids import CommentId, PostId
@@ -118,7 +118,7 @@ class MemoryProjectionStore:
                     "was moved by another."
                 )
         rows, parked = self._read_db.live_rows, self._read_db.live_parked
-        write_changes(rows, parked, fold(read_rows(rows, parked, batch.touched)))
+        write_changes(rows, parked, fold(read_rows(rows, parked, batch.row_keys)))
         checkpoints.update({move.after.partition: move.after for move in batch.moves})
 
     async def claim(self, generation: int, log_id: str, partitions: int) -> LiveGeneration:
@@ -147,17 +147,17 @@ class MemoryProjectionStore:
         }
 
 
-def read_rows(rows: SlotRows, parked: Mapping[PostId, ParkedStream], touched: Touched) -> Rows:
+def read_rows(rows: SlotRows, parked: Mapping[PostId, ParkedStream], row_keys: RowKeys) -> Rows:
     """What of these rows a batch touches."""
     comments = {
         (post_id, comment_id): rows.comments[post_id][comment_id]
-        for post_id, comment_id in touched.comments
+        for post_id, comment_id in row_keys.comments
         if comment_id in rows.comments[post_id]
     }
     return Rows(
-        posts={post_id: rows.posts[post_id] for post_id in touched.posts if post_id in rows.posts},
+        posts={post_id: rows.posts[post_id] for post_id in row_keys.posts if post_id in rows.posts},
         comments=comments,
-        parked={post_id: parked[post_id] for post_id in touched.posts if post_id in parked},
+        parked={post_id: parked[post_id] for post_id in row_keys.posts if post_id in parked},
     )
 
 
@@ -270,7 +270,7 @@ class MemoryAuditRows:
         post_ids = sorted(each for each in self._read_db.live_rows.posts if after is None or each > after)
         return [self._audited(post_id) for post_id in post_ids[:limit]]
 
-    async def some(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
+    async def by_ids(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
         self._require(generation)
         return [self._audited(post_id) for post_id in post_ids if post_id in self._read_db.live_rows.posts]
 

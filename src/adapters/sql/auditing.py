@@ -50,7 +50,7 @@ class Auditing:
                 wanted = wanted.where(posts.c.post_id > after)
             return self._audited(connection, generation, wanted, {}) if few else []
 
-    def some(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
+    def by_ids(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
         if not post_ids:
             return []
         with self._backend.engine.connect() as connection:

@@ -12,7 +12,7 @@ from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE
 from adapters.sql.rows import AffectedRows, from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
-from application.ports.read_db import Fold, LiveGeneration, Slot, Touched
+from application.ports.read_db import Fold, LiveGeneration, RowKeys, Slot
 
 _LOCK_LIVE = SELECT_LIVE.with_for_update()
 _BY_GENERATION = generations.c.generation == bindparam("of")
@@ -70,10 +70,10 @@ class BuildWriter:
             _save(connection, emptied)
         return emptied
 
-    def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
+    def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         with self._backend.writing() as connection:
             _require(connection, build, BuildState.BUILDING)
-            self._apply(connection, build, touched, fold)
+            self._apply(connection, build, row_keys, fold)
             _save(connection, after)
 
     def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
@@ -84,8 +84,8 @@ class BuildWriter:
             stored = connection.execute(LOCK_CHECKPOINTS, {"of": live.generation}).all()
             _require(connection, build, BuildState.BUILDING)
             kept = {row.partition: to_checkpoint(row) for row in stored} if keep_checkpoints else {}
-            done, touched, fold = last_step(kept)
-            self._apply(connection, build, touched, fold)
+            done, row_keys, fold = last_step(kept)
+            self._apply(connection, build, row_keys, fold)
             _save(connection, replace(done, state=BuildState.LIVE, updated_at=now))
             retired = {"of": live.generation, "state": BuildState.RETIRED.value, "ended_at": now}
             connection.execute(_UPDATE_BUILD, retired)
@@ -100,12 +100,12 @@ class BuildWriter:
         with self._backend.writing() as connection:
             _cancel(connection, build.generation, now)
 
-    def note_failure(self, build: Build, error: str) -> None:
+    def record_failure(self, build: Build, error: str) -> None:
         with self._backend.writing() as connection:
             connection.execute(_UPDATE_UNFINISHED, {"of": build.generation, "error": error})
 
-    def _apply(self, connection: Connection, build: Build, touched: Touched, fold: Fold) -> None:
-        rows = self._rows.read(connection, build.slot, build.generation, touched)
+    def _apply(self, connection: Connection, build: Build, row_keys: RowKeys, fold: Fold) -> None:
+        rows = self._rows.read(connection, build.slot, build.generation, row_keys)
         self._rows.load(connection, build.slot, build.generation, rows, fold(rows))
 
 

@@ -36,7 +36,7 @@ class Projecting:
     def project(self, batch: ProjectionBatch, fold: Fold) -> None:
         with self._backend.writing() as connection:
             slot = _lock(connection, batch)
-            rows = self._rows.read(connection, slot, batch.generation, batch.touched)
+            rows = self._rows.read(connection, slot, batch.generation, batch.row_keys)
             self._rows.write(connection, slot, batch.generation, fold(rows))
             for move in batch.moves:
                 if move.before is not None and move.before != move.after:

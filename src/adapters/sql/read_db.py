@@ -35,7 +35,7 @@ from application.ports.audit_rows import AuditedPost, AuditStart
 from application.ports.generations import Build, LastStep
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
 from application.ports.provisioning import ProbeResult
-from application.ports.read_db import Checkpoint, Fold, LiveGeneration, ParkedStream, ProjectionBatch, Touched
+from application.ports.read_db import Checkpoint, Fold, LiveGeneration, ParkedStream, ProjectionBatch, RowKeys
 from application.rows import CommentKey, CommentRow, PostRow
 from domain.ids import PostId
 
@@ -235,8 +235,8 @@ class SqlGenerations:
     async def empty(self, build: Build, now: datetime) -> Build:
         return await self._database.run(lambda opened: opened.building.empty(build, now))
 
-    async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
-        await self._database.run(lambda opened: opened.building.load(build, after, touched, fold))
+    async def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
+        await self._database.run(lambda opened: opened.building.load(build, after, row_keys, fold))
 
     async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
         return await self._database.run(
@@ -246,8 +246,8 @@ class SqlGenerations:
     async def cancel(self, build: Build, now: datetime) -> None:
         await self._database.run(lambda opened: opened.building.cancel(build, now))
 
-    async def note_failure(self, build: Build, error: str) -> None:
-        await self._database.run(lambda opened: opened.building.note_failure(build, error))
+    async def record_failure(self, build: Build, error: str) -> None:
+        await self._database.run(lambda opened: opened.building.record_failure(build, error))
 
 
 class SqlAuditRows:
@@ -260,8 +260,8 @@ class SqlAuditRows:
     async def page(self, generation: int, after: PostId | None, limit: int) -> Sequence[AuditedPost]:
         return await self._database.run(lambda opened: opened.auditing.page(generation, after, limit))
 
-    async def some(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
-        return await self._database.run(lambda opened: opened.auditing.some(generation, post_ids))
+    async def by_ids(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
+        return await self._database.run(lambda opened: opened.auditing.by_ids(generation, post_ids))
 
     async def parked(self, generation: int) -> frozenset[PostId]:
         return await self._database.run(lambda opened: opened.auditing.parked(generation))

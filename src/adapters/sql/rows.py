@@ -13,7 +13,7 @@ from sqlalchemy import Row as SqlRow
 
 from adapters.sql.backend import Key, Row, SqlBackend
 from adapters.sql.tables import SLOTS, SlotTables, parked_streams
-from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream, RowChanges, Rows, Slot, Touched
+from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream, RowChanges, RowKeys, Rows, Slot
 from application.rows import CommentRow, PostRow, PostStatus
 from domain.names import name_key
 
@@ -155,11 +155,11 @@ class AffectedRows:
             parked_streams.c.generation == bindparam("of")
         )
 
-    def read(self, connection: Connection, slot: Slot, generation: int, touched: Touched) -> Rows:
+    def read(self, connection: Connection, slot: Slot, generation: int, row_keys: RowKeys) -> Rows:
         statements = self._slots[slot]
-        post_keys = [(post_id,) for post_id in touched.posts]
+        post_keys = [(post_id,) for post_id in row_keys.posts]
         posts = self._select(connection, statements.posts, post_keys)
-        comments = self._select(connection, statements.comments, touched.comments)
+        comments = self._select(connection, statements.comments, row_keys.comments)
         parked = self._select(connection, self._parked, post_keys, of=generation)
         return Rows(
             posts={row.post_id: to_post(row) for row in posts},

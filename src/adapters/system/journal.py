@@ -28,19 +28,19 @@ class LocalJournal:
         self._published: deque[_Mark] = deque(maxlen=marks)
         self._projected: defaultdict[int, deque[_Mark]] = defaultdict(lambda: deque(maxlen=marks))
 
-    def note_received(self, commit_id: str) -> None:
+    def record_received(self, commit_id: str) -> None:
         if commit_id not in self._received:
             self._received[commit_id] = time.time()
             if len(self._received) > self._commands:
                 self._received.popitem(last=False)
 
-    def note_durable(self, first: int, last: int) -> None:
+    def record_durable(self, first: int, last: int) -> None:
         self._durable.append(_Mark(first, last, time.time()))
 
-    def note_published(self, after: int, position: int) -> None:
+    def record_published(self, after: int, position: int) -> None:
         self._published.append(_Mark(after + 1, position, time.time()))
 
-    def note_projected(self, partition: int, after: int, position: int) -> None:
+    def record_projected(self, partition: int, after: int, position: int) -> None:
         if position > after:
             self._projected[partition].append(_Mark(after + 1, position, time.time()))
 

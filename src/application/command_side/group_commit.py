@@ -84,7 +84,7 @@ class GroupCommitter:
         """In the order of their positions: the first appended one has the lowest."""
         positions = [outcome.position for outcome in outcomes if isinstance(outcome, Appended)]
         if positions:
-            self._journal.note_durable(positions[0], positions[-1])
+            self._journal.record_durable(positions[0], positions[-1])
 
 
 def _hand_out(group: list[_Waiting], outcomes: list[AppendOutcome]) -> None:

@@ -5,9 +5,8 @@ together.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from application.command_side.command_queue import CommandQueue, Request
 from application.command_side.idempotency import commit_id_of
-from application.command_side.requests import Request
-from application.command_side.streams import PostStreams
 from application.errors import Stopping, StoreUnavailable
 from application.mediator import CommandContext, CommandDispatcher, CommandResult
 from application.ports.system import Ids, Journal
@@ -29,7 +28,7 @@ class PostCommands:
 
     def __init__(
         self,
-        streams: PostStreams,
+        streams: CommandQueue,
         ids: Ids,
         journal: Journal,
         timeout: float,
@@ -68,7 +67,7 @@ class PostCommands:
                 "This process is stopping and takes no more commands; send it to another, or a little later."
             )
         await self._may_write()
-        self._journal.note_received(commit_id)
+        self._journal.record_received(commit_id)
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         request = Request(post_id, tuple(commands), context, commit_id, answer, is_new_id=is_new_id)
         self._streams.submit(request)

@@ -173,7 +173,7 @@ class Audit:
     async def compare(self, start: AuditStart, post_ids: Collection[PostId]) -> tuple[list[Difference], int]:
         """What differs in these posts, and how many commits were read. Raises `GenerationGone`, `Unavailable`."""
         folds = {post_id: StreamFold.of(post_id, None, start.position) for post_id in post_ids}
-        folds |= _folds(start, await self._rows.some(start.generation, list(folds)))
+        folds |= _folds(start, await self._rows.by_ids(start.generation, list(folds)))
         read = 0
         for post_id in folds:
             version = 0

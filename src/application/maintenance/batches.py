@@ -9,9 +9,9 @@ from typing import Protocol
 from application.envelopes import CommitEvents
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.read_db import Fold, RowChanges, Rows, Touched
+from application.ports.read_db import Fold, RowChanges, RowKeys, Rows
 from application.ports.system import Clock
-from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, touched_by
+from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, row_keys_of
 from application.projections.read_ahead import ReadAhead
 
 COMMITS_A_READ = 5_000
@@ -25,7 +25,7 @@ class Batch:
     position: int
     commit_id: str
     events: int
-    touched: Touched
+    row_keys: RowKeys
     fold: Fold
     is_last: bool
 
@@ -88,4 +88,4 @@ def batch_of(decoded: Sequence[DecodedCommit], clock: Clock, *, is_last: bool = 
         return fold_batch(decoded, rows, clock.now(), lacks=all_given)
 
     events = sum([len(commit.events) for commit, _ in decoded])
-    return Batch(last.position, last.commit_id, events, touched_by(decoded), fold, is_last)
+    return Batch(last.position, last.commit_id, events, row_keys_of(decoded), fold, is_last)

@@ -11,7 +11,7 @@ from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
 from application.ports.audit_rows import AuditedPost
 from application.projections.batch import DecodedCommit
-from application.projections.whole_post import WholePost
+from application.projections.post import WholePost
 from application.rows import CommentRow, PostRow
 from domain.errors import EventNotReadable
 from domain.ids import PostId

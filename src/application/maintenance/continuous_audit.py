@@ -20,7 +20,7 @@ from application.ports.audit_rows import AuditRows, AuditStart, GenerationGone
 from application.ports.commit_log import CommitLog
 from application.ports.read_db import ProjectionStore
 from application.ports.system import Clock, Metrics
-from application.projections.log_match import require_match
+from application.projections.log_checks import require_same_log
 from domain.ids import PostId
 
 _POSTS_A_STEP = 50
@@ -123,7 +123,7 @@ class ContinuousAudit:
         now = self._clock.monotonic()
         if self._start is None or now - self._started_at >= _SECONDS_BETWEEN_LOOKS:
             live = await self._store.live()
-            await require_match(live, (await self._store.checkpoints(live.generation)).values(), self._log)
+            await require_same_log(live, (await self._store.checkpoints(live.generation)).values(), self._log)
             self._start, self._started_at = await self._rows.start(), now
         return self._start
 
@@ -147,7 +147,7 @@ class ContinuousAudit:
             await self._end_pass(start, progress)
             return 1
         begun = [commit.stream_id for commit in commits if commit.version == 1]
-        there = {each.post.post_id for each in await self._rows.some(start.generation, begun)}
+        there = {each.post.post_id for each in await self._rows.by_ids(start.generation, begun)}
         progress.position = commits[-1].position
         return len(commits) + await self._compare(start, [post_id for post_id in begun if post_id not in there])
 

@@ -14,8 +14,7 @@ from application.ports.provisioning import Probe, Provisioning
 from application.ports.read_db import ParkedStreams, ProjectionStore
 from application.ports.relay_state import RelayState, RelayStatus
 from application.ports.system import Clock
-from application.projections.log_holes import LogHoles
-from application.projections.log_match import require_match
+from application.projections.log_checks import LogGaps, require_same_log
 from domain.errors import PostlogError
 
 CATCH_UP_SECONDS = 2.0
@@ -49,7 +48,7 @@ class Doctor:
         probes: Sequence[Probe],
         provisionings: Mapping[str, Provisioning],
         log: CommitLog,
-        holes: LogHoles,
+        gaps: LogGaps,
         store: ProjectionStore,
         views: PostViews,
         parked_streams: ParkedStreams,
@@ -64,7 +63,7 @@ class Doctor:
         self._unopened = unopened or {}
         self._provisionings = provisionings
         self._log = log
-        self._holes = holes
+        self._holes = gaps
         self._thorough = thorough
         self._store = store
         self._views = views
@@ -107,8 +106,8 @@ class Doctor:
         }
 
     async def _positions(self, check: str) -> Finding:
-        hole = await self._holes.look(thorough=self._thorough)
-        return Finding(check, hole is None, hole.sentence if hole else "No position is missing from the log.")
+        gap = await self._holes.look(thorough=self._thorough)
+        return Finding(check, gap is None, gap.sentence if gap else "No position is missing from the log.")
 
     async def _relay(self, check: str) -> Finding:
         """Whether one is active, and gets on."""
@@ -141,7 +140,7 @@ class Doctor:
     async def _match(self, check: str) -> Finding:
         live = await self._store.live()
         checkpoints = await self._store.checkpoints(live.generation)
-        await require_match(live, checkpoints.values(), self._log)
+        await require_same_log(live, checkpoints.values(), self._log)
         if live.log_id is None:
             return Finding(check, True, "No projector has begun to fill the read database yet.")
         return Finding(check, True, "The read database belongs to this log.")

@@ -9,18 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from application.errors import CutRefused
-from application.log_order import Hole
+from application.log_order import LogGap
 from application.ports.commit_log import CommitLog, CommitRemoval, StoredCommit
-from application.projections.log_holes import LogHoles
+from application.projections.log_checks import LogGaps
 
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class BehindTheHole:
+class CommitsAfterGap:
     """`commits` stand behind the gap, up to position `tip`; `first` are the first of them."""
 
-    hole: Hole
+    gap: LogGap
     commits: int
     tip: int
     first: Sequence[StoredCommit]
@@ -28,7 +28,7 @@ class BehindTheHole:
     @property
     def position(self) -> int:
         """The last one before the gap: where the log would end."""
-        return self.hole.first_missing - 1
+        return self.gap.first_missing - 1
 
 
 class LogCut:
@@ -36,18 +36,18 @@ class LogCut:
         self._log = log
         self._removal = removal
 
-    async def look(self) -> BehindTheHole | None:
+    async def look(self) -> CommitsAfterGap | None:
         """None: no position is missing. Raises `StoreUnavailable`."""
-        hole = await LogHoles(self._log).look(thorough=True)
-        if hole is None:
+        gap = await LogGaps(self._log).look(thorough=True)
+        if gap is None:
             return None
         tip = await self._log.proven_tip()
-        commits = await self._log.count(hole.first_missing - 1, tip)
+        commits = await self._log.count(gap.first_missing - 1, tip)
         first: list[StoredCommit] = []
-        async for page in self._removal.behind(hole.first_missing - 1):
+        async for page in self._removal.behind(gap.first_missing - 1):
             first += page[:_SHOWN]
             break
-        return BehindTheHole(hole, commits, tip, first)
+        return CommitsAfterGap(gap, commits, tip, first)
 
     async def cut(self, behind: int, save: Callable[[Sequence[StoredCommit]], None]) -> int:
         """Remove everything behind the position `behind`, where the gap begins; how many commits that was. `save` is

@@ -19,10 +19,10 @@ from application.maintenance.garbage import seldom_searched
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations
-from application.ports.read_db import Checkpoint, Fold, ProjectionStore, RowChanges, Rows, Touched
+from application.ports.read_db import Checkpoint, Fold, ProjectionStore, RowChanges, RowKeys, Rows
 from application.ports.system import Clock, Metrics
 from application.projections.batch import decode_all
-from application.projections.log_match import require_match
+from application.projections.log_checks import require_same_log
 from application.projections.read_ahead import ReadAhead
 from domain.errors import PostlogError
 
@@ -95,7 +95,7 @@ class Rebuild:
     async def _note_failure(self, build: Build, error: Exception) -> None:
         sentence = error.message if isinstance(error, PostlogError) else f"{type(error).__name__}: {error}"
         try:
-            await self._generations.note_failure(build, sentence)
+            await self._generations.record_failure(build, sentence)
         except Unavailable:
             logger.warning("the read database does not answer, so it does not tell why its rebuild stopped")
 
@@ -115,7 +115,7 @@ class Rebuild:
                 if not batch.is_last:
                     ahead.begin(_next(batches))
                 after = self._after(build, batch)
-                await self._generations.load(build, after, batch.touched, batch.fold)
+                await self._generations.load(build, after, batch.row_keys, batch.fold)
                 self._metrics.count("rebuild_events", batch.events)
                 build = after
                 yield build
@@ -136,17 +136,17 @@ class Rebuild:
         loop = asyncio.get_running_loop()
         done = build
 
-        def last_step(checkpoints: Mapping[int, Checkpoint]) -> tuple[Build, Touched, Fold]:
+        def last_step(checkpoints: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
             nonlocal done
             until = max((checkpoint.position for checkpoint in checkpoints.values()), default=0)
             reading = asyncio.run_coroutine_threadsafe(self._read_until(build.position, until), loop)
             commits = reading.result(_LAST_STEP_SECONDS)
             done = build
             if not commits:
-                return done, Touched((), ()), _nothing
+                return done, RowKeys((), ()), _nothing
             batch = batch_of(decode_all(commits, self._codec), self._clock)
             done = self._after(build, batch)
-            return done, batch.touched, batch.fold
+            return done, batch.row_keys, batch.fold
 
         keep = await self._live_rows_are_of_this_log()
         live = await self._generations.swap(build, last_step, self._clock.now(), keep_checkpoints=keep)
@@ -156,7 +156,7 @@ class Rebuild:
         live = await self._store.live()
         checkpoints = await self._store.checkpoints(live.generation)
         try:
-            await require_match(live, checkpoints.values(), self._log)
+            await require_same_log(live, checkpoints.values(), self._log)
         except WrongLog:
             return False
         return True

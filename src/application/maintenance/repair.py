@@ -10,8 +10,8 @@ from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
-from application.ports.read_db import ProjectionBatch, ProjectionStore, RowChanges, Rows, Touched
-from application.projections.whole_post import WholePost
+from application.ports.read_db import ProjectionBatch, ProjectionStore, RowChanges, RowKeys, Rows
+from application.projections.post import WholePost
 from domain.errors import EventNotReadable
 from domain.ids import PostId
 
@@ -73,4 +73,4 @@ class Repair:
             return RowChanges(posts=[folded.post], cleared=[folded.post_id], comments=comments, unparked=freed)
 
         generation = (await self._store.live()).generation
-        await self._store.project(ProjectionBatch(generation, (), Touched([folded.post_id], [])), fold)
+        await self._store.project(ProjectionBatch(generation, (), RowKeys([folded.post_id], [])), fold)

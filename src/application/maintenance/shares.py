@@ -15,10 +15,10 @@ from application.maintenance.batches import Batch
 from application.maintenance.garbage import seldom_searched
 from application.ports.commit_log import CommitLog, Share
 from application.ports.event_codec import EventCodec
-from application.ports.read_db import Fold, RowChanges, Rows, Touched
+from application.ports.read_db import Fold, RowChanges, RowKeys, Rows
 from application.ports.system import Clock
-from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, touched_by
-from application.projections.log_holes import LogHoles
+from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, row_keys_of
+from application.projections.log_checks import LogGaps
 
 
 class Cut(NamedTuple):
@@ -26,7 +26,7 @@ class Cut(NamedTuple):
 
     commits: int
     events: int
-    touched: Touched
+    row_keys: RowKeys
 
 
 class ShareWorker(Protocol):
@@ -73,7 +73,7 @@ class ShareFold:
     def cut(self, after: int, until: int) -> Cut:
         decoded = [each for each in self._read[after] if each.commit.position <= until]
         self._read[after] = decoded
-        return Cut(len(decoded), sum([len(commit.events) for commit, _ in decoded]), touched_by(decoded))
+        return Cut(len(decoded), sum([len(commit.events) for commit, _ in decoded]), row_keys_of(decoded))
 
     def fold(self, after: int, rows: Rows, now: datetime) -> RowChanges:
         return fold_batch(self._read[after], rows, now, lacks=all_given)
@@ -94,15 +94,15 @@ class SharedBatches:
             until = min(await asyncio.gather(*[worker.read(position, until) for worker in self._workers]))
             cuts = await asyncio.gather(*[worker.cut(position, until) for worker in self._workers])
             if sum(cut.commits for cut in cuts) != until - position:
-                hole = await LogHoles(self._log).look(thorough=True)
-                raise LogDamaged(hole.sentence if hole else "The log changed while it was read; begin again.")
+                gap = await LogGaps(self._log).look(thorough=True)
+                raise LogDamaged(gap.sentence if gap else "The log changed while it was read; begin again.")
             folds_begun = asyncio.Event()
             [last] = await self._log.read_events(until - 1, 1)
             yield Batch(
                 position=until,
                 commit_id=last.commit_id,
                 events=sum(cut.events for cut in cuts),
-                touched=_together([cut.touched for cut in cuts]),
+                row_keys=_together([cut.row_keys for cut in cuts]),
                 fold=self._fold(position, folds_begun),
                 is_last=until == tip,
             )
@@ -140,5 +140,5 @@ def _joined(parts: Sequence[RowChanges]) -> RowChanges:
     )
 
 
-def _together(parts: Sequence[Touched]) -> Touched:
-    return Touched([post for part in parts for post in part.posts], [key for part in parts for key in part.comments])
+def _together(parts: Sequence[RowKeys]) -> RowKeys:
+    return RowKeys([post for part in parts for post in part.posts], [key for part in parts for key in part.comments])

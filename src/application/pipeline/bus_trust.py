@@ -9,7 +9,7 @@ from application.errors import WrongLog
 from application.partitioning import partition_of
 from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
-from application.projections.log_match import commit_at
+from application.projections.log_checks import commit_at
 
 _SECONDS_BETWEEN_CHECKS = 1.0
 

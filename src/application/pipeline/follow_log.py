@@ -12,8 +12,7 @@ from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
 from application.ports.read_db import Checkpoint, CheckpointMove
 from application.ports.system import Metrics
-from application.projections.batch import DecodedCommit
-from application.projections.batching import at_most
+from application.projections.batch import DecodedCommit, at_most
 from application.projections.read_ahead import ReadAhead
 
 _IDLE_SECONDS = 5.0

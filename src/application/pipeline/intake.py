@@ -14,7 +14,7 @@ from application.ports.bus import BusMessage, Subscription, UnreadableMessage
 from application.ports.commit_log import CommitLog
 from application.ports.read_db import Checkpoint
 from application.ports.system import Metrics
-from application.projections.batching import at_most
+from application.projections.batch import at_most
 
 logger = logging.getLogger(__name__)
 

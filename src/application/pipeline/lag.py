@@ -41,7 +41,7 @@ class RowsLag:
 
     async def _look_at_log(self) -> None:
         tip = await self._log.tip()
-        self._growth.note(tip, self._clock.monotonic())
+        self._growth.observe(tip, self._clock.monotonic())
         if self._position is None:
             return
         self._growth.forget(self._position)

@@ -7,7 +7,7 @@ from application.pipeline.parking import ParkedRetry, Retried
 from application.ports.commit_log import CommitLog
 from application.ports.read_db import ParkedStream, ParkedStreams, ProjectionStore
 from application.ports.system import Clock
-from application.projections.log_match import require_match
+from application.projections.log_checks import require_same_log
 from domain.ids import PostId
 
 _A_PAGE = 100
@@ -58,7 +58,7 @@ class ParkedPosts:
 
     async def _require_match(self) -> None:
         live = await self._store.live()
-        await require_match(live, (await self._store.checkpoints(live.generation)).values(), self._log)
+        await require_same_log(live, (await self._store.checkpoints(live.generation)).values(), self._log)
 
 
 def _counted(results: Sequence[Retried], *, untried: bool) -> RetriedAll:

@@ -20,11 +20,11 @@ from application.ports.read_db import (
     ProjectionBatch,
     ProjectionStore,
     RowChanges,
+    RowKeys,
     Rows,
-    Touched,
 )
 from application.ports.system import Clock, Metrics, RowsMoved
-from application.projections.batch import all_given, decode_all, fold_batch, touched_by
+from application.projections.batch import all_given, decode_all, fold_batch, row_keys_of
 from domain.ids import PostId
 
 logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class ParkedRetry:
         post_id = parked.post_id
         generation = (await self._store.live()).generation
         decoded = decode_all(commits, self._codec)
-        touched = touched_by(decoded)
+        row_keys = row_keys_of(decoded)
         reached = 0
 
         def fold(rows: Rows) -> RowChanges:
@@ -125,7 +125,7 @@ class ParkedRetry:
             reached = max((post.version for post in changes.posts), default=reached)
             return changes
 
-        await self._store.project(ProjectionBatch(generation, (), Touched([post_id], touched.comments)), fold)
+        await self._store.project(ProjectionBatch(generation, (), RowKeys([post_id], row_keys.comments)), fold)
         self._rows_moved.notify()
         return reached
 

@@ -23,8 +23,8 @@ from application.ports.read_db import (
     Rows,
 )
 from application.ports.system import Clock, Journal, Metrics, RowsMoved
-from application.projections.batch import DecodedCommit, MissingCommits, decode_all, fold_batch, touched_by
-from application.projections.log_match import require_match
+from application.projections.batch import DecodedCommit, MissingCommits, decode_all, fold_batch, row_keys_of
+from application.projections.log_checks import require_same_log
 from domain.ids import PostId
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Projector:
         if live.log_id is None or live.partitions != partitions:
             live = await self._store.claim(live.generation, log_id, partitions)
         checkpoints = await self._store.checkpoints(live.generation)
-        await require_match(live, checkpoints.values(), self._log)
+        await require_same_log(live, checkpoints.values(), self._log)
         return live, checkpoints
 
     async def database_id(self) -> str:
@@ -98,7 +98,7 @@ class Projector:
         """One transaction. Commits that the rows lack before these are read from the log first. `partitions` is by how
         many the moves divide the posts. Raises `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
         """
-        batch = ProjectionBatch(generation, moves, touched_by(decoded), partitions)
+        batch = ProjectionBatch(generation, moves, row_keys_of(decoded), partitions)
         started = self._clock.monotonic()
         parked: list[ParkedStream] = []
         gaps: set[tuple[PostId, int]] = set()
@@ -119,7 +119,7 @@ class Projector:
                 gaps |= await self._heal(generation, moves, missing, partitions)
         for move in moves:
             after = move.before.position if move.before else 0
-            self._journal.note_projected(move.after.partition, after, move.after.position)
+            self._journal.record_projected(move.after.partition, after, move.after.position)
         self._note(decoded, started)
         self._note_parked(parked)
 

@@ -9,7 +9,7 @@ from application.ports.bus import CommitEntry, Publication, Publisher, Watermark
 from application.ports.commit_log import CommitLog
 from application.ports.relay_state import Lease, RelayState
 from application.ports.system import Clock, Journal, Metrics
-from application.projections.batching import at_most
+from application.projections.batch import at_most
 
 _WINDOW = 4
 """Publications under way at once: the next page is read while the bus acknowledges those before."""
@@ -171,7 +171,7 @@ class RelayTerm:
         if before is not None:
             await before
         self.has_published = True
-        self._journal.note_published(self._acknowledged, position)
+        self._journal.record_published(self._acknowledged, position)
         self._acknowledged = position
         self._more_acknowledged.set()
         self._room.release()

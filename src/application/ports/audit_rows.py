@@ -38,7 +38,7 @@ class AuditRows(Protocol):
         """At most `limit` posts above `after`, by id, each with all its comments. [] at the end."""
         ...
 
-    async def some(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
+    async def by_ids(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
         """Those of these posts that have a row."""
         ...
 

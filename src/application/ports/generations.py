@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from application.ports.read_db import Checkpoint, Fold, LiveGeneration, Slot, Touched
+from application.ports.read_db import Checkpoint, Fold, LiveGeneration, RowKeys, Slot
 
 
 class BuildState(StrEnum):
@@ -66,7 +66,7 @@ class BuildGone(Exception):
     """The build is not unfinished any more: somebody cancelled it. Nothing was written."""
 
 
-LastStep = Callable[[Mapping[int, Checkpoint]], tuple[Build, Touched, Fold]]
+LastStep = Callable[[Mapping[int, Checkpoint]], tuple[Build, RowKeys, Fold]]
 """Given the live checkpoints, locked: what is still to be applied so that the build is as new as they are, and the
 build as it is then. Called in a worker thread; it may block for as long as it takes to read a few commits.
 """
@@ -96,7 +96,7 @@ class Generations(Protocol):
         `ReadDbUnavailable`."""
         ...
 
-    async def load(self, build: Build, after: Build, touched: Touched, fold: Fold) -> None:
+    async def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         """One transaction on the slot that is being built: read what is touched, fold, write, and make `after` of
         `build`. Raises `BuildGone` when the build is not BUILDING at `build.position` any more,
         `ReadDbUnavailable`.
@@ -116,7 +116,7 @@ class Generations(Protocol):
         """Make it CANCELLED, if it is unfinished. The live generation is not touched. Raises `ReadDbUnavailable`."""
         ...
 
-    async def note_failure(self, build: Build, error: str) -> None:
+    async def record_failure(self, build: Build, error: str) -> None:
         """Note the sentence that says why it goes no further, if it is unfinished; it can be gone on with. Raises
         `ReadDbUnavailable`."""
         ...

@@ -27,7 +27,7 @@ class DotnetEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class StrayDocument:
+class UnrecognizedDocument:
     """A document of which can't be said to which post it belongs. `problem` is a clause."""
 
     document_id: str
@@ -41,7 +41,7 @@ class DotnetHistory(Protocol):
         """About how many documents there are. Raises `Unavailable`."""
         ...
 
-    def read(self) -> AsyncIterator[tuple[int, Sequence[StrayDocument]]]:
+    def read(self) -> AsyncIterator[tuple[int, Sequence[UnrecognizedDocument]]]:
         """Read all documents; after each page, how many are read, and which of the page are strays. Raises
         `Unavailable`."""
         ...
@@ -55,12 +55,12 @@ class DotnetHistory(Protocol):
         always by version."""
         ...
 
-    async def leave_out_post(self, post_id: PostId) -> None:
+    async def skip_post(self, post_id: PostId) -> None:
         """Also for pages of `in_order` that are still to come."""
         ...
 
-    async def leave_out_event(self, document_id: str) -> None: ...
+    async def skip_event(self, document_id: str) -> None: ...
 
-    async def events_left(self) -> int:
+    async def remaining_events(self) -> int:
         """How many events `in_order` has."""
         ...

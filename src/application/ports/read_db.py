@@ -67,7 +67,7 @@ class ParkedStream:
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class RowKeys:
     """What a batch may read and write."""
 
     posts: Sequence[PostId]
@@ -120,7 +120,7 @@ class ProjectionBatch:
 
     generation: int
     moves: Sequence[CheckpointMove]
-    touched: Touched = field(default_factory=lambda: Touched((), ()))
+    row_keys: RowKeys = field(default_factory=lambda: RowKeys((), ()))
     partitions: int | None = None
 
 

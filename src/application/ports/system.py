@@ -58,19 +58,19 @@ class StepTimes:
 class Journal(Protocol):
     """Notes cost next to nothing, and only the last ones are kept."""
 
-    def note_received(self, commit_id: str) -> None:
+    def record_received(self, commit_id: str) -> None:
         """A command came that leads to this commit, if to any. A repeated one is the same commit's."""
         ...
 
-    def note_durable(self, first: int, last: int) -> None:
+    def record_durable(self, first: int, last: int) -> None:
         """The store has acknowledged a write of this process whose commits lie between these positions."""
         ...
 
-    def note_published(self, after: int, position: int) -> None:
+    def record_published(self, after: int, position: int) -> None:
         """The bus has acknowledged the commits beyond `after` up to `position`."""
         ...
 
-    def note_projected(self, partition: int, after: int, position: int) -> None:
+    def record_projected(self, partition: int, after: int, position: int) -> None:
         """The rows have this partition's commits beyond `after` up to `position`: the transaction is committed."""
         ...
 

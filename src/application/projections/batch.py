@@ -1,4 +1,6 @@
-"""Fold many commits on the rows of a read database: pure, in memory, and naming only the rows that changed.
+"""How much one transaction takes.
+
+Fold many commits on the rows of a read database: pure, in memory, and naming only the rows that changed.
 
 The version guard stands here: a commit seen before is skipped, a missing one is asked for, a stream whose commit can't
 be read or applied is parked, and everything else flows.
@@ -7,17 +9,35 @@ be read or applied is parked, and everything else flows.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from application.envelopes import AnyCommit, VersionedEvent
+from application.envelopes import AnyCommit, Commit, CommitEvents, VersionedEvent
 from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
 from application.ports.event_codec import EventCodec
-from application.ports.read_db import ParkedStream, RowChanges, Rows, Touched
+from application.ports.read_db import ParkedStream, RowChanges, RowKeys, Rows
 from application.projections.post import COMMENT_EVENTS, PostFold
 from application.rows import CommentKey, CommentRow, PostStatus
 from domain.errors import EventNotReadable, PostlogError
 from domain.ids import CommentId, PostId
+
+C = TypeVar("C", Commit, CommitEvents)
+
+MAX_EVENTS = 20_000
+"""Bounds the memory and the time of one transaction; an imported commit alone may hold 1,000 events."""
+
+
+def at_most(commits: Sequence[C], max_events: int = MAX_EVENTS) -> list[C]:
+    """The first commits that hold at most `max_events` together; at least one if there is any."""
+    taken: list[C] = []
+    events = 0
+    for commit in commits:
+        events += len(commit.events)
+        if taken and events > max_events:
+            break
+        taken.append(commit)
+    return taken
+
 
 Lacks = Callable[[PostId, int], bool]
 """Whether the log has nothing that begins right behind this version of this post, though a later commit is there."""
@@ -61,7 +81,7 @@ def _decode(commit: AnyCommit, codec: EventCodec) -> Sequence[VersionedEvent] | 
         return error
 
 
-def touched_by(decoded: Sequence[DecodedCommit]) -> Touched:
+def row_keys_of(decoded: Sequence[DecodedCommit]) -> RowKeys:
     """What `fold_batch` will want to see."""
     posts = dict.fromkeys([commit.stream_id for commit, _ in decoded])
     comments: dict[CommentKey, None] = {}
@@ -70,7 +90,7 @@ def touched_by(decoded: Sequence[DecodedCommit]) -> Touched:
             for _, event in events:
                 if isinstance(event, COMMENT_EVENTS):
                     comments[commit.stream_id, event.comment_id] = None
-    return Touched(list(posts), list(comments))
+    return RowKeys(list(posts), list(comments))
 
 
 def fold_batch(

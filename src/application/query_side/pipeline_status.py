@@ -60,7 +60,7 @@ class PipelineStatusQuery:
         positions = await _tried(self._positions, problems)
         tip = await _tried(self._log.tip, problems)
         if tip is not None:
-            self._growth.note(tip, self._clock.monotonic())
+            self._growth.observe(tip, self._clock.monotonic())
             self._growth.forget(min(positions.values()) if positions else 0)
         return PipelineStatus(
             at=self._clock.now(),

@@ -19,7 +19,7 @@ from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
 from application.ports.system import Clock
-from application.projections.whole_post import WholePost
+from application.projections.post import WholePost
 from domain.ids import PostId
 
 _SECONDS = 10.0

@@ -14,7 +14,7 @@ import click
 import rich_click
 
 from application.maintenance.events_check import Tally, Unreadable
-from application.maintenance.log_cut import BehindTheHole
+from application.maintenance.log_cut import CommitsAfterGap
 from application.ports.commit_log import StoredCommit
 from application.query_side.queries import ListEvents, PastEvent
 from domain.ids import PostId
@@ -217,7 +217,7 @@ class _NewFile:
             os.fsync(self._file.fileno())
 
 
-def _show_gap(found: BehindTheHole | None, where: Mapping[str, str], as_json: bool) -> None:
+def _show_gap(found: CommitsAfterGap | None, where: Mapping[str, str], as_json: bool) -> None:
     if as_json:
         emit_json({"gap": found is not None} | (_gap_record(found) if found else {}) | dict(where))
         return
@@ -225,7 +225,7 @@ def _show_gap(found: BehindTheHole | None, where: Mapping[str, str], as_json: bo
     if found is None:
         click.echo("No position is missing from the log.")
         return
-    click.echo(f"{found.hole.sentence}\n")
+    click.echo(f"{found.gap.sentence}\n")
     for commit in found.first:
         click.echo(one_line(f"position {commit.position}  post {commit.stream_id}  version {commit.version}"))
         click.echo(f"    {one_line(commit.line)}")
@@ -238,11 +238,11 @@ def _show_gap(found: BehindTheHole | None, where: Mapping[str, str], as_json: bo
     )
 
 
-def _gap_record(found: BehindTheHole) -> dict[str, object]:
+def _gap_record(found: CommitsAfterGap) -> dict[str, object]:
     return {
         "behind": found.position,
-        "firstMissing": found.hole.first_missing,
-        "nextThere": found.hole.next_there,
+        "firstMissing": found.gap.first_missing,
+        "nextThere": found.gap.next_there,
         "commits": found.commits,
         "tip": found.tip,
     }

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import rich_click
 
-from application.command_side.foreign_posts import Healed, LeftOut
+from application.imports.history_import import Deduplicated, Skipped
 from application.maintenance.audit import AuditReport
-from application.ports.history_source import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, UnrecognizedDocument
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
 from entrypoints.cli.audit import print_report
@@ -126,7 +126,7 @@ async def _import(loaded: LoadedSettings, source: "DotnetSource", take_first: bo
             report.summary()
         audited = await _audit(tools, report)
     differs = audited is not None and bool(audited.differences)
-    return exit_codes.DATA if report.left_out or differs else exit_codes.DONE
+    return exit_codes.DATA if report.skipped or differs else exit_codes.DONE
 
 
 async def _read_and_check(tools: "HistoryImportTools", documents: int, report: "_Report") -> None:
@@ -150,8 +150,8 @@ async def _append(tools: "HistoryImportTools", report: "_Report") -> None:
             report.present += page.present
             report.position = max(report.position, page.position)
             progress.advance_to(report.new + report.present)
-            for left_out in page.left_out:
-                report.found(left_out)
+            for skipped in page.skipped:
+                report.found(skipped)
 
 
 async def _audit(tools: "HistoryImportTools", report: "_Report") -> AuditReport | None:
@@ -168,7 +168,7 @@ async def _audit(tools: "HistoryImportTools", report: "_Report") -> AuditReport 
 
 @dataclass(slots=True)
 class _Report:
-    """`left_out` counts posts, and documents that belong to none."""
+    """`skipped` counts posts, and documents that belong to none."""
 
     as_json: bool
     where: Mapping[str, str]
@@ -176,29 +176,29 @@ class _Report:
     new: int = 0
     present: int = 0
     position: int = 0
-    left_out: int = 0
+    skipped: int = 0
 
-    def stray(self, stray: StrayDocument) -> None:
-        self.left_out += 1
+    def stray(self, stray: UnrecognizedDocument) -> None:
+        self.skipped += 1
         if self.as_json:
             emit_json({"documentId": stray.document_id, "leftOut": True, "reason": stray.problem})
         else:
             click.echo(one_line(f"document {stray.document_id}  left out: {stray.problem}"))
 
-    def found(self, found: LeftOut | Healed) -> None:
-        if isinstance(found, LeftOut):
-            self.left_out += 1
+    def found(self, found: Skipped | Deduplicated) -> None:
+        if isinstance(found, Skipped):
+            self.skipped += 1
             self._print(found.post_id, True, found.reason, found.events)
         else:
             reason = f"of {1 + len(found.dropped)} events with version {found.taken.version} the oldest was taken"
             self._print(found.post_id, False, reason, [found.taken, *found.dropped])
 
-    def _print(self, post_id: str, left_out: bool, reason: str, events: Sequence[DotnetEvent]) -> None:
+    def _print(self, post_id: str, skipped: bool, reason: str, events: Sequence[DotnetEvent]) -> None:
         if self.as_json:
             shown = [_plain(event) for event in events]
-            emit_json({"postId": post_id, "leftOut": left_out, "reason": reason, "events": shown})
+            emit_json({"postId": post_id, "leftOut": skipped, "reason": reason, "events": shown})
             return
-        click.echo(f"{post_id}  {'left out: ' if left_out else ''}{one_line(reason)}")
+        click.echo(f"{post_id}  {'left out: ' if skipped else ''}{one_line(reason)}")
         for event in events:
             click.echo(f"    {one_line(as_json_text(_plain(event)))}")
 
@@ -209,7 +209,7 @@ class _Report:
                     "documents": self.documents,
                     "imported": self.new,
                     "present": self.present,
-                    "leftOut": self.left_out,
+                    "leftOut": self.skipped,
                     "position": self.position,
                     **self.where,
                 }
@@ -217,7 +217,7 @@ class _Report:
             return
         click.echo(
             f"{self.documents:,} documents: {self.new:,} events imported, {self.present:,} were there before; "
-            f"{self.left_out:,} posts or documents left out."
+            f"{self.skipped:,} posts or documents left out."
         )
         say_places(self.where)
 

@@ -19,8 +19,8 @@ from typing import IO
 import click
 import rich_click
 
-from application.command_side.import_lines import BYTE_ORDER_MARK, LONGEST_LINE, BadLine, is_blank_line
-from application.command_side.import_posts import ImportedLine, UnfinishedLine
+from application.imports.post_import import ImportedLine, UnfinishedLine
+from application.imports.post_lines import BYTE_ORDER_MARK, LONGEST_LINE, BadLine, is_blank_line
 from entrypoints.cli import exit_codes
 from entrypoints.cli.options import settings_from, settings_options
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places

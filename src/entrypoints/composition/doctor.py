@@ -45,7 +45,7 @@ def doctor_of(container: Container, *, thorough: bool = False, unopened: Mapping
             if part is not None and part.provisioning is not None
         },
         log=log.commit_log,
-        holes=log.holes,
+        gaps=log.gaps,
         thorough=thorough,
         store=read_db.projection_store,
         views=read_db.post_views,

@@ -10,7 +10,7 @@ from application.ports.commit_log import CommitLog, LogBackup
 from application.ports.event_store import EventStore, PastEvents, Snapshots
 from application.ports.provisioning import Probe, Provisioning
 from application.ports.relay_state import RelayState
-from application.projections.log_holes import LogHoles
+from application.projections.log_checks import LogGaps
 from entrypoints.settings.model import Mongo, SqliteLog
 
 
@@ -24,7 +24,7 @@ class LogParts:
     past_events: PastEvents
     snapshots: Snapshots
     relay_state: RelayState
-    holes: LogHoles
+    gaps: LogGaps
     probe: Probe | None = None
     provisioning: Provisioning | None = None
     examine: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -46,7 +46,7 @@ def sqlite_log(settings: SqliteLog) -> LogParts:
         resource=log,
         event_store=store,
         commit_log=commit_log,
-        holes=LogHoles(commit_log),
+        gaps=LogGaps(commit_log),
         past_events=store,
         snapshots=SqliteSnapshots(log),
         relay_state=SqliteRelayState(log),
@@ -72,7 +72,7 @@ def mongo_log(settings: Mongo) -> LogParts:
         resource=database,
         event_store=store,
         commit_log=commit_log,
-        holes=LogHoles(commit_log),
+        gaps=LogGaps(commit_log),
         past_events=MongoPastEvents(database),
         snapshots=MongoSnapshots(database),
         relay_state=MongoRelayState(database),
@@ -90,7 +90,7 @@ def memory_log() -> LogParts:
         resource=None,
         event_store=store,
         commit_log=commit_log,
-        holes=LogHoles(commit_log),
+        gaps=LogGaps(commit_log),
         past_events=store,
         snapshots=MemorySnapshots(log),
         relay_state=MemoryRelayState(log),

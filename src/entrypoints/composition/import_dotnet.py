@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from application.command_side.import_history import HistoryImport
 from application.errors import ReadDbNotReady
+from application.imports.history_import import HistoryImport
 from application.maintenance.audit import AuditReport
 from application.ports.post_views import PostViews
 from entrypoints.composition.container import Container
@@ -59,7 +59,7 @@ async def with_history_import(
     container = prepare(loaded, VERB)
     async with Lifetime(container) as lifetime:
         log = await lifetime.open_log()
-        await log.holes.require_none()
+        await log.gaps.require_none()
         async with MongoDotnetHistory(source.url, source.database, source.collection, source.given_by) as history:
             yield HistoryImportTools(
                 HistoryImport(

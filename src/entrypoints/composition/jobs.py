@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from application.command_side.import_posts import PostImport
+from application.imports.post_import import PostImport
 from application.maintenance.audit import Audit
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
@@ -16,7 +16,7 @@ from application.ports.commit_log import LogBackup
 from application.ports.generations import Generations
 from application.ports.read_db import ParkedStreams
 from application.ports.system import Clock
-from application.projections.log_match import require_match
+from application.projections.log_checks import require_same_log
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.share_processes import shared_batches
@@ -83,7 +83,7 @@ async def with_parked_retry(loaded: LoadedSettings, verb: str) -> AsyncIterator[
         log = await lifetime.open_log()
         store = (await lifetime.open_read_db()).projection_store
         live = await store.live()
-        await require_match(live, (await store.checkpoints(live.generation)).values(), log.commit_log)
+        await require_same_log(live, (await store.checkpoints(live.generation)).values(), log.commit_log)
         yield container.parked_retry()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from application.maintenance.rebuilds import Rebuilds
 from application.ports.provisioning import Probe
-from application.projections.log_holes import PositionsProbe
+from application.projections.log_checks import PositionsProbe
 from application.query_side.readiness import RowsReady
 from domain.limits import Limits
 from entrypoints.composition.container import Container, container_for
@@ -84,7 +84,7 @@ async def _open(container: Container, lifetime: Lifetime, sides: Sides) -> tuple
     needed: list[Probe | None] = []
     helpful: list[Probe | None] = []
     if sides.commands or sides.projector or sides.relay or sides.auditor:
-        needed += [log.probe, PositionsProbe(log.holes)]
+        needed += [log.probe, PositionsProbe(log.gaps)]
     else:
         helpful.append(log.probe)  # queries are answered from the rows while the log is away
     if sides.commands:

@@ -161,13 +161,13 @@ async def _events_at(queries: QueryDispatcher, post_id: PostId, version: int) ->
 
 def _change(events: Sequence[PastEvent], found: PostAnswer | None, before: PostAnswer | None) -> Change:
     types = frozenset(event.type for event in events)
-    touched = next((str(event.data["commentId"]) for event in events if "commentId" in event.data), None)
-    was, now = _comment(before, touched), _comment(found, touched)
+    row_keys = next((str(event.data["commentId"]) for event in events if "commentId" in event.data), None)
+    was, now = _comment(before, row_keys), _comment(found, row_keys)
     return Change(
         types=types,
         likes=sum({"PostLiked": 1, "PostUnliked": -1}.get(event.type, 0) for event in events),
         message=_edit_of_message(types, before, found),
-        comment_id=touched,
+        comment_id=row_keys,
         comment=pieces(was.comment, now.comment) if was and now else (),
         removed_comment=was if was and not now else None,
     )

@@ -144,11 +144,11 @@ def test_a_collection_with_every_event_and_every_fault(
     done = run(data, fresh_mongo_database, "--json")
 
     assert done.returncode == 1, done.stderr
-    *left_out, summary, audit = records(done.stdout)
+    *skipped, summary, audit = records(done.stdout)
     where = {"log": f"sqlite {data / 'log.sqlite'}", "readDb": f"sqlite {data / 'read.sqlite'}"}
     assert summary == {"documents": 28, "imported": 18, "present": 0, "leftOut": 5, "position": 18, **where}
     assert (audit["posts"], audit["postsThatDiffer"], audit["position"]) == (3, 0, 18)
-    reasons = {each.get("postId"): each["reason"] for each in left_out}
+    reasons = {each.get("postId"): each["reason"] for each in skipped}
     assert reasons == {
         None: "its AggregateIdentifier is no GUID",
         TWINS: "2 events have the version 2",
@@ -159,7 +159,7 @@ def test_a_collection_with_every_event_and_every_fault(
         ),
         UNREADABLE: "the event with version 2 can't be read: its Message is null, not text",
     }
-    [both] = [each["events"] for each in left_out if each.get("postId") == TWINS]
+    [both] = [each["events"] for each in skipped if each.get("postId") == TWINS]
     assert both == [
         {
             "documentId": str(twins["first"]["_id"]),
@@ -270,10 +270,10 @@ def test_a_post_is_imported_whole_or_not_at_all(
 
     done = run(tmp_path / "data", fresh_mongo_database, "--json")
 
-    *left_out, summary, _ = records(done.stdout)
+    *skipped, summary, _ = records(done.stdout)
     assert done.returncode == 1
-    assert {each["postId"] for each in left_out} == {*posts, NONSENSE.replace("8b86", "bbbb")}
-    reasons = {each["postId"]: each["reason"] for each in left_out}
+    assert {each["postId"] for each in skipped} == {*posts, NONSENSE.replace("8b86", "bbbb")}
+    reasons = {each["postId"]: each["reason"] for each in skipped}
     assert "it holds text that is not UTF-8" in reasons[NONSENSE.replace("8b86", "bbbb")]
     assert all(reasons.values())
     assert [stream for stream, *_ in log_of(tmp_path / "data")] == [WHOLE.replace("8b86", "aaaa")]

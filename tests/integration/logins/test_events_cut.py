@@ -13,7 +13,7 @@ from adapters.mongo.event_store import MongoEventStore
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from application.ports.event_store import Appended, Snapshot
-from application.projections.log_holes import LogHoles
+from application.projections.log_checks import LogGaps
 from command_process import ANYBODY, CommandProcess
 from contracts.damaged_streams import CREATED
 from contracts.log_handle import proposed
@@ -91,12 +91,12 @@ async def test_an_administrator_removes_it_and_the_service_goes_on(holed: MongoP
 
     async with MongoDatabase(holed.service_url, holed.database) as database:
         log, snapshots = MongoCommitLog(database), MongoSnapshots(database)
-        assert await LogHoles(log).look(thorough=True) is None
+        assert await LogGaps(log).look(thorough=True) is None
         assert await snapshots.load(POSTS[7]) is None
         state = await MongoRelayState(database).state()
         assert state is not None
         assert state.position == 2
-        process = CommandProcess(MongoEventStore(database), snapshots, may_write=LogHoles(log).require_none)
+        process = CommandProcess(MongoEventStore(database), snapshots, may_write=LogGaps(log).require_none)
         liked = await process.commands.handle(LikePost(post_id=POSTS[1], username="Bob"), ANYBODY)
         assert liked.position == 3
         assert [commit.position for commit in await log.read(0)] == [1, 2, 3]

@@ -16,9 +16,8 @@ from adapters.memory.log import MemorySnapshots
 from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock import SystemClock
 from adapters.wire.event_codec import MsgspecEventCodec
-from application.command_side.heads import HeadReader
 from application.command_side.idempotency import answer_from
-from application.command_side.snapshotting import Snapshotting, StoredState
+from application.command_side.stream_state import Snapshotting, StateLoader, StoredState
 from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
 from application.maintenance.audit import Audit
 from application.maintenance.events_check import Span, SpanCheck
@@ -128,18 +127,18 @@ def rows_of(system: SmallSystem) -> Any:
 async def the_command_side(history: Any, codec: WatchedCodec) -> Any:
     system = await system_with(history, codec)
     snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=0)
-    return (await HeadReader(system.event_store, codec, snapshotting).read(POST)).state
+    return (await StateLoader(system.event_store, codec, snapshotting).read(POST)).state
 
 
 async def the_command_side_from_a_snapshot(history: Any, codec: WatchedCodec) -> Any:
     """Of everything but the last commit, so that the tail is read on top of it."""
     system = await system_with(history[:-1], codec)
     snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=1)
-    before = await HeadReader(system.event_store, codec, snapshotting).read(POST)
+    before = await StateLoader(system.event_store, codec, snapshotting).read(POST)
     snapshotting.consider(POST, 0, StoredState(before.state, before.version, before.position, before.commit_id))
     await snapshotting.drain()
     await system.event_store.append(commits(history)[len(history) - 1 :])
-    return (await HeadReader(system.event_store, codec, snapshotting).read(POST)).state
+    return (await StateLoader(system.event_store, codec, snapshotting).read(POST)).state
 
 
 async def the_replay_of_an_answer(history: Any, codec: WatchedCodec) -> Any:

@@ -11,8 +11,8 @@ YEARS = 100_000_000.0
 def growth() -> LogGrowth:
     """The log ended at 10 at 100 s, when it was looked at first, and at 20 at 110 s."""
     growth = LogGrowth()
-    growth.note(10, 100.0)
-    growth.note(20, 110.0)
+    growth.observe(10, 100.0)
+    growth.observe(20, 110.0)
     return growth
 
 
@@ -41,29 +41,29 @@ def test_before_any_look_it_is_new() -> None:
 
 def test_a_log_that_stands_still_does_not_make_what_is_lacking_younger(growth: LogGrowth) -> None:
     for at in range(111, 200):
-        growth.note(20, float(at))
+        growth.observe(20, float(at))
     assert growth.age(20, -YEARS, at=200.0) == 90
 
 
 def test_what_the_rows_have_is_forgotten_and_the_rest_is_not(growth: LogGrowth) -> None:
-    growth.note(30, 120.0)
+    growth.observe(30, 120.0)
     growth.forget(20)
     assert growth.age(21, YEARS, at=130.0) == 20
     growth.forget(30)
-    growth.note(31, 125.0)
+    growth.observe(31, 125.0)
     assert growth.age(31, YEARS, at=130.0) == 10
 
 
 def test_what_comes_again_after_a_restore_is_new(growth: LogGrowth) -> None:
-    growth.note(12, 120.0)
-    growth.note(20, 130.0)
+    growth.observe(12, 120.0)
+    growth.observe(20, 130.0)
     assert growth.age(20, YEARS, at=131.0) == 11
 
 
 def test_rows_that_stand_still_for_days_are_followed_in_bounded_memory() -> None:
     growth = LogGrowth()
     for number in range(200_000):
-        growth.note(number, float(number))
+        growth.observe(number, float(number))
     assert len(growth._looks) <= 1_000
     for position in (1, 100_000, 199_999):
         for recorded in (YEARS, -YEARS):

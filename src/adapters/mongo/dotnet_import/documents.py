@@ -20,7 +20,7 @@ from bson.decimal128 import Decimal128
 from adapters.wire.commit_json import events_to_json
 from adapters.wire.times import time_to_text
 from application.envelopes import MAX_BYTES_PER_COMMIT, StoredEvent
-from application.ports.history_source import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, UnrecognizedDocument
 from domain.ids import PostId
 from domain.rules import is_storable
 
@@ -30,7 +30,7 @@ _MOST_VERSIONS = 2**62
 Document = Mapping[str, Any]
 
 
-def dotnet_event(document: Document) -> DotnetEvent | StrayDocument:
+def dotnet_event(document: Document) -> DotnetEvent | UnrecognizedDocument:
     """What can't be read whole is still its post's, as long as the post can be read: without it the post is another."""
     document_id = str(document.get("_id"))
     try:
@@ -39,7 +39,7 @@ def dotnet_event(document: Document) -> DotnetEvent | StrayDocument:
         problem = f"its AggregateIdentifier {error}"
         other = other_post(document, None)
         if other is None:
-            return StrayDocument(document_id, problem)
+            return UnrecognizedDocument(document_id, problem)
         return unreadable(document_id, other, problem)
     version, recorded_at = _whole_number(document.get("Version")), document.get("TimeStamp")
     if version is None:

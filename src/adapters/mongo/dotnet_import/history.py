@@ -23,7 +23,7 @@ from adapters.mongo.dotnet_import.documents import dotnet_event, other_post, unr
 from adapters.mongo.dotnet_import.staging import DotnetStaging, staging_folder
 from adapters.mongo.errors import SeenServers, cannot_open, unavailable
 from application.errors import CannotOpen, StoreUnavailable
-from application.ports.history_source import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, UnrecognizedDocument
 from domain.ids import PostId
 
 P = ParamSpec("P")
@@ -101,7 +101,7 @@ class MongoDotnetHistory:
         except PyMongoError as error:
             raise self._unavailable(error) from error
 
-    async def read(self) -> AsyncIterator[tuple[int, Sequence[StrayDocument]]]:
+    async def read(self) -> AsyncIterator[tuple[int, Sequence[UnrecognizedDocument]]]:
         collection, staging = self._opened
         done = 0
         try:
@@ -111,7 +111,7 @@ class MongoDotnetHistory:
                     read = [each for raw in documents for each in _decoded(raw)]
                     await self._stage(staging.add, [each for each in read if isinstance(each, DotnetEvent)])
                     done += len(documents)
-                    yield done, [each for each in read if isinstance(each, StrayDocument)]
+                    yield done, [each for each in read if isinstance(each, UnrecognizedDocument)]
         except PyMongoError as error:
             raise self._unavailable(error) from error
 
@@ -127,14 +127,14 @@ class MongoDotnetHistory:
         for after in range(0, places, _PAGE):
             yield await self._stage(staging.in_order, after, after + _PAGE)
 
-    async def leave_out_post(self, post_id: PostId) -> None:
-        await self._stage(self._opened.staging.leave_out_post, post_id)
+    async def skip_post(self, post_id: PostId) -> None:
+        await self._stage(self._opened.staging.skip_post, post_id)
 
-    async def leave_out_event(self, document_id: str) -> None:
-        await self._stage(self._opened.staging.leave_out_event, document_id)
+    async def skip_event(self, document_id: str) -> None:
+        await self._stage(self._opened.staging.skip_event, document_id)
 
-    async def events_left(self) -> int:
-        return await self._stage(self._opened.staging.events_left)
+    async def remaining_events(self) -> int:
+        return await self._stage(self._opened.staging.remaining_events)
 
     async def _close(self, staging: DotnetStaging) -> None:
         staging.interrupt()
@@ -168,7 +168,7 @@ def _documents(batch: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _decoded(raw: bytes) -> Iterator[DotnetEvent | StrayDocument]:
+def _decoded(raw: bytes) -> Iterator[DotnetEvent | UnrecognizedDocument]:
     """One, and a second one when the document names two posts: neither of them can be imported without it."""
     problem = None
     try:
@@ -178,11 +178,11 @@ def _decoded(raw: bytes) -> Iterator[DotnetEvent | StrayDocument]:
         try:
             document = bson.decode(raw, _WITHOUT_BAD_TEXT)
         except BSONError as error:
-            yield StrayDocument("unknown", f"it can't be decoded: {error}")
+            yield UnrecognizedDocument("unknown", f"it can't be decoded: {error}")
             return
     event = dotnet_event(document)
-    if isinstance(event, StrayDocument):
-        yield StrayDocument(event.document_id, problem or event.problem)
+    if isinstance(event, UnrecognizedDocument):
+        yield UnrecognizedDocument(event.document_id, problem or event.problem)
         return
     yield unreadable(event.document_id, event.post_id, problem) if problem else event
     other = other_post(document, event.post_id)

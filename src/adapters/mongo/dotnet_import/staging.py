@@ -136,13 +136,13 @@ class DotnetStaging:
     def in_order(self, after: int, until: int) -> list[DotnetEvent]:
         return self._page(_PAGE.format(order="in_order", kept=_KEPT), after, until)
 
-    def leave_out_post(self, post_id: PostId) -> None:
+    def skip_post(self, post_id: PostId) -> None:
         self._connection.execute("INSERT OR IGNORE INTO left_out_posts VALUES (?)", (post_id,))
 
-    def leave_out_event(self, document_id: str) -> None:
+    def skip_event(self, document_id: str) -> None:
         self._connection.execute("INSERT OR IGNORE INTO left_out_events VALUES (?)", (document_id,))
 
-    def events_left(self) -> int:
+    def remaining_events(self) -> int:
         found: int = self._connection.execute(f"SELECT count(*) FROM events WHERE {_KEPT}").fetchone()[0]  # noqa: S608
         return found
 

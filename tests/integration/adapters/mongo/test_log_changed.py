@@ -363,9 +363,9 @@ async def test_the_tip_that_goes_back_is_noticed_by_a_reader_of_the_same_process
 
 async def test_an_import_ends_with_the_sentence_and_does_not_try_for_a_minute(running: Running) -> None:
     from adapters.system.clock import SystemClock
-    from application.command_side.append_history import HistoryAppender
-    from application.command_side.import_posts import PostImport
     from application.envelopes import StoredEvent
+    from application.imports.history_import import HistoryAppender
+    from application.imports.post_import import PostImport
     from application.ports.history_source import DotnetEvent
 
     line = b'{"externalId":"%d","author":"Ann","message":"Hi","datePosted":"2026-01-31T09:30:00Z","likes":3}'

@@ -9,7 +9,7 @@ from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
 from adapters.mongo.provisioning import MongoProvisioning
 from application.errors import LogDamaged
-from application.projections.log_holes import LogHoles, PositionsProbe
+from application.projections.log_checks import LogGaps, PositionsProbe
 from command_process import ANYBODY
 from contracts.damaged_streams import CREATED
 from contracts.log_handle import LogHandle, proposed
@@ -51,7 +51,7 @@ async def test_a_backup_of_another_log_among_the_documents_of_this_one_is_notice
             await log.log_id()
         assert f"holds documents of two logs, {this_id} and {other_id}: a backup of one was" in noticed.value.message
         assert "drop the database, restore the right backup into the empty one" in noticed.value.message
-        probe = await PositionsProbe(LogHoles(log)).probe()
+        probe = await PositionsProbe(LogGaps(log)).probe()
         assert (probe.ok, probe.detail) == (False, noticed.value.message)
         system = SmallSystem(on=LogHandle(MongoEventStore(database), log, MongoPastEvents(database)))
         create = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NOON)
@@ -64,7 +64,7 @@ async def test_a_backup_of_another_log_among_the_documents_of_this_one_is_notice
         assert await MongoProvisioning(database).provision() == []
         log = MongoCommitLog(database)
         assert await log.log_id() == other_id
-        assert (await PositionsProbe(LogHoles(log)).probe()).ok
+        assert (await PositionsProbe(LogGaps(log)).probe()).ok
         system = SmallSystem(on=LogHandle(MongoEventStore(database), log, MongoPastEvents(database)))
         assert (await system.process.commands.handle(create, ANYBODY)).position == 9
 

@@ -25,7 +25,7 @@ from adapters.sql.read_db import (
 from application.errors import ReadDbUnavailable
 from application.ports.generations import Build
 from application.ports.post_views import PostFilter
-from application.ports.read_db import Checkpoint, CheckpointMoved, Fold, ProjectionBatch, RowChanges, Rows, Touched
+from application.ports.read_db import Checkpoint, CheckpointMoved, Fold, ProjectionBatch, RowChanges, RowKeys, Rows
 from contracts.read_db_handle import LOG, NOON, ReadDbHandle, checkpoint, comment, moves, post, post_id
 from contracts.sql_read_db import handle_of
 from contracts.waiting import eventually
@@ -101,7 +101,7 @@ async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(read_db: Rea
             rival.commit()
 
         loop = asyncio.get_running_loop()
-        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))), Touched([post_id(1)], ()))
+        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))), RowKeys([post_id(1)], ()))
         await read_db.store.project(batch, fold)
     assert folds > 1
     assert (await read_db.rows([post_id(1)])).posts[post_id(1)].likes == 6
@@ -156,10 +156,10 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
         build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
         seen: list[Mapping[int, Checkpoint]] = []
 
-        def last_step(live: Mapping[int, Checkpoint]) -> tuple[Build, Touched, Fold]:
+        def last_step(live: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
             seen.append(live)
             done = replace(build, position=5, commit_id="commit-5")
-            return done, Touched((), ()), lambda _: RowChanges()
+            return done, RowKeys((), ()), lambda _: RowChanges()
 
         with connect() as projector:
             projector.execute("SELECT * FROM read_db FOR SHARE")

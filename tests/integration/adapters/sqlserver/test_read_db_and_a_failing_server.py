@@ -22,7 +22,7 @@ from adapters.sqlserver import engine
 from adapters.sqlserver.read_db import sqlserver_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
 from application.ports.post_views import PostFilter
-from application.ports.read_db import CheckpointMoved, ProjectionBatch, RowChanges, Rows, Touched
+from application.ports.read_db import CheckpointMoved, ProjectionBatch, RowChanges, RowKeys, Rows
 from contracts.read_db_handle import LOG, ReadDbHandle, checkpoint, comment, moves, parked, post, post_id
 from contracts.sql_read_db import handle_of
 from contracts.waiting import eventually
@@ -184,7 +184,7 @@ async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(
             return plus_one_like(rows)
 
         loop = asyncio.get_running_loop()
-        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))), Touched([post_id(1)], ()))
+        batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))), RowKeys([post_id(1)], ()))
         await read_db.store.project(batch, fold)
     assert folds > 1
     assert (await read_db.rows([post_id(1)])).posts[post_id(1)].likes == 6

@@ -12,7 +12,7 @@ from bson.decimal128 import Decimal128
 
 from adapters.mongo.dotnet_import.documents import dotnet_event
 from application.envelopes import StoredEvent
-from application.ports.history_source import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, UnrecognizedDocument
 
 POST = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
 COMMENT = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -209,4 +209,6 @@ def test_a_document_whose_aggregate_can_not_be_read_belongs_to_the_post_that_its
 @pytest.mark.parametrize("data", [None, 7, {}, {"_id": "x"}], ids=str)
 def test_a_document_that_names_no_post_is_a_stray(data: Any) -> None:
     changed = {**document(), "AggregateIdentifier": None, "EventData": data}
-    assert dotnet_event(changed) == StrayDocument("64560c89f1a2b3c4d5e6f708", "its AggregateIdentifier is no GUID")
+    assert dotnet_event(changed) == UnrecognizedDocument(
+        "64560c89f1a2b3c4d5e6f708", "its AggregateIdentifier is no GUID"
+    )

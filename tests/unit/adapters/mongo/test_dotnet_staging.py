@@ -76,16 +76,16 @@ def test_at_one_time_those_stored_first_come_first(staging: DotnetStaging) -> No
 
 def test_what_is_left_out_has_no_place(staging: DotnetStaging) -> None:
     staging.add([event(A, 1, 0), event(A, 2, 1), event(B, 1, 2), event(B, 2, 3), event(B, 2, 4, "twin")])
-    staging.leave_out_post(A)
-    staging.leave_out_event("twin")
-    assert staging.events_left() == 2
+    staging.skip_post(A)
+    staging.skip_event("twin")
+    assert staging.remaining_events() == 2
     places = staging.sort_in_order()
     assert places == 2
     assert ids(staging.in_order(0, 1)) == ["b1"]
-    staging.leave_out_post(B)
-    staging.leave_out_post(B)
+    staging.skip_post(B)
+    staging.skip_post(B)
     assert staging.in_order(1, 2) == []
-    assert staging.events_left() == 0
+    assert staging.remaining_events() == 0
     assert staging.sort_by_post() == 5
 
 

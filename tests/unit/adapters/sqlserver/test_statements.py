@@ -130,10 +130,10 @@ def locked_first(statement: Executable, **values: object) -> list[tuple[str, obj
 def test_rows_selected_for_update_are_touched_first() -> None:
     """SQLAlchemy leaves FOR UPDATE out of what it writes for SQL Server."""
     statement = select(checkpoints).where(checkpoints.c.partition == 3).with_for_update()
-    touched = "UPDATE checkpoints WITH (ROWLOCK) SET position=checkpoints.position"
+    row_keys = "UPDATE checkpoints WITH (ROWLOCK) SET position=checkpoints.position"
     assert "UPDATE" not in sql(statement)
     assert locked_first(statement, of=7) == [
-        (f"{touched} WHERE checkpoints.partition = :partition_1", {"of": 7}),
+        (f"{row_keys} WHERE checkpoints.partition = :partition_1", {"of": 7}),
     ]
     assert locked_first(select(read_db).with_for_update(read=True)) == [
         ("UPDATE read_db WITH (ROWLOCK) SET generation=read_db.generation", {})

@@ -17,7 +17,7 @@ from adapters.wire.commit_json import events_from_json, events_to_json
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit, ProposedCommit, StoredEvent
 from application.errors import EventNotApplicable
-from application.projections.whole_post import WholePost
+from application.projections.post import WholePost
 from application.rows import CommentRow, PostRow
 from domain.event_types import BY_NAME_AND_VERSION
 from domain.post import PostState, fold

@@ -15,7 +15,7 @@ from application.ports.post_views import Stamp
 from application.ports.provisioning import Probe, ProbeResult, Provisioning
 from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream
 from application.ports.relay_state import RelayStatus
-from application.projections.log_holes import LogHoles
+from application.projections.log_checks import LogGaps
 from domain.errors import PostlogError
 from domain.ids import PostId
 
@@ -107,7 +107,7 @@ class Installation:
             probes=self.probes,
             provisionings=self.provisionings,
             log=log,
-            holes=LogHoles(log),
+            gaps=LogGaps(log),
             store=parts,
             views=parts,
             parked_streams=cast("Any", Parked(self.parked_now)),

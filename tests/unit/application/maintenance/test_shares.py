@@ -70,8 +70,8 @@ async def test_the_workers_parts_are_one_batch_and_nothing_is_left_out():
     rows = [post for _, changes in parts for post in changes.posts]
     assert sorted(post.post_id for post in rows) == [post_id(number) for number in range(50)]
     assert {(post.likes, post.version) for post in rows} == {(1, 2)}
-    touched = [post for batch, _ in parts for post in batch.touched.posts]
-    assert sorted(touched) == [post_id(number) for number in range(50)]
+    row_keys = [post for batch, _ in parts for post in batch.row_keys.posts]
+    assert sorted(row_keys) == [post_id(number) for number in range(50)]
 
 
 async def test_one_worker_s_many_events_end_the_batch_for_all():

@@ -13,7 +13,7 @@ from application.projections.batch import (
     decode_all,
     fold_batch,
     not_known,
-    touched_by,
+    row_keys_of,
 )
 from application.rows import CommentRow, PostRow, PostStatus
 from command_process import CODEC
@@ -242,6 +242,6 @@ def test_a_commit_without_events_parks_its_post():
 
 
 def test_what_a_batch_touches_is_named_once():
-    touched = touched_by(decode_all([commit(1, CREATED), commit(2, COMMENTED), commit(3, COMMENTED)], CODEC))
+    row_keys = row_keys_of(decode_all([commit(1, CREATED), commit(2, COMMENTED), commit(3, COMMENTED)], CODEC))
 
-    assert (touched.posts, touched.comments) == ([POST], [(POST, COMMENT)])
+    assert (row_keys.posts, row_keys.comments) == ([POST], [(POST, COMMENT)])

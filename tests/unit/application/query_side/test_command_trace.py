@@ -169,7 +169,7 @@ async def test_who_repeats_a_command_after_a_restart_is_not_the_one_who_did_it(j
     commit_id = await Traced(SmallSystem(log)).create()
     later = Traced(SmallSystem(log))
     journal_time.now += timedelta(minutes=1)
-    later.journal.note_received(commit_id)
+    later.journal.record_received(commit_id)
     trace = await later.trace(commit_id)
     received, decided, durable, *_ = trace.steps
     assert (received.source, durable.source) == (Source.UNKNOWN, Source.UNKNOWN)
@@ -215,7 +215,7 @@ async def test_a_parked_post_s_command_waits():
 
 async def test_one_that_is_under_way_here_is_known_before_the_log_has_it():
     traced = Traced(SmallSystem())
-    traced.journal.note_received(FIRST)
+    traced.journal.record_received(FIRST)
     trace = await traced.trace(FIRST)
     assert [step.step for step in trace.steps if step.taken] == [Step.RECEIVED]
     assert (trace.logged, trace.is_done) == (None, False)

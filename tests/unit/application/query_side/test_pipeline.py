@@ -8,7 +8,7 @@ import pytest
 from adapters.memory.generations import MemoryGenerations
 from application.errors import ReadDbUnavailable, StoreUnavailable
 from application.mediator import QueryDispatcher
-from application.ports.read_db import Checkpoint, RowChanges, Touched
+from application.ports.read_db import Checkpoint, RowChanges, RowKeys
 from application.ports.relay_state import RelayStatus
 from application.query_side.pipeline_queries import GetPipelineStatus, PartitionStanding, PipelineStatus, RowsStanding
 from application.query_side.pipeline_status import PipelineStatusQuery
@@ -112,7 +112,7 @@ class TestStatus:
         assert began == system.read_db.builds[1].started_at
         generations, swapped_at = MemoryGenerations(system.read_db), NOON + timedelta(hours=1)
         build = await generations.empty(await generations.begin("log", 2, NOON), NOON)
-        nothing = (build, Touched((), ()), lambda _: RowChanges())
+        nothing = (build, RowKeys((), ()), lambda _: RowChanges())
         await generations.swap(build, lambda _: nothing, swapped_at, keep_checkpoints=False)
         status = await query(system).get(GetPipelineStatus())
         assert (status.rows.generation, status.rows.live_since) == (2, swapped_at)

@@ -10,7 +10,7 @@ import pytest
 from adapters.memory.log import MemoryEventStore, MemoryLog
 from application.envelopes import Commit, StoredEvent
 from application.errors import HistoryNotRead
-from application.projections.whole_post import WholePost
+from application.projections.post import WholePost
 from application.query_side import posts_as_of
 from application.query_side.posts_as_of import Moment, PostsAsOf
 from application.query_side.queries import ListEvents

@@ -23,7 +23,7 @@ from typing import Any
 import click
 import pytest
 
-from application.command_side.import_lines import BadLine, parse_line
+from application.imports.post_lines import BadLine, parse_line
 from entrypoints.cli import import_posts, main
 from entrypoints.cli.import_posts import ImportSource
 from running import ticks

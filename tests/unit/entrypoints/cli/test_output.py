@@ -5,8 +5,8 @@ import json
 import pytest
 
 from adapters.mongo.dotnet_import.documents import unreadable
-from application.command_side.foreign_posts import LeftOut
-from application.ports.history_source import StrayDocument
+from application.imports.history_import import Skipped
+from application.ports.history_source import UnrecognizedDocument
 from domain.ids import PostId
 from entrypoints.cli.import_dotnet import _Report
 from entrypoints.cli.output import as_json_text, emit_json, one_line
@@ -38,8 +38,8 @@ def test_text_for_people_shows_the_escapes() -> None:
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_import_of_history_escapes_what_it_reports(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     report = _Report(as_json, {})
-    report.stray(StrayDocument(EVIL, EVIL))
-    report.found(LeftOut(POST, EVIL, [unreadable(EVIL, POST, EVIL)]))
+    report.stray(UnrecognizedDocument(EVIL, EVIL))
+    report.found(Skipped(POST, EVIL, [unreadable(EVIL, POST, EVIL)]))
     lines = capsys.readouterr().out.split("\n")
     assert all(map(is_harmless, lines))
     assert len(lines) == (3 if as_json else 4)

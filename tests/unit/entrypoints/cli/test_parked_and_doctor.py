@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from application.ports.read_db import ParkedStream, ProjectionBatch, ProjectionStore, RowChanges, Touched
+from application.ports.read_db import ParkedStream, ProjectionBatch, ProjectionStore, RowChanges, RowKeys
 from domain.ids import PostId
 from entrypoints.cli import main
 from entrypoints.composition.container import container_for
@@ -52,7 +52,7 @@ def arrange(*, parked: ParkedStream | None = None, claimed_for: str | None = Non
 
 
 async def _park(store: ProjectionStore, parked: ParkedStream) -> None:
-    batch = ProjectionBatch(1, (), Touched([parked.post_id], ()))
+    batch = ProjectionBatch(1, (), RowKeys([parked.post_id], ()))
     await store.project(batch, lambda _: RowChanges(parked=[parked]))
 
 

@@ -19,7 +19,7 @@ from application.mediator import CommandContext, CommandDispatcher, CommandResul
 from application.ports.generations import Build
 from application.ports.post_views import CommentKeyset, PostKey
 from application.ports.provisioning import Probe
-from application.projections.whole_post import WholePost
+from application.projections.post import WholePost
 from application.query_side import queries as asked
 from application.query_side.log_queries import ChangedPosts, ListChangedPosts, ListCommits, ListNewCommits
 from application.query_side.pipeline_queries import GetPipelineStatus

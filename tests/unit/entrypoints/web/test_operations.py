@@ -30,7 +30,7 @@ from application.maintenance.rebuilds import Rebuilds, RebuildState
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.pipeline.parked_posts import ParkedPosts
 from application.ports.generations import Build
-from application.projections.log_holes import LogHoles
+from application.projections.log_checks import LogGaps
 from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus, RelayStanding, RowsStanding
 from application.query_side.pipeline_status import PipelineStatusQuery
 from command_process import ANYBODY, CODEC
@@ -112,7 +112,7 @@ class Operated:
             probes=[],
             provisionings={},
             log=system.commit_log,
-            holes=LogHoles(system.commit_log),
+            gaps=LogGaps(system.commit_log),
             store=system.store,
             views=system.views,
             parked_streams=system.parked_streams,

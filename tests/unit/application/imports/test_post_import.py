@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
-from application.command_side import import_posts
-from application.command_side.import_lines import BadLine, PostLine, parse_line
-from application.command_side.import_posts import ImportedLine, PostImport, UnfinishedLine
 from application.errors import StoreUnavailable
+from application.imports import post_import
+from application.imports.post_import import ImportedLine, PostImport, UnfinishedLine
+from application.imports.post_lines import BadLine, PostLine, parse_line
 from application.mediator import CommandContext
 from application.ports.event_store import Unsettled
 from command_process import CODEC, CommandProcess, SteppingClock, stored_types
@@ -278,7 +278,7 @@ async def test_lines_that_were_imported_long_ago_are_known_whatever_classes_are_
 async def test_lines_with_another_digest_are_known_by_their_content(store, log, monkeypatch):
     """As those of a version that takes it of something else."""
     with monkeypatch.context() as older:
-        older.setattr(import_posts, "_digest", lambda post: "another")
+        older.setattr(post_import, "_digest", lambda post: "another")
         await run(importing(store, log), line(likes=2_500))
     tip = await MemoryCommitLog(log).tip()
     assert await run(importing(store, log), line(likes=2_500)) == [ImportedLine(1, 2_501, 0)]
@@ -378,7 +378,7 @@ async def test_a_line_of_which_the_log_has_another_one_is_not_said_to_be_in_the_
 
 
 async def test_lines_that_were_forgotten_are_not_said_to_be_of_another_import(store, log, monkeypatch):
-    monkeypatch.setattr(import_posts, "_REMEMBERED", 2)
+    monkeypatch.setattr(post_import, "_REMEMBERED", 2)
     lines = [line(f"x{n}", likes=0) for n in range(4)]
     results = await told(importing(store, log), *lines, line("x0", message="Other"), line("x3", message="Other"))
     assert [each.reason for each in results[4:]] == [
@@ -395,7 +395,7 @@ async def test_what_the_rules_refuse_is_shown(store, log):
 
 
 async def test_results_that_wait_for_a_line_before_them_are_bounded(store, log, monkeypatch):
-    monkeypatch.setattr(import_posts, "_MOST_WAITING", 5)
+    monkeypatch.setattr(post_import, "_MOST_WAITING", 5)
     taken = 0
 
     def lines():

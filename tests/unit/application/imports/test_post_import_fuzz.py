@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
-from application.command_side.import_lines import BadLine, is_blank_line
-from application.command_side.import_posts import ImportedLine, PostImport
+from application.imports.post_import import ImportedLine, PostImport
+from application.imports.post_lines import BadLine, is_blank_line
 from command_process import CODEC, CommandProcess, SteppingClock
 from entrypoints.cli.output import one_line
 

@@ -8,9 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory.log import MemoryEventStore, MemoryLog, MemorySnapshots
-from application.command_side import snapshotting
-from application.command_side.heads import Head, HeadCache, HeadReader
-from application.command_side.snapshotting import FORMAT, Snapshotting, decode_state, encode_state
+from application.command_side import stream_state
+from application.command_side.stream_state import (
+    FORMAT,
+    Snapshotting,
+    StateCache,
+    StateLoader,
+    StreamState,
+    decode_state,
+    encode_state,
+)
 from application.errors import StoreUnavailable
 from application.ports.event_store import Snapshot
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
@@ -34,8 +41,8 @@ def log():
     return MemoryLog()
 
 
-def reader(log: MemoryLog, every: int) -> HeadReader:
-    return HeadReader(MemoryEventStore(log), CODEC, Snapshotting(MemorySnapshots(log), RecordedMetrics(), every))
+def reader(log: MemoryLog, every: int) -> StateLoader:
+    return StateLoader(MemoryEventStore(log), CODEC, Snapshotting(MemorySnapshots(log), RecordedMetrics(), every))
 
 
 async def written(log: MemoryLog, every: int) -> CommandProcess:
@@ -131,7 +138,7 @@ async def test_a_snapshot_that_cannot_be_stored_costs_nothing_but_time(log):
 
 def test_the_format_changes_with_the_events_and_their_upcasters():
     assert len(FORMAT) == 16
-    assert snapshotting.format_of([("PostLiked", 2)], []) != snapshotting.format_of([("PostLiked", 3)], [])
+    assert stream_state.format_of([("PostLiked", 2)], []) != stream_state.format_of([("PostLiked", 3)], [])
 
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -157,7 +164,7 @@ async def test_what_was_read_before_the_store_went_away_is_stored_as_a_snapshot(
     snapshots = Snapshotting(MemorySnapshots(log), RecordedMetrics(), every=4)
 
     with pytest.raises(StoreUnavailable):
-        await HeadReader(GoesAway(log), CODEC, snapshots).read(POST)
+        await StateLoader(GoesAway(log), CODEC, snapshots).read(POST)
     await snapshots.drain()
 
     stored = await MemorySnapshots(log).load(POST)
@@ -169,14 +176,14 @@ async def test_what_was_read_before_the_store_went_away_is_stored_as_a_snapshot(
 POSTS = [PostId(f"0198c0de-0000-7000-8000-00000000000{n}") for n in range(3)]
 
 
-def head_of(message: str = "Hello", likers: int = 0) -> Head:
+def head_of(message: str = "Hello", likers: int = 0) -> StreamState:
     post = fold([PostCreated(author="Ann", message=message, date_posted=NOON)])
-    return Head(fold([PostLiked(username=f"user {n}") for n in range(likers)], post), 1 + likers, 1 + likers, "")
+    return StreamState(fold([PostLiked(username=f"user {n}") for n in range(likers)], post), 1 + likers, 1 + likers, "")
 
 
 def test_the_cache_forgets_the_least_recently_used_heads_by_the_bytes_of_their_texts():
     large = head_of("x" * 40_000)
-    cache = HeadCache(max_bytes=100_000, max_heads=1_000)
+    cache = StateCache(max_bytes=100_000, max_heads=1_000)
     cache.put(POSTS[0], large)
     cache.put(POSTS[1], large)
     assert cache.get(POSTS[0]) is not None
@@ -189,14 +196,14 @@ def test_the_cache_forgets_the_least_recently_used_heads_by_the_bytes_of_their_t
 
 
 def test_the_cache_holds_so_many_heads_at_most():
-    cache = HeadCache(max_bytes=1_000_000, max_heads=2)
+    cache = StateCache(max_bytes=1_000_000, max_heads=2)
     for post_id in POSTS:
         cache.put(post_id, head_of())
     assert [cache.get(post_id) is not None for post_id in POSTS] == [False, True, True]
 
 
 def test_a_head_larger_than_the_cache_is_kept_while_it_is_the_newest():
-    cache = HeadCache(max_bytes=3_000, max_heads=1_000)
+    cache = StateCache(max_bytes=3_000, max_heads=1_000)
     large = head_of(likers=100)
     cache.put(POST, large)
     assert cache.get(POST) == large
@@ -209,7 +216,7 @@ def test_a_head_larger_than_the_cache_is_kept_while_it_is_the_newest():
     [
         lambda: head_of(likers=10_000),
         lambda: head_of("word " * 8_000),
-        lambda: Head(fold([CREATED, *(comment_of(n, "word " * 100) for n in range(2_000))]), 2_001, 2_001, ""),
+        lambda: StreamState(fold([CREATED, *(comment_of(n, "word " * 100) for n in range(2_000))]), 2_001, 2_001, ""),
     ],
     ids=["likers", "a long message", "comments"],
 )
@@ -233,7 +240,7 @@ def comment_of(number: int, text: str) -> CommentAdded:
 @pytest.mark.parametrize(("likers", "distance"), [(0, 500), (15_999, 500), (16_000, 1_000), (64_000, 4_000)])
 def test_the_larger_a_state_the_more_events_between_its_snapshots(likers, distance):
     state = LivePost(author="Ann", message="Hello", likers=PersistentMap.of(dict.fromkeys(range(likers), True)))
-    assert snapshotting.distance_of(state, 500) == distance
+    assert stream_state.distance_of(state, 500) == distance
 
 
 async def test_what_took_long_to_read_is_stored_as_a_snapshot(log):
@@ -241,7 +248,7 @@ async def test_what_took_long_to_read_is_stored_as_a_snapshot(log):
     await written(log, every=0)
     snapshots = Snapshotting(MemorySnapshots(log), RecordedMetrics(), every=4)
 
-    await HeadReader(MemoryEventStore(log), CODEC, snapshots).read(POST)
+    await StateLoader(MemoryEventStore(log), CODEC, snapshots).read(POST)
     await snapshots.drain()
 
     stored = await MemorySnapshots(log).load(POST)

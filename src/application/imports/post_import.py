@@ -14,10 +14,10 @@ from typing import TypeVar
 from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
 
-from application.command_side.import_lines import BadLine, PostLine, is_blank_line, parse_line, shown
 from application.command_side.post_commands import PostCommands
 from application.envelopes import MAX_EVENTS_PER_COMMIT, Commit
 from application.errors import IdempotencyKeyReused, LogChanged, Unavailable
+from application.imports.post_lines import BadLine, PostLine, is_blank_line, parse_line, shown
 from application.mediator import CommandContext, IdempotencyKey
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore

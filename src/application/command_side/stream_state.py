@@ -3,25 +3,34 @@ that what is written grows with the events and not with their square.
 
 A cache: stamped with a format that changes with the state's shape, the events and their upcasters; what has another
 format or can't be read is ignored. A snapshot that fails to be stored costs time later and nothing else.
+
+Where a stream stands: its state, version and last position; read from the log, and kept in a bounded cache.
+
+The cache is droppable and never believed over the log: only an append may rest on it, because the log's keys check it.
 """
 
 import asyncio
 import hashlib
 import json
 import logging
+import sys
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+from application.envelopes import Commit
 from application.errors import Unavailable
-from application.ports.event_store import Snapshot, Snapshots
+from application.log_order import require_next
+from application.ports.event_codec import EventCodec
+from application.ports.event_store import EventStore, Snapshot, Snapshots
 from application.ports.system import Metrics
 from domain.event_types import CURRENT
 from domain.ids import CommentId, PostId
 from domain.persistent_map import PersistentMap
-from domain.post import Comment, LivePost, NoPost, PostState, RemovedPost
+from domain.post import INITIAL, Comment, LivePost, NoPost, PostState, RemovedPost, evolve
 from domain.upcasters import CHAIN
 from domain.upcasting import EventKey
 
@@ -175,3 +184,137 @@ def _state_of(plain: dict[str, Any], more: Sequence[dict[str, Any]]) -> PostStat
             )
         case other:
             raise ValueError(f"unknown kind of state {other!r}")
+
+
+_COMMITS_A_READ = 1_000
+_EVENTS_AT_ONCE = 200
+"""More are folded in a thread, so that other requests are answered meanwhile."""
+
+_LONG_LOADS = 2
+"""Long streams that are read at the same time: more would only take longer, each with its state in memory."""
+
+_HEAD_BYTES = 500
+_ENTRY_BYTES = 100
+_COMMENT_BYTES = 150
+"""What a head, a liker and a comment take beside their texts, about (measured with tracemalloc)."""
+
+_SAMPLE = 16
+"""Names and comments that are weighed; the others are taken to weigh as much. A map's order is that of hashes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """The state after the stream's event `version`, whose commit stands at `position` (0, 0, "" before the first)."""
+
+    state: PostState
+    version: int
+    position: int
+    commit_id: str
+
+    @property
+    def bytes(self) -> int:
+        """About how much memory it takes."""
+        state = self.state
+        if not isinstance(state, LivePost):
+            return _HEAD_BYTES
+        names = [sys.getsizeof(name) + _ENTRY_BYTES for name in islice(state.likers, _SAMPLE)]
+        comments = [
+            sys.getsizeof(comment.text) + sys.getsizeof(comment.username) + sys.getsizeof(key) + _COMMENT_BYTES
+            for key, comment in islice(state.comments.items(), _SAMPLE)
+        ]
+        return (
+            _HEAD_BYTES
+            + sys.getsizeof(state.message)
+            + _of_all(names, len(state.likers))
+            + _of_all(comments, len(state.comments))
+        )
+
+
+NOTHING = StreamState(INITIAL, 0, 0, "")
+
+
+def _of_all(sample: Sequence[int], count: int) -> int:
+    return sum(sample) * count // len(sample) if sample else 0
+
+
+class StateCache:
+    """The most recently used heads, bounded by how many they are and by the memory that they take together, about. The
+    newest one always stays: a command on a post that is larger than the whole cache must not read it each time."""
+
+    def __init__(self, max_bytes: int, max_heads: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_heads = max_heads
+        self._heads: OrderedDict[PostId, tuple[StreamState, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, post_id: PostId) -> StreamState | None:
+        if post_id not in self._heads:
+            return None
+        self._heads.move_to_end(post_id)
+        return self._heads[post_id][0]
+
+    def put(self, post_id: PostId, head: StreamState) -> None:
+        self.drop(post_id)
+        size = head.bytes
+        self._heads[post_id] = (head, size)
+        self._bytes += size
+        while (self._bytes > self._max_bytes or len(self._heads) > self._max_heads) and len(self._heads) > 1:
+            self._bytes -= self._heads.popitem(last=False)[1][1]
+
+    def drop(self, post_id: PostId) -> None:
+        if post_id in self._heads:
+            self._bytes -= self._heads.pop(post_id)[1]
+
+
+class StateLoader:
+    """Reads heads from the log, beginning at a stored snapshot where there is a usable one."""
+
+    def __init__(self, store: EventStore, codec: EventCodec, snapshotting: Snapshotting) -> None:
+        self._store = store
+        self._codec = codec
+        self._snapshotting = snapshotting
+        self._long_loads = asyncio.Semaphore(_LONG_LOADS)
+
+    async def read(self, post_id: PostId) -> StreamState:
+        """The head as the log has it now. What took long to read is stored as a snapshot. Raises `StoreUnavailable`,
+        `EventNotReadable`, `StreamDamaged`."""
+        start = await self._snapshotting.load(post_id)
+        if start is not None and not await self._store.holds(post_id, start.version, start.position, start.commit_id):
+            logger.warning(
+                "ignored a snapshot of %s at version %d, which the log does not have so", post_id, start.version
+            )
+            start = None
+        head = StreamState(start.state, start.version, start.position, start.commit_id) if start else NOTHING
+        commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
+        if not _is_long(commits):
+            return await self._read_on(post_id, head, commits)
+        async with self._long_loads:
+            return await self._read_on(post_id, head, commits)
+
+    async def _read_on(self, post_id: PostId, start: StreamState, commits: Sequence[Commit]) -> StreamState:
+        """What was read until the store went away is stored as a snapshot, too: the next one goes on from there."""
+        head = start
+        try:
+            while commits:
+                if _is_long(commits):
+                    head = await asyncio.to_thread(self._folded, head, commits)
+                else:
+                    head = self._folded(head, commits)
+                commits = await self._store.read_stream(post_id, head.version, _COMMITS_A_READ)
+        finally:
+            stored = StoredState(head.state, head.version, head.position, head.commit_id)
+            self._snapshotting.consider(post_id, start.version, stored)
+        return head
+
+    def _folded(self, head: StreamState, commits: Sequence[Commit]) -> StreamState:
+        for commit in commits:
+            require_next(commit, head.version)
+            state = head.state
+            for versioned in self._codec.decode(commit):
+                state = evolve(state, versioned.event)
+            head = StreamState(state, commit.last_version, commit.position, commit.commit_id)
+        return head
+
+
+def _is_long(commits: Sequence[Commit]) -> bool:
+    return sum(len(commit.events) for commit in commits) > _EVENTS_AT_ONCE

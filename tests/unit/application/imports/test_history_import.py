@@ -8,13 +8,11 @@ from typing import Any
 import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
-from application.command_side.append_history import ImportedPage
-from application.command_side.foreign_posts import Healed, LeftOut
-from application.command_side.import_history import HistoryImport
 from application.envelopes import Commit, ProposedCommit, StoredEvent
 from application.errors import StoreUnavailable
+from application.imports.history_import import Deduplicated, HistoryImport, ImportedPage, Skipped
 from application.ports.event_store import AppendOutcome, NotTried, Unsettled
-from application.ports.history_source import DotnetEvent, StrayDocument
+from application.ports.history_source import DotnetEvent, UnrecognizedDocument
 from command_process import CODEC, SteppingClock
 from domain.ids import PostId
 
@@ -46,13 +44,13 @@ class ListedHistory:
 
     def __init__(self, *events: DotnetEvent) -> None:
         self.events = list(events)
-        self.left_out: set[str] = set()
+        self.skipped: set[str] = set()
 
     async def count(self) -> int:
         return len(self.events)
 
-    async def read(self) -> AsyncIterator[tuple[int, Sequence[StrayDocument]]]:
-        yield len(self.events), [StrayDocument("x", "it is lost")]
+    async def read(self) -> AsyncIterator[tuple[int, Sequence[UnrecognizedDocument]]]:
+        yield len(self.events), [UnrecognizedDocument("x", "it is lost")]
 
     async def by_post(self) -> AsyncIterator[Sequence[DotnetEvent]]:
         key = sorted(self.events, key=lambda e: (e.post_id, e.version, e.recorded_at or START, e.document_id))
@@ -62,16 +60,16 @@ class ListedHistory:
     async def in_order(self) -> AsyncIterator[Sequence[DotnetEvent]]:
         order = sorted(self.events, key=lambda e: (e.recorded_at or START, e.post_id, e.version))
         for start in range(0, len(order), 2):
-            yield [e for e in order[start : start + 2] if not self.left_out & {e.post_id, e.document_id}]
+            yield [e for e in order[start : start + 2] if not self.skipped & {e.post_id, e.document_id}]
 
-    async def leave_out_post(self, post_id: PostId) -> None:
-        self.left_out.add(post_id)
+    async def skip_post(self, post_id: PostId) -> None:
+        self.skipped.add(post_id)
 
-    async def leave_out_event(self, document_id: str) -> None:
-        self.left_out.add(document_id)
+    async def skip_event(self, document_id: str) -> None:
+        self.skipped.add(document_id)
 
-    async def events_left(self) -> int:
-        return len([e for e in self.events if not self.left_out & {e.post_id, e.document_id}])
+    async def remaining_events(self) -> int:
+        return len([e for e in self.events if not self.skipped & {e.post_id, e.document_id}])
 
 
 def history_import(source: ListedHistory, store: Any, *, first: bool = False, patience: float = 60.0) -> HistoryImport:
@@ -80,7 +78,7 @@ def history_import(source: ListedHistory, store: Any, *, first: bool = False, pa
     )
 
 
-async def found_by(source: ListedHistory, *, first: bool = False) -> list[LeftOut | Healed]:
+async def found_by(source: ListedHistory, *, first: bool = False) -> list[Skipped | Deduplicated]:
     job = history_import(source, None, first=first)
     return [each async for _, found in job.check() for each in found]
 
@@ -92,7 +90,7 @@ async def append(source: ListedHistory, store: Any, **options: Any) -> ImportedP
         total.new += page.new
         total.present += page.present
         total.position = max(total.position, page.position)
-        total.left_out += page.left_out
+        total.skipped += page.skipped
     return total
 
 
@@ -113,7 +111,7 @@ async def test_a_post_with_two_events_of_one_version_is_left_out_and_both_are_sh
     [created, liked, again] = post(A, CREATED, LIKED, LIKED)
     twin = event(A, 2, REMOVED, document_id="twin", recorded_at=START + timedelta(minutes=9))
     source = ListedHistory(created, liked, again, twin, *post(B, CREATED))
-    assert await found_by(source) == [LeftOut(A, "2 events have the version 2", [liked, twin])]
+    assert await found_by(source) == [Skipped(A, "2 events have the version 2", [liked, twin])]
     assert await history_import(source, None).events() == 1
 
 
@@ -124,21 +122,21 @@ async def test_a_post_with_a_document_that_has_no_version_is_left_out_whole(firs
     twin = event(A, 0, None, document_id="twin", recorded_at=None, problem="it can't be decoded")
     source = ListedHistory(*post(A, CREATED, LIKED), *post(B, CREATED), lost, twin)
     reason = "document lost of it can't be read: its Version is 1.5"
-    assert await found_by(source, first=first) == [LeftOut(A, reason, [lost, twin])]
+    assert await found_by(source, first=first) == [Skipped(A, reason, [lost, twin])]
     assert await history_import(source, None).events() == 1
 
 
 async def test_of_documents_without_a_version_a_hundred_are_shown():
     lost = [event(A, 0, None, document_id=f"{n:03}", recorded_at=None, problem="it is spoilt") for n in range(150)]
-    [left_out] = await found_by(ListedHistory(*lost, *post(A, CREATED)))
-    assert len(left_out.events) == 100
+    [skipped] = await found_by(ListedHistory(*lost, *post(A, CREATED)))
+    assert len(skipped.events) == 100
 
 
 async def test_a_post_is_not_taken_without_the_younger_of_two_that_can_not_be_read():
     [created, liked] = post(A, CREATED, LIKED)
     younger = event(A, 2, None, document_id="x", recorded_at=START + timedelta(minutes=9), problem="it is spoilt")
-    [left_out] = await found_by(ListedHistory(created, liked, younger), first=True)
-    assert left_out == LeftOut(A, "the event with version 2 can't be read: it is spoilt", [liked, younger])
+    [skipped] = await found_by(ListedHistory(created, liked, younger), first=True)
+    assert skipped == Skipped(A, "the event with version 2 can't be read: it is spoilt", [liked, younger])
 
 
 async def test_on_request_the_older_of_the_two_is_taken():
@@ -146,15 +144,18 @@ async def test_on_request_the_older_of_the_two_is_taken():
     older = event(A, 2, LIKED, document_id="older", recorded_at=START)
     oldest_of_three = event(A, 3, LIKED, document_id="z", recorded_at=START)
     source = ListedHistory(created, liked, again, older, oldest_of_three)
-    assert await found_by(source, first=True) == [Healed(A, older, [liked]), Healed(A, oldest_of_three, [again])]
-    assert source.left_out == {liked.document_id, again.document_id}
+    assert await found_by(source, first=True) == [
+        Deduplicated(A, older, [liked]),
+        Deduplicated(A, oldest_of_three, [again]),
+    ]
+    assert source.skipped == {liked.document_id, again.document_id}
 
 
 async def test_a_history_that_makes_no_sense_with_the_older_one_is_left_out_all_the_same():
     [created, liked, again] = post(A, CREATED, LIKED, LIKED)
     older = event(A, 2, REMOVED, document_id="older", recorded_at=START)
-    [left_out] = await found_by(ListedHistory(created, liked, again, older), first=True)
-    assert left_out == LeftOut(
+    [skipped] = await found_by(ListedHistory(created, liked, again, older), first=True)
+    assert skipped == Skipped(
         A,
         "the event with version 3 makes no sense: PostLiked for post aaaaaaaa-0000-4000-8000-000000000000, which does "
         "not exist or was removed.",
@@ -194,15 +195,15 @@ async def test_a_history_that_makes_no_sense_with_the_older_one_is_left_out_all_
 )
 async def test_a_post_whose_history_is_not_whole_is_left_out_whole(events: list[DotnetEvent], reason: str):
     source = ListedHistory(*events, *post(B, CREATED, LIKED))
-    [left_out] = await found_by(source)
-    assert (left_out.post_id, left_out.reason) == (A, reason)
-    assert left_out.events == [events[-1]] or left_out.events == [events[0]]
+    [skipped] = await found_by(source)
+    assert (skipped.post_id, skipped.reason) == (A, reason)
+    assert skipped.events == [events[-1]] or skipped.events == [events[0]]
     assert await history_import(source, None).events() == 2
 
 
 async def test_strays_are_handed_on():
     assert [page async for page in history_import(ListedHistory(), None).read()] == [
-        (0, [StrayDocument("x", "it is lost")])
+        (0, [UnrecognizedDocument("x", "it is lost")])
     ]
 
 
@@ -214,7 +215,7 @@ async def test_every_event_keeps_its_id_time_place_and_shape():
     later = event(B, 1, CREATED, recorded_at=START + timedelta(minutes=2, seconds=30))
     source = ListedHistory(*post(A, CREATED, LIKED, REMOVED), later)
     result = await append(source, MemoryEventStore(log))
-    assert (result.new, result.present, result.position, result.left_out) == (4, 0, 4, [])
+    assert (result.new, result.present, result.position, result.skipped) == (4, 0, 4, [])
     assert [(c.position, c.stream_id, c.version, c.recorded_at, c.events) for c in await stored_in(log)] == [
         (1, A, 1, START + timedelta(minutes=1), (CREATED,)),
         (2, A, 2, START + timedelta(minutes=2), (LIKED,)),
@@ -229,7 +230,7 @@ async def test_a_second_import_adds_nothing():
     source = ListedHistory(*post(A, CREATED, *[LIKED] * 9), *post(B, CREATED, REMOVED))
     await append(source, MemoryEventStore(log))
     again = await append(source, MemoryEventStore(log))
-    assert (again.new, again.present, again.position, again.left_out) == (0, 12, 12, [])
+    assert (again.new, again.present, again.position, again.skipped) == (0, 12, 12, [])
     assert len(await stored_in(log)) == 12
 
 
@@ -238,7 +239,7 @@ async def test_an_import_that_was_interrupted_goes_on():
     events = [*post(A, CREATED, *[LIKED] * 9), *post(B, CREATED, LIKED)]
     await append(ListedHistory(*events[:4]), MemoryEventStore(log))
     rest = await append(ListedHistory(*events), MemoryEventStore(log))
-    assert (rest.new, rest.present, rest.left_out) == (8, 4, [])
+    assert (rest.new, rest.present, rest.skipped) == (8, 4, [])
 
 
 async def test_a_post_that_was_changed_here_since_is_not_mixed_with_what_happened_there():
@@ -259,7 +260,7 @@ async def test_a_post_that_was_changed_here_since_is_not_mixed_with_what_happene
     result = await append(ListedHistory(*post(A, CREATED, LIKED, LIKED, LIKED), *post(B, CREATED)), store)
 
     assert (result.new, result.present) == (1, 1)
-    assert [(each.post_id, each.reason) for each in result.left_out] == [
+    assert [(each.post_id, each.reason) for each in result.skipped] == [
         (
             A,
             (
@@ -281,13 +282,13 @@ async def test_a_source_that_says_something_else_now_is_reported(changed: Dotnet
     store = MemoryEventStore(log)
     await append(ListedHistory(*post(A, CREATED, LIKED)), store)
     result = await append(ListedHistory(event(A, 1, CREATED), changed, event(A, 3)), store)
-    assert (result.new, result.present, [each.post_id for each in result.left_out]) == (0, 1, [A])
+    assert (result.new, result.present, [each.post_id for each in result.skipped]) == (0, 1, [A])
 
 
 async def test_a_stream_that_lacks_its_beginning_in_the_log_is_reported():
     """A source that has lost events since would otherwise be tried for ever."""
     result = await append(ListedHistory(event(A, 5), event(A, 6)), MemoryEventStore(MemoryLog()))
-    assert [each.post_id for each in result.left_out] == [A]
+    assert [each.post_id for each in result.skipped] == [A]
     assert result.new == 0
 
 
@@ -312,7 +313,7 @@ async def test_what_a_store_does_not_settle_is_sent_again():
     unsettled, not_tried = Unsettled("It is away."), NotTried()
     store = Unsteady(MemoryEventStore(log), [unsettled, not_tried], [not_tried], [unsettled])
     result = await append(ListedHistory(*post(A, CREATED, LIKED)), store)
-    assert (result.new, result.left_out) == (2, [])
+    assert (result.new, result.skipped) == (2, [])
     assert [c.version for c in await stored_in(log)] == [1, 2]
     assert store.calls == 4
 

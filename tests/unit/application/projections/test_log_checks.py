@@ -1,0 +1,217 @@
+"""Whether rows belong to a log, told by the commits at their checkpoints; also while reads of the log lag.
+
+Where positions are missing: found exactly, at little cost where none is.
+"""
+
+import asyncio
+from collections.abc import Collection
+
+import pytest
+
+from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
+from application.envelopes import Commit
+from application.errors import LogDamaged, WrongLog
+from application.log_order import LogGap
+from application.ports.read_db import Checkpoint, LiveGeneration
+from application.projections import log_checks as module
+from application.projections.log_checks import LogGaps, PositionsProbe, commit_at, require_same_log
+from contracts.log_handle import POST_A, commit_id, proposed
+
+
+class Lagging(MemoryCommitLog):
+    """As a primary just after its election: reads end at position 2 until it has proven where the log ends."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        super().__init__(log)
+        self.proofs = 0
+
+    async def proven_tip(self) -> int:
+        self.proofs += 1
+        return await super().proven_tip()
+
+    async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
+        return [commit for commit in await super().read(after, limit) if self.proofs or commit.position <= 2]
+
+
+@pytest.fixture
+async def log() -> Lagging:
+    memory = MemoryLog()
+    await MemoryEventStore(memory).append(
+        [proposed(POST_A, version, name=f"commit {version}") for version in (1, 2, 3)]
+    )
+    return Lagging(memory)
+
+
+def at(position: int, name: str | None = None) -> Checkpoint:
+    return Checkpoint(
+        partition=0,
+        position=position,
+        commit_position=position,
+        commit_id=commit_id(name or f"commit {position}"),
+    )
+
+
+async def match(log: Lagging, *checkpoints: Checkpoint) -> None:
+    live = LiveGeneration(generation=1, slot="a", log_id=await log.log_id(), partitions=1, ready=True)
+    await require_same_log(live, checkpoints, log)
+
+
+async def test_a_commit_that_a_lagging_read_does_not_show_is_not_believed_to_be_gone(log: Lagging) -> None:
+    await match(log, at(1), at(3))
+    assert log.proofs == 1
+
+
+async def test_what_a_read_shows_needs_no_proof(log: Lagging) -> None:
+    await match(log, at(1), at(2))
+    assert log.proofs == 0
+
+
+async def test_a_commit_beyond_the_proven_tip_is_gone(log: Lagging) -> None:
+    with pytest.raises(WrongLog, match="at position 4, which the log does not have there"):
+        await match(log, at(4))
+    assert log.proofs == 1
+
+
+async def test_another_commit_in_its_place_is_no_lag(log: Lagging) -> None:
+    with pytest.raises(WrongLog, match="the log was restored to an older state"):
+        await match(log, at(2, "another commit"))
+    assert log.proofs == 0
+
+
+async def test_a_commit_is_found_by_its_position_though_reads_lag(log: Lagging) -> None:
+    found = await commit_at(3, log)
+    assert found is not None
+    assert found.commit_id == commit_id("commit 3")
+    assert await commit_at(4, log) is None
+
+
+class Positions:
+    """A log of which only the positions matter. `counted` is how many keys were looked through."""
+
+    def __init__(self, positions: Collection[int], miscount: int | None = 0) -> None:
+        self.positions = set(positions)
+        self.miscount = miscount
+        self.counted = 0
+
+    async def log_id(self) -> str:
+        return "log"
+
+    async def tip(self) -> int:
+        return max(self.positions, default=0)
+
+    async def count(self, after: int, until: int) -> int:
+        await asyncio.sleep(0)
+        found = sum(after < position <= until for position in self.positions)
+        self.counted += found
+        return found
+
+    async def rough_count(self) -> int | None:
+        return None if self.miscount is None else len(self.positions) + self.miscount
+
+
+def numbers(*ranges: tuple[int, int]) -> list[int]:
+    return [number for first, last in ranges for number in range(first, last + 1)]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_NEAR_THE_END", 100)
+    monkeypatch.setattr(module, "_AT_ONCE", 1_000)
+
+
+HOLES = {
+    "after a restore": (numbers((1, 5), (56, 56)), LogGap(6, 56)),
+    "the first commit": (numbers((2, 50)), LogGap(1, 2)),
+    "one of many, long ago": (numbers((1, 2_345), (2_347, 9_000)), LogGap(2_346, 2_347)),
+    "the first of several": (numbers((1, 1_000), (1_500, 1_600), (1_700, 3_000)), LogGap(1_001, 1_500)),
+    "right before the last": (numbers((1, 4_000), (4_002, 4_002)), LogGap(4_001, 4_002)),
+}
+
+
+@pytest.mark.parametrize("miscount", [0, None])
+@pytest.mark.parametrize(("positions", "gap"), HOLES.values(), ids=HOLES.keys())
+async def test_a_thorough_look_finds_the_first_gap(positions: list[int], gap: LogGap, miscount: int | None) -> None:
+    assert await LogGaps(Positions(positions, miscount)).look(thorough=True) == gap
+
+
+@pytest.mark.parametrize(("positions", "gap"), HOLES.values(), ids=HOLES.keys())
+async def test_any_look_finds_it_where_the_store_counts_its_commits(positions: list[int], gap: LogGap) -> None:
+    assert await LogGaps(Positions(positions)).look() == gap
+
+
+async def test_without_such_a_count_old_positions_are_looked_through_a_piece_at_a_time() -> None:
+    log = Positions(numbers((1, 2_345), (2_347, 9_000)), miscount=None)
+    gaps = LogGaps(log)
+    found = [await gaps.look() for _ in range(3)]
+    assert found == [None, None, LogGap(2_346, 2_347)]
+
+
+@pytest.mark.parametrize("positions", [[], numbers((1, 1)), numbers((1, 50_000))])
+@pytest.mark.parametrize("miscount", [0, None])
+async def test_a_whole_log_has_none(positions: list[int], miscount: int | None) -> None:
+    log = Positions(positions, miscount)
+    gaps = LogGaps(log)
+    assert [await gaps.look(), await gaps.look(thorough=True), await gaps.look()] == [None, None, None]
+
+
+async def test_a_look_at_a_long_log_counts_its_last_positions_only() -> None:
+    log = Positions(numbers((1, 50_000)))
+    assert await LogGaps(log).look() is None
+    assert log.counted == 100
+
+
+async def test_a_count_that_an_unclean_shutdown_has_left_wrong_is_checked_once() -> None:
+    log = Positions(numbers((1, 5_000)), miscount=-7)
+    gaps = LogGaps(log)
+    assert await gaps.look() is None
+    assert log.counted >= 5_000
+    before = log.counted
+    assert await gaps.look() is None
+    assert log.counted - before == 100
+    log.positions.remove(17)
+    log.positions.remove(18)
+    assert await gaps.look() is None  # it was counted before; a thorough look begins anew in another process
+    assert await LogGaps(log).look() == LogGap(17, 19)
+
+
+async def test_a_gap_that_is_there_still_is_not_searched_again_and_one_that_is_gone_is_forgotten() -> None:
+    log = Positions(numbers((1, 3_000), (3_010, 9_000)))
+    gaps = LogGaps(log)
+    assert await gaps.look() == LogGap(3_001, 3_010)
+    before = log.counted
+    assert await gaps.look() == LogGap(3_001, 3_010)
+    assert log.counted - before == 2
+    log.positions |= set(range(3_001, 3_010))
+    assert await gaps.look() is None
+    assert gaps.known is None
+
+
+async def test_a_gap_of_which_a_part_was_filled_is_searched_again() -> None:
+    log = Positions(numbers((1, 3_000), (3_010, 9_000)))
+    gaps = LogGaps(log)
+    assert await gaps.look() == LogGap(3_001, 3_010)
+    log.positions |= {3_001, 3_002, 3_009}
+    assert await gaps.look() == LogGap(3_003, 3_009)
+
+
+async def test_what_must_not_go_on_behind_a_gap_is_refused_until_a_look_finds_it_gone() -> None:
+    log = Positions(numbers((1, 5), (56, 56)))
+    gaps = LogGaps(log)
+    with pytest.raises(LogDamaged) as refused:
+        await gaps.require_none()
+    assert refused.value.message == (
+        "The log has no commit at positions 6 to 55, but one at 56: commits were removed, or a backup was restored "
+        "under running processes. Restore the missing ones from a backup; or, where there is none, `postlog events "
+        "cut` removes what stands behind the gap."
+    )
+    assert (await PositionsProbe(gaps).probe()).detail == refused.value.message
+    log.positions.remove(56)
+    assert (await PositionsProbe(gaps).probe()).ok
+    await gaps.require_none()
+
+
+async def test_many_who_ask_at_once_share_the_first_look() -> None:
+    log = Positions(numbers((1, 1_000)))
+    gaps = LogGaps(log)
+    await asyncio.gather(*[gaps.require_none() for _ in range(64)])
+    assert log.counted == 100
