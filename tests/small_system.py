@@ -20,11 +20,10 @@ from application.ports.event_codec import EventCodec
 from application.ports.post_views import PostViews
 from application.ports.read_db import ParkedStreams, ProjectionStore
 from application.projections.log_checks import LogGaps
-from application.query_side.freshness import Freshness
+from application.query_side.freshness import Freshness, LogEnd
 from application.query_side.history import HistoryQueries
-from application.query_side.log_end import LogEnd
 from application.query_side.posts import PostQueries
-from application.query_side.read_db_status import ReadDbStatusQuery
+from application.query_side.status import ReadDbStatusQuery
 from command_process import CODEC, CommandProcess, RecordedMetrics
 from contracts.log_handle import LogHandle
 

@@ -1,32 +1,130 @@
-"""Handlers of the queries that are answered from the log as one sequence: its newest commits, and those that come.
+"""What readers can ask of the log as one sequence of commits, and what they are answered.
+
+A commit as people are shown it, readable or not.
+
+Handlers of the queries that are answered from the log as one sequence: its newest commits, and those that come.
 
 A filter that fits few commits of a long log must not read all of it for one answer: each looks through a bounded number
 of commits for a bounded time, and says how far it came.
+
+The log, or one stream of it, from the end to the beginning: pages of commits, each oldest first, each right before
+the one that came before it. None takes more memory than one read of the log may.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
-from application.envelopes import Commit
-from application.mediator import QueryDispatcher
+from application.envelopes import Commit, DescribedEvent
+from application.mediator import Query, QueryDispatcher
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
 from application.ports.system import Clock
-from application.query_side.log_queries import (
-    ChangedPosts,
-    CommitFilter,
-    CommitsPage,
-    ListChangedPosts,
-    ListCommits,
-    ListNewCommits,
-    NewCommits,
-    actor_of,
-)
-from application.query_side.logged_commit import logged_commit
-from application.query_side.looking_back import log_backwards, stream_backwards
+from domain.errors import EventNotReadable
+from domain.ids import PostId
 from domain.names import name_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitFilter:
+    """None: any. `event_type` is a current name or a stored one; `actor` is whoever did any of a commit's events,
+    compared by `name_key`."""
+
+    event_type: str | None = None
+    actor: str | None = None
+    post_id: PostId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCommit:
+    """A commit for people: `events` in their current shape. Where they can't be read, `unreadable` says why, and they
+    are as they were stored."""
+
+    commit: Commit
+    events: Sequence[DescribedEvent]
+    unreadable: str | None
+
+    @property
+    def actors(self) -> Sequence[str | None]:
+        """Each once, in the order of their events; None for somebody without a name."""
+        return list(dict.fromkeys(actor_of(self.commit, event) for event in self.events))
+
+
+def actor_of(commit: Commit, event: DescribedEvent) -> str | None:
+    """Who did it. An import writes events of several people as one commit, whose metadata names the first of them only:
+    there the event itself names its actor, or nobody."""
+    if len(commit.events) > 1:
+        for field in ("author", "username"):
+            if field in event.data:
+                return event.data[field] or None
+    return commit.metadata.get("actor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitsPage:
+    """Newest first. The log was searched from below `searched_from` down to `searched_to`, both positions; `older` is
+    what to ask for as `before` to look further back, None at the log's beginning."""
+
+    commits: Sequence[LoggedCommit]
+    searched_from: int
+    searched_to: int
+    older: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCommits:
+    """Oldest first. The log was looked through up to `position`; `skipped` are the first and the last position of
+    those that were too many to be shown."""
+
+    commits: Sequence[LoggedCommit]
+    position: int
+    skipped: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedPosts:
+    """`posts` is None when it is not known whose the commits are: any post may have changed."""
+
+    posts: frozenset[PostId] | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListChangedPosts(Query[ChangedPosts]):
+    """Whose commits stand behind the position `after`, None: at any position; and where the log ends. Raises
+    `StoreUnavailable`."""
+
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListCommits(Query[CommitsPage]):
+    """The newest below the position `before`, at most `limit`. Looks through a bounded part of the log, however few
+    are found there. Raises `StoreUnavailable`."""
+
+    wanted: CommitFilter
+    limit: int
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNewCommits(Query[NewCommits]):
+    """Those beyond the position `after`, at most `limit`. Raises `StoreUnavailable`."""
+
+    wanted: CommitFilter
+    limit: int
+    after: int
+
+
+def describe_commit(commit: Commit, codec: EventCodec) -> LoggedCommit:
+    try:
+        codec.decode(commit)
+    except EventNotReadable as error:
+        return LoggedCommit(commit=commit, events=codec.describe(commit), unreadable=error.message)
+    return LoggedCommit(commit=commit, events=codec.describe(commit), unreadable=None)
+
 
 _COMMITS_A_READ = 1_000
 _MOST_LOOKED_THROUGH = 50_000
@@ -54,23 +152,23 @@ class LogQueries:
         tip = await self._log.tip()
         begin = tip + 1 if query.before is None else min(query.before, tip + 1)
         found: list[Commit] = []
-        looked_to, looked_through = begin, 0
+        searched_to, looked_through = begin, 0
         until = self._clock.monotonic() + _MOST_SECONDS
         async with aclosing(self._backwards(query, begin)) as pages:
             async for page in pages:
                 found += (await self._fitting(page, query.wanted))[::-1][: query.limit - len(found)]
                 is_full = len(found) == query.limit
-                looked_to = found[-1].position if is_full else page[0].position
+                searched_to = found[-1].position if is_full else page[0].position
                 looked_through += len(page)
                 if is_full or looked_through >= _MOST_LOOKED_THROUGH or self._clock.monotonic() >= until:
                     break
             else:
-                looked_to = 1
+                searched_to = 1
         return CommitsPage(
-            commits=[logged_commit(commit, self._codec) for commit in found],
-            looked_from=begin,
-            looked_to=looked_to,
-            older=looked_to if looked_to > 1 else None,
+            commits=[describe_commit(commit, self._codec) for commit in found],
+            searched_from=begin,
+            searched_to=searched_to,
+            older=searched_to if searched_to > 1 else None,
         )
 
     async def list_new_commits(self, query: ListNewCommits) -> NewCommits:
@@ -81,9 +179,9 @@ class LogQueries:
         shown = found[-query.limit :]
         first_looked_at = shown[0].position if len(shown) < len(found) else after + 1
         return NewCommits(
-            commits=[logged_commit(commit, self._codec) for commit in shown],
+            commits=[describe_commit(commit, self._codec) for commit in shown],
             position=page[-1].position if page else after,
-            passed_over=(query.after + 1, first_looked_at - 1) if first_looked_at > query.after + 1 else None,
+            skipped=(query.after + 1, first_looked_at - 1) if first_looked_at > query.after + 1 else None,
         )
 
     async def list_changed_posts(self, query: ListChangedPosts) -> ChangedPosts:
@@ -133,3 +231,57 @@ class LogQueries:
         return any(event.type == event_type for event in commit.events) or any(
             event.type == event_type for event in self._codec.describe(commit)
         )
+
+
+async def log_backwards(log: CommitLog, below: int, size: int) -> AsyncGenerator[Sequence[Commit]]:
+    """Below the position `below`, about `size` commits a page. Raises `StoreUnavailable`."""
+    while below > 1:
+        after = max(0, below - 1 - size)
+        page = await log.read(after, below - 1 - after)
+        while page and page[-1].position < below - 1:  # large commits: a read ended early, and the newest are wanted
+            page = await log.read(page[-1].position, below - 1 - page[-1].position)
+        if not page:
+            return
+        yield page
+        below = page[0].position
+
+
+async def stream_backwards(
+    past_events: PastEvents, stream_id: PostId, below: int, size: int
+) -> AsyncGenerator[Sequence[Commit]]:
+    """The stream's commits below the position `below`, at most `size` a page. Raises `StoreUnavailable`."""
+    version = await _last_version_below(past_events, stream_id, below)
+    while version > 0:
+        after = max(0, version - size)
+        page = await past_events.read_stream(stream_id, after, size)
+        while page and page[-1].last_version < version:  # large commits, as above
+            page = await past_events.read_stream(stream_id, page[-1].last_version, size)
+        page = [commit for commit in page if commit.last_version <= version]
+        if not page:
+            return
+        yield page
+        version = page[0].version - 1
+
+
+async def _last_version_below(past_events: PastEvents, stream_id: PostId, below: int) -> int:
+    """The last version of the stream's last commit below a position; 0: there is none. Found by doubling, then by
+    halving: a handful of short reads, however long the stream is."""
+    found, step = 0, 1
+    while (commit := await _commit_behind(past_events, stream_id, found + step - 1, below)) is not None:
+        found = commit.last_version
+        step *= 2
+    high = found + step - 1
+    while found < high:
+        middle = (found + high) // 2
+        commit = await _commit_behind(past_events, stream_id, middle, below)
+        if commit is None:
+            high = middle
+        else:
+            found = commit.last_version
+    return found
+
+
+async def _commit_behind(past_events: PastEvents, stream_id: PostId, version: int, below: int) -> Commit | None:
+    """The commit that holds the version after this one, if it stands below the position."""
+    commits = await past_events.read_stream(stream_id, version, 1)
+    return commits[0] if commits and commits[0].position < below else None

@@ -61,7 +61,7 @@ class HistoryPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionStatus:
+class PartitionLag:
     partition: int
     position: int
     lag: int
@@ -77,7 +77,7 @@ class ReadDbStatus:
     position: int
     lag: int
     parked: int
-    partitions: Sequence[PartitionStatus]
+    partitions: Sequence[PartitionLag]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,8 +71,8 @@ class Container(containers.DeclarativeContainer):
         settings=settings,
     )
 
-    pipeline_watch = providers.Singleton(
-        query_side.pipeline_watch, queries=query_dispatcher, log=log, read_db=read_db, codec=codec, journal=journal
+    pipeline_sampler = providers.Singleton(
+        query_side.pipeline_sampler, queries=query_dispatcher, log=log, read_db=read_db, codec=codec, journal=journal
     )
 
     parked_retry = providers.Singleton(

@@ -3,15 +3,13 @@
 from application.mediator import QueryDispatcher
 from application.ports.event_codec import EventCodec
 from application.ports.system import Clock, Journal, RowsMoved
-from application.query_side.command_trace import CommandTraceQuery
-from application.query_side.freshness import Freshness
+from application.query_side.freshness import Freshness, LogEnd
 from application.query_side.history import HistoryQueries
 from application.query_side.log import LogQueries
-from application.query_side.log_end import LogEnd
-from application.query_side.pipeline_status import PipelineStatusQuery
-from application.query_side.pipeline_watch import PipelineWatch
+from application.query_side.pipeline_sampler import PipelineSampler
 from application.query_side.posts import PostQueries
-from application.query_side.read_db_status import ReadDbStatusQuery
+from application.query_side.status import PipelineStatusQuery, ReadDbStatusQuery
+from application.query_side.trace import CommandTraceQuery
 from entrypoints.composition.event_store import LogParts
 from entrypoints.composition.read_db import ReadDbParts
 from entrypoints.settings.model import Settings
@@ -46,10 +44,10 @@ def query_dispatcher(
     return dispatcher
 
 
-def pipeline_watch(
+def pipeline_sampler(
     *, queries: QueryDispatcher, log: LogParts, read_db: ReadDbParts, codec: EventCodec, journal: Journal
-) -> PipelineWatch:
+) -> PipelineSampler:
     """It asks, and the query for a command's trace is answered from what it saw."""
-    watch = PipelineWatch(queries)
+    watch = PipelineSampler(queries)
     CommandTraceQuery(log.past_events, read_db.post_views, codec, journal, watch).register_with(queries)
     return watch

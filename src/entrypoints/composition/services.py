@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from application.maintenance.rebuilds import Rebuilds
 from application.ports.provisioning import Probe
 from application.projections.log_checks import PositionsProbe
-from application.query_side.readiness import RowsReady
+from application.query_side.status import RowsReady
 from domain.limits import Limits
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.lifetime import Lifetime
@@ -20,8 +20,8 @@ from entrypoints.settings.model import Settings
 from entrypoints.worker import FailureProbe, Part, endless, run_parts, stop_on_signals
 
 if TYPE_CHECKING:
+    from entrypoints.http.problems import Pages
     from entrypoints.http.services import HttpServices
-    from entrypoints.serving.pages import Pages
     from entrypoints.web.pages import Site
     from entrypoints.web.services import Operations
 
@@ -56,7 +56,7 @@ async def run_service(loaded: LoadedSettings, verb: str, sides: Sides, announce:
                 "watch of the event loop": endless(LoopStalls(container.metrics()).run),
             }
             if pages is not None:
-                parts["watch of the pipeline"] = endless(container.pipeline_watch().run)
+                parts["watch of the pipeline"] = endless(container.pipeline_sampler().run)
             if sides.commands and (examine := container.log().examine) is not None:
                 parts["integrity of the log"] = endless(partial(_examined_once, examine))
             if sides.projector:
@@ -130,7 +130,7 @@ def _http_services(
     container: Container, sides: Sides, probes: list[Probe], rebuilds: Rebuilds | None, stopping: asyncio.Event
 ) -> "HttpServices":
     from entrypoints.http.services import HttpServices
-    from entrypoints.serving.exchange import ServingLimits
+    from entrypoints.serving.request_context import ServingLimits
 
     settings = container.settings()
     metrics = container.metrics()
@@ -182,7 +182,7 @@ def _site(container: Container, sides: Sides, operations: "Operations | None", s
             ids=container.ids(),
             limits=_limits(settings),
             stopping=stopping,
-            watch=container.pipeline_watch(),
+            watch=container.pipeline_sampler(),
             operations=operations,
             max_body_bytes=settings.http.max_body_bytes,
         )

@@ -11,30 +11,27 @@ from litestar.types import ASGIApp
 from domain.errors import PostlogError
 from entrypoints.http.bodies import BodyReader
 from entrypoints.http.commands import command_handlers
-from entrypoints.http.docs import DocsEndpoints
-from entrypoints.http.edge import Edge
+from entrypoints.http.docs import DocsEndpoints, ProblemPages
+from entrypoints.http.events import history_handlers
 from entrypoints.http.health import HealthEndpoints
-from entrypoints.http.history import history_handlers
-from entrypoints.http.operations import OperationEndpoints
-from entrypoints.http.problem_answers import ErrorAnswers
-from entrypoints.http.problem_pages import ProblemPages
+from entrypoints.http.middleware import RequestMiddleware
+from entrypoints.http.operations import OperationEndpoints, RebuildEndpoints
+from entrypoints.http.problems import ErrorResponses, Pages
 from entrypoints.http.queries import QueryEndpoints
-from entrypoints.http.rebuilds import RebuildEndpoints
 from entrypoints.http.schemas import NewRebuild
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.answers import Answer
-from entrypoints.serving.exchange import Activity
-from entrypoints.serving.pages import Pages
+from entrypoints.serving.request_context import InFlight
+from entrypoints.serving.responses import RawResponse
 
-ACTIVITY = "activity"
+IN_FLIGHT = "activity"
 """Where the application's state holds its `Activity`."""
 
 
 def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
     handlers = _handlers(services)
     page_handlers = pages.handlers() if pages else [DocsEndpoints.root_handler()]
-    activity = Activity(services.serving)
-    errors = ErrorAnswers(pages)
+    in_flight = InFlight(services.serving)
+    errors = ErrorResponses(pages)
     app = Litestar(
         [*_options(handlers), *handlers, *page_handlers],
         exception_handlers={
@@ -45,9 +42,9 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
         openapi_config=None,
         logging_config=None,
         request_max_body_size=services.max_body_bytes,
-        state=State({ACTIVITY: activity}, deep_copy=False),
+        state=State({IN_FLIGHT: in_flight}, deep_copy=False),
     )
-    app.asgi_handler = Edge(app.asgi_handler, services, activity, errors)
+    app.asgi_handler = RequestMiddleware(app.asgi_handler, services, in_flight, errors)
     return app
 
 
@@ -81,6 +78,6 @@ def _options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
 
 def _options_of(path: str, allowed: str) -> HTTPRouteHandler:
     async def options() -> ASGIApp:
-        return Answer(204, [(b"allow", allowed.encode("ascii"))])
+        return RawResponse(204, [(b"allow", allowed.encode("ascii"))])
 
     return HTTPRouteHandler(path, http_method="OPTIONS", name=f"OPTIONS {path}")(options)

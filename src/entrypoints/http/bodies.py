@@ -13,9 +13,9 @@ from msgspec.structs import FieldInfo, fields
 
 from application.errors import MalformedRequest
 from entrypoints.serving.errors import InvalidFields, UnsupportedMediaType
-from entrypoints.serving.exchange import Exchange, exchange_of
-from entrypoints.serving.routes import HttpRequest
-from entrypoints.serving.whole_body import whole_body
+from entrypoints.serving.receiving import read_body
+from entrypoints.serving.request_context import RequestContext, context_of
+from entrypoints.serving.routing import HttpRequest
 
 Body = TypeVar("Body", bound=Struct)
 
@@ -41,11 +41,11 @@ class BodyReader(Generic[Body]):
 
     async def read_optional(self, request: HttpRequest) -> Body | None:
         """None when there is no body. Raises as `read`."""
-        exchange = exchange_of(request.scope)
-        raw = await whole_body(request, exchange, self._limit)
+        context = context_of(request.scope)
+        raw = await read_body(request, context, self._limit)
         if not raw:
             return None
-        _require_json(exchange)
+        _require_json(context)
         try:
             body = self._decoded(raw)
         except (DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -138,15 +138,15 @@ def _kind_of(value: Any) -> str:
     return "null" if value is None else _KINDS[type(value)]
 
 
-def _require_json(exchange: Exchange) -> None:
-    headers = exchange.headers
+def _require_json(context: RequestContext) -> None:
+    headers = context.headers
     if headers.get(b"content-type") == b"application/json" and b"content-encoding" not in headers:
         return
-    media_type = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
+    media_type = (context.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         given = f"is {media_type}" if media_type else "has no Content-Type"
         raise UnsupportedMediaType(f"The body {given}; send JSON, with the header Content-Type: application/json.")
-    if (exchange.header(b"content-encoding") or "identity").lower() != "identity":
+    if (context.header(b"content-encoding") or "identity").lower() != "identity":
         raise UnsupportedMediaType("The body is compressed; send it without Content-Encoding.")
 
 

@@ -1,5 +1,12 @@
-"""The eight commands: read the request, make the command, dispatch it, answer with version and position."""
+"""The eight commands: read the request, make the command, dispatch it, answer with version and position.
 
+A command on its way to the dispatcher, with what its request's headers say. Where `If-Match` names several versions,
+any of them will do.
+
+What comes with a command in headers: `Idempotency-Key`, `traceparent`, the correlation id.
+"""
+
+import re
 from dataclasses import dataclass
 
 from litestar import delete, post, put
@@ -7,8 +14,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from application.errors import MalformedRequest
-from application.mediator import CommandDispatcher, CommandResult
+from application.errors import MalformedRequest, VersionMismatch
+from application.mediator import CommandContext, CommandDispatcher, CommandResult, IdempotencyKey
 from application.ports.system import Clock, Ids
 from domain.commands import (
     AddComment,
@@ -23,16 +30,13 @@ from domain.commands import (
 )
 from domain.ids import CommentId, PostId
 from entrypoints.http.bodies import BodyReader
-from entrypoints.http.dispatching import dispatch
-from entrypoints.http.parameters import USERNAME
-from entrypoints.http.paths import POSTS, comment_path, like_path, post_path
-from entrypoints.http.query_params import read_query
+from entrypoints.http.conditional import NO_VERSION, expected_versions
+from entrypoints.http.parameters import POSTS, USERNAME, comment_path, like_path, post_path, read_query
 from entrypoints.http.schemas import CommentDone, Done, EditedComment, NewComment, NewLike, NewMessage, NewPost
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.answers import Answer, Headers, etag, json_answer
-from entrypoints.serving.exchange import exchange_of
-from entrypoints.serving.paths import comment_id_segment, post_id_segment, text_segment
-from entrypoints.serving.routes import HttpRequest
+from entrypoints.serving.request_context import RequestContext, context_of, request_digest
+from entrypoints.serving.responses import Headers, RawResponse, etag, json_response
+from entrypoints.serving.routing import HttpRequest, comment_id_segment, post_id_segment, text_of_segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class CommandEndpoints:
     async def unlike_post(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, "the name stands in the path")
         post_id = _post_id(request)
-        username = text_segment(request.scope, "username")
+        username = text_of_segment(request.scope, "username")
         command = UnlikePost(post_id=post_id, username=username)
         return _done(200, await self._dispatch(request, command, like_path(post_id, username), None))
 
@@ -101,7 +105,7 @@ class CommandEndpoints:
             comment_date=self.clock.now(),
         )
         result = await dispatch(
-            self.commands, exchange_of(request.scope), command, f"{post_path(post_id)}/comments", body
+            self.commands, context_of(request.scope), command, f"{post_path(post_id)}/comments", body
         )
         return _commented(result, result.comment_id or command.comment_id)
 
@@ -128,7 +132,7 @@ class CommandEndpoints:
         return _done(
             200,
             await dispatch(
-                self.commands, exchange_of(request.scope), command, comment_path(post_id, comment_id), username
+                self.commands, context_of(request.scope), command, comment_path(post_id, comment_id), username
             ),
         )
 
@@ -142,7 +146,7 @@ class CommandEndpoints:
     async def _dispatch(
         self, request: HttpRequest, command: PostCommand, path: str, content: Struct | str | None
     ) -> CommandResult:
-        return await dispatch(self.commands, exchange_of(request.scope), command, path, content)
+        return await dispatch(self.commands, context_of(request.scope), command, path, content)
 
 
 def command_handlers(services: HttpServices, commands: CommandDispatcher) -> list[HTTPRouteHandler]:
@@ -164,7 +168,7 @@ _NAME_IN_QUERY = "the name is the query parameter username, like ?username=ben"
 
 def _no_body(request: HttpRequest, instead: str) -> None:
     """Of a DELETE: what its body says would be lost. Raises `MalformedRequest`."""
-    headers = exchange_of(request.scope).headers
+    headers = context_of(request.scope).headers
     if headers.get(b"content-length", b"0").strip(b"0") or b"transfer-encoding" in headers:
         raise MalformedRequest(f"This DELETE takes no body; {instead}.", path="body")
 
@@ -180,12 +184,12 @@ def _no_query(request: HttpRequest) -> None:
         read_query(request.scope, ())
 
 
-def _done(status: int, result: CommandResult, headers: Headers | None = None) -> Answer:
+def _done(status: int, result: CommandResult, headers: Headers | None = None) -> RawResponse:
     content = Done(id=result.post_id, post_id=result.post_id, version=result.version, position=result.position)
-    return json_answer(status, content, [etag(result.version), *(headers or [])])
+    return json_response(status, content, [etag(result.version), *(headers or [])])
 
 
-def _commented(result: CommandResult, comment_id: CommentId) -> Answer:
+def _commented(result: CommandResult, comment_id: CommentId) -> RawResponse:
     content = CommentDone(
         id=result.post_id,
         post_id=result.post_id,
@@ -194,4 +198,74 @@ def _commented(result: CommandResult, comment_id: CommentId) -> Answer:
         position=result.position,
     )
     location = comment_path(result.post_id, comment_id).encode()
-    return json_answer(201, content, [etag(result.version), (b"location", location)])
+    return json_response(201, content, [etag(result.version), (b"location", location)])
+
+
+_NO_VERSION_NAMED = (
+    "If-Match names no version: weak tags (W/) never match, nor do tags that this service did not make. Send the "
+    'version in double quotes, like "3".'
+)
+
+
+async def dispatch(
+    commands: CommandDispatcher, context: RequestContext, command: PostCommand, path: str, content: Struct | str | None
+) -> CommandResult:
+    """`path` is the canonical one of the request, `content` what its body or query says. Raises what the command's
+    handler raises, and `MalformedRequest` for a header."""
+    expected = _expected(context, command)
+    untried = set(expected)
+    version = expected[0] if expected else None
+    while True:
+        untried.discard(version)
+        try:
+            return await commands.dispatch(command, command_context(context, path, content, version))
+        except VersionMismatch as error:
+            if version == NO_VERSION:
+                raise VersionMismatch(_NO_VERSION_NAMED, current_version=error.current_version) from error
+            if error.current_version not in untried:
+                raise
+            version = error.current_version
+
+
+def _expected(context: RequestContext, command: PostCommand) -> tuple[int, ...]:
+    """Empty: any version will do. Raises `VersionMismatch` for a new post, which has none yet."""
+    if b"if-match" not in context.headers:
+        return ()
+    expected = expected_versions(context)
+    if not isinstance(command, CreatePost):
+        return expected or ()
+    if expected is None or 0 not in expected:
+        raise VersionMismatch("A new post has no version yet; send it without If-Match.", current_version=0)
+    return ()
+
+
+_KEY = re.compile(rb"[!-~]{1,255}")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def command_context(
+    context: RequestContext, path: str, content: Struct | str | None, expected_version: int | None
+) -> CommandContext:
+    """`path` is the canonical one, `content` what the command's body or query says. Raises `MalformedRequest`."""
+    headers = context.headers
+    key = headers.get(b"idempotency-key")
+    traceparent = headers.get(b"traceparent")
+    return CommandContext(
+        correlation_id=context.correlation_id,
+        traceparent=_well_formed(traceparent) if traceparent else None,
+        idempotency_key=None if key is None else _idempotency_key(key, context.method, path, content),
+        expected_version=expected_version,
+    )
+
+
+def _idempotency_key(key: bytes, method: str, path: str, content: Struct | str | None) -> IdempotencyKey:
+    if _KEY.fullmatch(key) is None:
+        raise MalformedRequest(
+            "Idempotency-Key takes 1 to 255 visible ASCII characters, without blanks.", path="Idempotency-Key"
+        )
+    return IdempotencyKey(key.decode("ascii"), request_digest(method, path, content))
+
+
+def _well_formed(traceparent: bytes) -> str | None:
+    """W3C Trace Context; what is not well-formed is to be ignored."""
+    return traceparent.decode("ascii") if _TRACEPARENT.fullmatch(traceparent) else None

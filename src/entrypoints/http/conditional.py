@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from application.errors import MalformedRequest
-from entrypoints.serving.exchange import Exchange
+from entrypoints.serving.request_context import RequestContext
 
 _TAG = re.compile(r'[ \t]*(?P<weak>W/)?"(?P<opaque>[^"\x00-\x20\x7f]*)"[ \t]*(?:,|$)')
 _VERSION = re.compile(r"(?P<version>0|[1-9][0-9]{0,17})(-[0-9a-f]{8})?([-;](gzip|br|deflate|zstd))?")
@@ -28,11 +28,11 @@ NO_VERSION = -1
 """Stands for tags that no version has: what expects it always fails."""
 
 
-def expected_versions(exchange: Exchange) -> tuple[int, ...] | None:
+def expected_versions(context: RequestContext) -> tuple[int, ...] | None:
     """The versions that If-Match names, at least one; None when there is none to expect (no header, or `*`, since the
     commands that it comes with refuse a post that does not exist). Compared strongly: a weak tag matches nothing.
     Raises `MalformedRequest`."""
-    tags = _tags(exchange, "If-Match")
+    tags = _tags(context, "If-Match")
     if tags is None:
         return None
     found = [_VERSION.fullmatch(tag.opaque) for tag in tags if not tag.weak]
@@ -44,19 +44,19 @@ def tag_of(version: int, body: bytes) -> bytes:
     return b'"%d-%08x"' % (version, crc32(body))
 
 
-def has_tag(exchange: Exchange, tag: bytes) -> bool:
+def has_tag(context: RequestContext, tag: bytes) -> bool:
     """Does If-None-Match name this representation, however it is encoded, so that the answer is 304? Compared weakly.
     Raises `MalformedRequest`."""
-    if b"if-none-match" not in exchange.headers:
+    if b"if-none-match" not in context.headers:
         return False
-    tags = _tags(exchange, "If-None-Match")
+    tags = _tags(context, "If-None-Match")
     opaque = tag.decode("ascii").strip('"')
     return tags is None or any(_ENCODED.sub("", each.opaque) == opaque for each in tags)
 
 
-def _tags(exchange: Exchange, name: str) -> list[_Tag] | None:
+def _tags(context: RequestContext, name: str) -> list[_Tag] | None:
     """None when there is no such header, or it is `*`."""
-    value = exchange.header(name.lower().encode("ascii"))
+    value = context.header(name.lower().encode("ascii"))
     if value is None or value == "*":
         return None
     tags, end = [], 0

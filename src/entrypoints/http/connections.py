@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from application.ports.system import Metrics
-from entrypoints.serving.exchange import Activity, Peer
+from entrypoints.serving.request_context import InFlight, Peer
 
 _PLACES = 2_048
 """Beyond `max_connections`: for those that come while superfluous ones are being closed."""
@@ -57,10 +57,10 @@ def places(connections: int) -> int:
 class Connections:
     """Those that were accepted at one port."""
 
-    def __init__(self, port: int, most: int, activity: Activity, metrics: Metrics) -> None:
+    def __init__(self, port: int, most: int, in_flight: InFlight, metrics: Metrics) -> None:
         self._port = port
         self._most = most
-        self._activity = activity
+        self._activity = in_flight
         self._metrics = metrics
         self._idle: set[Peer] = set()
 
@@ -73,14 +73,14 @@ class Connections:
     def look(self) -> None:
         """Close those that were given up, and what is too much, of that on which nothing was worked on at the look
         before either."""
-        given_up = self._activity.given_up.copy()
-        if len(os.listdir(_OPEN_FILES)) <= self._most and not given_up:  # noqa: PTH208 (of numbers)
+        to_close = self._activity.to_close.copy()
+        if len(os.listdir(_OPEN_FILES)) <= self._most and not to_close:  # noqa: PTH208 (of numbers)
             self._idle.clear()
             return
         open_now = dict(self._open())
-        for peer in given_up & open_now.keys():
+        for peer in to_close & open_now.keys():
             self._close(peer, open_now[peer])
-        self._activity.given_up -= given_up
+        self._activity.to_close -= to_close
         superfluous = len(open_now) - self._most
         idle = [peer for peer in open_now if peer not in self._activity.peers]
         closing = [peer for peer in idle if peer in self._idle][: max(0, superfluous)]

@@ -1,24 +1,61 @@
-"""The documentation: `/docs` for people, `/docs/try` to send requests from a browser, `/openapi.json` for programs.
+"""HTML for people, and the files that it needs: shipped with the package, so that no page asks a server elsewhere.
+
+The documentation: `/docs` for people, `/docs/try` to send requests from a browser, `/openapi.json` for programs.
 Nothing of it is built before it is asked.
+
+`/problems/<code>`: what a problem's type means and what to do about it, as HTML, JSON or plain text.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import json
 
-from entrypoints.http.pages import ASSETS, FILES, html_page
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.answers import JSON, Answer
 from entrypoints.serving.errors import RouteNotFound
-from entrypoints.serving.paths import instance_of, text_segment
-from entrypoints.serving.routes import HttpRequest, reading
+from entrypoints.serving.problem_kinds import PROBLEM_KINDS, ProblemKind
+from entrypoints.serving.request_context import context_of
+from entrypoints.serving.responses import JSON, RawResponse, StaticFiles
+from entrypoints.serving.routing import HttpRequest, get_and_head, instance_of, text_of_segment
 
-_TRY = "/docs/try"
+ASSETS = "/docs/assets"
+
+_FILES = {
+    "docs.js": "docs.js",
+    "pages.css": "pages.css",
+    "swagger-ui-bundle.js": "vendor/swagger-ui-bundle.js",
+    "swagger-ui.css": "vendor/swagger-ui.css",
+}
+FILES = StaticFiles(Path(__file__).parent / "static", _FILES)
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def html_page(title: str, body: str, *, head: str = "") -> RawResponse:
+    """`title` is text; `body` and `head` are HTML."""
+    page = (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f'<link rel="stylesheet" href="{ASSETS}/pages.css">\n{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+    )
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", _POLICY.encode("ascii")),
+        (b"referrer-policy", b"no-referrer"),
+        (b"vary", b"accept"),
+    ]
+    return RawResponse(200, headers, page.encode())
+
+
+_TRY_PATH = "/docs/try"
 _HEAD = (
     f'<link rel="stylesheet" href="{ASSETS}/swagger-ui.css">\n'
     f'<script src="{ASSETS}/swagger-ui-bundle.js" defer></script>\n<script src="{ASSETS}/docs.js" defer></script>\n'
@@ -32,10 +69,10 @@ class DocsEndpoints:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         return [
-            reading("/docs")(self.docs),
-            reading(_TRY)(self.try_it),
-            reading(ASSETS + "/{name:str}")(self.asset),
-            reading("/openapi.json")(self.openapi),
+            get_and_head("/docs")(self.docs),
+            get_and_head(_TRY_PATH)(self.try_it),
+            get_and_head(ASSETS + "/{name:str}")(self.asset),
+            get_and_head("/openapi.json")(self.openapi),
         ]
 
     @staticmethod
@@ -43,15 +80,15 @@ class DocsEndpoints:
         """Where no pages are served, the root leads to the documentation."""
 
         async def root() -> ASGIApp:
-            return Answer(302, [(b"location", b"/docs")])
+            return RawResponse(302, [(b"location", b"/docs")])
 
-        return reading("/")(root)
+        return get_and_head("/")(root)
 
     async def docs(self) -> ASGIApp:
         if "docs" not in self._built:
             from entrypoints.http.openapi.reference import reference_page
 
-            self._built["docs"] = reference_page(self._document(), _TRY).encode()
+            self._built["docs"] = reference_page(self._document(), _TRY_PATH).encode()
         return html_page("Postlog API", f'<main class="text">\n{self._built["docs"].decode()}\n</main>')
 
     async def try_it(self) -> ASGIApp:
@@ -60,7 +97,7 @@ class DocsEndpoints:
         return html_page("Try the Postlog API", body, head=_HEAD)
 
     async def asset(self, request: HttpRequest) -> ASGIApp:
-        found = await asyncio.to_thread(FILES.answer, text_segment(request.scope, "name"))
+        found = await asyncio.to_thread(FILES.answer, text_of_segment(request.scope, "name"))
         if found is None:
             raise RouteNotFound(f"There is no file {instance_of(request.scope)}.")
         return found
@@ -68,9 +105,79 @@ class DocsEndpoints:
     async def openapi(self) -> ASGIApp:
         if "openapi" not in self._built:
             self._built["openapi"] = json.encode(self._document())
-        return Answer(200, [JSON], self._built["openapi"])
+        return RawResponse(200, [JSON], self._built["openapi"])
 
     def _document(self) -> Mapping[str, Any]:
         from entrypoints.http.openapi.document import openapi_document
 
         return openapi_document(self.services)
+
+
+_VARY = (b"vary", b"accept")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemPages:
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [
+            get_and_head("/problems")(self.index),
+            get_and_head("/problems/{code:str}")(self.page),
+        ]
+
+    async def index(self, request: HttpRequest) -> ASGIApp:
+        kinds = sorted(PROBLEM_KINDS.values(), key=lambda kind: (kind.status, kind.code))
+        match _wanted(request):
+            case "html":
+                rows = "\n".join(
+                    f'<tr><td>{kind.status}</td><td><a href="{kind.type}">{kind.code}</a></td>'
+                    f"<td>{escape(kind.title)}</td></tr>"
+                    for kind in kinds
+                )
+                table = f"<table>\n<tr><th>status</th><th>code</th><th>title</th></tr>\n{rows}\n</table>"
+                return html_page("Problems", f'<main class="text">\n<h1>Problems</h1>\n{table}\n</main>')
+            case "json":
+                return _json({"problems": [_described(kind) for kind in kinds]})
+            case _:
+                return _plain("\n".join(f"{kind.status} {kind.code}: {kind.title}" for kind in kinds))
+
+    async def page(self, request: HttpRequest) -> ASGIApp:
+        kind = PROBLEM_KINDS.get(text_of_segment(request.scope, "code"))
+        if kind is None:
+            raise RouteNotFound(f"There is no problem {instance_of(request.scope)}; /problems lists them all.")
+        match _wanted(request):
+            case "html":
+                body = (
+                    f'<main class="text">\n<h1>{escape(kind.title)}</h1>\n<p>{escape(kind.advice)}</p>\n'
+                    f'<p>Status {kind.status}, code <code>{kind.code}</code>. <a href="/problems">All problems</a>, '
+                    '<a href="/docs">documentation</a>.</p>\n</main>'
+                )
+                return html_page(kind.title, body)
+            case "json":
+                return _json(_described(kind))
+            case _:
+                return _plain(f"{kind.title} (status {kind.status}, code {kind.code}).\n{kind.advice}")
+
+
+def _wanted(request: HttpRequest) -> str:
+    accepted = context_of(request.scope).header(b"accept") or ""
+    if "text/html" in accepted:
+        return "html"
+    return "json" if "json" in accepted else "plain"
+
+
+def _described(kind: ProblemKind) -> dict[str, str | int]:
+    return {
+        "type": kind.type,
+        "code": kind.code,
+        "status": kind.status,
+        "title": kind.title,
+        "advice": kind.advice,
+    }
+
+
+def _json(content: object) -> RawResponse:
+    return RawResponse(200, [JSON, _VARY], json.encode(content))
+
+
+def _plain(text: str) -> RawResponse:
+    return RawResponse(200, [(b"content-type", b"text/plain; charset=utf-8"), _VARY], f"{text}\n".encode())

@@ -11,8 +11,8 @@ from litestar.types import ASGIApp
 from application.ports.provisioning import Probe, ProbeResult
 from entrypoints.http.schemas import Check, Live, Ready
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.answers import Answer, json_answer
-from entrypoints.serving.routes import reading
+from entrypoints.serving.responses import RawResponse, json_response
+from entrypoints.serving.routing import get_and_head
 
 _UNCACHED = (b"cache-control", b"no-store")
 
@@ -25,13 +25,13 @@ class HealthEndpoints:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         return [
-            reading("/health/live")(self.live),
-            reading("/health/ready")(self.ready),
-            reading("/metrics")(self.metrics),
+            get_and_head("/health/live")(self.live),
+            get_and_head("/health/ready")(self.ready),
+            get_and_head("/metrics")(self.metrics),
         ]
 
     async def live(self) -> ASGIApp:
-        return json_answer(200, Live(status="live"), [_UNCACHED])
+        return json_response(200, Live(status="live"), [_UNCACHED])
 
     async def ready(self) -> ASGIApp:
         checks = await run_probes(self.services.probes, self.services.probe_seconds)
@@ -40,11 +40,11 @@ class HealthEndpoints:
         status = "ready" if is_ready else "stopping" if stopping else "not-ready"
         content = Ready(status=status, checks=[Check(name=c.name, ok=c.ok, detail=c.detail) for c in checks])
         retry = [] if is_ready else [(b"retry-after", b"1")]
-        return json_answer(200 if is_ready else 503, content, [_UNCACHED, *retry])
+        return json_response(200 if is_ready else 503, content, [_UNCACHED, *retry])
 
     async def metrics(self) -> ASGIApp:
         text, content_type = self.services.metrics_text()
-        return Answer(200, [(b"content-type", content_type.encode("ascii")), _UNCACHED], text)
+        return RawResponse(200, [(b"content-type", content_type.encode("ascii")), _UNCACHED], text)
 
 
 async def run_probes(probes: Sequence[Probe], seconds: float) -> list[ProbeResult]:

@@ -1,17 +1,23 @@
-"""For operators: where the read database stands. Switched by `http.operations`."""
+"""For operators: where the read database stands. Switched by `http.operations`.
+
+For operators: rebuilds of the read database, begun, watched and cancelled. Switched by `http.operations`.
+"""
 
 from dataclasses import dataclass
 
+from litestar import delete, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from application.maintenance.rebuilds import Rebuilds, RebuildStatus
 from application.mediator import QueryDispatcher
 from application.query_side.queries import GetReadDbStatus
-from entrypoints.http.paths import READ_DB
-from entrypoints.http.query_params import read_query
-from entrypoints.http.views import read_db_view
-from entrypoints.serving.answers import REVALIDATE, json_answer
-from entrypoints.serving.routes import HttpRequest, reading
+from entrypoints.http.bodies import BodyReader
+from entrypoints.http.parameters import READ_DB, REBUILDS, REBUILDS_PARAMETERS, read_query, rebuild_path
+from entrypoints.http.schemas import NewRebuild, Rebuild, RebuildPage, read_db_view
+from entrypoints.serving.formats import instant_text
+from entrypoints.serving.responses import REVALIDATE, json_response
+from entrypoints.serving.routing import HttpRequest, get_and_head, text_of_segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +25,64 @@ class OperationEndpoints:
     queries: QueryDispatcher
 
     def handlers(self) -> list[HTTPRouteHandler]:
-        return [reading(READ_DB)(self.read_db)]
+        return [get_and_head(READ_DB)(self.read_db)]
 
     async def read_db(self, request: HttpRequest) -> ASGIApp:
         read_query(request.scope, ())
-        return json_answer(200, read_db_view(await self.queries.ask(GetReadDbStatus())), [REVALIDATE])
+        return json_response(200, read_db_view(await self.queries.ask(GetReadDbStatus())), [REVALIDATE])
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildEndpoints:
+    rebuilds: Rebuilds
+    new_rebuild: BodyReader[NewRebuild]
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        a_rebuild = REBUILDS + "/{rebuild_id:str}"
+        return [
+            post(REBUILDS, status_code=202)(self.begin),
+            get_and_head(REBUILDS)(self.list_rebuilds),
+            get_and_head(a_rebuild)(self.get),
+            delete(a_rebuild, status_code=200)(self.cancel),
+        ]
+
+    async def begin(self, request: HttpRequest) -> ASGIApp:
+        read_query(request.scope, ())
+        body = await self.new_rebuild.read_optional(request) or NewRebuild()
+        begun = await self.rebuilds.begin(body.adapter)
+        return json_response(202, _view(begun), [(b"location", rebuild_path(begun.id).encode())])
+
+    async def list_rebuilds(self, request: HttpRequest) -> ASGIApp:
+        asked = read_query(request.scope, REBUILDS_PARAMETERS)
+        found = await self.rebuilds.recent(asked.get("adapter"))
+        return json_response(200, RebuildPage(rebuilds=[_view(status) for status in found]), [REVALIDATE])
+
+    async def get(self, request: HttpRequest) -> ASGIApp:
+        read_query(request.scope, ())
+        return json_response(200, _view(await self.rebuilds.status(_rebuild_id(request))), [REVALIDATE])
+
+    async def cancel(self, request: HttpRequest) -> ASGIApp:
+        read_query(request.scope, ())
+        return json_response(200, _view(await self.rebuilds.cancel(_rebuild_id(request))), [])
+
+
+def _rebuild_id(request: HttpRequest) -> str:
+    return text_of_segment(request.scope, "rebuild_id")
+
+
+def _view(status: RebuildStatus) -> Rebuild:
+    return Rebuild(
+        id=status.id,
+        adapter=status.adapter,
+        state=status.state.value,
+        position=status.position,
+        target=status.target,
+        events_per_second=_tenths(status.events_per_second),
+        seconds_left=_tenths(status.seconds_left),
+        started_at=instant_text(status.started_at),
+        error=status.error,
+    )
+
+
+def _tenths(number: float | None) -> float | None:
+    return None if number is None else round(number, 1)

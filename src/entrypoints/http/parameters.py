@@ -1,8 +1,141 @@
-"""Every query parameter that is taken, declared once."""
+"""The API's paths, as they are written out.
 
-from entrypoints.http.query_params import MAX_NUMBER, Parameter, flag, whole_number
+Query parameters: declared once, for reading them and for documenting them. What is not declared is refused, since a
+typo in a filter must not be ignored.
+
+Every query parameter that is taken, declared once.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from domain.ids import CommentId, PostId
 from entrypoints.http.schemas import Adapter
-from entrypoints.serving.instants import parse_instant
+from entrypoints.serving.errors import InvalidFields
+from entrypoints.serving.formats import parse_instant
+
+POSTS = "/api/v1/posts"
+READ_DB = "/api/v1/read-db"
+REBUILDS = READ_DB + "/rebuilds"
+
+
+def post_path(post_id: PostId) -> str:
+    return f"{POSTS}/{post_id}"
+
+
+def comment_path(post_id: PostId, comment_id: CommentId) -> str:
+    return f"{POSTS}/{post_id}/comments/{comment_id}"
+
+
+def rebuild_path(rebuild_id: str) -> str:
+    return f"{REBUILDS}/{rebuild_id}"
+
+
+def like_path(post_id: PostId, username: str) -> str:
+    return f"{POSTS}/{post_id}/likes/{quote(username, safe='', errors='surrogatepass')}"
+
+
+_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_SHOWN = 40
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+MAX_NUMBER = 2**53 - 1
+"""The largest whole number that every JSON reader takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """`parse` raises `ValueError` with the end of a sentence that begins with the parameter's name. `schema` is JSON
+    Schema; what it allows is what `parse` takes."""
+
+    name: str
+    parse: Callable[[str], Any]
+    schema: Mapping[str, Any]
+    description: str
+    required: bool = False
+
+
+def whole_number(name: str, low: int, high: int, description: str, *, default: int | None = None) -> Parameter:
+    def parse(text: str) -> int:
+        if _WHOLE_NUMBER.fullmatch(text) is None or not low <= int(text) <= high:
+            raise ValueError(f"takes a whole number from {low} to {high}")
+        return int(text)
+
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return Parameter(
+        name=name,
+        parse=parse,
+        schema=schema if default is None else schema | {"default": default},
+        description=description,
+    )
+
+
+def flag(name: str, description: str) -> Parameter:
+    def parse(text: str) -> bool:
+        if text not in ("true", "false"):
+            raise ValueError("takes true or false, in lower case")
+        return text == "true"
+
+    return Parameter(name=name, parse=parse, schema={"type": "boolean"}, description=description)
+
+
+def read_query(scope: Any, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """The values given, by name. Raises `InvalidFields` with everything that is wrong."""
+    query: bytes = scope["query_string"]
+    if not query and not any(parameter.required for parameter in parameters):
+        return {}
+    declared = {parameter.name: parameter for parameter in parameters}
+    values: dict[str, Any] = {}
+    wrong: list[tuple[str, str]] = []
+    for name, text in _pairs(query):
+        try:
+            values[name] = _value(name, text, declared, values)
+        except ValueError as error:
+            wrong.append((name, str(error)))
+    seen = values.keys() | {name for name, _ in wrong}
+    wrong += [(p.name, "is missing") for p in parameters if p.required and p.name not in seen]
+    if wrong:
+        sentence = "; ".join(f"{name} {reason}" for name, reason in wrong)
+        raise InvalidFields(f"The query can't be used: {sentence}.", wrong)
+    return values
+
+
+def _value(name: str, text: str | None, declared: Mapping[str, Parameter], values: Mapping[str, Any]) -> Any:
+    parameter = declared.get(name)
+    if parameter is None:
+        allowed = f"the parameters are {', '.join(declared)}" if declared else "this endpoint takes no query parameters"
+        raise ValueError(f"is not allowed; {allowed}")
+    if name in values:
+        raise ValueError("is given twice")
+    if text is None:
+        raise ValueError("is not UTF-8, percent-encoded")
+    try:
+        return parameter.parse(text)
+    except ValueError as error:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise ValueError(f"{error}, not {json.dumps(shown, ensure_ascii=False)}") from error
+
+
+def _pairs(query: bytes) -> list[tuple[str, str | None]]:
+    """Names and values in order; None for a value that can't be decoded."""
+    if not query:
+        return []
+    pairs = (pair.partition(b"=") for pair in query.split(b"&") if pair)
+    return [(_decoded(name) or repr(name)[2:-1], _decoded(value)) for name, _, value in pairs]
+
+
+def _decoded(text: bytes) -> str | None:
+    if _BROKEN_ESCAPE.search(text):
+        return None
+    try:
+        return unquote_to_bytes(text.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        return None
+
 
 DEFAULT_ROWS = 20
 DEFAULT_EVENTS = 100

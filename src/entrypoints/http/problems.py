@@ -1,14 +1,46 @@
-"""RFC 9457: every error leaves Postlog as one shape, `application/problem+json`."""
+"""Pages for people beside the API, as the application sees them. The composition root brings the two together.
 
-from typing import Annotated
+RFC 9457: every error leaves Postlog as one shape, `application/problem+json`.
 
+Every error as an answer: those of the tree, those that Litestar raises, and what nobody expected.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from litestar import Response
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Scope
 from msgspec import UNSET, Meta, Struct, UnsetType, json
 
-from application.errors import RebuildRunning, Unavailable, VersionMismatch
+from application.errors import MalformedRequest, RebuildRunning, Unavailable, VersionMismatch
 from domain.errors import PostlogError
-from entrypoints.http.paths import rebuild_path
-from entrypoints.serving.errors import BodyTooLarge, InvalidFields, MethodNotAllowed, UnsupportedMediaType
+from entrypoints.http.parameters import rebuild_path
+from entrypoints.serving.errors import (
+    BodyTooLarge,
+    InternalError,
+    InvalidFields,
+    MethodNotAllowed,
+    RouteNotFound,
+    UnsupportedMediaType,
+)
 from entrypoints.serving.problem_kinds import kind_of
+from entrypoints.serving.request_context import context_of
+from entrypoints.serving.responses import RawResponse
+from entrypoints.serving.routing import HttpRequest, instance_of
+
+
+class Pages(Protocol):
+    def handlers(self) -> Sequence[HTTPRouteHandler]: ...
+
+    def error_page(self, error: PostlogError, scope: Scope) -> RawResponse | None:
+        """The error as a page, for a browser on a path of the pages or on none at all; None for every other request,
+        which is then answered with a problem."""
+        ...
+
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -78,3 +110,77 @@ def _field_errors(error: PostlogError) -> list[FieldError]:
     if isinstance(error, InvalidFields):
         return [FieldError(path, message) for path, message in error.fields]
     return [] if error.path is None else [FieldError(error.path, error.message)]
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorResponses:
+    """`pages` tell people of an error, where there are pages; everybody else gets a problem."""
+
+    pages: Pages | None = None
+
+    def answer(self, error: PostlogError, scope: Any) -> RawResponse:
+        problem = _problem(error, scope)
+        page = self.pages.error_page(error, scope) if self.pages else None
+        return page or _problem_answer(problem, error)
+
+    def postlog_error(self, request: HttpRequest, error: PostlogError) -> Response[bytes]:
+        answer = self.answer(error, request.scope)
+        headers = {name.decode("ascii"): value.decode("ascii") for name, value in answer.headers}
+        media_type = headers.pop("content-type").removesuffix("; charset=utf-8")  # which Litestar adds to texts
+        return Response(answer.body, status_code=answer.status, media_type=media_type, headers=headers)
+
+    def litestar_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
+        match error.status_code:
+            case 404:
+                return self.postlog_error(request, _route_not_found(request))
+            case 405:
+                return self.postlog_error(request, _method_not_allowed(request, error))
+            case 413:
+                return self.postlog_error(request, BodyTooLarge("The body is too large."))
+            case status if 400 <= status < 500:
+                return self.postlog_error(request, MalformedRequest(f"{error.detail}."))
+            case _:
+                return self.unexpected_error(request, error)
+
+    def unexpected_error(self, request: HttpRequest, error: Exception) -> Response[bytes]:
+        return self.postlog_error(request, failed(error))
+
+
+def failed(error: Exception) -> InternalError:
+    """What the caller may know of an unexpected error; the log gets the rest."""
+    logger.error("unexpected error", exc_info=error)
+    return InternalError("Something unexpected happened, a fault of Postlog itself.")
+
+
+def _problem_answer(problem: Problem, error: PostlogError) -> RawResponse:
+    headers = {"content-type": PROBLEM_JSON} | problem_headers(error, problem.status)
+    return RawResponse(
+        problem.status,
+        [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()],
+        encoded(problem),
+    )
+
+
+def _problem(error: PostlogError, scope: Any) -> Problem:
+    context = context_of(scope)
+    problem = problem_of(error, instance_of(scope), context.correlation_id)
+    context.code = problem.code
+    return problem
+
+
+def _route_not_found(request: HttpRequest) -> RouteNotFound:
+    return RouteNotFound(
+        f"There is nothing at {instance_of(request.scope)}. The API starts at /api/v1/posts; /docs lists all its paths."
+    )
+
+
+def _method_not_allowed(request: HttpRequest, error: HTTPException) -> MethodNotAllowed:
+    allowed = ", ".join(sorted((error.headers or {}).get("allow", "").split(", ")))
+    return MethodNotAllowed(
+        f"{instance_of(request.scope)} does not allow {request.scope['method']}; it allows {allowed}. "
+        "/docs lists all paths.",
+        allowed=allowed,
+    )

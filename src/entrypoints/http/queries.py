@@ -13,18 +13,21 @@ from application.ports.post_views import CommentKeyset, PostFilter, PostKey
 from application.query_side.queries import GetPost, GetPostAsOf, ListComments, ListPosts, PostAnswer
 from domain.ids import CommentId, PostId
 from entrypoints.http.conditional import has_tag, tag_of
-from entrypoints.http.parameters import AS_OF_PARAMETERS, COMMENTS_PARAMETERS, DEFAULT_ROWS, POSTS_PARAMETERS
-from entrypoints.http.paths import POSTS
-from entrypoints.http.query_params import read_query
-from entrypoints.http.schemas import CommentPage, PostPage
-from entrypoints.http.views import comment_view, post_summary, post_view
-from entrypoints.serving.answers import REVALIDATE, Answer, json_answer
-from entrypoints.serving.cursors import decode_cursor, encode_cursor
+from entrypoints.http.parameters import (
+    AS_OF_PARAMETERS,
+    COMMENTS_PARAMETERS,
+    DEFAULT_ROWS,
+    POSTS,
+    POSTS_PARAMETERS,
+    read_query,
+)
+from entrypoints.http.schemas import CommentPage, PostPage, comment_view, post_summary, post_view
 from entrypoints.serving.errors import InvalidFields
-from entrypoints.serving.exchange import Exchange, exchange_of
-from entrypoints.serving.paths import post_id_segment
-from entrypoints.serving.routes import HttpRequest, reading
-from entrypoints.serving.while_wanted import while_wanted
+from entrypoints.serving.formats import decode_cursor, encode_cursor
+from entrypoints.serving.receiving import cancel_on_disconnect
+from entrypoints.serving.request_context import RequestContext, context_of
+from entrypoints.serving.responses import REVALIDATE, RawResponse, json_response
+from entrypoints.serving.routing import HttpRequest, get_and_head, post_id_segment
 
 _NUMBER = re.compile(rb"[0-9]{1,18}")
 
@@ -35,9 +38,9 @@ class QueryEndpoints:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         return [
-            reading(POSTS)(self.list_posts),
-            reading(POSTS + "/{id:str}")(self.get_post),
-            reading(POSTS + "/{id:str}/comments")(self.list_comments),
+            get_and_head(POSTS)(self.list_posts),
+            get_and_head(POSTS + "/{id:str}")(self.get_post),
+            get_and_head(POSTS + "/{id:str}/comments")(self.list_comments),
         ]
 
     async def list_posts(self, request: HttpRequest) -> ASGIApp:
@@ -51,24 +54,24 @@ class QueryEndpoints:
                 wanted=wanted,
                 limit=asked.get("limit", DEFAULT_ROWS),
                 after=_post_key(asked.get("cursor"), this_list),
-                min_position=min_position(exchange_of(request.scope)),
+                min_position=min_position(context_of(request.scope)),
             )
         )
         cursor = encode_cursor(this_list, page.next.date_posted, page.next.post_id) if page.next else None
         content = PostPage(posts=[post_summary(row) for row in page.posts], next_cursor=cursor)
         parked = [(b"postlog-parked", b"%d" % page.parked)] if page.parked else []
-        return json_answer(200, content, [REVALIDATE, *parked])
+        return json_response(200, content, [REVALIDATE, *parked])
 
     async def get_post(self, request: HttpRequest) -> ASGIApp:
         post_id = post_id_segment(request.scope)
-        exchange = exchange_of(request.scope)
-        newer_than = min_position(exchange)  # as it was, a post is read from the log, which is never behind
+        context = context_of(request.scope)
+        newer_than = min_position(context)  # as it was, a post is read from the log, which is never behind
         asked = read_query(request.scope, AS_OF_PARAMETERS)
         if asked:
-            found = await while_wanted(request, self.queries.ask(_as_of(post_id, asked)))
+            found = await cancel_on_disconnect(request, self.queries.ask(_as_of(post_id, asked)))
         else:
             found = await self.queries.ask(GetPost(post_id=post_id, min_position=newer_than))
-        return _post_answer(found, exchange)
+        return _post_answer(found, context)
 
     async def list_comments(self, request: HttpRequest) -> ASGIApp:
         post_id = post_id_segment(request.scope)
@@ -79,17 +82,17 @@ class QueryEndpoints:
                 post_id=post_id,
                 limit=asked.get("limit", DEFAULT_ROWS),
                 after=_comment_keyset(asked.get("cursor"), this_list),
-                min_position=min_position(exchange_of(request.scope)),
+                min_position=min_position(context_of(request.scope)),
             )
         )
         cursor = encode_cursor(this_list, page.next.comment_date, page.next.comment_id) if page.next else None
         content = CommentPage(comments=[comment_view(row) for row in page.comments], next_cursor=cursor)
-        return json_answer(200, content, [REVALIDATE])
+        return json_response(200, content, [REVALIDATE])
 
 
-def min_position(exchange: Exchange) -> int | None:
+def min_position(context: RequestContext) -> int | None:
     """What Postlog-Min-Position asks for. Raises `MalformedRequest`."""
-    given = exchange.headers.get(b"postlog-min-position")
+    given = context.headers.get(b"postlog-min-position")
     if given is None:
         return None
     if _NUMBER.fullmatch(given) is None:
@@ -109,13 +112,13 @@ def _as_of(post_id: PostId, asked: dict[str, Any]) -> GetPostAsOf:
     return GetPostAsOf(post_id=post_id, version=asked.get("version"), at=asked.get("at"))
 
 
-def _post_answer(found: PostAnswer, exchange: Exchange) -> Answer:
-    answer = json_answer(200, post_view(found), [])
+def _post_answer(found: PostAnswer, context: RequestContext) -> RawResponse:
+    answer = json_response(200, post_view(found), [])
     tag = tag_of(found.post.version, answer.body)
     validators = [(b"etag", tag), REVALIDATE]
-    if has_tag(exchange, tag):
-        return Answer(304, validators)
-    return Answer(200, [*answer.headers, *validators], answer.body)
+    if has_tag(context, tag):
+        return RawResponse(304, validators)
+    return RawResponse(200, [*answer.headers, *validators], answer.body)
 
 
 def _post_key(cursor: str | None, of: tuple[object, ...]) -> PostKey | None:

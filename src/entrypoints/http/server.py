@@ -16,9 +16,9 @@ from litestar import Litestar
 
 from application.errors import CannotOpen
 from application.ports.system import Metrics
-from entrypoints.http.app import ACTIVITY
+from entrypoints.http.app import IN_FLIGHT
 from entrypoints.http.connections import Connections, allow_open_files, places
-from entrypoints.serving.exchange import Activity
+from entrypoints.serving.request_context import InFlight
 
 BACKLOG = 2_048
 """Connections that may wait to be accepted."""
@@ -53,10 +53,10 @@ async def serve(
     it can't listen there, with the path below `settings` (`http` or `worker`) that is to blame."""
     listener = _listen(host, port, settings)
     address, place = _address(listener), listener.getsockname()[:2]
-    activity: Activity = app.state[ACTIVITY]
-    limits = activity.limits
+    in_flight: InFlight = app.state[IN_FLIGHT]
+    limits = in_flight.limits
     most = allow_open_files(limits.max_connections)
-    connections = Connections(listener.getsockname()[1], most, activity, metrics)
+    connections = Connections(listener.getsockname()[1], most, in_flight, metrics)
     server = _EmbeddedServer(app, listener, places(most), limits.client_seconds)
     stop: Callable[[], None] = server.stop
     serving = asyncio.create_task(server.serve(), name="granian")
@@ -73,7 +73,7 @@ async def serve(
             serving.result()
             return
         stop()
-        await _finished(serving, activity)
+        await _finished(serving, in_flight)
     finally:
         stop()  # and no more: granian's task ends with the last connection, and stumbles when it is cancelled before
         for task in (asked, answering, keeping_room):
@@ -183,7 +183,7 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _finished(serving: asyncio.Task[None], activity: Activity) -> None:
+async def _finished(serving: asyncio.Task[None], in_flight: InFlight) -> None:
     """granian ends when its connections have. Those of callers who sent half a request, or don't read their stream,
     never do: when nothing else is left, they are given up."""
     deadline = asyncio.get_running_loop().time() + FINISH_SECONDS
@@ -191,12 +191,12 @@ async def _finished(serving: asyncio.Task[None], activity: Activity) -> None:
     while working and not serving.done():
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
-            logger.warning("%d requests were not answered within %g s", activity.working, FINISH_SECONDS)
+            logger.warning("%d requests were not answered within %g s", in_flight.working, FINISH_SECONDS)
             return
-        before = activity.working
+        before = in_flight.working
         await asyncio.wait((serving,), timeout=min(IDLE_SECONDS, left))
-        working = before > 0 or activity.working > 0
-    for task in activity.waiting:
+        working = before > 0 or in_flight.working > 0
+    for task in in_flight.awaiting_client:
         task.cancel()
-    if activity.waiting:
-        await asyncio.wait(activity.waiting, timeout=IDLE_SECONDS)
+    if in_flight.awaiting_client:
+        await asyncio.wait(in_flight.awaiting_client, timeout=IDLE_SECONDS)

@@ -9,7 +9,7 @@ from application.mediator import CommandDispatcher, QueryDispatcher
 from application.ports.provisioning import Probe
 from application.ports.system import Clock, Ids, Metrics
 from domain.limits import Limits
-from entrypoints.serving.exchange import ServingLimits
+from entrypoints.serving.request_context import ServingLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.serving.answers import Answer
-from entrypoints.serving.exchange import Activity, exchange_of
-from entrypoints.serving.routes import HttpRequest
+from entrypoints.serving.request_context import InFlight, context_of
+from entrypoints.serving.responses import RawResponse
+from entrypoints.serving.routing import HttpRequest
 
 EVENT_STREAM = "text/event-stream"
 
@@ -29,10 +29,10 @@ class Unwaited:
     does not read is given up: what it does not take would be kept for it."""
 
     answer: ASGIApp
-    activity: Activity
+    in_flight: InFlight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        seconds = self.activity.limits.client_seconds
+        seconds = self.in_flight.limits.client_seconds
 
         async def send_in_time(message: Message) -> None:
             try:
@@ -42,22 +42,22 @@ class Unwaited:
                 raise _ReaderTooSlow from None
 
         try:
-            with self.activity.streaming():
+            with self.in_flight.streaming():
                 await self.answer(scope, receive, send_in_time)
         except* _ReaderTooSlow:
-            self.activity.given_up.add(exchange_of(scope).peer)
+            self.in_flight.to_close.add(context_of(scope).peer)
             logger.info("an event stream was ended, since its reader took nothing for %g s", seconds)
 
 
 def event_stream(request: HttpRequest, messages: AsyncIterator[ServerSentEventMessage]) -> ASGIApp:
     """`messages` must end when the service stops, and should begin at once: servers send the head of an answer with its
     first part. HEAD gets the head alone. Raises `TooManyStreams`."""
-    exchange = exchange_of(request.scope)
-    if exchange.method == "HEAD":
-        return Answer(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
-    exchange.activity.require_room_for_stream()
+    context = context_of(request.scope)
+    if context.method == "HEAD":
+        return RawResponse(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
+    context.in_flight.require_room_for_stream()
     stream = ServerSentEvent(messages).to_asgi_response(app=None, request=request)
-    return Unwaited(stream, exchange.activity)
+    return Unwaited(stream, context.in_flight)
 
 
 async def stopping_within(stopping: asyncio.Event, seconds: float) -> None:

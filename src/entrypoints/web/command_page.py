@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from litestar.types import ASGIApp
 
 from application.errors import CommitNotFound
-from application.query_side.log_queries import CommitFilter, ListCommits
-from application.query_side.trace_queries import CommandTrace, Source, Step, TraceCommand, TracedStep
-from entrypoints.serving.paths import uuid_segment
+from application.query_side.log import CommitFilter, ListCommits
+from application.query_side.trace import CommandTrace, Source, Step, TraceCommand, TracedStep
+from entrypoints.serving.routing import uuid_segment
 from entrypoints.web.formatting import clock_time, lasting
 from entrypoints.web.live import live
 from entrypoints.web.log import LogFilter

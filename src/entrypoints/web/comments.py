@@ -6,7 +6,7 @@ from litestar.types import ASGIApp
 
 from domain.commands import AddComment, EditComment, RemoveComment
 from domain.ids import CommentId
-from entrypoints.serving.paths import comment_id_segment, post_id_segment
+from entrypoints.serving.routing import comment_id_segment, post_id_segment
 from entrypoints.web.form_commands import Conflict, Edit, send, send_edit, to_the_post, writer_of
 from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.services import WebServices

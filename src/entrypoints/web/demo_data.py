@@ -25,7 +25,7 @@ from domain.commands import (
     UnlikePost,
 )
 from domain.ids import CommentId, PostId
-from entrypoints.serving.request_digest import request_digest
+from entrypoints.serving.request_context import request_digest
 from entrypoints.web.form_commands import commands_of
 from entrypoints.web.page_request import PageRequest, Route, see_other
 from entrypoints.web.services import WebServices

@@ -6,7 +6,7 @@ from litestar.types import ASGIApp
 
 from application.query_side.queries import GetPost
 from domain.commands import EditMessage, RemovePost
-from entrypoints.serving.paths import post_id_segment
+from entrypoints.serving.routing import post_id_segment
 from entrypoints.web.form_commands import Conflict, Edit, commands_of, send, send_edit, to_the_post, writer_of
 from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.services import WebServices

@@ -11,7 +11,7 @@ from application.query_side.queries import GetReadDbStatus, ListPosts, PostsPage
 from application.rows import PostRow
 from domain.commands import CreatePost
 from domain.ids import PostId
-from entrypoints.serving.cursors import decode_cursor, encode_cursor
+from entrypoints.serving.formats import decode_cursor, encode_cursor
 from entrypoints.web.form_commands import send, writer_of
 from entrypoints.web.page_request import PageRequest, Route, see_other
 from entrypoints.web.services import WebServices

@@ -14,9 +14,9 @@ from application.mediator import CommandContext, CommandDispatcher, CommandResul
 from application.query_side.queries import ListEvents, PastEvent
 from domain.commands import EditComment, EditMessage, PostCommand
 from domain.errors import BlankText
-from entrypoints.serving.answers import Answer, Headers
 from entrypoints.serving.errors import RouteNotFound
-from entrypoints.serving.request_digest import request_digest
+from entrypoints.serving.request_context import request_digest
+from entrypoints.serving.responses import Headers, RawResponse
 from entrypoints.web.forms import Form
 from entrypoints.web.page_request import IN_EFFECT, PageRequest, see_other
 from entrypoints.web.text_diff import pieces
@@ -62,7 +62,7 @@ async def what_it_did(visit: PageRequest, result: CommandResult) -> str:
     return f"position={result.position}" if own else f"position={result.position}&did={IN_EFFECT}"
 
 
-async def to_the_post(visit: PageRequest, result: CommandResult, headers: Headers | None = None) -> Answer:
+async def to_the_post(visit: PageRequest, result: CommandResult, headers: Headers | None = None) -> RawResponse:
     return see_other(f"/posts/{result.post_id}?{await what_it_did(visit, result)}", headers)
 
 
@@ -98,7 +98,7 @@ class Conflict:
     changed_in: int
     version: int
 
-    async def page(self, visit: PageRequest, mine: str) -> Answer:
+    async def page(self, visit: PageRequest, mine: str) -> RawResponse:
         return await visit.page(
             "conflict.html", status=409, conflict=self, mine=mine, difference=pieces(self.theirs, mine)
         )

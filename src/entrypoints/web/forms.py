@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 
 from application.errors import MalformedRequest
 from entrypoints.serving.errors import UnsupportedMediaType
-from entrypoints.serving.exchange import exchange_of
-from entrypoints.serving.routes import HttpRequest
-from entrypoints.serving.whole_body import whole_body
+from entrypoints.serving.receiving import read_body
+from entrypoints.serving.request_context import context_of
+from entrypoints.serving.routing import HttpRequest
 
 _MOST_FIELDS = 30
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
@@ -47,11 +47,11 @@ class Form:
 
 async def read_form(request: HttpRequest, limit: int) -> Form:
     """Raises `UnsupportedMediaType`, `MalformedRequest`, `BodyTooLarge`, `BodyIncomplete`."""
-    exchange = exchange_of(request.scope)
+    exchange = context_of(request.scope)
     media_type = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("This path takes a form of these pages; programs use the API under /api/v1.")
-    raw = await whole_body(request, exchange, limit)
+    raw = await read_body(request, exchange, limit)
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),

@@ -6,8 +6,8 @@ from typing import Literal
 
 from application.maintenance.audit_runs import AuditRun
 from application.maintenance.checkup import Findings
-from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus
-from application.query_side.pipeline_watch import PartitionPace, PartitionState
+from application.query_side.pipeline_sampler import PartitionState, Throughput
+from application.query_side.status import PartitionStatus, PipelineStatus
 from entrypoints.web.formatting import counted, lasting
 
 Tone = Literal["good", "busy", "bad", "unknown"]
@@ -27,8 +27,8 @@ class HealthSummary:
 class Partition:
     """`sparkline` are the points of its lag over the last minute; "": not drawn."""
 
-    standing: PartitionStanding
-    pace: PartitionPace
+    standing: PartitionStatus
+    pace: Throughput
     lag_seconds: float
     sparkline: str
 

@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 
 from litestar.types import ASGIApp
 
-from application.query_side.log_queries import CommitFilter, ListCommits, ListNewCommits
+from application.query_side.log import CommitFilter, ListCommits, ListNewCommits
 from domain.event_types import CURRENT
 from domain.ids import PostId
-from entrypoints.serving.paths import is_uuid
+from entrypoints.serving.routing import is_uuid
 from entrypoints.web.live import live
 from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.services import WebServices
@@ -77,7 +77,7 @@ class LogPage:
                 ListNewCommits(wanted=wanted.wanted, limit=_NEW_AT_ONCE, after=after),
             )
             after = new.position
-            if not new.commits and not new.passed_over:
+            if not new.commits and not new.skipped:
                 return ""
             return await visit.part("log.commits.html", wanted=wanted, new=new)
 

@@ -11,11 +11,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.errors import PostlogError
-from entrypoints.serving.answers import Answer
 from entrypoints.serving.errors import RouteNotFound
-from entrypoints.serving.exchange import exchange_of
-from entrypoints.serving.paths import instance_of
-from entrypoints.serving.routes import HttpRequest
+from entrypoints.serving.request_context import context_of
+from entrypoints.serving.responses import RawResponse
+from entrypoints.serving.routing import HttpRequest, instance_of
 
 if TYPE_CHECKING:
     from entrypoints.web.pages import Site
@@ -48,7 +47,7 @@ class PagesOnDemand:
         scope["path_template"] = route.path
         return await site.answer(route, request)
 
-    def error_page(self, error: PostlogError, scope: Any) -> Answer | None:
+    def error_page(self, error: PostlogError, scope: Any) -> RawResponse | None:
         site = self._site
         is_page = site is not None and site.has(scope.get("path_template"))
         if is_page or _is_lost_browser(scope):
@@ -65,4 +64,4 @@ def _is_lost_browser(scope: Any) -> bool:
     """On a path that nobody serves."""
     if scope.get("path_template") or _NOT_PAGES.match(scope["path"]):
         return False
-    return "text/html" in (exchange_of(scope).header(b"accept") or "")
+    return "text/html" in (context_of(scope).header(b"accept") or "")

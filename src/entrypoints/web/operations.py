@@ -12,9 +12,9 @@ from msgspec import json
 
 from application.maintenance.rebuilds import RebuildStatus
 from application.ports.read_db import ParkedStream
-from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus
+from application.query_side.status import PartitionStatus, PipelineStatus
 from domain.errors import PostlogError
-from entrypoints.serving.paths import post_id_of
+from entrypoints.serving.routing import post_id_of
 from entrypoints.web.health_summary import Partition, summarize_health
 from entrypoints.web.live import live
 from entrypoints.web.page_request import PageRequest, Route, see_other
@@ -61,7 +61,7 @@ class OperationsPage:
         context = await self._context(await self.services.watch.latest())
         freed, still = visit.number("freed"), visit.number("still")
         return await visit.page(
-            "operations.html", **context, samples=samples_of(self.services.watch.looks), freed=freed, still=still
+            "operations.html", **context, samples=samples_of(self.services.watch.samples), freed=freed, still=still
         )
 
     async def stream(self, visit: PageRequest) -> ASGIApp:
@@ -127,11 +127,11 @@ class OperationsPage:
             "sample": sample_of(status),
         }
 
-    def _partition(self, status: PipelineStatus, standing: PartitionStanding) -> Partition:
+    def _partition(self, status: PipelineStatus, standing: PartitionStatus) -> Partition:
         age = (status.at - standing.since).total_seconds() if standing.since else 0.0
         watch = self.services.watch
-        line = sparkline(watch.looks, standing.partition) if standing.partition < _SPARKLINES else ""
-        return Partition(standing, watch.pace_of(standing), max(0.0, age), line)
+        line = sparkline(watch.samples, standing.partition) if standing.partition < _SPARKLINES else ""
+        return Partition(standing, watch.throughput_of(standing), max(0.0, age), line)
 
     async def _rebuilds(self) -> list[RebuildStatus]:
         """The last ones, whoever began them. That the read database is away is said elsewhere on the page."""

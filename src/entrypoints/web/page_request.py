@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl
 from litestar.types import ASGIApp
 
 from application.errors import MalformedRequest
-from entrypoints.serving.answers import Answer, Headers
-from entrypoints.serving.exchange import Exchange, exchange_of
-from entrypoints.serving.routes import HttpRequest
+from entrypoints.serving.request_context import RequestContext, context_of
+from entrypoints.serving.responses import Headers, RawResponse
+from entrypoints.serving.routing import HttpRequest
 from entrypoints.web.forms import Form, read_form
 from entrypoints.web.services import WebServices
 from entrypoints.web.templates import render
@@ -55,8 +55,8 @@ class PageRequest:
     navigation: Any = field(repr=False)
 
     @cached_property
-    def exchange(self) -> Exchange:
-        return exchange_of(self.request.scope)
+    def exchange(self) -> RequestContext:
+        return context_of(self.request.scope)
 
     @cached_property
     def name(self) -> str | None:
@@ -128,7 +128,9 @@ class PageRequest:
         form: Form | None = scope.get(_FORM)
         return form.text("text") if form else ""
 
-    async def page(self, template: str, *, status: int = 200, headers: Headers | None = None, **context: Any) -> Answer:
+    async def page(
+        self, template: str, *, status: int = 200, headers: Headers | None = None, **context: Any
+    ) -> RawResponse:
         """`context` is what the template needs beside `visit`, `name`, `now` and `new_key`."""
         return await asyncio.to_thread(self.page_now, template, status, headers or [], context)
 
@@ -136,8 +138,8 @@ class PageRequest:
         """HTML without a page around it, for a part that is kept up to date."""
         return (await asyncio.to_thread(self._rendered, template, context)).decode()
 
-    def page_now(self, template: str, status: int, headers: Headers, context: dict[str, Any]) -> Answer:
-        return Answer(status, [*_PAGE_HEADERS, *headers], self._rendered(template, context))
+    def page_now(self, template: str, status: int, headers: Headers, context: dict[str, Any]) -> RawResponse:
+        return RawResponse(status, [*_PAGE_HEADERS, *headers], self._rendered(template, context))
 
     def _rendered(self, template: str, context: dict[str, Any]) -> bytes:
         shared = {
@@ -151,9 +153,9 @@ class PageRequest:
         return render(template, shared | context)
 
 
-def see_other(address: str, headers: Headers | None = None) -> Answer:
+def see_other(address: str, headers: Headers | None = None) -> RawResponse:
     """After a form: the browser asks for this address, and a reload sends nothing again. `address` is of this site."""
-    return Answer(303, [(b"location", local_address(address).encode("ascii")), *(headers or [])])
+    return RawResponse(303, [(b"location", local_address(address).encode("ascii")), *(headers or [])])
 
 
 def local_address(address: str) -> str:

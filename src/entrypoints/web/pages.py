@@ -17,12 +17,11 @@ from litestar.types import ASGIApp
 
 from application.errors import NotYetVisible, PositionBeyondLog, Unavailable
 from domain.errors import NotAllowed, PostlogError
-from entrypoints.serving.answers import Answer, Headers
 from entrypoints.serving.errors import MethodNotAllowed, RouteNotFound
-from entrypoints.serving.exchange import Exchange
-from entrypoints.serving.paths import instance_of, text_segment
 from entrypoints.serving.problem_kinds import kind_of
-from entrypoints.serving.routes import HttpRequest
+from entrypoints.serving.request_context import RequestContext
+from entrypoints.serving.responses import Headers, RawResponse
+from entrypoints.serving.routing import HttpRequest, instance_of, text_of_segment
 from entrypoints.web.command_page import CommandPage
 from entrypoints.web.comments import Comments
 from entrypoints.web.demo_data import DemoData
@@ -89,7 +88,7 @@ class Site:
         visit = self._visit(request)
         match visit.exchange.method:
             case "OPTIONS":
-                return Answer(204, [(b"allow", route.methods.encode("ascii"))])
+                return RawResponse(204, [(b"allow", route.methods.encode("ascii"))])
             case "POST" if route.submit:
                 require_same_origin(visit.exchange)
                 return await route.submit(visit)
@@ -101,14 +100,14 @@ class Site:
                     allowed=route.methods,
                 )
 
-    def error_page(self, error: PostlogError, scope: Any) -> Answer:
+    def error_page(self, error: PostlogError, scope: Any) -> RawResponse:
         return error_answer(error, self._visit(HttpRequest(scope)))
 
     def _visit(self, request: HttpRequest) -> PageRequest:
         return PageRequest(request, self._services, self._navigation)
 
 
-def error_answer(error: PostlogError, visit: PageRequest) -> Answer:
+def error_answer(error: PostlogError, visit: PageRequest) -> RawResponse:
     kind = kind_of(error)
     context = {
         "title": kind.title,
@@ -130,7 +129,7 @@ def _headers(error: PostlogError) -> Headers:
             return []
 
 
-def require_same_origin(exchange: Exchange) -> None:
+def require_same_origin(exchange: RequestContext) -> None:
     """Raises `NotAllowed`. Another port of this machine is another site, though browsers call it the same one."""
     fetched_from = exchange.header(b"sec-fetch-site")
     allowed = fetched_from == "same-origin" if fetched_from is not None else _origin_is_host(exchange)
@@ -141,7 +140,7 @@ def require_same_origin(exchange: Exchange) -> None:
         )
 
 
-def _origin_is_host(exchange: Exchange) -> bool:
+def _origin_is_host(exchange: RequestContext) -> bool:
     origin, host = exchange.header(b"origin"), exchange.header(b"host")
     if origin is None or host is None:
         return False
@@ -158,7 +157,7 @@ class Files:
     async def file(self, visit: PageRequest) -> ASGIApp:
         scope = visit.request.scope
         query = scope["query_string"].decode("latin-1")
-        found = await asyncio.to_thread(file_answer, text_segment(scope, "name"), query)
+        found = await asyncio.to_thread(file_answer, text_of_segment(scope, "name"), query)
         if found is None:
             raise RouteNotFound(f"There is no file {instance_of(scope)}.")
         return found

@@ -16,9 +16,9 @@ from domain.commands import LikePost, UnlikePost
 from domain.errors import PostNotFound
 from domain.ids import CommentId, PostId
 from domain.names import name_key
-from entrypoints.serving.cursors import decode_cursor, encode_cursor
-from entrypoints.serving.paths import post_id_segment
-from entrypoints.serving.while_wanted import while_wanted
+from entrypoints.serving.formats import decode_cursor, encode_cursor
+from entrypoints.serving.receiving import cancel_on_disconnect
+from entrypoints.serving.routing import post_id_segment
 from entrypoints.web.form_commands import send, to_the_post, writer_of
 from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.post_history import post_as_of, timeline
@@ -44,7 +44,9 @@ class PostPage:
         live = await self._live(visit, post_id) if asked is None else None
         version = live["post"].version if live else min(asked or last, last)
         moment = (
-            None if live else await while_wanted(visit.request, post_as_of(self.services.queries, post_id, version))
+            None
+            if live
+            else await cancel_on_disconnect(visit.request, post_as_of(self.services.queries, post_id, version))
         )
         window = await timeline(self.services.queries, post_id, last, version, visit.number("events"))
         return await visit.page(

@@ -9,7 +9,7 @@ from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.pipeline.parked_posts import ParkedPosts
 from application.ports.system import Clock, Ids
-from application.query_side.pipeline_watch import PipelineWatch
+from application.query_side.pipeline_sampler import PipelineSampler
 from domain.limits import Limits
 
 
@@ -35,7 +35,7 @@ class WebServices:
     ids: Ids
     limits: Limits
     stopping: asyncio.Event
-    watch: PipelineWatch
+    watch: PipelineSampler
     operations: Operations | None
     max_body_bytes: int
     poll_seconds: float = 0.25

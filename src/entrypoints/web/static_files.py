@@ -5,8 +5,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from entrypoints.serving.answers import Answer
-from entrypoints.serving.static_files import StaticFiles
+from entrypoints.serving.responses import RawResponse, StaticFiles
 
 STATIC = Path(__file__).parent / "static"
 
@@ -30,7 +29,7 @@ def file_address(name: str) -> str:
     return f"/static/{name}?v={_digest(name)}"
 
 
-def file_answer(name: str, query: str) -> Answer | None:
+def file_answer(name: str, query: str) -> RawResponse | None:
     """None when there is no such file. `query` is the address's, as `file_address` wrote it or not."""
     if name not in _FILES:
         return None

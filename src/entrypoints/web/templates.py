@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import json
 
 from domain.names import name_key
-from entrypoints.serving.instants import instant_text
+from entrypoints.serving.formats import instant_text
 from entrypoints.web import formatting
 from entrypoints.web.static_files import file_address
 

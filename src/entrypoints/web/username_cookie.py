@@ -5,14 +5,14 @@ from urllib.parse import quote, unquote
 from domain.errors import PostlogError
 from domain.limits import Limits
 from domain.rules import check_name
-from entrypoints.serving.exchange import Exchange
+from entrypoints.serving.request_context import RequestContext
 
 _COOKIE = "postlog_name"
 _ATTRIBUTES = "Path=/; HttpOnly; SameSite=Strict"
 _YEAR = 365 * 24 * 60 * 60
 
 
-def chosen_username(exchange: Exchange, limits: Limits) -> str | None:
+def chosen_username(exchange: RequestContext, limits: Limits) -> str | None:
     """None when none was chosen, or what the cookie holds can't be a name."""
     for pair in (exchange.header(b"cookie") or "").split(";"):
         key, _, value = pair.strip().partition("=")

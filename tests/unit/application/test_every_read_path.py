@@ -33,10 +33,8 @@ from contracts.bus_handle import World
 from contracts.memory_bus import memory_bus
 from domain.errors import EventNotReadable, PostNotFound
 from domain.events import PostEvent
-from entrypoints.http.event_stream import follow
-from entrypoints.http.schemas import Event
-from entrypoints.http.views import event_view
-from entrypoints.serving.log_changes import LogChanges
+from entrypoints.http.events import LogChangeNotifier, follow
+from entrypoints.http.schemas import Event, event_view
 from given import POST
 from old_shapes import CHAIN as OTHER_CHAIN
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, STORIES, Story, commits
@@ -295,7 +293,7 @@ async def the_stream_of_events(system: SmallSystem) -> list[Any]:
     running = services(poll_seconds=0.001)
     LogQueries(system.commit_log, system.past_events, CODEC, SystemClock()).register_with(system.queries)
     first = await system.queries.ask(ListEvents(post_id=POST, limit=1))
-    messages = follow(LogChanges(system.queries, running.stopping, 0.001), running, POST, first, 0)
+    messages = follow(LogChangeNotifier(system.queries, running.stopping, 0.001), running, POST, first, 0)
     shown = []
     async with asyncio.timeout(5):
         async for message in messages:

@@ -10,7 +10,7 @@ from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
 from adapters.system.clock import SystemClock
 from application.errors import LogDamaged
-from application.query_side.log_end import LogEnd
+from application.query_side.freshness import LogEnd
 from contracts.commit_log import LONG, SOON, CommitLogContract
 from contracts.log_handle import POST_A, LogHandle, OpenLog, proposed
 

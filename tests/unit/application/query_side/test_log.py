@@ -6,9 +6,15 @@ from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import ProposedCommit, StoredEvent
 from application.query_side import log as log_module
-from application.query_side.log import LogQueries
-from application.query_side.log_queries import CommitFilter, ListChangedPosts, ListCommits, ListNewCommits
-from application.query_side.looking_back import log_backwards, stream_backwards
+from application.query_side.log import (
+    CommitFilter,
+    ListChangedPosts,
+    ListCommits,
+    ListNewCommits,
+    LogQueries,
+    log_backwards,
+    stream_backwards,
+)
 from command_process import CODEC
 from domain.ids import PostId
 from domain.upcasting import UpcasterChain, rename_event
@@ -169,7 +175,7 @@ class TestBounds:
         for _ in range(4_999):
             written.add()
         found, page = await written.listed(CommitFilter(actor="Ann"))
-        assert (found, page.looked_from, page.looked_to, page.older) == ([], 5_001, 3_001, 3_001)
+        assert (found, page.searched_from, page.searched_to, page.older) == ([], 5_001, 3_001, 3_001)
         assert await all_positions(written, CommitFilter(actor="Ann"), 3) == [1]
 
     async def test_so_much_time_is_taken(self, written: Written):
@@ -193,25 +199,25 @@ class TestNews:
         for actor in ("Ann", "Bob", "Ann"):
             written.add(actor=actor)
         found, page = await written.news(CommitFilter(actor="Ann"))
-        assert (found, page.position, page.passed_over) == ([1, 3], 3, None)
+        assert (found, page.position, page.skipped) == ([1, 3], 3, None)
         assert (await written.news(after=3))[0] == []
 
     async def test_what_is_too_much_is_passed_over_and_named(self, written: Written):
         for _ in range(60):
             written.add()
         found, page = await written.news(after=5)
-        assert (found[0], found[-1], page.passed_over) == (11, 60, (6, 10))
+        assert (found[0], found[-1], page.skipped) == (11, 60, (6, 10))
 
     async def test_who_is_far_behind_goes_on_near_the_end(self, written: Written):
         for _ in range(5_000):
             written.add()
         found, page = await written.news(after=100)
-        assert (found[0], found[-1], page.position, page.passed_over) == (4_951, 5_000, 5_000, (101, 4_950))
+        assert (found[0], found[-1], page.position, page.skipped) == (4_951, 5_000, 5_000, (101, 4_950))
 
     async def test_a_log_that_was_restored_to_an_older_state_has_no_news(self, written: Written):
         written.add()
         found, page = await written.news(after=9)
-        assert (found, page.position, page.passed_over) == ([], 9, None)
+        assert (found, page.position, page.skipped) == ([], 9, None)
 
 
 async def test_whose_commits_came_is_said_while_they_are_few(written, monkeypatch):
@@ -234,14 +240,14 @@ async def test_whose_commits_came_is_said_while_they_are_few(written, monkeypatc
 
 async def test_those_who_follow_the_log_share_their_looks_at_its_end(written):
     class Counting(MemoryCommitLog):
-        looks = 0
+        samples = 0
 
         async def tip(self):
-            self.looks += 1
+            self.samples += 1
             return await super().tip()
 
     log = Counting(written.log)
     queries = LogQueries(log, MemoryEventStore(written.log), CODEC, StandingClock(step=0.001))
     for _ in range(300):
         await queries.list_new_commits(ListNewCommits(wanted=ANY, limit=50, after=0))
-    assert log.looks < 10
+    assert log.samples < 10

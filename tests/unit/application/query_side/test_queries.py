@@ -20,7 +20,7 @@ from application.query_side.queries import (
     ListEvents,
     ListPosts,
 )
-from application.query_side.readiness import RowsReady
+from application.query_side.status import RowsReady
 from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, EditComment, EditMessage, LikePost, RemoveComment, RemovePost
 from domain.errors import PostNotFound

@@ -21,9 +21,9 @@ from application.ports.post_views import CommentKeyset, PostKey
 from application.ports.provisioning import Probe
 from application.projections.post import WholePost
 from application.query_side import queries as asked
-from application.query_side.log_queries import ChangedPosts, ListChangedPosts, ListCommits, ListNewCommits
-from application.query_side.pipeline_queries import GetPipelineStatus
-from application.query_side.trace_queries import TraceCommand
+from application.query_side.log import ChangedPosts, ListChangedPosts, ListCommits, ListNewCommits
+from application.query_side.status import GetPipelineStatus
+from application.query_side.trace import TraceCommand
 from application.rows import CommentRow, PostRow, PostStatus
 from command_process import CODEC
 from domain.commands import (
@@ -312,7 +312,7 @@ def read_db_status(*, position: int = 7) -> asked.ReadDbStatus:
         position=position,
         lag=2,
         parked=1,
-        partitions=[asked.PartitionStatus(partition=0, position=position, lag=2)],
+        partitions=[asked.PartitionLag(partition=0, position=position, lag=2)],
     )
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from application.query_side.queries import HistoryPage, ListEvents
 from entrypoints.http.connections import allow_open_files
+from entrypoints.http.events import LogChangeNotifier
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.exchange import ServingLimits
-from entrypoints.serving.log_changes import LogChanges
+from entrypoints.serving.request_context import ServingLimits
 from unit.entrypoints.http.fakes import POST, Scripted, past_event, services
 from unit.entrypoints.http.test_server import one_post, served, until
 
@@ -151,7 +151,7 @@ def _unmoved(count: Callable[[], int]) -> Callable[[], bool]:
 
 
 @asynccontextmanager
-async def followers(changes: LogChanges, count: int) -> AsyncIterator[list[int]]:
+async def followers(changes: LogChangeNotifier, count: int) -> AsyncIterator[list[int]]:
     """So many streams of one post, each reading when it is woken: what they were woken for."""
     woken: list[int] = []
 
@@ -175,7 +175,7 @@ async def followers(changes: LogChanges, count: int) -> AsyncIterator[list[int]]
 async def test_one_look_serves_all_streams_of_a_post() -> None:
     scripted = Scripted(HistoryPage(events=[past_event()], next_after=None))
     stopping = asyncio.Event()
-    changes = LogChanges(scripted.queries(), stopping, 0.01)
+    changes = LogChangeNotifier(scripted.queries(), stopping, 0.01)
     async with followers(changes, 300) as woken:
         await until(lambda: len(woken) >= 3_000)
         stopping.set()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from application.mediator import CommandDispatcher, QueryDispatcher
-from application.query_side.pipeline_watch import PipelineWatch
+from application.query_side.pipeline_sampler import PipelineSampler
 from command_process import ANYBODY
 from domain.commands import PostCommand
 from domain.limits import Limits
@@ -55,7 +55,7 @@ async def browser_of(
         ids=given.ids,
         limits=given.limits,
         stopping=given.stopping,
-        watch=PipelineWatch(given.queries),  # type: ignore[arg-type]
+        watch=PipelineSampler(given.queries),  # type: ignore[arg-type]
         operations=operations,
         max_body_bytes=given.max_body_bytes,
     )

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from application.errors import CommitNotFound
-from application.query_side.log_queries import CommitsPage, ListCommits
-from application.query_side.trace_queries import CommandTrace, Source, Step, TraceCommand, TracedStep
+from application.query_side.log import CommitsPage, ListCommits
+from application.query_side.trace import CommandTrace, Source, Step, TraceCommand, TracedStep
 from entrypoints.web.command_page import steps_of
 from unit.entrypoints.http.fakes import NOW, Scripted
 from unit.entrypoints.web.conftest import browser_of
@@ -157,7 +157,7 @@ class TestPage:
             assert (await client.get("/commands/x")).status_code == 400
 
     async def test_it_is_found_by_its_position(self):
-        page = CommitsPage(commits=[logged(position=7)], looked_from=8, looked_to=7, older=7)
+        page = CommitsPage(commits=[logged(position=7)], searched_from=8, searched_to=7, older=7)
         world = Scripted(answer=page)
         async with browser_of(world) as client:
             assert (await client.get("/commands?position=7")).headers["location"] == f"/commands/{COMMIT}"

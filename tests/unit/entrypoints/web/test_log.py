@@ -7,14 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from application.envelopes import Commit, DescribedEvent, StoredEvent
-from application.query_side.log_queries import (
-    CommitFilter,
-    CommitsPage,
-    ListCommits,
-    ListNewCommits,
-    LoggedCommit,
-    NewCommits,
-)
+from application.query_side.log import CommitFilter, CommitsPage, ListCommits, ListNewCommits, LoggedCommit, NewCommits
 from unit.entrypoints.http.fakes import NOW, POST, Scripted
 from unit.entrypoints.web.conftest import browser_of
 
@@ -47,8 +40,10 @@ def logged(position: int = 7, actor: str | None = "Ann", unreadable: str | None 
     )
 
 
-def page_of(*commits: LoggedCommit, looked_from: int = 8, looked_to: int = 1, older: int | None = None) -> CommitsPage:
-    return CommitsPage(commits=commits, looked_from=looked_from, looked_to=looked_to, older=older)
+def page_of(
+    *commits: LoggedCommit, searched_from: int = 8, searched_to: int = 1, older: int | None = None
+) -> CommitsPage:
+    return CommitsPage(commits=commits, searched_from=searched_from, searched_to=searched_to, older=older)
 
 
 async def shown(answer: CommitsPage, path: str = "/log") -> tuple[str, Scripted]:
@@ -88,7 +83,7 @@ async def test_what_people_wrote_can_t_become_part_of_the_page():
 
 async def test_the_filter_is_asked_for_and_kept_in_every_address():
     html, world = await shown(
-        page_of(logged(), older=3, looked_to=3), f"/log?type=PostLiked&who={quote('Ann & Co')}&post={POST.upper()}"
+        page_of(logged(), older=3, searched_to=3), f"/log?type=PostLiked&who={quote('Ann & Co')}&post={POST.upper()}"
     )
     wanted = CommitFilter(event_type="PostLiked", actor="Ann & Co", post_id=POST)
     assert world.last == ListCommits(wanted=wanted, limit=50, before=None)
@@ -98,7 +93,9 @@ async def test_the_filter_is_asked_for_and_kept_in_every_address():
 
 
 async def test_a_step_without_a_find_says_how_far_it_looked():
-    html, world = await shown(page_of(looked_from=90_001, looked_to=40_001, older=40_001), "/log?who=Ann&before=90001")
+    html, world = await shown(
+        page_of(searched_from=90_001, searched_to=40_001, older=40_001), "/log?who=Ann&before=90001"
+    )
     assert world.last.before == 90_001
     assert "Searched positions 90,000 down to 40,001: 0 matching commits." in html
     assert "Search further back" in html
@@ -124,8 +121,8 @@ async def test_a_position_that_is_none_is_refused(path: str):
 
 async def test_new_commits_arrive_with_the_place_to_go_on_from():
     news = [
-        NewCommits(commits=[logged(position=8)], position=9, passed_over=(2, 7)),
-        NewCommits(commits=[], position=9, passed_over=None),
+        NewCommits(commits=[logged(position=8)], position=9, skipped=(2, 7)),
+        NewCommits(commits=[], position=9, skipped=None),
     ]
     stopping = asyncio.Event()
 

@@ -31,8 +31,13 @@ from application.mediator import CommandDispatcher, QueryDispatcher
 from application.pipeline.parked_posts import ParkedPosts
 from application.ports.generations import Build
 from application.projections.log_checks import LogGaps
-from application.query_side.pipeline_queries import PartitionStanding, PipelineStatus, RelayStanding, RowsStanding
-from application.query_side.pipeline_status import PipelineStatusQuery
+from application.query_side.status import (
+    PartitionStatus,
+    PipelineStatus,
+    PipelineStatusQuery,
+    RelayProgress,
+    RowsStatus,
+)
 from command_process import ANYBODY, CODEC
 from domain.commands import CreatePost
 from entrypoints.web.health_summary import summarize_health
@@ -358,12 +363,12 @@ class TestLive:
 BEHIND = Findings(NOW, [Finding("lag", ok=False, detail="The rows are behind. Is a projector running?")])
 
 
-def status(relay: RelayStanding | None, tip: int | None = 8) -> PipelineStatus:
+def status(relay: RelayProgress | None, tip: int | None = 8) -> PipelineStatus:
     return PipelineStatus(at=NOW, tip=tip, rows=None, relay=relay, problems=())
 
 
 def test_rows_that_wait_for_a_relay_are_no_projector_s_fault():
-    verdict = summarize_health(status(RelayStanding(owner=None, position=5)), [], BEHIND, None)
+    verdict = summarize_health(status(RelayProgress(owner=None, position=5)), [], BEHIND, None)
     assert verdict.sentence == (
         "No relay publishes the log to the bus, and 3 commits wait for one; is a relay running (`postlog relay`)?"
     )
@@ -374,9 +379,9 @@ def test_rows_that_wait_for_a_relay_are_no_projector_s_fault():
     "standing",
     [
         status(None),
-        status(RelayStanding(owner="r1", position=5)),
-        status(RelayStanding(owner=None, position=8)),
-        status(RelayStanding(owner=None, position=5), tip=None),
+        status(RelayProgress(owner="r1", position=5)),
+        status(RelayProgress(owner=None, position=8)),
+        status(RelayProgress(owner=None, position=5), tip=None),
     ],
     ids=["no bus", "one works", "nothing to publish", "the log is away"],
 )
@@ -387,10 +392,10 @@ def test_otherwise_the_relay_is_not_blamed(standing: PipelineStatus):
 def look(second: int, behind: int) -> PipelineStatus:
     at = NOW + timedelta(seconds=second)
     since = at - timedelta(seconds=behind) if behind else None
-    partition = PartitionStanding(
+    partition = PartitionStatus(
         partition=0, position=second, commits=behind, events=behind, since=since, at_least=False
     )
-    rows = RowsStanding(
+    rows = RowsStatus(
         adapter="memory",
         generation=1,
         live_since=None,

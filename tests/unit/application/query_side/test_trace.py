@@ -12,10 +12,9 @@ from adapters.system.journal import LocalJournal
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import CommitNotFound, ReadDbUnavailable
 from application.ports.relay_state import RelayStatus
-from application.query_side.command_trace import CommandTraceQuery
-from application.query_side.pipeline_status import PipelineStatusQuery
-from application.query_side.pipeline_watch import PipelineWatch
-from application.query_side.trace_queries import CommandTrace, Source, Step, TraceCommand
+from application.query_side.pipeline_sampler import PipelineSampler
+from application.query_side.status import PipelineStatusQuery
+from application.query_side.trace import CommandTrace, CommandTraceQuery, Source, Step, TraceCommand
 from command_process import ANYBODY, CODEC
 from domain.commands import CreatePost, LikePost
 from given import NOON, POST
@@ -66,7 +65,7 @@ class Traced:
             relay_state=relay,
             clock=SystemClock(),
         ).register_with(system.queries)
-        self.watch = PipelineWatch(system.queries)
+        self.watch = PipelineSampler(system.queries)
         self.journal = noted or system.journal
         CommandTraceQuery(system.event_store, system.views, CODEC, self.journal, self.watch).register_with(
             system.queries

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from application.mediator import QueryDispatcher
-from application.query_side.pipeline_queries import GetPipelineStatus, PartitionStanding, PipelineStatus
+from application.query_side.status import GetPipelineStatus, PartitionStatus, PipelineStatus
 
 _SECONDS = 1.0
 _LOOKS_KEPT = 1_800
@@ -27,7 +27,7 @@ class PartitionState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionPace:
+class Throughput:
     """`rate` is how many positions of the log it passes in a second. `seconds_left` is None unless it is catching up
     and comes nearer to the log's end."""
 
@@ -37,7 +37,7 @@ class PartitionPace:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenBetween:
+class ObservedBetween:
     """This process saw it by then, and had not seen it yet `after`; None: it was so at the first look."""
 
     after: datetime | None
@@ -47,10 +47,10 @@ class SeenBetween:
 Position = Callable[[PipelineStatus], int | None]
 
 
-class PipelineWatch:
+class PipelineSampler:
     def __init__(self, queries: QueryDispatcher) -> None:
         self._queries = queries
-        self._looks: deque[PipelineStatus] = deque(maxlen=_LOOKS_KEPT)
+        self._samples: deque[PipelineStatus] = deque(maxlen=_LOOKS_KEPT)
         self._moved: dict[int, datetime] = {}
 
     async def run(self) -> None:
@@ -61,66 +61,68 @@ class PipelineWatch:
 
     async def look(self) -> PipelineStatus:
         status = await self._queries.ask(GetPipelineStatus())
-        if self._looks and status.at < self._looks[-1].at:  # the clock was set back: nothing can be compared with these
-            self._looks.clear()
+        if (
+            self._samples and status.at < self._samples[-1].at
+        ):  # the clock was set back: nothing can be compared with these
+            self._samples.clear()
             self._moved.clear()
         self._note_moves(status)
-        self._looks.append(status)
+        self._samples.append(status)
         return status
 
     @property
-    def looks(self) -> Sequence[PipelineStatus]:
+    def samples(self) -> Sequence[PipelineStatus]:
         """The oldest first."""
-        return self._looks
+        return self._samples
 
     async def latest(self) -> PipelineStatus:
-        return self._looks[-1] if self._looks else await self.look()
+        return self._samples[-1] if self._samples else await self.look()
 
     def rate_of(self, position: Position) -> float:
         """Positions a second, over the last seconds."""
-        now = self._looks[-1] if self._looks else None
+        now = self._samples[-1] if self._samples else None
         end = position(now) if now else None
         if now is None or end is None:
             return 0.0
         since = now.at - timedelta(seconds=_RATE_SECONDS)
-        for look in self._looks:
+        for look in self._samples:
             begin = position(look)
             if look.at >= since and begin is not None and look is not now:
                 return max(0.0, (end - begin) / max((now.at - look.at).total_seconds(), 0.001))
         return 0.0
 
-    def pace_of(self, standing: PartitionStanding) -> PartitionPace:
+    def throughput_of(self, standing: PartitionStatus) -> Throughput:
         rate = self.rate_of(lambda look: _position_in(look, standing.partition))
         if not standing.commits:
-            return PartitionPace(state=PartitionState.UP_TO_DATE, rate=rate, seconds_left=None)
+            return Throughput(state=PartitionState.UP_TO_DATE, rate=rate, seconds_left=None)
         if self._stands_still(standing):
-            return PartitionPace(state=PartitionState.STANDING_STILL, rate=rate, seconds_left=None)
+            return Throughput(state=PartitionState.STANDING_STILL, rate=rate, seconds_left=None)
         nearer = rate - self.rate_of(lambda look: look.tip)
-        tip = self._looks[-1].tip if self._looks else None
+        tip = self._samples[-1].tip if self._samples else None
         left = (tip - standing.position) / nearer if tip is not None and nearer > 0 else None
-        return PartitionPace(state=PartitionState.CATCHING_UP, rate=rate, seconds_left=left)
+        return Throughput(state=PartitionState.CATCHING_UP, rate=rate, seconds_left=left)
 
-    def seen(self, position: int, of: Position) -> SeenBetween | None:
+    def seen(self, position: int, of: Position) -> ObservedBetween | None:
         """When what `of` tells was first seen at `position` or beyond. None: it was not, or longer ago than the looks
         go back."""
         before: datetime | None = None
-        for look in self._looks:
+        for look in self._samples:
             at = of(look)
             if at is not None and at >= position:
-                return SeenBetween(before, look.at) if before else None
+                return ObservedBetween(before, look.at) if before else None
             if at is not None:
                 before = look.at
         return None
 
     def _note_moves(self, status: PipelineStatus) -> None:
         for standing in status.rows.partitions if status.rows else ():
-            previous = _position_in(self._looks[-1], standing.partition) if self._looks else None
+            previous = _position_in(self._samples[-1], standing.partition) if self._samples else None
             if previous != standing.position or not standing.commits or standing.partition not in self._moved:
                 self._moved[standing.partition] = status.at
 
-    def _stands_still(self, standing: PartitionStanding) -> bool:
+    def _stands_still(self, standing: PartitionStatus) -> bool:
         moved = self._moved.get(standing.partition)
-        return moved is not None and bool(self._looks) and self._looks[-1].at - moved >= _STILL
+        return moved is not None and bool(self._samples) and self._samples[-1].at - moved >= _STILL
 
 
 def _position_in(look: PipelineStatus, partition: int) -> int | None:

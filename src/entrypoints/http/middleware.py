@@ -15,10 +15,10 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from application.errors import MalformedRequest
 from domain.errors import PostlogError
-from entrypoints.http.problem_answers import ErrorAnswers, failed
+from entrypoints.http.problems import ErrorResponses, failed
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.exchange import Activity, Exchange, attach
-from entrypoints.serving.paths import routable_path
+from entrypoints.serving.request_context import InFlight, RequestContext, attach
+from entrypoints.serving.routing import routable_path
 
 CORRELATION_ID = b"x-correlation-id"
 
@@ -69,8 +69,8 @@ class _Failures:
         return logging.WARNING, {"more_since_last_warning": self._since.pop(code, 0)}
 
 
-class Edge:
-    def __init__(self, app: ASGIApp, services: HttpServices, activity: Activity, errors: ErrorAnswers) -> None:
+class RequestMiddleware:
+    def __init__(self, app: ASGIApp, services: HttpServices, in_flight: InFlight, errors: ErrorResponses) -> None:
         # Imported here, since the set-up of logging decides how structlog is to be imported.
         from structlog.contextvars import bind_contextvars, reset_contextvars
 
@@ -79,7 +79,7 @@ class Edge:
         self._clock = services.clock
         self._ids = services.ids
         self._metrics = services.metrics
-        self._activity = activity
+        self._activity = in_flight
         self._stopping = services.stopping
         self._failures = _Failures()
         self._bind, self._reset = bind_contextvars, reset_contextvars
@@ -89,33 +89,33 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = self._clock.monotonic()
-        exchange = self._exchange(scope)
-        tokens = self._bind(correlation_id=exchange.correlation_id)
+        context = self._exchange(scope)
+        tokens = self._bind(correlation_id=context.correlation_id)
         self._activity.working += 1
-        self._activity.peers.add(exchange.peer)
+        self._activity.peers.add(context.peer)
         try:
-            await self._answer(exchange, scope, receive, _sender(exchange, send))
+            await self._answer(context, scope, receive, _sender(context, send))
         finally:
             self._activity.working -= 1
-            self._activity.peers.discard(exchange.peer)
-            self._note(scope, exchange, self._clock.monotonic() - started)
+            self._activity.peers.discard(context.peer)
+            self._note(scope, context, self._clock.monotonic() - started)
             self._reset(**tokens)
 
-    def _exchange(self, scope: Any) -> Exchange:
+    def _exchange(self, scope: Any) -> RequestContext:
         headers = dict(scope["headers"])
         given = headers.get(CORRELATION_ID)
         sane = given is not None and _SANE_ID.fullmatch(given)
         correlation_id = given.decode("ascii") if given is not None and sane else self._ids.new()
         host, port = scope.get("client") or ("", "")
-        exchange = Exchange(
+        context = RequestContext(
             scope["method"], headers, scope["headers"], correlation_id, self._activity, (host, str(port))
         )
-        attach(exchange, scope)
-        return exchange
+        attach(context, scope)
+        return context
 
-    async def _answer(self, exchange: Exchange, scope: Any, receive: Receive, send: Send) -> None:
+    async def _answer(self, context: RequestContext, scope: Any, receive: Receive, send: Send) -> None:
         try:
-            _require_unambiguous_headers(scope, exchange)
+            _require_unambiguous_headers(scope, context)
             scope["path"] = routable_path(scope)
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
@@ -123,46 +123,46 @@ class Edge:
                 raise  # else the process is ending, and this request is one that nobody waits for
         except Exception as error:
             known = error if isinstance(error, PostlogError) else failed(error)
-            if exchange.status is not None:
+            if context.status is not None:
                 raise  # the answer has begun: all that is left is to break the connection, which the server does
             await self._errors.answer(known, scope)(scope, receive, send)
 
-    def _note(self, scope: Any, exchange: Exchange, seconds: float) -> None:
-        method = exchange.method if exchange.method in _METHODS else "other"
+    def _note(self, scope: Any, context: RequestContext, seconds: float) -> None:
+        method = context.method if context.method in _METHODS else "other"
         route = scope.get("path_template") or "unknown"
-        status = exchange.status or 0
+        status = context.status or 0
         self._metrics.observe("http_request_seconds", seconds, method=method, route=route, status=str(status))
-        if exchange.code is not None:
-            self._metrics.count("http_problems", code=exchange.code)
+        if context.code is not None:
+            self._metrics.count("http_problems", code=context.code)
         level = logging.DEBUG if route in _QUIET else logging.INFO
         line: dict[str, object] = {}
         if level == logging.INFO and status >= _SERVER_ERRORS:
-            level, line = self._failures.level_of(exchange.code or str(status), self._clock.monotonic())
+            level, line = self._failures.level_of(context.code or str(status), self._clock.monotonic())
         if logger.isEnabledFor(level):
             line |= {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}
-            if exchange.code is not None:
-                line["problem"] = exchange.code
-            logger.log(level, "request", extra=line | {"correlation_id": exchange.correlation_id})
+            if context.code is not None:
+                line["problem"] = context.code
+            logger.log(level, "request", extra=line | {"correlation_id": context.correlation_id})
 
 
-def _require_unambiguous_headers(scope: Any, exchange: Exchange) -> None:
+def _require_unambiguous_headers(scope: Any, context: RequestContext) -> None:
     """Raises `MalformedRequest`."""
-    if len(exchange.headers) != len(exchange.header_lines):
-        times = Counter(name for name, _ in exchange.header_lines)
+    if len(context.headers) != len(context.header_lines):
+        times = Counter(name for name, _ in context.header_lines)
         for name, shown in _ONCE.items():
             if times[name] > 1:
                 raise MalformedRequest(f"The header {shown} is sent {times[name]} times; send it once.", path=shown)
-    if b"host" not in exchange.headers and scope.get("http_version") == "1.1":
+    if b"host" not in context.headers and scope.get("http_version") == "1.1":
         raise MalformedRequest("The header Host is missing; HTTP/1.1 requires it.", path="Host")
 
 
-def _sender(exchange: Exchange, send: Send) -> Send:
-    named = (CORRELATION_ID, exchange.correlation_id.encode("ascii"))
-    without_body = exchange.method == "HEAD"
+def _sender(context: RequestContext, send: Send) -> Send:
+    named = (CORRELATION_ID, context.correlation_id.encode("ascii"))
+    without_body = context.method == "HEAD"
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
-            exchange.status = message["status"]
+            context.status = message["status"]
             message["headers"] = [*message["headers"], named, _NO_SNIFFING]
         elif without_body and message["type"] == "http.response.body":
             message["body"] = b""

@@ -1,4 +1,7 @@
-"""Paths as they come in, and as they are written out.
+"""How handlers are declared: bound methods of objects that hold what they need, so that nothing is injected at each
+request (Litestar's dependencies cost more than the whole rest of a small request).
+
+Paths as they come in, and as they are written out.
 
 A decoded path can't be routed: `a%2Fb` would fall into two segments. So escapes are decoded segment by segment, and
 what would then be taken for structure, `/` and `%`, is escaped again until the handler reads the segment.
@@ -8,8 +11,19 @@ import re
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+
 from application.errors import MalformedRequest
 from domain.ids import CommentId, PostId
+
+HttpRequest = Request[Any, Any, Any]
+
+
+def get_and_head(path: str) -> HTTPRouteHandler:
+    """GET, and HEAD for the same without its body."""
+    return HTTPRouteHandler(path, http_method=["GET", "HEAD"])
+
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -41,7 +55,7 @@ def instance_of(scope: Any) -> str:
     return quote(raw.partition(b"?")[0], safe="/%:@!$&'()*+,;=~")
 
 
-def text_segment(scope: Any, name: str) -> str:
+def text_of_segment(scope: Any, name: str) -> str:
     """A segment of the path as the caller meant it."""
     segment: str = scope["path_params"][name]
     return segment.replace("%2F", "/").replace("%25", "%")

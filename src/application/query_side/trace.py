@@ -1,25 +1,90 @@
-"""Handler of the query for what became of a command: from the log, the rows, and what this process has noted and seen.
+"""What became of a command, step by step, and when: what readers can ask, and what they are answered.
+
+Handler of the query for what became of a command: from the log, the rows, and what this process has noted and seen.
 
 Processes do not tell each other when they took a step, and it is not worth a write to do so. So a step's time is the
 log's, or this process's own, or lies between two of its looks; where it is none of these it is not guessed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from application.envelopes import Commit
 from application.errors import CommitNotFound
-from application.mediator import QueryDispatcher
+from application.mediator import Query, QueryDispatcher
 from application.partitioning import partition_of
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
 from application.ports.post_views import PostViews
 from application.ports.system import Journal, StepTimes
-from application.query_side.logged_commit import logged_commit
-from application.query_side.pipeline_queries import PipelineStatus
-from application.query_side.pipeline_watch import PipelineWatch, Position
-from application.query_side.trace_queries import CommandTrace, Source, Step, TraceCommand, TracedStep
+from application.query_side.log import LoggedCommit, describe_commit
+from application.query_side.pipeline_sampler import PipelineSampler, Position
+from application.query_side.status import PipelineStatus
 from domain.errors import PostlogError
+
+
+class Step(StrEnum):
+    """In this order. DECIDED is the commit's `recordedAt`. VISIBLE: whoever asks for rows of this position gets
+    them."""
+
+    RECEIVED = "received"
+    DECIDED = "decided"
+    DURABLE = "durable"
+    PUBLISHED = "published"
+    PROJECTED = "projected"
+    VISIBLE = "visible"
+
+
+class Source(StrEnum):
+    """How a time is known. LOG: it stands in the log. HERE: this process took the step, and noted when. SEEN: this
+    process saw that it was taken, and not long before that it was not. None of these: UNKNOWN."""
+
+    LOG = "log"
+    HERE = "here"
+    SEEN = "seen"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedStep:
+    """`at` is None when it is not taken yet, and when its time is UNKNOWN. What was SEEN was not so yet at `after`.
+    `reached` is the last position for which this step is taken, whichever process takes it; None: not known."""
+
+    step: Step
+    taken: bool
+    source: Source
+    at: datetime | None = None
+    after: datetime | None = None
+    reached: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandTrace:
+    """`logged` is None as long as the command is under way in this process. `partition` is the projector's.
+    `row_version` is that of the post's row now, None without one; `parked_at` the position from which on it waits."""
+
+    commit_id: str
+    logged: LoggedCommit | None
+    steps: Sequence[TracedStep]
+    partition: int
+    generation: int | None
+    row_version: int | None
+    parked_at: int | None
+    problems: Sequence[str]
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing more happens: it is visible, or its post waits."""
+        return self.parked_at is not None or (bool(self.steps) and self.steps[-1].taken)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCommand(Query[CommandTrace]):
+    """Raises `CommitNotFound` when neither the log nor this process knows it, `StoreUnavailable`."""
+
+    commit_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +97,7 @@ class _Row:
 
 class CommandTraceQuery:
     def __init__(
-        self, past_events: PastEvents, views: PostViews, codec: EventCodec, journal: Journal, watch: PipelineWatch
+        self, past_events: PastEvents, views: PostViews, codec: EventCodec, journal: Journal, watch: PipelineSampler
     ) -> None:
         self._past_events = past_events
         self._views = views
@@ -53,7 +118,7 @@ class CommandTraceQuery:
         steps = self._steps(commit, partition, row, status)
         return CommandTrace(
             commit_id=commit.commit_id,
-            logged=logged_commit(commit, self._codec),
+            logged=describe_commit(commit, self._codec),
             steps=steps,
             partition=partition,
             generation=row.generation,

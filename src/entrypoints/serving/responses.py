@@ -1,9 +1,14 @@
-"""Answers as plain ASGI applications: what the hot path needs of a response, and nothing else."""
+"""Answers as plain ASGI applications: what the hot path needs of a response, and nothing else.
+
+Files that are shipped with the package and served as they are.
+"""
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from gzip import compress
+from pathlib import Path
 from typing import Any
 
 from litestar.types import Receive, Scope, Send
@@ -27,7 +32,7 @@ _GZIP = re.compile(rb"(?:^|[\s,])gzip\s*(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.I
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RawResponse:
     """A whole body at once, compressed where that pays and the caller takes it. Content-Length is added, except where
     there is never a body."""
 
@@ -67,10 +72,37 @@ def _compressed_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     return (name, b'%s-gzip"' % value[:-1]) if name == b"etag" and value.endswith(b'"') else (name, value)
 
 
-def json_answer(status: int, content: Any, headers: Headers) -> Answer:
+def json_response(status: int, content: Any, headers: Headers) -> RawResponse:
     """The body ends with a line, as terminals like it."""
-    return Answer(status, [JSON, *headers], _encoder.encode(content) + b"\n")
+    return RawResponse(status, [JSON, *headers], _encoder.encode(content) + b"\n")
 
 
 def etag(version: int) -> tuple[bytes, bytes]:
     return (b"etag", b'"%d"' % version)
+
+
+HOUR = "max-age=3600"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class StaticFiles:
+    """`files` maps the name that callers ask for to the path below `folder`; there is no way to any other file."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._files = files
+
+    def answer(self, name: str, caching: str = HOUR) -> RawResponse | None:
+        """None when there is no such file."""
+        if name not in self._files:
+            return None
+        path = self._folder / self._files[name]
+        headers = [
+            (b"content-type", _TYPES[path.suffix].encode("ascii")),
+            (b"cache-control", caching.encode("ascii")),
+        ]
+        return RawResponse(200, headers, path.read_bytes())

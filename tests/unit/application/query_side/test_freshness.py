@@ -8,7 +8,7 @@ from adapters.memory.log import MemoryCommitLog
 from adapters.system.clock import SystemClock
 from application.errors import NotYetVisible, PositionBeyondLog, StoreUnavailable
 from application.ports.post_views import PostFilter
-from application.query_side.log_end import LogEnd
+from application.query_side.freshness import LogEnd
 from application.query_side.queries import GetPost, ListComments, ListPosts
 from command_process import ANYBODY
 from domain.commands import CreatePost, LikePost

@@ -11,8 +11,8 @@ from adapters.memory.log import MemoryEventStore, MemoryLog
 from application.envelopes import Commit, StoredEvent
 from application.errors import HistoryNotRead
 from application.projections.post import WholePost
-from application.query_side import posts_as_of
-from application.query_side.posts_as_of import Moment, PostsAsOf
+from application.query_side import history
+from application.query_side.history import AsOf, PostsAsOf
 from application.query_side.queries import ListEvents
 from command_process import CODEC
 from contracts.log_handle import POST_A, liked, proposed
@@ -66,8 +66,8 @@ def long_log() -> MemoryLog:
     return log
 
 
-def at(version: int) -> Moment:
-    return Moment(version, None)
+def at(version: int) -> AsOf:
+    return AsOf(version, None)
 
 
 async def test_stepping_through_the_versions_of_a_long_post_reads_little(long_log):
@@ -79,7 +79,7 @@ async def test_stepping_through_the_versions_of_a_long_post_reads_little(long_lo
     for version in [*range(LIKES - 4_999, LIKES - 4_990), *range(LIKES - 4_990, LIKES - 5_010, -1)]:
         assert (await posts.fold(POST_A, at(version))).post.likes == version - 1
 
-    assert (store.commits_read - read) / 29 <= posts_as_of._KEPT_BEFORE + 2
+    assert (store.commits_read - read) / 29 <= history._KEPT_BEFORE + 2
     assert read < LIKES
 
 
@@ -124,7 +124,7 @@ async def test_a_query_that_is_cancelled_reads_no_further(long_log):
     assert (await posts.fold(POST_A, at(1))).post.likes == 0
 
     assert read < LIKES / 2
-    assert store.commits_read <= read + 2 * posts_as_of._COMMITS_A_READ
+    assert store.commits_read <= read + 2 * history._COMMITS_A_READ
 
 
 async def test_no_more_than_so_many_are_folded_at_the_same_time(long_log):
@@ -143,7 +143,7 @@ async def test_no_more_than_so_many_are_folded_at_the_same_time(long_log):
 
     posts = PostsAsOf(Watched(long_log), CODEC, Clock())
     await asyncio.gather(*(posts.fold(POST_A, at(3_000 + number)) for number in range(10)))
-    assert most == posts_as_of._FOLDS
+    assert most == history._FOLDS
 
 
 def folded_plainly(log: MemoryLog, included: Callable[[Commit], bool], version: int | None) -> WholePost:
@@ -158,11 +158,11 @@ def folded_plainly(log: MemoryLog, included: Callable[[Commit], bool], version: 
 
 async def test_in_whatever_order_it_is_asked_the_answer_is_that_of_a_plain_fold(monkeypatch):
     """Commits of several events, some cut by the version that is asked for, and times that go back and forth."""
-    monkeypatch.setattr(posts_as_of, "_KEPT_EVERY", 7)
-    monkeypatch.setattr(posts_as_of, "_KEPT_BEFORE", 3)
-    monkeypatch.setattr(posts_as_of, "_COMMITS_A_READ", 5)
-    monkeypatch.setattr(posts_as_of, "_EVENTS_AT_ONCE", 4)
-    monkeypatch.setattr(posts_as_of, "_KEPT_BYTES", 20_000)
+    monkeypatch.setattr(history, "_KEPT_EVERY", 7)
+    monkeypatch.setattr(history, "_KEPT_BEFORE", 3)
+    monkeypatch.setattr(history, "_COMMITS_A_READ", 5)
+    monkeypatch.setattr(history, "_EVENTS_AT_ONCE", 4)
+    monkeypatch.setattr(history, "_KEPT_BYTES", 20_000)
     chance, log, version = random.Random(3), MemoryLog(), 1
     while version < 200:
         events = [commented(version + n) if chance.random() < 0.5 else liked() for n in range(chance.randint(1, 4))]
@@ -176,7 +176,7 @@ async def test_in_whatever_order_it_is_asked_the_answer_is_that_of_a_plain_fold(
     for _ in range(300):
         moment = at(chance.randint(1, 210))
         if chance.random() < 0.3:
-            moment = Moment(None, NOON + timedelta(seconds=chance.randint(-5, 220)))
+            moment = AsOf(None, NOON + timedelta(seconds=chance.randint(-5, 220)))
         expected = folded_plainly(log, lambda c, m=moment: m.includes(c.version, c.recorded_at), moment.version)
         whole = await posts.fold(POST_A, moment)
         assert (whole.post, whole.comments, whole.version) == (expected.post, expected.comments, expected.version)
@@ -198,7 +198,7 @@ async def test_what_is_kept_of_a_log_that_was_replaced_is_forgotten():
 
 
 async def test_what_is_kept_takes_no_more_memory_than_it_may(long_log):
-    kept = posts_as_of._Kept(10 * posts_as_of._POST_BYTES)
+    kept = history._Kept(10 * history._POST_BYTES)
     posts = PostsAsOf(MemoryEventStore(long_log), CODEC, Clock())
     posts._kept = kept
     for version in range(1, 30):

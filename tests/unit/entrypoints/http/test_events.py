@@ -10,9 +10,8 @@ from litestar.response.sse import ServerSentEventMessage
 from application.errors import StoreUnavailable
 from application.query_side.queries import HistoryPage, ListEvents, PastEvent
 from domain.errors import PostNotFound
-from entrypoints.http.event_stream import follow
+from entrypoints.http.events import LogChangeNotifier, follow
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.log_changes import LogChanges
 from unit.entrypoints.http.conftest import Client
 from unit.entrypoints.http.fakes import POST, FakeClock, Scripted, past_event, services
 
@@ -29,8 +28,8 @@ def in_turn(*answers: object) -> Callable[[object], object]:
     return lambda _: left.pop(0) if left else page()
 
 
-def changes_of(scripted: Scripted, given: HttpServices) -> LogChanges:
-    return LogChanges(scripted.queries(), given.stopping, given.poll_seconds)
+def changes_of(scripted: Scripted, given: HttpServices) -> LogChangeNotifier:
+    return LogChangeNotifier(scripted.queries(), given.stopping, given.poll_seconds)
 
 
 async def followed(scripted: Scripted, first: HistoryPage, count: int, **changes: Any) -> list[ServerSentEventMessage]:

@@ -1,7 +1,10 @@
-"""Cursors: where a page ended, opaque to callers. Each belongs to one list, filters included; another list's, or one
+"""Instants as people and programs write them: RFC 3339, told in UTC with `Z` and three digits of milliseconds.
+
+Cursors: where a page ended, opaque to callers. Each belongs to one list, filters included; another list's, or one
 that was tampered with, is refused.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -10,6 +13,26 @@ from typing import Annotated
 from msgspec import DecodeError, Meta, json
 
 from application.errors import MalformedRequest
+
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
+
+
+def instant_text(instant: datetime) -> str:
+    """`instant` is aware and UTC."""
+    return instant.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
+
+
+def parse_instant(text: str) -> datetime:
+    """Aware, UTC, cut to milliseconds. Raises `ValueError` with the end of a sentence."""
+    if _RFC3339.fullmatch(text):
+        try:
+            instant = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        else:
+            return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+    raise ValueError("takes an instant like 2026-11-23T15:46:58.123Z, with + written as %2B in a query")
+
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]

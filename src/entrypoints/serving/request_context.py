@@ -1,14 +1,20 @@
-"""What one request and its answer carry between the edge and the handlers."""
+"""What one request and its answer carry between the edge and the handlers.
+
+What was asked for with an idempotency key, as a digest that is kept beside the commit.
+"""
 
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, cast
+
+from msgspec import json
 
 from entrypoints.serving.errors import TooManyStreams
 
-_KEY = "postlog.exchange"
+_KEY = "postlog.context"
 
 Peer = tuple[str, str]
 """Host and port of the other end of a connection."""
@@ -25,16 +31,16 @@ class ServingLimits:
 
 
 @dataclass(slots=True)
-class Activity:
+class InFlight:
     """What this process is at. `working` counts the requests that a stop waits for. `waiting` are those that only wait
     for their caller: for the rest of a body, or for the next event of an open stream. `peers` are those for whom
     something is worked on, or a stream is open; `given_up` those whose connection is to be closed."""
 
     limits: ServingLimits = field(default_factory=ServingLimits)
     working: int = 0
-    waiting: set[asyncio.Task[Any]] = field(default_factory=set)
+    awaiting_client: set[asyncio.Task[Any]] = field(default_factory=set)
     peers: set[Peer] = field(default_factory=set)
-    given_up: set[Peer] = field(default_factory=set)
+    to_close: set[Peer] = field(default_factory=set)
     streams: int = 0
 
     @contextmanager
@@ -42,11 +48,11 @@ class Activity:
         """The current task waits for its caller."""
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self.working -= 1
-        self.waiting.add(task)
+        self.awaiting_client.add(task)
         try:
             yield
         finally:
-            self.waiting.discard(task)
+            self.awaiting_client.discard(task)
             self.working += 1
 
     @contextmanager
@@ -81,7 +87,7 @@ class Activity:
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestContext:
     """`headers` are the request's, names in lower case, the last of a repeated one; `header_lines` has them all.
     `status` and `code` are known when the answer has begun; `code` is that of a problem."""
 
@@ -89,7 +95,7 @@ class Exchange:
     headers: dict[bytes, bytes]
     header_lines: Sequence[tuple[bytes, bytes]]
     correlation_id: str
-    activity: Activity
+    in_flight: InFlight
     peer: Peer = ("", "")
     status: int | None = None
     code: str | None = None
@@ -101,9 +107,16 @@ class Exchange:
         return ", ".join(value.decode("latin-1") for key, value in self.header_lines if key == name).strip(" \t")
 
 
-def attach(exchange: Exchange, scope: Any) -> None:
-    scope[_KEY] = exchange
+def attach(context: RequestContext, scope: Any) -> None:
+    scope[_KEY] = context
 
 
-def exchange_of(scope: Any) -> Exchange:
-    return cast("Exchange", scope[_KEY])
+def context_of(scope: Any) -> RequestContext:
+    return cast("RequestContext", scope[_KEY])
+
+
+def request_digest(method: str, path: str, content: Any) -> str:
+    """`content` is anything that msgspec encodes. The same for every spelling of one request: white space and the order
+    of keys in its body do not count."""
+    canonical = json.encode(content, order="sorted")
+    return sha256(b"\n".join((method.encode(), path.encode(), canonical))).hexdigest()

@@ -10,9 +10,14 @@ from application.errors import ReadDbUnavailable, StoreUnavailable
 from application.mediator import QueryDispatcher
 from application.ports.read_db import Checkpoint, RowChanges, RowKeys
 from application.ports.relay_state import RelayStatus
-from application.query_side.pipeline_queries import GetPipelineStatus, PartitionStanding, PipelineStatus, RowsStanding
-from application.query_side.pipeline_status import PipelineStatusQuery
-from application.query_side.pipeline_watch import PartitionState, PipelineWatch, SeenBetween
+from application.query_side.pipeline_sampler import ObservedBetween, PartitionState, PipelineSampler
+from application.query_side.status import (
+    GetPipelineStatus,
+    PartitionStatus,
+    PipelineStatus,
+    PipelineStatusQuery,
+    RowsStatus,
+)
 from command_process import ANYBODY, SteppingClock
 from domain.commands import CreatePost, LikePost
 from domain.ids import PostId
@@ -94,7 +99,7 @@ class TestStatus:
         assert status.rows.commits == 3
 
     async def test_of_a_long_way_it_says_at_least(self, monkeypatch):
-        monkeypatch.setattr("application.query_side.pipeline_status._COUNTED", 2)
+        monkeypatch.setattr("application.query_side.status._COUNTED", 2)
         system = await written(*CREATED, *LIKES)
         at(system, 0)
         [only] = (await query(system).get(GetPipelineStatus())).rows.partitions
@@ -154,23 +159,23 @@ class Scripted:
         self.position: int | None = 0
         self.dispatcher = QueryDispatcher()
         self.dispatcher.register(GetPipelineStatus, self._get)
-        self.watch = PipelineWatch(self.dispatcher)
+        self.watch = PipelineSampler(self.dispatcher)
 
     async def look(self, tip: int | None, position: int | None) -> PipelineStatus:
         self.tip, self.position = tip, position
         self.at += timedelta(seconds=1)
         return await self.watch.look()
 
-    def standing(self) -> PartitionStanding:
+    def standing(self) -> PartitionStatus:
         lacking = max(0, (self.tip or 0) - (self.position or 0))
-        return PartitionStanding(
+        return PartitionStatus(
             partition=0, position=self.position or 0, commits=lacking, events=lacking, since=None, at_least=False
         )
 
     async def _get(self, _: GetPipelineStatus) -> PipelineStatus:
         rows = None
         if self.position is not None:
-            rows = RowsStanding(
+            rows = RowsStatus(
                 adapter="memory",
                 generation=1,
                 live_since=None,
@@ -182,7 +187,7 @@ class Scripted:
         return PipelineStatus(at=self.at, tip=self.tip, rows=rows, relay=None, problems=())
 
     def pace(self):
-        return self.watch.pace_of(self.standing())
+        return self.watch.throughput_of(self.standing())
 
 
 class TestWatch:
@@ -235,13 +240,13 @@ class TestWatch:
         seen = await scripted.look(tip=5, position=5)
         await scripted.look(tip=9, position=9)
         rows = lambda look: look.rows and look.rows.position  # noqa: E731
-        assert scripted.watch.seen(5, rows) == SeenBetween(before.at, seen.at)
+        assert scripted.watch.seen(5, rows) == ObservedBetween(before.at, seen.at)
         assert scripted.watch.seen(4, rows) is None
         assert scripted.watch.seen(10, rows) is None
 
     async def test_what_is_kept_is_bounded(self, monkeypatch):
-        monkeypatch.setattr("application.query_side.pipeline_watch._LOOKS_KEPT", 5)
+        monkeypatch.setattr("application.query_side.pipeline_sampler._LOOKS_KEPT", 5)
         scripted = Scripted()
         for number in range(9):
             await scripted.look(tip=number, position=number)
-        assert [look.tip for look in scripted.watch.looks] == [4, 5, 6, 7, 8]
+        assert [look.tip for look in scripted.watch.samples] == [4, 5, 6, 7, 8]

@@ -1,0 +1,207 @@
+"""Tells open streams when their post may have new events: one look at the log's end serves all streams of a process,
+and one read of a post's events all streams of that post.
+
+A post's events as they happen, as server-sent events: first what is there, then what comes.
+
+The id of an event is its version, and a caller that comes back names the last one it has seen. Events that share a
+version (after a split) are told apart by nothing, so only the last of them carries the id: whoever was cut off between
+them gets them all again, and misses none.
+
+A post's events: a page of them, or a stream that goes on.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from litestar.handlers import HTTPRouteHandler
+from litestar.response.sse import ServerSentEventMessage
+from litestar.types import ASGIApp
+from msgspec import json
+
+from application.errors import MalformedRequest, Unavailable
+from application.mediator import QueryDispatcher
+from application.query_side.log import ListChangedPosts
+from application.query_side.queries import HistoryPage, ListEvents, PastEvent
+from domain.errors import PostlogError
+from domain.ids import PostId
+from entrypoints.http.parameters import AFTER, DEFAULT_EVENTS, EVENTS_PARAMETERS, MAX_EVENTS, POSTS, read_query
+from entrypoints.http.schemas import EventPage, event_view
+from entrypoints.http.services import HttpServices
+from entrypoints.serving.event_stream import EVENT_STREAM, event_stream, stopping_within
+from entrypoints.serving.request_context import RequestContext, context_of
+from entrypoints.serving.responses import REVALIDATE, json_response
+from entrypoints.serving.routing import HttpRequest, get_and_head, post_id_segment
+
+logger = logging.getLogger(__name__)
+
+
+class LogChangeNotifier:
+    """Looks every `seconds` while anybody follows a post, until `stopping` is set; everybody is woken then. Belongs to
+    one event loop."""
+
+    def __init__(self, queries: QueryDispatcher, stopping: asyncio.Event, seconds: float) -> None:
+        self._queries = queries
+        self._stopping = stopping
+        self._seconds = seconds
+        self._followers: dict[PostId, set[asyncio.Event]] = {}
+        self._pages: dict[ListEvents, asyncio.Task[HistoryPage]] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def follow(self, post_id: PostId) -> Iterator[asyncio.Event]:
+        """The event is set whenever the post may have changed; at first, too, for what happened before."""
+        changed = asyncio.Event()
+        changed.set()
+        self._followers.setdefault(post_id, set()).add(changed)
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look(), name="changes of the log")
+        try:
+            yield changed
+        finally:
+            self._followers[post_id].discard(changed)
+            if not self._followers[post_id]:
+                del self._followers[post_id]
+
+    async def events(self, query: ListEvents) -> HistoryPage:
+        """As the query answers it; what was read since the last look is not read again. For followers, who are woken by
+        the next look when there is more. Raises as the query."""
+        reading = self._pages.get(query)
+        if reading is None:
+            reading = self._pages[query] = asyncio.create_task(self._queries.ask(query))
+            reading.add_done_callback(self._note)
+        return await asyncio.shield(reading)
+
+    async def _look(self) -> None:
+        position: int | None = None
+        while self._followers and not self._stopping.is_set():
+            try:
+                changed = await self._queries.ask(ListChangedPosts(after=position))
+            except PostlogError as error:
+                logger.info("event streams wait: %s", error.code)
+                position = None
+                self._wake(None)  # what is wrong shows when they read
+            else:
+                position = changed.position
+                self._wake(changed.posts)
+            await stopping_within(self._stopping, self._seconds)
+        self._looking = None
+        self._wake(None)
+
+    def _wake(self, posts: frozenset[PostId] | None) -> None:
+        self._pages.clear()
+        for post_id in list(self._followers) if posts is None else posts & self._followers.keys():
+            for changed in self._followers[post_id]:
+                changed.set()
+
+    @staticmethod
+    def _note(reading: "asyncio.Task[HistoryPage]") -> None:
+        """So that nothing is said of an error for which nobody waited any more."""
+        if not reading.cancelled():
+            reading.exception()
+
+
+_HELLO = ServerSentEventMessage(data=None, comment="events of a post", retry=1_000)
+"""Servers send the head of an answer with its first part, so there must be one before there is an event."""
+
+
+async def follow(
+    changes: LogChangeNotifier, services: HttpServices, post_id: PostId, first: HistoryPage, after: int
+) -> AsyncIterator[ServerSentEventMessage]:
+    """Messages until `services.stopping` is set. `first` is the page behind `after`, read by the caller, who could
+    still answer with an error. Later the store may be away for a while; the stream then waits for it."""
+    yield _HELLO
+    page: HistoryPage | None = first
+    silent_since = services.clock.monotonic()
+    with changes.follow(post_id) as changed:
+        while not services.stopping.is_set():
+            for message in _messages(page.events if page else ()):
+                yield message
+            if page and page.events:
+                after = page.events[-1].version
+                silent_since = services.clock.monotonic()
+            elif services.clock.monotonic() - silent_since >= services.heartbeat_seconds:
+                yield ServerSentEventMessage(data=None, comment="still here")
+                silent_since = services.clock.monotonic()
+            if not (page and page.next_after is not None):
+                await _set_within(changed, silent_since + services.heartbeat_seconds - services.clock.monotonic())
+                changed.clear()
+            page = await _next_page(changes, post_id, after)
+
+
+async def _set_within(changed: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(0.01, seconds)):
+            await changed.wait()
+
+
+async def _next_page(changes: LogChangeNotifier, post_id: PostId, after: int) -> HistoryPage | None:
+    try:
+        return await changes.events(ListEvents(post_id=post_id, limit=MAX_EVENTS, after=after))
+    except Unavailable as error:
+        logger.info("an event stream waits: %s", error.code)
+        return None
+
+
+def _messages(events: Sequence[PastEvent]) -> Iterator[ServerSentEventMessage]:
+    for event, following in zip(events, [*events[1:], None], strict=False):
+        is_last_of_version = following is None or following.version != event.version
+        data = json.encode(event_view(event)).decode()
+        yield ServerSentEventMessage(data=data, id=event.version if is_last_of_version else None)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEndpoints:
+    queries: QueryDispatcher
+    services: HttpServices
+    changes: LogChangeNotifier
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        return [get_and_head(POSTS + "/{id:str}/events")(self.events)]
+
+    async def events(self, request: HttpRequest) -> ASGIApp:
+        asked = read_query(request.scope, EVENTS_PARAMETERS)
+        query = ListEvents(
+            post_id=post_id_segment(request.scope),
+            limit=asked.get("limit", DEFAULT_EVENTS),
+            after=asked.get("after", 0),
+        )
+        context = context_of(request.scope)
+        if _wants_stream(context):
+            return await self._stream(request, query, context)
+        page = await self.queries.ask(query)
+        content = EventPage(events=[event_view(event) for event in page.events], next_after=page.next_after)
+        return json_response(200, content, [REVALIDATE])
+
+    async def _stream(self, request: HttpRequest, query: ListEvents, context: RequestContext) -> ASGIApp:
+        after = _last_event_id(context, query.after)
+        context.in_flight.require_room_for_stream()
+        first = await self.queries.ask(ListEvents(post_id=query.post_id, limit=MAX_EVENTS, after=after))
+        return event_stream(request, follow(self.changes, self.services, query.post_id, first, after))
+
+
+def history_handlers(services: HttpServices, queries: QueryDispatcher) -> list[HTTPRouteHandler]:
+    changes = LogChangeNotifier(queries, services.stopping, services.poll_seconds)
+    return HistoryEndpoints(queries, services, changes).handlers()
+
+
+def _wants_stream(context: RequestContext) -> bool:
+    """A client that streams asks for nothing else; one that takes anything gets JSON."""
+    accepted = (context.header(b"accept") or "").lower()
+    return any(media.partition(";")[0].strip() == EVENT_STREAM for media in accepted.split(","))
+
+
+def _last_event_id(context: RequestContext, after: int) -> int:
+    """A client that comes back sends the address it began with, and here the last version it has seen."""
+    given = context.header(b"last-event-id")
+    if not given:
+        return after
+    try:
+        seen: int = AFTER.parse(given)
+    except ValueError as error:
+        raise MalformedRequest(
+            f"Last-Event-ID {error}, the id of the last event seen.", path="Last-Event-ID"
+        ) from error
+    return seen

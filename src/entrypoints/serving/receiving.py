@@ -1,0 +1,98 @@
+"""A request's body as bytes, limited before anything is made of it.
+
+Work that ends when its caller goes: for queries that may take long, never for commands.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from entrypoints.serving.errors import BodyIncomplete, BodyTooLarge, BodyTooSlow, ClientGone
+from entrypoints.serving.request_context import RequestContext
+from entrypoints.serving.routing import HttpRequest
+
+_MANY_DIGITS = 18
+
+_LINGER_BYTES, _LINGER_SECONDS = 16_000_000, 2.0
+"""How much of a body that is too large is read and thrown away. A caller who sends all before it reads would otherwise
+find the connection broken, and no answer."""
+
+
+async def read_body(request: HttpRequest, context: RequestContext, limit: int) -> bytes:
+    """Raises `BodyTooLarge`, `BodyIncomplete`, `BodyTooSlow`."""
+    announced = context.headers.get(b"content-length", b"0")
+    if announced.isdigit() and (len(announced) > _MANY_DIGITS or int(announced) > limit):
+        if context.headers.get(b"expect", b"").lower() != b"100-continue":
+            await _discard_rest(request, context)
+        raise _too_large(limit)
+    seconds = context.in_flight.limits.client_seconds
+    try:
+        with context.in_flight.reading(context.peer):
+            async with asyncio.timeout(seconds):
+                body = await _received(request, limit)
+    except TimeoutError:
+        context.in_flight.to_close.add(context.peer)
+        raise BodyTooSlow(f"The body was not complete within {seconds:g} s.", path="body") from None
+    if body is None:
+        await _discard_rest(request, context)
+        raise _too_large(limit)
+    return body
+
+
+async def _received(request: HttpRequest, limit: int) -> bytes | None:
+    """None when it is too large, and there is more of it."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise BodyIncomplete("The connection was closed before the body was complete.")
+        chunk, is_last = message.get("body", b""), not message.get("more_body", False)
+        size += len(chunk)
+        if size > limit:
+            if is_last:
+                raise _too_large(limit)
+            return None
+        chunks.append(chunk)
+        if is_last:
+            return b"".join(chunks)
+
+
+async def _discard_rest(request: HttpRequest, context: RequestContext) -> None:
+    size = 0
+    with suppress(TimeoutError), context.in_flight.reading(context.peer):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while size < _LINGER_BYTES:
+                message = await request.receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                size += len(message.get("body", b""))
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {limit:,} bytes, which is as much as is taken.", path="body")
+
+
+T = TypeVar("T")
+
+
+async def cancel_on_disconnect(request: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
+    """What the work returns or raises. It is cancelled when the caller closes the connection; `ClientGone` is raised
+    then, which nobody reads. The request's body must have been read, or there must be none."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGone("The caller closed the connection before there was an answer.")
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _gone(request: HttpRequest) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
