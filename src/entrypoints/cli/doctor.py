@@ -41,7 +41,9 @@ def command(ctx: click.Context, config_file: str | None, assignments: Sequence[s
 
     try:
         loaded = settings_from(ctx, config_file, assignments)
-        _print(Finding("settings", True, f"They fit. {in_words(places(loaded.settings, LOG, READ_DB))}"), as_json)
+        _print(
+            Finding("settings", True, f"Settings are valid. {in_words(places(loaded.settings, LOG, READ_DB))}"), as_json
+        )
         return run_job(job)
     except SettingsError as error:
         for problem in error.problems:

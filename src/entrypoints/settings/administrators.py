@@ -1,5 +1,5 @@
-"""Addresses of administrators, which `postlog init` takes once. They are no settings: no settings file holds them, no
-other command reads them, and `postlog config` does not know them.
+"""Administrators' addresses of the servers, which `postlog init` and `postlog events cut` use once. They are not
+settings: a settings file can't have them, other commands do not read them, and `postlog config` does not print them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _VARIABLES = {f"{PREFIX}{server.upper()}_URL": server for server in _SERVICE_URL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Administrators:
-    """One address a server at most; None: that server's logins are somebody else's business."""
+    """At most one address for each server; with None, Postlog does not manage that server's logins."""
 
     mongo: Secret | None = None
     postgres: Secret | None = None
@@ -31,14 +31,14 @@ class Administrators:
 
 
 def administrators(environ: Mapping[str, str], files: Sequence[str] = ()) -> Administrators:
-    """From `POSTLOG_ADMIN__<SERVER>_URL`, `…_URL_FILE`, and the files of `--admin-url-file`, whose scheme says which
-    server they are for. Raises `SettingsError` with everything that is wrong."""
+    """From `POSTLOG_ADMIN__<SERVER>_URL`, `…_URL_FILE`, and the files of `--admin-url-file`, where the scheme of the
+    address selects the server. Raises `SettingsError` with all problems."""
     urls: dict[str, Secret] = {}
     sources: dict[str, str] = {}
     problems: list[Problem] = []
     for server, url, source in _given(environ, files, problems):
         if server in urls:
-            problems.append(Problem(source, f"and {sources[server]} both give an address for {server}; give one"))
+            problems.append(Problem(source, f"and {sources[server]} both give an address for {server}; remove one"))
         urls[server], sources[server] = url, source
     if problems:
         raise SettingsError(problems)
@@ -48,13 +48,13 @@ def administrators(environ: Mapping[str, str], files: Sequence[str] = ()) -> Adm
 def _given(
     environ: Mapping[str, str], files: Sequence[str], problems: list[Problem]
 ) -> Iterator[tuple[str, Secret, str]]:
-    """Server, address, and where the address stands; what is wrong is added to `problems`."""
+    """Server, address, and the source of the address. Appends what is wrong to `problems`."""
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue
         variable = name.removesuffix("_FILE")
         if variable not in _VARIABLES:
-            problems.append(Problem(name, f"names no server; did you mean {_nearest(name)}?"))
+            problems.append(Problem(name, f"is not an administrator's variable; did you mean {_nearest(name)}?"))
             continue
         server = _VARIABLES[variable]
         try:

@@ -1,7 +1,5 @@
-"""The tree of settings seen as a flat list of leaves, each with its path, type, bounds, default and description.
-
-What is wrong with the settings: all of it at once.
-"""
+"""The settings as a flat list of leaves, each with its path, type, bounds, default and description; and the error that
+lists what is wrong with them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from entrypoints.settings.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One setting. `kind` is bool, int, float, str or Secret; `choices` are its only values, if it has any."""
+    """One setting. `kind` is bool, int, float, str or Secret. `choices` are the allowed values; empty: any value."""
 
     path: str
     kind: type
@@ -36,7 +34,7 @@ class Leaf:
 
     @property
     def variable(self) -> str:
-        """The environment variable that sets it."""
+        """The environment variable of this setting."""
         return "POSTLOG__" + self.path.replace(".", "__").upper()
 
 
@@ -48,7 +46,7 @@ def leaves() -> dict[str, Leaf]:
 
 @cache
 def groups() -> frozenset[str]:
-    """The paths that hold settings and are none themselves: `http`, `read_db.postgres` …"""
+    """The paths of groups of settings: `http`, `read_db.postgres` …"""
     parents = (path.split(".")[:depth] for path in leaves() for depth in range(1, path.count(".") + 1))
     return frozenset(".".join(parent) for parent in parents)
 
@@ -58,6 +56,57 @@ def value_at(settings: Settings, path: str) -> Any:
     for name in path.split("."):
         value = getattr(value, name)
     return value
+
+
+def is_secret(path: str) -> bool:
+    leaf = leaves().get(path)
+    return leaf is not None and leaf.kind is Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`path` names the setting and `sentence` continues it (`must be …`). `source` is where the value came from: a file
+    and line, a variable, an option."""
+
+    path: str
+    sentence: str
+    source: str | None = None
+
+    def __str__(self) -> str:
+        origin = f" ({self.source})" if self.source else ""
+        return f"{self.path} {self.sentence}{origin}"
+
+
+class SettingsError(Exception):
+    """Postlog can't run with these settings. `problems` has all that were found, each once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        if len(self.problems) == 1:
+            return f"Invalid settings: {self.problems[0]}"
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        return f"Invalid settings, {len(self.problems)} problems:{lines}"
+
+
+def unknown_setting(path: str, source: str) -> Problem:
+    meant = nearest_setting(path)
+    hint = f"; did you mean {meant}?" if meant else "; `postlog config` lists all settings"
+    return Problem(path, f"is not a setting{hint}", source)
+
+
+def nearest_setting(path: str) -> str | None:
+    """The setting or group that was probably meant: one of the same group spelled alike, or the same name elsewhere."""
+    every = [*leaves(), *sorted(groups())]
+    parent, _, name = path.rpartition(".")
+    neighbours = {known.rpartition(".")[2]: known for known in every if known.rpartition(".")[0] == parent}
+    alike = get_close_matches(name, neighbours, n=1, cutoff=0.6)
+    if alike:
+        return neighbours[alike[0]]
+    elsewhere = [known for known in every if known.rpartition(".")[2] == name]
+    return next(iter(elsewhere or get_close_matches(path, every, n=1, cutoff=0.6)), None)
 
 
 def _leaves(model: type[Struct], prefix: str) -> Iterator[Leaf]:
@@ -92,59 +141,8 @@ def _leaf(path: str, hint: Any, default: Any) -> Leaf:
 
 
 def _without_annotations(hint: Any) -> tuple[Any, list[Meta]]:
-    """Nested annotations come flattened, the innermost first: that is the one with the bounds."""
+    """Nested annotations arrive flattened, innermost first; the innermost one has the bounds."""
     if get_origin(hint) is not Annotated:
         return hint, []
     plain, *metas = get_args(hint)
     return plain, metas
-
-
-def is_secret(path: str) -> bool:
-    leaf = leaves().get(path)
-    return leaf is not None and leaf.kind is Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """`path` is the setting's, `sentence` goes on from it (`must be …`); `source` is where the value came from: a
-    file and line, a variable, an option."""
-
-    path: str
-    sentence: str
-    source: str | None = None
-
-    def __str__(self) -> str:
-        origin = f" ({self.source})" if self.source else ""
-        return f"{self.path} {self.sentence}{origin}"
-
-
-class SettingsError(Exception):
-    """Postlog can't run with these settings. `problems` are all that were found, each once."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__(self._text())
-
-    def _text(self) -> str:
-        if len(self.problems) == 1:
-            return f"The settings don't fit: {self.problems[0]}"
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
-        return f"The settings don't fit, in {len(self.problems)} places:{lines}"
-
-
-def nearest(path: str) -> str | None:
-    """The setting or group that was probably meant: a neighbour spelled alike, or the same name elsewhere."""
-    every = [*leaves(), *sorted(groups())]
-    parent, _, name = path.rpartition(".")
-    neighbours = {known.rpartition(".")[2]: known for known in every if known.rpartition(".")[0] == parent}
-    alike = get_close_matches(name, neighbours, n=1, cutoff=0.6)
-    if alike:
-        return neighbours[alike[0]]
-    elsewhere = [known for known in every if known.rpartition(".")[2] == name]
-    return next(iter(elsewhere or get_close_matches(path, every, n=1, cutoff=0.6)), None)
-
-
-def unknown(path: str, source: str) -> Problem:
-    meant = nearest(path)
-    hint = f"; did you mean {meant}?" if meant else "; `postlog config` lists them all"
-    return Problem(path, f"is not a setting{hint}", source)

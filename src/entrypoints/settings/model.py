@@ -1,6 +1,6 @@
-"""The tree of settings with its defaults: the embedded profile. Every leaf's description is its documentation.
+"""The tree of settings with its defaults: the embedded profile. The description of each setting is its documentation.
 
-A leaf of type `Secret` has a neighbour `<name>_file`: a file that holds the value instead.
+A setting of type `Secret` has a neighbour `<name>_file`: a file that contains the value instead.
 """
 
 from typing import Annotated, Literal
@@ -24,9 +24,9 @@ PoolSize = Annotated[int, Meta(ge=1, le=1_000)]
 
 
 class SqliteLog(Struct, frozen=True, kw_only=True):
-    path: Annotated[Text, Meta(description="File of the log; its folder is made when missing.")] = "var/log.sqlite"
+    path: Annotated[Text, Meta(description="File of the log; its folder is created when missing.")] = "var/log.sqlite"
     append_timeout_seconds: Annotated[
-        Seconds, Meta(description="How long an append may wait for another process's lock on the file.")
+        Seconds, Meta(description="How long an append waits for another process's lock on the file.")
     ] = 10
 
 
@@ -34,56 +34,63 @@ class Mongo(Struct, frozen=True, kw_only=True):
     url: Annotated[
         Secret,
         Meta(
-            description="Address of a MongoDB replica set (one node will do).",
+            description="Address of a MongoDB replica set (one node is enough).",
             extra={"schemes": ("mongodb://", "mongodb+srv://")},
         ),
     ] = Secret("mongodb://127.0.0.1:27017/?replicaSet=rs0")
-    url_file: Annotated[Text | None, Meta(description="File that holds the address instead.")] = None
-    database: Annotated[Text, Meta(description="Database that holds the log.")] = "postlog"
+    url_file: Annotated[Text | None, Meta(description="File that contains the address instead.")] = None
+    database: Annotated[Text, Meta(description="Database of the log.")] = "postlog"
     append_timeout_seconds: Annotated[
-        Seconds, Meta(description="How long an append may take, until it is known whether it was stored.")
+        Seconds, Meta(description="Time limit of an append, until it is known whether it was stored.")
     ] = 10
-    read_timeout_seconds: Annotated[Seconds, Meta(description="How long a read may take.")] = 10
+    read_timeout_seconds: Annotated[Seconds, Meta(description="Time limit of a read.")] = 10
 
 
 class EventStore(Struct, frozen=True, kw_only=True):
-    adapter: Annotated[EventStoreAdapter, Meta(description="Where the log lives.")] = "sqlite"
+    adapter: Annotated[EventStoreAdapter, Meta(description="Where the log is stored.")] = "sqlite"
     sqlite: SqliteLog = field(default_factory=SqliteLog)
     mongo: Mongo = field(default_factory=Mongo)
 
 
 class Kafka(Struct, frozen=True, kw_only=True):
-    bootstrap_servers: Annotated[Text, Meta(description="host:port of brokers, separated by commas.")] = (
+    bootstrap_servers: Annotated[Text, Meta(description="host:port of the brokers, separated by commas.")] = (
         "127.0.0.1:9092"
     )
     topic: Annotated[Text, Meta(description="Topic of the events.")] = "SocialMediaPostEvents"
     partitions: Annotated[
-        int, Meta(ge=1, le=1_000, description="Partitions that `postlog init` makes; fixed once the topic is used.")
+        int,
+        Meta(ge=1, le=1_000, description="Partitions of the topic that `postlog init` creates; fixed once it is used."),
     ] = 3
-    replication_factor: Annotated[int, Meta(ge=1, le=15, description="Copies that `postlog init` asks for.")] = 1
+    replication_factor: Annotated[
+        int, Meta(ge=1, le=15, description="Copies of the topic that `postlog init` creates.")
+    ] = 1
     group_id: Annotated[
-        Text, Meta(description="How the consumer groups' names begin; each read database has its own group.")
+        Text, Meta(description="Prefix of the consumer groups' names; each read database has its own group.")
     ] = "postlog"
-    security: Annotated[KafkaSecurity, Meta(description="How brokers are spoken to.")] = "plaintext"
-    sasl_mechanism: Annotated[SaslMechanism, Meta(description="How the login is proven, with a sasl_… security.")] = (
+    security: Annotated[KafkaSecurity, Meta(description="Security protocol for Kafka connections.")] = "plaintext"
+    sasl_mechanism: Annotated[SaslMechanism, Meta(description="How clients authenticate, with a sasl_… security.")] = (
         "SCRAM-SHA-512"
     )
-    username: Annotated[Text | None, Meta(description="Login at the brokers, with a sasl_… security.")] = None
-    password: Annotated[Secret | None, Meta(description="Its password.")] = None
-    password_file: Annotated[Text | None, Meta(description="File that holds the password instead.")] = None
-    ca_file: Annotated[Text | None, Meta(description="The brokers' certificate authority; null: the system's.")] = None
+    username: Annotated[Text | None, Meta(description="User name at the brokers, with a sasl_… security.")] = None
+    password: Annotated[Secret | None, Meta(description="Password at the brokers, with a sasl_… security.")] = None
+    password_file: Annotated[Text | None, Meta(description="File that contains the password instead.")] = None
+    ca_file: Annotated[Text | None, Meta(description="Certificate authority of the brokers; null: the system's.")] = (
+        None
+    )
 
 
 class Bus(Struct, frozen=True, kw_only=True):
-    adapter: Annotated[BusAdapter, Meta(description="How projectors get events; log: from the log itself.")] = "log"
+    adapter: Annotated[BusAdapter, Meta(description="How projectors receive events; log: directly from the log.")] = (
+        "log"
+    )
     kafka: Kafka = field(default_factory=Kafka)
 
 
 class SqliteReadDb(Struct, frozen=True, kw_only=True):
-    path: Annotated[Text, Meta(description="File of the read database; its folder is made when missing.")] = (
+    path: Annotated[Text, Meta(description="File of the read database; its folder is created when missing.")] = (
         "var/read.sqlite"
     )
-    pool_size: Annotated[PoolSize, Meta(description="Connections, and threads that use them.")] = 4
+    pool_size: Annotated[PoolSize, Meta(description="Connections, each with a thread that uses it.")] = 4
 
 
 class Postgres(Struct, frozen=True, kw_only=True):
@@ -91,20 +98,20 @@ class Postgres(Struct, frozen=True, kw_only=True):
         Secret,
         Meta(description="SQLAlchemy URL.", extra={"schemes": ("postgresql+psycopg://", "postgresql://")}),
     ] = Secret("postgresql+psycopg://postlog@127.0.0.1:5432/postlog")
-    url_file: Annotated[Text | None, Meta(description="File that holds the URL instead.")] = None
-    pool_size: Annotated[PoolSize, Meta(description="Connections, and threads that use them.")] = 8
+    url_file: Annotated[Text | None, Meta(description="File that contains the URL instead.")] = None
+    pool_size: Annotated[PoolSize, Meta(description="Connections, each with a thread that uses it.")] = 8
 
 
 class SqlServer(Struct, frozen=True, kw_only=True):
     url: Annotated[Secret, Meta(description="SQLAlchemy URL.", extra={"schemes": ("mssql+pyodbc://",)})] = Secret(
         "mssql+pyodbc://postlog@127.0.0.1:1433/postlog?driver=ODBC+Driver+18+for+SQL+Server"
     )
-    url_file: Annotated[Text | None, Meta(description="File that holds the URL instead.")] = None
-    pool_size: Annotated[PoolSize, Meta(description="Connections, and threads that use them.")] = 8
+    url_file: Annotated[Text | None, Meta(description="File that contains the URL instead.")] = None
+    pool_size: Annotated[PoolSize, Meta(description="Connections, each with a thread that uses it.")] = 8
 
 
 class ReadDb(Struct, frozen=True, kw_only=True):
-    adapter: Annotated[ReadDbAdapter, Meta(description="Which database queries are answered from.")] = "sqlite"
+    adapter: Annotated[ReadDbAdapter, Meta(description="Database that answers queries.")] = "sqlite"
     sqlite: SqliteReadDb = field(default_factory=SqliteReadDb)
     postgres: Postgres = field(default_factory=Postgres)
     sqlserver: SqlServer = field(default_factory=SqlServer)
@@ -112,49 +119,51 @@ class ReadDb(Struct, frozen=True, kw_only=True):
 
 class Http(Struct, frozen=True, kw_only=True):
     host: Annotated[
-        Text, Meta(description="Address to listen on; users are believed, so a gateway belongs in front.")
+        Text, Meta(description="Address to listen on. User names are not verified: put a gateway in front.")
     ] = "127.0.0.1"
     port: Annotated[
-        Port, Meta(description="Port to listen on; 0 takes a free one. The default of `serve query` is 8001.")
+        Port, Meta(description="Port to listen on; 0 selects a free one. The default of `serve query` is 8001.")
     ] = 8000
     operations: Annotated[bool, Meta(description="Serve /api/v1/read-db and its rebuilds.")] = True
-    max_body_bytes: Annotated[int, Meta(ge=1_024, le=16_000_000, description="Larger bodies are refused with 413.")] = (
-        1_048_576
-    )
+    max_body_bytes: Annotated[
+        int, Meta(ge=1_024, le=16_000_000, description="Larger request bodies are refused with 413.")
+    ] = 1_048_576
     min_position_wait_seconds: Annotated[
-        Seconds, Meta(description="How long a query waits for the position it asked for.")
+        Seconds, Meta(description="How long a query waits for its minimum position.")
     ] = 5
     max_connections: Annotated[
-        int, Meta(ge=10, le=100_000, description="Connections kept open; beyond, those without work are closed.")
+        int, Meta(ge=10, le=100_000, description="Most open connections; above it, idle ones are closed.")
     ] = 4_000
     max_streams: Annotated[
-        int, Meta(ge=0, le=100_000, description="Event streams kept open, live pages too; beyond, 503.")
+        int, Meta(ge=0, le=100_000, description="Most open event streams, live pages included; above it, 503.")
     ] = 1_000
     client_timeout_seconds: Annotated[
         Seconds,
-        Meta(description="How long a client may take to send a request, to read a stream, or between two requests."),
+        Meta(
+            description="How long a client may take to send a request or to read a stream, or be idle between requests."
+        ),
     ] = 30
 
 
 class Web(Struct, frozen=True, kw_only=True):
     enabled: Annotated[
-        bool, Meta(description="Serve pages for people at /, by `run` and `serve query` (there for reading only).")
+        bool, Meta(description="Serve web pages at /, in `run` and `serve query` (read-only there).")
     ] = True
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    host: Annotated[Text, Meta(description="Address of a worker's health and metrics.")] = "127.0.0.1"
+    host: Annotated[Text, Meta(description="Address of a worker's health and metrics endpoints.")] = "127.0.0.1"
     port: Annotated[
         Port,
         Meta(
-            description="Port of a worker's health and metrics; 0 takes a free one. The default of `project` is 8003, "
-            "of `audit --continuous` 8004."
+            description="Port of a worker's health and metrics endpoints; 0 selects a free one. The default of "
+            "`project` is 8003, of `audit --continuous` 8004."
         ),
     ] = 8002
 
 
 class Log(Struct, frozen=True, kw_only=True):
-    level: Annotated[LogLevel, Meta(description="What is logged at least.")] = "info"
+    level: Annotated[LogLevel, Meta(description="Lowest level that is logged.")] = "info"
     format: Annotated[LogFormat, Meta(description="auto: console on a terminal, json elsewhere.")] = "auto"
 
 
@@ -165,51 +174,58 @@ class TextLimits(Struct, frozen=True, kw_only=True):
 
 
 class Commands(Struct, frozen=True, kw_only=True):
-    timeout_seconds: Annotated[Seconds, Meta(description="After this a command is answered with 503.")] = 15
-    attempts: Annotated[int, Meta(ge=1, le=100, description="Decisions tried when others write the same post.")] = 5
+    timeout_seconds: Annotated[Seconds, Meta(description="Time limit of a command; after it, 503.")] = 15
+    attempts: Annotated[
+        int, Meta(ge=1, le=100, description="Attempts when others write to the same post at the same time.")
+    ] = 5
     cache_entries: Annotated[
         int,
-        Meta(ge=1, le=100_000_000, description="Posts kept in memory at most, so that commands need not read them."),
+        Meta(ge=1, le=100_000_000, description="Most posts whose state is cached for commands."),
     ] = 1_000_000
     cache_megabytes: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="About how much memory those posts may take together.")
+        int, Meta(ge=1, le=1_000_000, description="Approximate memory for these cached posts.")
     ] = 256
 
 
 class Snapshots(Struct, frozen=True, kw_only=True):
-    every: Annotated[int, Meta(ge=0, le=1_000_000, description="Events of a post between snapshots; 0: none.")] = 500
+    every: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Events of a post between two snapshots; 0: no snapshots.")
+    ] = 500
 
 
 class Projector(Struct, frozen=True, kw_only=True):
-    batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Commits in one transaction at most.")] = 1_000
+    batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Most commits in one transaction.")] = 1_000
 
 
 class Rebuild(Struct, frozen=True, kw_only=True):
     batch_events: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="About how many events one transaction of a rebuild takes.")
+        int, Meta(ge=1, le=1_000_000, description="Approximate number of events in one transaction of a rebuild.")
     ] = 50_000
     workers: Annotated[
-        int, Meta(ge=1, le=16, description="Processes that read and fold side by side; 1: the rebuild's own does it.")
+        int, Meta(ge=1, le=16, description="Processes that read and fold in parallel; 1: only the rebuild's own.")
     ] = 1
     niceness: Annotated[
-        int, Meta(ge=0, le=19, description="How far a rebuild's processes stand back behind others of their machine.")
+        int, Meta(ge=0, le=19, description="Nice value of rebuild processes; a higher one leaves more CPU to others.")
     ] = 10
 
 
 class Audit(Struct, frozen=True, kw_only=True):
     commits_per_second: Annotated[
         float,
-        Meta(gt=0, le=1_000_000, description="About how many commits `postlog audit --continuous` reads in a second."),
+        Meta(gt=0, le=1_000_000, description="Approximate commits a second that `postlog audit --continuous` reads."),
     ] = 500
 
 
 class Relay(Struct, frozen=True, kw_only=True):
-    batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Commits published between two checkpoints.")] = 1_000
+    batch_size: Annotated[
+        int, Meta(ge=1, le=100_000, description="Most commits published between two checkpoints.")
+    ] = 1_000
     lease_seconds: Annotated[
-        Seconds, Meta(description="A relay that is silent for so long is replaced by another.")
+        Seconds,
+        Meta(description="Another relay takes over when the active one does not renew its lease for this long."),
     ] = 3
     watermark_seconds: Annotated[
-        Seconds, Meta(description="How often idle partitions are told how far the log is published.")
+        Seconds, Meta(description="How often idle partitions receive the position up to which the log is published.")
     ] = 5
 
 

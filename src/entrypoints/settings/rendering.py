@@ -1,11 +1,8 @@
-"""Settings as YAML for people, secrets masked, every value with where it came from.
+"""Settings as text: as YAML with the source of every value, as the short names of log and read database, and as the
+written reference.
 
-Which log and which read database the settings choose, without passwords: said with the result of a job, since
-`POSTLOG_DATA` or a settings file may be another one in another shell.
-
-The written-down defaults: `config/embedded.yaml` and the tables of `docs/settings.md`.
-
-`python -m entrypoints.settings.rendering`, from the root of the repository, writes both anew.
+`python -m entrypoints.settings.rendering`, run in the root of the repository, writes the reference again:
+`config/embedded.yaml` and the tables of `docs/settings.md`.
 """
 
 import json
@@ -26,28 +23,28 @@ _NOT_TEXT_ELSEWHERE = frozenset(("true", "false", "yes", "no", "on", "off", "nul
 
 
 def as_yaml(loaded: LoadedSettings) -> str:
-    """The whole tree; behind each value a comment with its source."""
-    return render(lambda leaf: value_at(loaded.settings, leaf.path), lambda leaf: loaded.sources[leaf.path])
+    """All settings, secrets masked; the comment behind each value names its source."""
+    return _render(lambda leaf: value_at(loaded.settings, leaf.path), lambda leaf: loaded.sources[leaf.path])
 
 
 def defaults_as_yaml() -> str:
-    """The whole tree as it is when nothing is given; behind each value a comment that says what it is for."""
-    return render(lambda leaf: leaf.default, _purpose)
-
-
-def _purpose(leaf: Leaf) -> str:
-    return f"{' | '.join(leaf.choices)}. {leaf.description}" if leaf.choices else leaf.description
+    """All defaults; the comment behind each value describes the setting."""
+    return _render(lambda leaf: leaf.default, _purpose)
 
 
 def as_records(loaded: LoadedSettings) -> Iterator[dict[str, Any]]:
-    """One object a setting: path, value, source."""
+    """One object for each setting: path, value, source."""
     for path in leaves():
         value = value_at(loaded.settings, path)
         shown = str(value) if isinstance(value, Secret) else value
         yield {"path": path, "value": shown, "source": loaded.sources[path]}
 
 
-def render(value_of: Callable[[Leaf], Any], comment_of: Callable[[Leaf], str]) -> str:
+def _purpose(leaf: Leaf) -> str:
+    return f"{' | '.join(leaf.choices)}. {leaf.description}" if leaf.choices else leaf.description
+
+
+def _render(value_of: Callable[[Leaf], Any], comment_of: Callable[[Leaf], str]) -> str:
     lines: list[str] = []
     shown: list[str] = []
     for path, leaf in leaves().items():
@@ -62,7 +59,7 @@ def render(value_of: Callable[[Leaf], Any], comment_of: Callable[[Leaf], str]) -
 
 
 def scalar(value: Any) -> str:
-    """A value as YAML that every reader understands alike, whatever its version of YAML."""
+    """A value as YAML that readers of every version of YAML understand alike."""
     match value:
         case None:
             return "null"
@@ -76,25 +73,28 @@ def scalar(value: Any) -> str:
             return text if plain else json.dumps(text, ensure_ascii=False)
 
 
+# --- which log and which read database a result is about ---
+
 LOG, READ_DB = "log", "readDb"
 _TITLES = {LOG: "Log", READ_DB: "Read database"}
 
 
 def places(settings: Settings, *names: str) -> Mapping[str, str]:
-    """By `LOG` and `READ_DB`, those that are named."""
+    """Log and read database (`LOG`, `READ_DB`) of these settings, without passwords. Results of jobs name them, since
+    another shell may have another `POSTLOG_DATA` or settings file."""
     found = {LOG: _log(settings), READ_DB: _read_db(settings)}
     return {name: found[name] for name in names}
 
 
 def in_words(places: Mapping[str, str]) -> str:
-    """`Log: sqlite /data/log.sqlite. Read database: …`, for `places` that are named."""
+    """`Log: sqlite /data/log.sqlite. Read database: …`"""
     return " ".join(f"{_TITLES[name]}: {place}." for name, place in places.items())
 
 
 def _log(settings: Settings) -> str:
     match settings.event_store.adapter:
         case "sqlite":
-            return f"sqlite {_absolute(settings.event_store.sqlite.path)}"
+            return f"sqlite {Path(settings.event_store.sqlite.path).absolute()}"
         case "mongo":
             mongo = settings.event_store.mongo
             return f"mongo {mongo.url}, database {mongo.database}"
@@ -106,7 +106,7 @@ def _read_db(settings: Settings) -> str:
     read_db = settings.read_db
     match read_db.adapter:
         case "sqlite":
-            return f"sqlite {_absolute(read_db.sqlite.path)}"
+            return f"sqlite {Path(read_db.sqlite.path).absolute()}"
         case "postgres":
             return f"postgres {read_db.postgres.url}"
         case "sqlserver":
@@ -115,30 +115,35 @@ def _read_db(settings: Settings) -> str:
             return "memory"
 
 
-def _absolute(path: str) -> Path:
-    return Path(path).absolute()
+# --- the written reference ---
 
-
-HEADER = """\
+_HEADER = """\
 # Every setting with its default: the whole service in one process, on SQLite. `postlog` runs without this file.
-# Another file, or a variable such as POSTLOG__HTTP__PORT=8080, needs to name only what differs.
+# Your own file, or a variable such as POSTLOG__HTTP__PORT=8080, needs only the settings that differ.
 """
 BEGIN = "<!-- the tables below are written by `python -m entrypoints.settings.rendering` -->\n"
 _TYPES = {"bool": "true or false", "str": "text", "Secret": "secret"}
 
 
+def write_reference(root: Path) -> None:
+    (root / "config/embedded.yaml").write_text(embedded_yaml(), encoding="utf-8")
+    page = root / "docs/settings.md"
+    prose = page.read_text(encoding="utf-8").partition(BEGIN)[0]
+    page.write_text(prose + BEGIN + tables(), encoding="utf-8")
+
+
 def embedded_yaml() -> str:
-    return HEADER + "\n" + defaults_as_yaml()
+    return _HEADER + "\n" + defaults_as_yaml()
 
 
 def tables() -> str:
-    """Markdown: a section a group, a row a setting."""
+    """Markdown: a section for each group, a row for each setting."""
     sections = groupby(leaves().values(), key=lambda leaf: leaf.path.rpartition(".")[0])
     return "\n".join(_section(group, list(members)) for group, members in sections)
 
 
 def _section(group: str, members: list[Leaf]) -> str:
-    head = f"\n## {group}\n\n| setting | default | values | what it is for |\n|---|---|---|---|\n"
+    head = f"\n## {group}\n\n| setting | default | values | description |\n|---|---|---|---|\n"
     return head + "".join(
         f"| `{leaf.name}` | `{scalar(leaf.default)}` | {_values(leaf)} | {leaf.description} |\n" for leaf in members
     )
@@ -152,12 +157,5 @@ def _values(leaf: Leaf) -> str:
     return _TYPES[leaf.kind.__name__] + (" or null" if leaf.optional else "")
 
 
-def write(root: Path) -> None:
-    (root / "config/embedded.yaml").write_text(embedded_yaml(), encoding="utf-8")
-    page = root / "docs/settings.md"
-    prose = re.split(re.escape(BEGIN), page.read_text(encoding="utf-8"))[0]
-    page.write_text(prose + BEGIN + tables(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    write(Path.cwd())
+    write_reference(Path.cwd())

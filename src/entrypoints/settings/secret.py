@@ -1,4 +1,4 @@
-"""Texts that may hold a password: they show themselves masked, and only `reveal()` gives them away."""
+"""Texts that may contain a password: `str()` masks it, and only `reveal()` returns it."""
 
 import re
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ _NAME = r"([?&;][^=&;\s]*(?:pass|pwd|secret|token|odbc_connect|properties)[^=&;\
 _USER_INFO = re.compile(r"(?<=://)([^:/?#@\s]*):\S*@")
 _QUERY_VALUE = re.compile(rf"{_NAME}[^&;\s]+", re.IGNORECASE)
 
-# In a text that is an address and nothing else. Signs that should have been escaped may stand in the password.
+# For a text that is one address. Its password may contain characters that should have been escaped.
 _ITS_USER_INFO = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 _ITS_QUERY_VALUE = re.compile(rf"{_NAME}.+?(?=[&;]\w+=|$)", re.IGNORECASE | re.DOTALL)
 
 
 def mask(text: str) -> str:
-    """The text with every password of a URL in it replaced by `***`, in the user part and in the query."""
+    """Replace the passwords of all URLs in the text by `***`, in the user part and in the query."""
     return _QUERY_VALUE.sub(rf"\1{MASK}", _USER_INFO.sub(rf"\1:{MASK}@", text))
 
 

@@ -214,7 +214,7 @@ def test_nothing_is_changed(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_log_is_no_empty_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["events", "check"]) == 2
-    assert "event_store.sqlite.path is var/log.sqlite, where nothing is" in capsys.readouterr().err
+    assert "event_store.sqlite.path is var/log.sqlite, which does not exist" in capsys.readouterr().err
     assert not (tmp_path / "var").exists()
 
 

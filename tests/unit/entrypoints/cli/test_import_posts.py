@@ -254,7 +254,7 @@ def test_a_log_in_memory_is_refused(posts: Path, capsys: pytest.CaptureFixture[s
     memory = [f"--set={part}.adapter=memory" for part in ("event_store", "read_db")]
     status, _, err = ran(capsys, "import", str(posts), *memory)
     assert status == 2
-    assert "event_store.adapter is memory, which lives and dies with one `postlog run`" in err
+    assert "event_store.adapter is memory, which only a single `postlog run` process can use" in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -344,7 +344,7 @@ def test_the_events_of_a_post_are_shown(posts: Path, capsys: pytest.CaptureFixtu
 def test_looking_at_events_makes_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, _, err = ran(capsys, "events", "show", "0" * 32)
     assert status == 2
-    assert "event_store.sqlite.path is var/log.sqlite, where nothing is" in err
+    assert "event_store.sqlite.path is var/log.sqlite, which does not exist" in err
     assert not (tmp_path / "var").exists()
 
 

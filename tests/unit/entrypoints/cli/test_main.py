@@ -47,13 +47,13 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
         (
             ["config", "--set", "http.port=x"],
             (
-                "Error: The settings don't fit: http.port is 'x'; it must be a whole number from 0 to 65,535"
+                "Error: Invalid settings: http.port is 'x'; it must be a whole number from 0 to 65,535"
                 " (--set http.port)\n"
             ),
         ),
         (
             ["config", "--config", "gone.yaml"],
-            "Error: The settings don't fit: gone.yaml can't be read: No such file or directory (--config)\n",
+            "Error: Invalid settings: gone.yaml can't be read: No such file or directory (--config)\n",
         ),
         (
             ["completion", "csh"],

@@ -128,7 +128,7 @@ def test_rows_of_another_log_are_not_retried(capsys: pytest.CaptureFixture[str])
 def test_looking_for_parked_posts_makes_no_database(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, _, err = ran(capsys, "parked", "list")
     assert status == 2
-    assert "read_db.sqlite.path is var/read.sqlite, where nothing is" in err
+    assert "read_db.sqlite.path is var/read.sqlite, which does not exist" in err
     assert not (tmp_path / "var").exists()
 
 

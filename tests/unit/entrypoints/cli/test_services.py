@@ -160,14 +160,14 @@ def test_memory_is_refused_where_another_process_could_not_see_it(
 ) -> None:
     assert main.run([*verb, *MEMORY]) == 2
     printed = capsys.readouterr()
-    assert f"is memory, which lives and dies with one `postlog run`; `postlog {' '.join(verb)}` needs" in (
+    assert f"is memory, which only a single `postlog run` process can use; `postlog {' '.join(verb)}` needs" in (
         printed.err + printed.out
     )
 
 
 def test_a_relay_needs_a_bus(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["relay"]) == 2
-    assert "bus.adapter is log: projectors follow the log itself, and need no relay" in capsys.readouterr().err
+    assert "bus.adapter is log: projectors read the log directly, so no relay is needed" in capsys.readouterr().err
 
 
 def test_a_side_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,6 @@ def test_everything_that_is_wrong_is_told_at_once(file: Path) -> None:
     }
     assert problems_of(environ, str(file)) == [
         f"{MONGO}_FILE should come from /nowhere/mongo, which can't be read: No such file or directory",
-        f"POSTLOG_ADMIN__POSTGRE_URL names no server; did you mean {POSTGRES}?",
-        f"--admin-url-file {file} and {POSTGRES} both give an address for postgres; give one",
+        f"POSTLOG_ADMIN__POSTGRE_URL is not an administrator's variable; did you mean {POSTGRES}?",
+        f"--admin-url-file {file} and {POSTGRES} both give an address for postgres; remove one",
     ]

@@ -102,10 +102,10 @@ def test_all_errors_come_at_once_each_with_path_source_and_nearest_name(tmp_path
     assert found == [
         "htp is not a setting; did you mean http? (postlog.yaml:2)",
         "http.prot is not a setting; did you mean http.port? (postlog.yaml:4)",
-        "read_db.postgres is a group of settings; it has no value of its own (postlog.yaml:8)",
+        "read_db.postgres is a group of settings; it can't have a value of its own (postlog.yaml:8)",
         "port is not a setting; did you mean http.port? (postlog.yaml:9)",
-        "log is a group of settings; it has no value of its own (postlog.yaml:10)",
-        "POSTLOG__HTTP__HOSTS names no setting; did you mean POSTLOG__HTTP__HOST?",
+        "log is a group of settings; it can't have a value of its own (postlog.yaml:10)",
+        "POSTLOG__HTTP__HOSTS is not a setting; did you mean POSTLOG__HTTP__HOST?",
         (
             "read_db.adapter is 'postgress'; it must be one of sqlite, postgres, sqlserver, memory;"
             " did you mean postgres? (postlog.yaml:7)"
@@ -117,7 +117,7 @@ def test_all_errors_come_at_once_each_with_path_source_and_nearest_name(tmp_path
 
 def test_a_variable_with_single_underscores_is_not_overlooked() -> None:
     assert problems_of(POSTLOG_READ_DB_ADAPTER="postgres") == [
-        "POSTLOG_READ_DB_ADAPTER is not read: the variable's name is POSTLOG__READ_DB__ADAPTER, with two underscores"
+        "POSTLOG_READ_DB_ADAPTER is not a setting; did you mean POSTLOG__READ_DB__ADAPTER, with double underscores?"
     ]
 
 
@@ -171,8 +171,8 @@ def test_kubernetes_links_to_services_are_left_alone(service: str, address: str,
 
 def test_a_misspelt_port_is_no_link_to_a_service() -> None:
     assert problems_of(POSTLOG_WORKER_PORT="8001", POSTLOG__WORKER_PORT="8001") == [
-        "POSTLOG_WORKER_PORT is not read: the variable's name is POSTLOG__WORKER__PORT, with two underscores",
-        "POSTLOG__WORKER_PORT names no setting; did you mean POSTLOG__WORKER__PORT?",
+        "POSTLOG_WORKER_PORT is not a setting; did you mean POSTLOG__WORKER__PORT, with double underscores?",
+        "POSTLOG__WORKER_PORT is not a setting; did you mean POSTLOG__WORKER__PORT?",
     ]
 
 
@@ -183,7 +183,7 @@ def test_an_unknown_option_is_an_error() -> None:
         )
     assert [str(problem) for problem in caught.value.problems] == [
         "http.prot is not a setting; did you mean http.port? (--set http.prot)",
-        "http is a group of settings; it has no value of its own (--set http)",
+        "http is a group of settings; it can't have a value of its own (--set http)",
     ]
 
 
@@ -199,12 +199,10 @@ def test_a_file_that_is_not_there_is_named_together_with_the_other_errors() -> N
 def test_the_message_is_one_sentence_for_one_error_and_a_list_for_more() -> None:
     with pytest.raises(SettingsError) as one:
         load(PORT="x")
-    assert str(one.value) == (
-        "The settings don't fit: http.port is 'x'; it must be a whole number from 0 to 65,535 (PORT)"
-    )
+    assert str(one.value) == ("Invalid settings: http.port is 'x'; it must be a whole number from 0 to 65,535 (PORT)")
     with pytest.raises(SettingsError) as two:
         load(PORT="x", POSTLOG__LOG__LEVEL="y")
-    assert str(two.value).splitlines()[0] == "The settings don't fit, in 2 places:"
+    assert str(two.value).splitlines()[0] == "Invalid settings, 2 problems:"
     assert len(str(two.value).splitlines()) == 3
 
 
@@ -217,7 +215,7 @@ def problem_of(**environ: str) -> str:
 
 def test_log_and_read_database_need_a_file_each() -> None:
     assert problem_of(POSTLOG__READ_DB__SQLITE__PATH="./var/../var/log.sqlite") == (
-        "read_db.sqlite.path is the log's file (event_store.sqlite.path); the two need a file each"
+        "read_db.sqlite.path is also the log's file (event_store.sqlite.path); use a separate file for each"
         " (POSTLOG__READ_DB__SQLITE__PATH)"
     )
 
@@ -231,7 +229,7 @@ def test_two_sqlite_paths_may_be_equal_when_only_one_is_used() -> None:
 
 def test_a_log_in_memory_needs_rows_in_memory() -> None:
     assert problem_of(POSTLOG__EVENT_STORE__ADAPTER="memory") == (
-        "read_db.adapter is sqlite, which would outlive a log in memory (event_store.adapter); make both memory"
+        "read_db.adapter is sqlite, but the log is in memory (event_store.adapter); use memory for both"
     )
 
 
@@ -254,7 +252,7 @@ def test_memory_is_refused_where_another_process_could_not_see_it() -> None:
     loaded = load_settings(environ={f"POSTLOG__{name}__ADAPTER": "memory" for name in names})
     with pytest.raises(SettingsError) as caught:
         refuse_memory(loaded.settings, loaded.sources, "serve query")
-    refusal = "is memory, which lives and dies with one `postlog run`; `postlog serve query` needs"
+    refusal = "is memory, which only a single `postlog run` process can use; `postlog serve query` needs"
     assert [str(problem) for problem in caught.value.problems] == [
         f"event_store.adapter {refusal} sqlite or mongo (POSTLOG__EVENT_STORE__ADAPTER)",
         f"bus.adapter {refusal} log or kafka (POSTLOG__BUS__ADAPTER)",
@@ -312,4 +310,4 @@ def test_they_arrive_whole_passwords_included_on_one_line() -> None:
 
 def test_every_value_says_where_it_came_from() -> None:
     given = load_settings(environ={})
-    assert from_line(to_line(given.settings)).sources["log.level"] == "the service that began this"
+    assert from_line(to_line(given.settings)).sources["log.level"] == "the service that started this process"

@@ -49,7 +49,7 @@ def test_writing_them_anew_keeps_the_prose(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/settings.md").write_text("# Words\n\n" + rendering.BEGIN + "old\n", encoding="utf-8")
-    rendering.write(tmp_path)
+    rendering.write_reference(tmp_path)
     assert (tmp_path / "config/embedded.yaml").read_text(encoding="utf-8") == rendering.embedded_yaml()
     page = (tmp_path / "docs/settings.md").read_text(encoding="utf-8")
     assert page == "# Words\n\n" + rendering.BEGIN + rendering.tables()

@@ -120,7 +120,7 @@ def test_a_null_beside_a_file_is_no_value(tmp_path: Path) -> None:
 def test_a_value_and_its_file_together_are_refused_wherever_they_come_from(tmp_path: Path) -> None:
     secret, config = tmp_path / "url", tmp_path / "postlog.yaml"
     secret.write_text("postgresql://db/postlog", encoding="utf-8")
-    both = f"read_db.postgres.url and read_db.postgres.url_file ({URL_FILE}) are both given; take one of them out"
+    both = f"read_db.postgres.url and read_db.postgres.url_file ({URL_FILE}) are both set; remove one of them"
     assert problem_of(**{URL: "postgresql://a/b", URL_FILE: str(secret)}) == f"{both} ({URL})"
     config.write_text("read_db: {postgres: {url: 'postgresql://a/b'}}", encoding="utf-8")
     assert problem_of(POSTLOG_CONFIG=str(config), **{URL_FILE: str(secret)}) == f"{both} ({config}:1)"
@@ -139,7 +139,7 @@ def test_a_secret_file_that_can_not_be_read_or_does_not_fit_is_named(tmp_path: P
         f"{path} should come from /nowhere/url, which can't be read: No such file or directory ({URL_FILE})"
     )
     assert problem_of(**{URL_FILE: str(empty)}) == (
-        f"{path} is empty; give it a value, or take it out for the default ({URL_FILE})"
+        f"{path} is empty; set a value, or remove it to use the default ({URL_FILE})"
     )
     assert problem_of(**{URL_FILE: str(wrong)}) == (
         f"{path} must begin with postgresql+psycopg:// or postgresql:// ({URL_FILE})"
@@ -163,8 +163,8 @@ def test_a_password_on_the_command_line_is_refused(path: str, text: str) -> None
         load_settings(environ={}, options=[Option(path, text, f"--set {path}")])
     variable = f"POSTLOG__{path.replace('.', '__').upper()}"
     assert str(caught.value) == (
-        f"The settings don't fit: {path} holds a password, and everybody on this machine can read command lines; give "
-        f"it as {variable}, or in a file that {path}_file names (--set {path})"
+        f"Invalid settings: {path} contains a password, and every user of this machine can read command lines; set "
+        f"{variable}, or {path}_file to a file that contains it (--set {path})"
     )
     assert f"{path}_file" in load_settings(environ={}).sources
 

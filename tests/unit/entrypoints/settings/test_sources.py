@@ -42,13 +42,13 @@ def test_a_switch_understands_every_word_of_yaml(word: str, meaning: bool, tmp_p
         ("port: 80.5", "http.port is '80.5'; it must be a whole number from 0 to 65,535"),
         ('port: "80"', "http.port is the text '80'; write a whole number from 0 to 65,535, without quotes"),
         ("port: true", "http.port is 'true'; it must be a whole number from 0 to 65,535"),
-        ("port:", "http.port has no value; give it one, or take the line out for the default"),
+        ("port:", "http.port has no value; set one, or remove the line to use the default"),
         ("port: [80]", "http.port takes one value, not a list or a group"),
         (
             "port: !!python/object:os.system 80",
-            ("http.port carries the YAML tag tag:yaml.org,2002:python/object:os.system; write the plain value"),
+            ("http.port has the YAML tag tag:yaml.org,2002:python/object:os.system; write the plain value"),
         ),
-        ("port: !secret 80", "http.port carries the YAML tag !secret; write the plain value"),
+        ("port: !secret 80", "http.port has the YAML tag !secret; write the plain value"),
         ("operations: 1", "http.operations is '1'; it must be true or false"),
         ("operations: maybe", "http.operations is 'maybe'; it must be true or false"),
         (
@@ -59,8 +59,8 @@ def test_a_switch_understands_every_word_of_yaml(word: str, meaning: bool, tmp_p
             "min_position_wait_seconds: .nan",
             ("http.min_position_wait_seconds is '.nan'; it must be a number above 0, at most 3,600"),
         ),
-        ('host: ""', "http.host is empty; give it a value, or take it out for the default"),
-        ('host: "a\\0b"', "http.host holds a NUL character or bytes that are not UTF-8"),
+        ('host: ""', "http.host is empty; set a value, or remove it to use the default"),
+        ('host: "a\\0b"', "http.host contains a NUL character or bytes that are not UTF-8"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(line: str, sentence: str, tmp_path: Path) -> None:
@@ -70,12 +70,18 @@ def test_a_value_that_does_not_fit_is_refused(line: str, sentence: str, tmp_path
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("http: {port: 1}\nhttp: {port: 2}", "http stands there twice; the first is in line 1 (postlog.yaml:2)"),
-        ("http:\n  port: 1\n  port: 2", "http.port stands there twice; the first is in line 2 (postlog.yaml:3)"),
-        ("? [a]\n: 1", "postlog.yaml has a key that is no name (postlog.yaml:1)"),
-        ("<<: {http: {port: 1}}", "<< is not a setting; `postlog config` lists them all (postlog.yaml:1)"),
-        ("just words", "postlog.yaml must hold groups of settings, as in `http:` and below it `port: 8000` (--config)"),
-        ("- http", "postlog.yaml must hold groups of settings, as in `http:` and below it `port: 8000` (--config)"),
+        ("http: {port: 1}\nhttp: {port: 2}", "http is given twice, first in line 1 (postlog.yaml:2)"),
+        ("http:\n  port: 1\n  port: 2", "http.port is given twice, first in line 2 (postlog.yaml:3)"),
+        ("? [a]\n: 1", "postlog.yaml has a key that is not a name (postlog.yaml:1)"),
+        ("<<: {http: {port: 1}}", "<< is not a setting; `postlog config` lists all settings (postlog.yaml:1)"),
+        (
+            "just words",
+            "postlog.yaml must contain groups of settings, such as `http:` with `port: 8000` below it (--config)",
+        ),
+        (
+            "- http",
+            "postlog.yaml must contain groups of settings, such as `http:` with `port: 8000` below it (--config)",
+        ),
         (
             "http: {port: 1",
             "postlog.yaml is not valid YAML in line 1: expected ',' or '}', but got '<stream end>' (--config)",
@@ -88,9 +94,12 @@ def test_a_value_that_does_not_fit_is_refused(line: str, sentence: str, tmp_path
         (b"http: {host: '\xff'}", "postlog.yaml is not UTF-8 text (--config)"),
         (
             "http: {host: \x01}",
-            "postlog.yaml is not valid YAML: it holds control characters or is nested too deeply (--config)",
+            "postlog.yaml is not valid YAML: it contains control characters or is nested too deeply (--config)",
         ),
-        ("[" * 5_000, "postlog.yaml is not valid YAML: it holds control characters or is nested too deeply (--config)"),
+        (
+            "[" * 5_000,
+            "postlog.yaml is not valid YAML: it contains control characters or is nested too deeply (--config)",
+        ),
     ],
 )
 def test_a_file_of_another_form_is_refused(text: str | bytes, sentence: str, tmp_path: Path) -> None:
