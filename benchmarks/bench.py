@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entrypoints.composition.container import Container, container_for
-from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.model import (
     Bus,
     EventStore,
@@ -84,10 +84,10 @@ class Bench:
 async def opened(settings: Settings) -> AsyncIterator[Container]:
     """With log, commands and read database open."""
     container = container_for(settings)
-    async with Lifetime(container) as lifetime:
-        await lifetime.open_log()
-        await lifetime.open_commands()
-        await lifetime.open_read_db()
+    async with Resources(container) as resources:
+        await resources.open_log()
+        await resources.open_commands()
+        await resources.open_read_db()
         yield container
 
 

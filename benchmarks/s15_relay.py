@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, rate
 from benchmarks.logs import fill_mongo
 from benchmarks.rounds import in_turn, require
 from benchmarks.workload import commits
-from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.model import Bus, Settings
 
 ROWS = ("S15",)
@@ -52,8 +52,8 @@ def _relay_seconds(bench: Bench, events: int, records: list[_Record]) -> float:
 
 
 async def _relay(settings: Settings, events: int) -> float:
-    async with opened(settings) as container, Lifetime(container) as lifetime:
-        await lifetime.open_publisher(container.bus())
+    async with opened(settings) as container, Resources(container) as resources:
+        await resources.open_publisher(container.bus())
         relay = container.relay()
         if relay is None:
             raise RuntimeError("there is no bus")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
 from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from application.maintenance.repair import Repair

@@ -1,4 +1,7 @@
-"""One process, one loop: its parts run side by side until a signal comes or one of them ends."""
+"""One process, one loop: its parts run side by side until a signal comes or one of them ends.
+
+What one process of the service does.
+"""
 
 import asyncio
 import logging
@@ -7,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from application.errors import CannotOpen, WrongLog
@@ -162,3 +166,14 @@ def _raise_for(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         raise error
     raise PartEnded(f"The {task.get_name()} ended though nothing had asked it to, so the whole service stops.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRoles:
+    """What a process does. One that serves neither commands nor queries is a worker: it answers for its health only."""
+
+    commands: bool = False
+    queries: bool = False
+    projector: bool = False
+    relay: bool = False
+    auditor: bool = False

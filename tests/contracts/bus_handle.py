@@ -12,8 +12,7 @@ from typing import Any
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemoryRelayState
 from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
-from adapters.system.clock import SystemClock
-from adapters.system.ids import UuidIds
+from adapters.system.clock_and_ids import SystemClock, UuidIds
 from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from adapters.wire.cloudevents import WireMessage

@@ -12,7 +12,7 @@ import pytest
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog, MemorySnapshots
 from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.command_side.stream_state import FORMAT, Snapshotting, StateLoader, encode_state
 from application.errors import StreamDamaged
 from application.maintenance import events_check

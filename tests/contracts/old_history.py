@@ -19,7 +19,7 @@ from adapters.sql.read_db import (
     SqlReadDb,
 )
 from adapters.sqlite.read_db import sqlite_read_db
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from application.maintenance.audit import Audit

@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.memory.log import MemoryLog
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailable
 from application.maintenance.audit import Audit, AuditReport
@@ -147,7 +147,7 @@ async def write(system: SmallSystem, *commands: PostCommand) -> int:
     return done
 
 
-async def with_history(maintained: Maintained, seed: int, commands: int, posts: int = 20) -> SmallSystem:
+async def open_history(maintained: Maintained, seed: int, commands: int, posts: int = 20) -> SmallSystem:
     """A system whose rows stand at the tip of a random log."""
     choice = random.Random(seed)
     system = SmallSystem(read_side=maintained.read_side, batch_size=50, patience=30)
@@ -176,7 +176,7 @@ class RebuildingContract:
 
     @pytest.mark.parametrize("batch_events", [1, 7, 1000])
     async def test_a_rebuild_gives_the_same_rows(self, maintained: Maintained, batch_events: int) -> None:
-        system = await with_history(maintained, seed=batch_events, commands=150)
+        system = await open_history(maintained, seed=batch_events, commands=150)
         before = await maintained.dump()
 
         builds = await run(maintained.rebuild(system, batch_events))
@@ -190,7 +190,7 @@ class RebuildingContract:
 
     @pytest.mark.parametrize("batches", [1, 2, 5, 11])
     async def test_one_that_was_killed_is_resumed_to_the_same_rows(self, maintained: Maintained, batches: int) -> None:
-        system = await with_history(maintained, seed=batches, commands=200)
+        system = await open_history(maintained, seed=batches, commands=200)
         before = await maintained.dump()
         first = maintained.rebuild(system, 10).run()
         for _ in range(batches):
@@ -206,7 +206,7 @@ class RebuildingContract:
     async def test_one_that_workers_share_gives_the_same_rows_also_when_it_is_resumed(
         self, maintained: Maintained
     ) -> None:
-        system = await with_history(maintained, seed=16, commands=200)
+        system = await open_history(maintained, seed=16, commands=200)
         stream = await system.event_store.read_stream(post_id(3))
         await append_unknown(system, post_id(3), version=stream[-1].last_version + 1)
         async with system.projecting():
@@ -228,7 +228,7 @@ class RebuildingContract:
         assert [each.post_id for each in parked] == [post_id(3)]
 
     async def test_the_slots_take_turns_and_the_idle_one_is_emptied_first(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=3, commands=150)
+        system = await open_history(maintained, seed=3, commands=150)
         before = await maintained.dump()
         slots = []
         for _ in range(3):
@@ -246,7 +246,7 @@ class RebuildingContract:
         ]
 
     async def test_what_a_dropped_build_left_does_not_show_in_the_next(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=4, commands=150)
+        system = await open_history(maintained, seed=4, commands=150)
         before = await maintained.dump()
         first = maintained.rebuild(system, 10).run()
         for _ in range(4):
@@ -259,7 +259,7 @@ class RebuildingContract:
         assert await maintained.dump() == before
 
     async def test_one_that_was_killed_while_it_emptied_the_slot_empties_it_again(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=14, commands=150)
+        system = await open_history(maintained, seed=14, commands=150)
         before = await maintained.dump()
         await run(maintained.rebuild(system))
         first = maintained.rebuild(system).run()
@@ -272,7 +272,7 @@ class RebuildingContract:
         assert await maintained.dump() == before
 
     async def test_what_stops_one_is_noted_with_it_until_it_is_gone_on_with(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=15, commands=100)
+        system = await open_history(maintained, seed=15, commands=100)
         before = await maintained.dump()
         read = system.commit_log.read_events
 
@@ -297,7 +297,7 @@ class RebuildingContract:
     async def test_two_at_once_are_refused_also_in_another_process(
         self, maintained: Maintained, other: Maintained
     ) -> None:
-        system = await with_history(maintained, seed=5, commands=50)
+        system = await open_history(maintained, seed=5, commands=50)
         first = maintained.rebuild(system, 5).run()
         await anext(first)
         assert await maintained.generations.is_locked()
@@ -315,7 +315,7 @@ class RebuildingContract:
         assert (await run(maintained.rebuild(system, 5)))[-1].state is BuildState.LIVE
 
     async def test_one_that_is_cancelled_writes_no_more(self, maintained: Maintained, other: Maintained) -> None:
-        system = await with_history(maintained, seed=6, commands=100)
+        system = await open_history(maintained, seed=6, commands=100)
         before = await maintained.dump()
         running = maintained.rebuild(system, 5).run()
         build = await anext(running)
@@ -330,7 +330,7 @@ class RebuildingContract:
 
     async def test_readers_and_writers_notice_nothing(self, maintained: Maintained) -> None:
         """Every answer is at least as new as asked for, post and comments are of one version, and nothing fails."""
-        system = await with_history(maintained, seed=7, commands=200)
+        system = await open_history(maintained, seed=7, commands=200)
         hot = post_id(900)
         await write(system, CreatePost(post_id=hot, author="Ann", message="0", date_posted=NOON))
         answers = 0
@@ -369,7 +369,7 @@ class RebuildingContract:
         assert (await maintained.audit(system).run()).differences == []
 
     async def test_rows_of_another_log_can_be_replaced(self, maintained: Maintained) -> None:
-        await with_history(maintained, seed=8, commands=100)
+        await open_history(maintained, seed=8, commands=100)
         other_log = SmallSystem(MemoryLog(), read_side=maintained.read_side)
         await write(other_log, CreatePost(post_id=post_id(1), author="Bob", message="Hi", date_posted=NOON))
 
@@ -383,7 +383,7 @@ class RebuildingContract:
         assert (await maintained.rows(post_id(1))).posts[post_id(1)].likes == 1
 
     async def test_parked_posts_are_parked_in_the_new_generation_too(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=9, commands=30)
+        system = await open_history(maintained, seed=9, commands=30)
         await write(system, CreatePost(post_id=post_id(800), author="Ann", message="Hi", date_posted=NOON))
         await append_unknown(system, post_id(800), version=2)
         async with system.projecting():
@@ -399,7 +399,7 @@ class RebuildingContract:
         self, maintained: Maintained
     ) -> None:
         """Of three partitions two are followed by the bus, and all are behind."""
-        system = await with_history(maintained, seed=17, commands=60)
+        system = await open_history(maintained, seed=17, commands=60)
         store, behind = maintained.read_side.store, await system.commit_log.tip()
         live, _ = await system.projector.open(partitions=3)
         stored = await store.checkpoints(live.generation)
@@ -453,7 +453,7 @@ class RebuildingContract:
         ],
     )
     async def test_each_planted_fault_is_found_and_mended(self, maintained: Maintained, kind: str) -> None:
-        system = await with_history(maintained, seed=10, commands=120)
+        system = await open_history(maintained, seed=10, commands=120)
         await write(
             system,
             CreatePost(post_id=post_id(700), author="Ann", message="Hi", date_posted=NOON),
@@ -497,7 +497,7 @@ class RebuildingContract:
         assert await maintained.dump() == before
 
     async def test_the_audit_finds_nothing_while_writes_and_rebuilds_go_on(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=11, commands=150)
+        system = await open_history(maintained, seed=11, commands=150)
         choice = random.Random(11)
 
         async def keep_writing() -> None:
@@ -533,7 +533,7 @@ class RebuildingContract:
         assert all(report.posts for report in reports)
 
     async def test_pages_of_the_audit_are_all_rows_in_order(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=12, commands=150)
+        system = await open_history(maintained, seed=12, commands=150)
         generation = (await maintained.read_side.store.live()).generation
         in_one = await maintained.audit_rows.page(generation, None, 1_000)
         in_threes = []
@@ -551,7 +551,7 @@ class RebuildingContract:
             await maintained.audit_rows.page(generation, None, 3)
 
     async def test_comments_whose_post_has_no_row_are_found(self, maintained: Maintained) -> None:
-        system = await with_history(maintained, seed=13, commands=20)
+        system = await open_history(maintained, seed=13, commands=20)
         orphan = CommentRow(post_id(990), comment_id(1), "Eve", "Spam", NOON, False)
         await maintained.plant(RowChanges(comments=[orphan]))
 

@@ -12,9 +12,9 @@ from entrypoints.cli.options import option, settings_from, settings_options, wor
 from entrypoints.cli.output import emit_json, json_option, one_line, say_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job, run_service_until_stopped
-from entrypoints.composition.sides import Sides
 from entrypoints.settings.loading import LoadedSettings, require_files
 from entrypoints.settings.rendering import LOG, READ_DB, places
+from entrypoints.worker import ProcessRoles
 
 
 @rich_click.command(
@@ -63,14 +63,14 @@ def command(
     )
     if continuous:
         require_files(loaded.settings, loaded.sources, "event_store", "read_db")
-        return run_service_until_stopped(loaded, "audit", Sides(auditor=True))
+        return run_service_until_stopped(loaded, "audit", ProcessRoles(auditor=True))
     return run_job(lambda: _audit(loaded, sample, repair, as_json))
 
 
 async def _audit(loaded: LoadedSettings, sample: int | None, repair: bool, as_json: bool) -> int:
-    from entrypoints.composition.jobs import with_audit
+    from entrypoints.composition.cli_scopes import open_audit
 
-    async with with_audit(loaded, "audit") as tools:
+    async with open_audit(loaded, "audit") as tools:
         if sample is not None:
             report = await tools.audit.sample(sample)
         else:

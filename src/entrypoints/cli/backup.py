@@ -34,7 +34,7 @@ def backup_command(
 ) -> int:
     """Copy the log, which is a SQLite file, to FILE, also while Postlog runs and writes. FILE is checked as a whole
     before it gets its name. The read database needs no backup: `postlog rebuild` computes it."""
-    from entrypoints.composition.jobs import log_backup
+    from entrypoints.composition.cli_scopes import log_backup
 
     backup = log_backup(settings_from(ctx, config_file, assignments), "backup")
 
@@ -73,7 +73,7 @@ def restore_command(
 ) -> int:
     """Make FILE, which `postlog backup` has made, the log. Stop every process of Postlog before. The log that is there
     is kept under another name; run `postlog rebuild` afterwards, for the rows have seen more than the log has."""
-    from entrypoints.composition.jobs import log_backup
+    from entrypoints.composition.cli_scopes import log_backup
 
     loaded = settings_from(ctx, config_file, assignments)
     backup = log_backup(loaded, "restore")

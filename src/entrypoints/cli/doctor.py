@@ -29,11 +29,11 @@ from entrypoints.settings.secret import mask
 @click.pass_context
 def command(ctx: click.Context, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
     """Check settings, servers, schema, log and rows; a line each, and what to do."""
-    from entrypoints.composition.doctor import with_doctor
+    from entrypoints.composition.cli_scopes import open_doctor
 
     async def job() -> int:
         worst = exit_codes.DONE
-        async with with_doctor(loaded) as doctor:
+        async with open_doctor(loaded) as doctor:
             async for finding in doctor.examine():
                 _print(finding, as_json)
                 worst = max(worst, _status(finding))

@@ -57,13 +57,13 @@ def check(
     as_json: bool,
 ) -> int:
     """Read every event of the log with this version, and change nothing: to be tried before a deployment."""
-    from entrypoints.composition.events_check import with_events_check
+    from entrypoints.composition.cli_scopes import open_events_check
 
     loaded = settings_from(ctx, config_file, assignments)
 
     async def job() -> int:
         wanted = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
-        async with with_events_check(loaded, wanted, places) as (events_check, commits):
+        async with open_events_check(loaded, wanted, places) as (events_check, commits):
             with show_progress("commits", commits) as progress:
                 tally = await events_check.run(progress.advance_to)
         (_report_check_json if as_json else _report_check)(tally, log_place(loaded.settings, LOG))
@@ -170,7 +170,7 @@ def cut(
 
     Stop every process that takes commands or imports first. If there is a backup that has what is missing, put that
     back instead: nothing has to be removed then."""
-    from entrypoints.composition.events_cut import with_log_cut
+    from entrypoints.composition.cli_scopes import open_log_cut
 
     if (behind is None) != (save is None):
         raise click.UsageError("--behind POSITION and --save FILE belong together; without both, it only shows.")
@@ -179,7 +179,7 @@ def cut(
     where = places(loaded.settings, LOG)
 
     async def job() -> int:
-        async with with_log_cut(loaded, admins) as log_cut:
+        async with open_log_cut(loaded, admins) as log_cut:
             if behind is None or save is None:
                 found = await log_cut.look()
                 _show_gap(found, where, as_json)
@@ -289,12 +289,12 @@ def show(
     as_json: bool,
 ) -> int:
     """Print the events of a post, oldest first; a removed post's too."""
-    from entrypoints.composition.jobs import with_history
+    from entrypoints.composition.cli_scopes import open_history
 
     loaded = settings_from(ctx, config_file, assignments)
 
     async def job() -> int:
-        async with with_history(loaded, "events show") as queries:
+        async with open_history(loaded, "events show") as queries:
             start, left = after, limit
             while True:
                 page = await queries.ask(ListEvents(post_id=post_id, after=start, limit=min(_PAGE, left or _PAGE)))

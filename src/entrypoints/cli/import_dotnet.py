@@ -25,7 +25,7 @@ from entrypoints.settings.secret import Secret, mask
 from entrypoints.settings.sources import InvalidValue, RawValue, convert, read_secret
 
 if TYPE_CHECKING:
-    from entrypoints.composition.import_dotnet import DotnetSource, HistoryImportTools
+    from entrypoints.composition.imports import DotnetSource, HistoryImportTools
 
 _ARGUMENT = "MONGO_URL"
 _FILE_OPTION = "--url-file"
@@ -73,7 +73,7 @@ def command(
 ) -> int:
     """Import all history of the .NET course's system at MONGO_URL, with its ids, times and order, then audit the rows;
     can be run again."""
-    from entrypoints.composition.import_dotnet import DotnetSource
+    from entrypoints.composition.imports import DotnetSource
 
     loaded = settings_from(ctx, config_file, assignments)
     url, given_by = source_address(os.environ, mongo_url, url_file)
@@ -109,10 +109,10 @@ def source_address(environ: Mapping[str, str], argument: str | None, file: str |
 
 
 async def _import(loaded: LoadedSettings, source: "DotnetSource", take_first: bool, as_json: bool) -> int:
-    from entrypoints.composition.import_dotnet import with_history_import
+    from entrypoints.composition.imports import open_history_import
 
     report = _Report(as_json, places(loaded.settings, LOG, READ_DB))
-    async with with_history_import(loaded, source, take_first=take_first) as tools:
+    async with open_history_import(loaded, source, take_first=take_first) as tools:
         documents = await tools.history_import.documents()
         if not documents:
             raise click.ClickException(

@@ -46,7 +46,7 @@ def command(ctx: click.Context, file: str, config_file: str | None, assignments:
     """Import posts from FILE (- for stdin), in UTF-8: on each line a JSON object with externalId, author, message,
     datePosted, likes. Run again, it finishes what was interrupted; a later dump of a post may have more likes.
     docs/importing.md has the format, and converters for exports of Mastodon, Twitter and Reddit."""
-    from entrypoints.composition.jobs import with_post_import
+    from entrypoints.composition.cli_scopes import open_post_import
 
     loaded = settings_from(ctx, config_file, assignments)
 
@@ -55,7 +55,7 @@ def command(ctx: click.Context, file: str, config_file: str | None, assignments:
         with _opened(file) as opened:
             source = ImportSource(opened, "stdin" if file == "-" else file)
             try:
-                async with with_post_import(loaded, "import") as post_import:
+                async with open_post_import(loaded, "import") as post_import:
                     has_begun = True
                     try:
                         with show_progress("lines", source.lines) as progress:

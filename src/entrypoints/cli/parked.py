@@ -30,7 +30,7 @@ def command() -> None:
 @click.pass_context
 def list_all(ctx: click.Context, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
     """Print every parked post of the live rows, with the reason."""
-    from entrypoints.composition.jobs import with_parked_streams
+    from entrypoints.composition.cli_scopes import open_parked_streams
 
     loaded = settings_from(ctx, config_file, assignments)
     where = places(loaded.settings, READ_DB)
@@ -38,7 +38,7 @@ def list_all(ctx: click.Context, config_file: str | None, assignments: Sequence[
     async def job() -> int:
         status = exit_codes.DONE
         after: PostId | None = None
-        async with with_parked_streams(loaded, "parked list") as parked_streams:
+        async with open_parked_streams(loaded, "parked list") as parked_streams:
             while page := await parked_streams.parked(_PAGE, after):
                 for parked in page:
                     _print(parked, where, as_json)
@@ -69,13 +69,13 @@ def show(
     ctx: click.Context, post_id: PostId, config_file: str | None, assignments: Sequence[str], as_json: bool
 ) -> int:
     """Print why a post is parked, and since when."""
-    from entrypoints.composition.jobs import with_parked_streams
+    from entrypoints.composition.cli_scopes import open_parked_streams
 
     loaded = settings_from(ctx, config_file, assignments)
     where = places(loaded.settings, READ_DB)
 
     async def job() -> int:
-        async with with_parked_streams(loaded, "parked show") as parked_streams:
+        async with open_parked_streams(loaded, "parked show") as parked_streams:
             parked = await parked_streams.parked_stream(post_id)
         if parked is not None:
             _print(parked, where, as_json)
@@ -102,13 +102,13 @@ def retry(
     ctx: click.Context, post_id: PostId | None, config_file: str | None, assignments: Sequence[str], as_json: bool
 ) -> int:
     """Try to project parked posts again: all, or the one named."""
-    from entrypoints.composition.jobs import with_parked_retry
+    from entrypoints.composition.cli_scopes import open_parked_retry
 
     loaded = settings_from(ctx, config_file, assignments)
     where = places(loaded.settings, LOG, READ_DB)
 
     async def job() -> int:
-        async with with_parked_retry(loaded, "parked retry") as parked:
+        async with open_parked_retry(loaded, "parked retry") as parked:
             results = await parked.retry_all() if post_id is None else [await parked.retry(post_id)]
         for result in results:
             if result.still is None:

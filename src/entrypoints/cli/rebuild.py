@@ -68,9 +68,9 @@ def command(
 
 
 async def _rebuild(loaded: LoadedSettings, *, restart: bool, dry_run: bool, as_json: bool) -> int:
-    from entrypoints.composition.jobs import with_rebuild
+    from entrypoints.composition.cli_scopes import open_rebuild
 
-    async with with_rebuild(loaded, "rebuild") as tools:
+    async with open_rebuild(loaded, "rebuild") as tools:
         started, first, build = time.monotonic(), None, None
         with show_progress("commits", None) as progress:
             async with aclosing(tools.rebuild.run(restart=restart, swap=not dry_run)) as building:
@@ -92,9 +92,9 @@ async def _rebuild(loaded: LoadedSettings, *, restart: bool, dry_run: bool, as_j
 
 
 async def _drop(loaded: LoadedSettings, as_json: bool) -> int:
-    from entrypoints.composition.jobs import with_rebuild
+    from entrypoints.composition.cli_scopes import open_rebuild
 
-    async with with_rebuild(loaded, "rebuild") as tools, tools.generations.lock():
+    async with open_rebuild(loaded, "rebuild") as tools, tools.generations.lock():
         dropped = [build for build in await tools.generations.builds() if build.state in UNFINISHED]
         for build in dropped:
             await tools.generations.cancel(build, tools.clock.now())

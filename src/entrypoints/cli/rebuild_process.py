@@ -41,10 +41,10 @@ def _end_with_the_service() -> None:
 
 
 async def _rebuild(loaded: LoadedSettings) -> int:
-    from entrypoints.composition.jobs import with_rebuild
+    from entrypoints.composition.cli_scopes import open_rebuild
 
     try:
-        async with with_rebuild(loaded, "rebuild") as tools:
+        async with open_rebuild(loaded, "rebuild") as tools:
             async with aclosing(tools.rebuild.run()) as building:
                 _say({"generation": (await anext(building)).generation})
                 async for _ in building:

@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from entrypoints.cli import exit_codes
-from entrypoints.composition.sides import Sides
 from entrypoints.settings.loading import LoadedSettings
+from entrypoints.worker import ProcessRoles
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def lower_priority(niceness: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
 
 
-def run_service_until_stopped(loaded: LoadedSettings, verb: str, sides: Sides) -> int:
+def run_service_until_stopped(loaded: LoadedSettings, verb: str, roles: ProcessRoles) -> int:
     """0 when a signal stopped it. Its address goes to stdout once it listens."""
     signal.signal(signal.SIGTERM, _leave)  # until the service listens for signals itself
     gc.disable()  # what is imported at the start is no garbage: looking through it takes a twentieth of the time
@@ -49,12 +49,12 @@ def run_service_until_stopped(loaded: LoadedSettings, verb: str, sides: Sides) -
         def announce(address: str) -> None:
             gc.freeze()
             gc.enable()
-            pages = f", pages at {address}/" if sides.queries and loaded.settings.web.enabled else ""
-            docs = f", API documentation at {address}/docs" if sides.commands or sides.queries else ""
+            pages = f", pages at {address}/" if roles.queries and loaded.settings.web.enabled else ""
+            docs = f", API documentation at {address}/docs" if roles.commands or roles.queries else ""
             _announce(f"Postlog ({verb}) listens on {address}{pages}{docs}")
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run_service(loaded, verb, sides, announce))
+            runner.run(run_service(loaded, verb, roles, announce))
     except KeyboardInterrupt:
         return exit_codes.DONE
     return exit_codes.DONE

@@ -15,8 +15,8 @@ import rich_click
 from entrypoints.cli import exit_codes
 from entrypoints.cli.options import listening_options, option, settings_from, settings_options, worker_options
 from entrypoints.cli.running import run_service_until_stopped
-from entrypoints.composition.sides import Sides
 from entrypoints.settings.loading import require_bus
+from entrypoints.worker import ProcessRoles
 
 
 @rich_click.command("run", epilog=exit_codes.epilog("postlog run --port 8080", done="stopped by Ctrl-C or SIGTERM"))
@@ -30,7 +30,9 @@ def run(
     loaded = settings_from(
         ctx, config_file, assignments, option("http.host", host, "--host"), option("http.port", port, "--port")
     )
-    return run_service_until_stopped(loaded, "run", Sides(commands=True, queries=True, projector=True, relay=True))
+    return run_service_until_stopped(
+        loaded, "run", ProcessRoles(commands=True, queries=True, projector=True, relay=True)
+    )
 
 
 @rich_click.command(
@@ -58,7 +60,7 @@ def serve(
         defaults={"http.port": "8001"} if side == "query" else {},
     )
     return run_service_until_stopped(
-        loaded, f"serve {side}", Sides(commands=side == "command", queries=side == "query")
+        loaded, f"serve {side}", ProcessRoles(commands=side == "command", queries=side == "query")
     )
 
 
@@ -76,7 +78,7 @@ def relay(
         ctx, config_file, assignments, option("worker.host", host, "--host"), option("worker.port", port, "--port")
     )
     require_bus(loaded.settings, loaded.sources)
-    return run_service_until_stopped(loaded, "relay", Sides(relay=True))
+    return run_service_until_stopped(loaded, "relay", ProcessRoles(relay=True))
 
 
 @rich_click.command(
@@ -104,4 +106,4 @@ def project(
         option("worker.port", port, "--port"),
         defaults={"worker.port": "8003"},
     )
-    return run_service_until_stopped(loaded, "project", Sides(projector=True))
+    return run_service_until_stopped(loaded, "project", ProcessRoles(projector=True))

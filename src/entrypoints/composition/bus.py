@@ -1,9 +1,10 @@
-"""The bus that `bus.adapter` chooses. Each builder imports its own driver, and no other."""
+"""Builders of the bus, one for each value of `bus.adapter`. The Kafka driver is imported by its builder only."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.memory.bus import MemoryBus
 from application.ports.bus import Publisher, Subscription
 from application.ports.provisioning import Probe, Provisioning
 from application.ports.system import Metrics
@@ -12,8 +13,8 @@ from entrypoints.settings.model import Kafka
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusParts:
-    """The ports of one bus. `publishing` is what must be open while a relay publishes, `subscribing` while a projector
-    listens. `probe` is for a relay, `group_probe` for a projector."""
+    """The ports of one bus. `publishing` must be open while a relay publishes, `subscribing` while a projector reads.
+    A relay is ready when `probe` is, a projector when `group_probe` is."""
 
     publisher: Publisher
     publishing: AbstractAsyncContextManager[Any] | None
@@ -53,14 +54,13 @@ def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusPar
 
 
 def memory_bus(settings: Kafka, read_db_adapter: str) -> BusParts:
-    """With as many partitions as the topic would have in Kafka."""
-    from adapters.memory.bus import MemoryBus
-
+    """Has as many partitions as the topic would have in Kafka."""
     bus = MemoryBus(settings.partitions)
     subscription = bus.subscription(_group_prefix(settings, read_db_adapter))
     return BusParts(publisher=bus, publishing=None, subscription=subscription, subscribing=subscription)
 
 
 def _group_prefix(settings: Kafka, read_db_adapter: str) -> str:
-    """The id of the read database is added to it: of two in one group, each would be fed half."""
+    """Each read database has a consumer group of its own: two in one group would each receive half the messages. The
+    subscription adds the database's id."""
     return f"{settings.group_id}-{read_db_adapter}"

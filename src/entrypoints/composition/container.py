@@ -1,142 +1,398 @@
-"""Everything that is built, in one place. A `Selector` picks the adapter that the settings name.
+"""Every object of a Postlog process, and what it is made of. A `Selector` picks the adapter that the settings name.
 
-Builders import their adapters when they are called, so only what is selected is imported; what they build does no
-input or output before `lifetime` opens it.
+Building does no input or output: `Resources` opens what was built. Builders import their drivers when they are called,
+so a process imports the drivers of the selected adapters only.
 """
 
-from entrypoints.composition import bus as buses
-from entrypoints.composition import command_side, event_store, maintenance, pipeline, ports, query_side
-from entrypoints.composition import read_db as read_dbs
+import operator
+from collections.abc import Mapping
+from typing import Protocol
+
+from adapters.system.clock_and_ids import SystemClock, UuidIds
+from adapters.system.journal import LocalJournal
+from adapters.system.metrics import PrometheusMetrics
+from adapters.system.rows_moved import LocalRowsMoved
+from adapters.wire.event_codec import MsgspecEventCodec
+from application.command_side.command_queue import CommandQueue, Decider
+from application.command_side.group_commit import GroupCommitter
+from application.command_side.post_commands import PostCommands
+from application.command_side.stream_state import Snapshotting, StateCache, StateLoader
+from application.imports.history_import import HistoryImport
+from application.imports.post_import import PostImport
+from application.maintenance.audit import Audit
+from application.maintenance.audit_runs import AuditRuns
+from application.maintenance.checkup import Checkup
+from application.maintenance.continuous_audit import ContinuousAudit
+from application.maintenance.doctor import Doctor
+from application.maintenance.events_check import EventsCheck, SpanCheck
+from application.maintenance.log_cut import LogCut
+from application.maintenance.rebuild import Rebuild
+from application.maintenance.rebuilds import Rebuilds
+from application.maintenance.repair import Repair
+from application.maintenance.shares import SharedBatches
+from application.mediator import CommandDispatcher, QueryDispatcher
+from application.pipeline.follow_bus import BusFollower
+from application.pipeline.follow_log import LogFollower
+from application.pipeline.lag import BusLag, RowsLag
+from application.pipeline.parked_posts import ParkedPosts
+from application.pipeline.parking import ParkedRetry
+from application.pipeline.projector import Projector
+from application.pipeline.relay import Relay
+from application.ports.provisioning import Probe, Provisioning
+from application.projections.log_checks import LogGaps, PositionsProbe
+from application.query_side.freshness import Freshness, LogEnd
+from application.query_side.history import HistoryQueries
+from application.query_side.log import LogQueries
+from application.query_side.pipeline_sampler import PipelineSampler
+from application.query_side.posts import PostQueries
+from application.query_side.status import PipelineStatusQuery, ReadDbStatusQuery, RowsReady
+from application.query_side.trace import CommandTraceQuery
+from domain.limits import Limits
+from domain.limits import Limits as LimitsSettings
+from entrypoints.composition.bus import BusParts, kafka_bus, memory_bus
+from entrypoints.composition.log import LogParts, memory_log, mongo_log, sqlite_log
+from entrypoints.composition.read_db import (
+    ReadDbParts,
+    memory_read_db,
+    postgres_read_db,
+    sqlite_read_db,
+    sqlserver_read_db,
+)
+from entrypoints.http.services import HttpServices
 from entrypoints.lean_imports import without
+from entrypoints.serving.request_context import ServingLimits
 from entrypoints.settings.model import Settings
+from entrypoints.web.services import Operations, WebServices
 
 with without("werkzeug"):  # it is for injecting into Flask's handlers
     from dependency_injector import containers, providers
 
+PROBE_SECONDS = 6.0
+"""A little longer than a probe's own limit, because its own message says more."""
+
+
+class QueryHandlers(Protocol):
+    def register_with(self, dispatcher: QueryDispatcher) -> None: ...
+
+
+def build_limits(settings: LimitsSettings) -> Limits:
+    """In a function, because `provided.limits.name` is an attribute of the provider itself."""
+    return Limits(name=settings.name, message=settings.message, comment=settings.comment)
+
+
+def build_command_dispatcher(commands: PostCommands) -> CommandDispatcher:
+    dispatcher = CommandDispatcher()
+    commands.register_with(dispatcher)
+    return dispatcher
+
+
+def build_query_dispatcher(*handlers: QueryHandlers) -> QueryDispatcher:
+    dispatcher = QueryDispatcher()
+    for each in handlers:
+        each.register_with(dispatcher)
+    return dispatcher
+
+
+def probes(log: LogParts, bus: BusParts | None, read_db: ReadDbParts) -> list[Probe]:
+    """The doctor's: the servers, then the disks of local files."""
+    found = [log.probe, bus.probe if bus else None, read_db.probe, log.disk, read_db.disk]
+    return [probe for probe in found if probe is not None]
+
+
+def thorough_probes(log: LogParts, bus: BusParts | None, read_db: ReadDbParts) -> list[Probe]:
+    """Reads local files to their ends, too."""
+    found = [log.integrity, read_db.integrity]
+    return [*probes(log, bus, read_db), *(probe for probe in found if probe is not None)]
+
+
+def provisionings(log: LogParts, bus: BusParts | None, read_db: ReadDbParts) -> Mapping[str, Provisioning]:
+    found = {
+        "event_store schema": log.provisioning,
+        "bus schema": bus.provisioning if bus else None,
+        "read_db schema": read_db.provisioning,
+    }
+    return {check: provisioning for check, provisioning in found.items() if provisioning is not None}
+
 
 class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
-    may_make_tables = providers.Dependency(instance_of=bool)
+    make_tables = providers.Dependency(instance_of=bool)
 
-    clock = providers.Singleton(ports.clock)
-    ids = providers.Singleton(ports.ids)
-    metrics = providers.Singleton(ports.metrics)
-    codec = providers.Singleton(ports.codec)
-    rows_moved = providers.Singleton(ports.rows_moved)
-    journal = providers.Singleton(ports.journal)
+    # What every process has
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Singleton(UuidIds)
+    metrics = providers.Singleton(PrometheusMetrics)
+    codec = providers.Singleton(MsgspecEventCodec)
+    journal = providers.Singleton(LocalJournal)
+    rows_moved = providers.Singleton(LocalRowsMoved)
+    limits = providers.Singleton(build_limits, settings.provided.limits)
 
+    # Adapters that the settings choose
     log = providers.Selector(
         settings.provided.event_store.adapter,
-        sqlite=providers.Singleton(event_store.sqlite_log, settings.provided.event_store.sqlite),
-        mongo=providers.Singleton(event_store.mongo_log, settings.provided.event_store.mongo),
-        memory=providers.Singleton(event_store.memory_log),
+        sqlite=providers.Singleton(sqlite_log, settings.provided.event_store.sqlite),
+        mongo=providers.Singleton(mongo_log, settings.provided.event_store.mongo),
+        memory=providers.Singleton(memory_log),
     )
+    event_store = log.provided.event_store
+    commit_log = log.provided.commit_log
+    past_events = log.provided.past_events
+    gaps = providers.Singleton(LogGaps, commit_log)
 
     bus = providers.Selector(
         settings.provided.bus.adapter,
         log=providers.Object(None),
-        kafka=providers.Singleton(
-            buses.kafka_bus, settings.provided.bus.kafka, settings.provided.read_db.adapter, metrics
-        ),
-        memory=providers.Singleton(buses.memory_bus, settings.provided.bus.kafka, settings.provided.read_db.adapter),
+        kafka=providers.Singleton(kafka_bus, settings.provided.bus.kafka, settings.provided.read_db.adapter, metrics),
+        memory=providers.Singleton(memory_bus, settings.provided.bus.kafka, settings.provided.read_db.adapter),
     )
+    bus_state = providers.Selector(
+        settings.provided.bus.adapter,
+        log=providers.Object(None),
+        kafka=log.provided.relay_state,
+        memory=log.provided.relay_state,
+    )
+    """How far the bus is; None where there is no bus."""
+
     read_db = providers.Selector(
         settings.provided.read_db.adapter,
-        sqlite=providers.Singleton(read_dbs.sqlite_read_db, settings.provided.read_db.sqlite, may_make_tables),
-        postgres=providers.Singleton(read_dbs.postgres_read_db, settings.provided.read_db.postgres),
-        sqlserver=providers.Singleton(read_dbs.sqlserver_read_db, settings.provided.read_db.sqlserver),
-        memory=providers.Singleton(read_dbs.memory_read_db),
+        sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, make_tables),
+        postgres=providers.Singleton(postgres_read_db, settings.provided.read_db.postgres),
+        sqlserver=providers.Singleton(sqlserver_read_db, settings.provided.read_db.sqlserver),
+        memory=providers.Singleton(memory_read_db),
     )
+    other_read_dbs = providers.Aggregate(
+        sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, make_tables=False),
+        postgres=providers.Singleton(postgres_read_db, settings.provided.read_db.postgres),
+        sqlserver=providers.Singleton(sqlserver_read_db, settings.provided.read_db.sqlserver),
+    )
+    """Databases beside the one that queries read, for rebuilds into them: `container.other_read_dbs("postgres")`."""
+    projection_store = read_db.provided.projection_store
+    post_views = read_db.provided.post_views
 
+    # Command side
+    snapshotting = providers.Singleton(Snapshotting, log.provided.snapshots, metrics, settings.provided.snapshots.every)
+    streams = providers.Singleton(
+        CommandQueue,
+        store=event_store,
+        codec=codec,
+        committer=providers.Singleton(GroupCommitter, event_store, clock, metrics, journal),
+        reader=providers.Singleton(StateLoader, event_store, codec, snapshotting),
+        cache=providers.Singleton(
+            StateCache,
+            providers.Callable(operator.mul, settings.provided.commands.cache_megabytes, 1_000_000),
+            settings.provided.commands.cache_entries,
+        ),
+        decider=providers.Singleton(Decider, codec, clock, limits),
+        snapshotting=snapshotting,
+        metrics=metrics,
+        attempts=settings.provided.commands.attempts,
+    )
     commands = providers.Singleton(
-        command_side.post_commands,
-        log=log,
-        codec=codec,
-        clock=clock,
-        ids=ids,
-        metrics=metrics,
-        journal=journal,
-        settings=settings,
+        PostCommands, streams, ids, journal, settings.provided.commands.timeout_seconds, gaps.provided.require_none
     )
-    command_dispatcher = providers.Singleton(command_side.command_dispatcher, commands)
-    post_import = providers.Singleton(command_side.post_import, commands, log, codec, clock)
-    history_dispatcher = providers.Singleton(query_side.history_dispatcher, log, codec, clock)
+    command_dispatcher = providers.Singleton(build_command_dispatcher, commands)
+    post_import = providers.Singleton(PostImport, commands, event_store, codec, clock)
+    history_import = providers.Factory(HistoryImport, store=event_store, codec=codec, clock=clock)
+    """Called with the source, and which events to take."""
+
+    # Query side
+    history_queries = providers.Singleton(HistoryQueries, past_events, codec, clock)
+    freshness = providers.Singleton(
+        Freshness,
+        clock,
+        rows_moved,
+        providers.Singleton(LogEnd, commit_log, clock),
+        settings.provided.http.min_position_wait_seconds,
+    )
+    pipeline_status = providers.Singleton(
+        PipelineStatusQuery,
+        adapter=settings.provided.read_db.adapter,
+        views=post_views,
+        store=projection_store,
+        generations=read_db.provided.generations,
+        log=commit_log,
+        relay_state=bus_state,
+        clock=clock,
+    )
+    status_dispatcher = providers.Singleton(build_query_dispatcher, pipeline_status)
+    pipeline_sampler = providers.Singleton(PipelineSampler, status_dispatcher)
     query_dispatcher = providers.Singleton(
-        query_side.query_dispatcher,
-        log=log,
-        read_db=read_db,
-        codec=codec,
-        clock=clock,
-        rows_moved=rows_moved,
-        settings=settings,
+        build_query_dispatcher,
+        history_queries,
+        providers.Singleton(LogQueries, commit_log, past_events, codec, clock),
+        providers.Singleton(PostQueries, post_views, freshness),
+        providers.Singleton(
+            ReadDbStatusQuery, settings.provided.read_db.adapter, post_views, projection_store, commit_log
+        ),
+        pipeline_status,
+        providers.Singleton(CommandTraceQuery, past_events, post_views, codec, journal, pipeline_sampler),
     )
+    history_dispatcher = providers.Singleton(build_query_dispatcher, history_queries)
+    """The queries that need the log only."""
 
-    pipeline_sampler = providers.Singleton(
-        query_side.pipeline_sampler, queries=query_dispatcher, log=log, read_db=read_db, codec=codec, journal=journal
-    )
-
+    # From the log to the rows
+    repair = providers.Singleton(Repair, store=projection_store, past_events=past_events, codec=codec)
     parked_retry = providers.Singleton(
-        pipeline.parked_retry,
-        log=log,
-        read_db=read_db,
+        ParkedRetry,
+        store=projection_store,
+        parked_streams=read_db.provided.parked_streams,
+        log=commit_log,
+        past_events=past_events,
         codec=codec,
         clock=clock,
         metrics=metrics,
         rows_moved=rows_moved,
+        repair=repair.provided.repair,
     )
     projector = providers.Singleton(
-        pipeline.projector,
-        log=log,
-        read_db=read_db,
+        Projector,
+        store=projection_store,
+        log=commit_log,
+        past_events=past_events,
         codec=codec,
         clock=clock,
         metrics=metrics,
         rows_moved=rows_moved,
         journal=journal,
     )
-    follower = providers.Singleton(
-        pipeline.follower,
-        log=log,
-        bus=bus,
+    bus_follower = providers.Singleton(
+        BusFollower,
         projector=projector,
         parked=parked_retry,
+        log=commit_log,
+        subscription=bus.provided.subscription,
         metrics=metrics,
-        settings=settings.provided.projector,
+        batch_size=settings.provided.projector.batch_size,
     )
-    rebuild = providers.Singleton(
-        maintenance.rebuild,
-        log=log,
-        read_db=read_db,
-        codec=codec,
-        clock=clock,
-        metrics=metrics,
-        settings=settings.provided.rebuild,
+    follower = providers.Selector(
+        settings.provided.bus.adapter,
+        log=providers.Singleton(
+            LogFollower, projector, parked_retry, commit_log, metrics, settings.provided.projector.batch_size
+        ),
+        kafka=bus_follower,
+        memory=bus_follower,
     )
-    audit = providers.Singleton(maintenance.audit, log=log, read_db=read_db, codec=codec)
-    continuous_audit = providers.Singleton(
-        maintenance.continuous_audit,
-        audit=audit,
-        log=log,
-        read_db=read_db,
-        clock=clock,
-        metrics=metrics,
-        settings=settings.provided.audit,
-    )
-    repair = providers.Singleton(maintenance.repair, log=log, read_db=read_db, codec=codec)
-    relay = providers.Singleton(
-        pipeline.relay,
-        log=log,
-        bus=bus,
+    bus_relay = providers.Singleton(
+        Relay,
+        log=commit_log,
+        relay_state=log.provided.relay_state,
+        publisher=bus.provided.publisher,
         clock=clock,
         ids=ids,
         metrics=metrics,
         journal=journal,
-        settings=settings.provided.relay,
+        batch_size=settings.provided.relay.batch_size,
+        lease_seconds=settings.provided.relay.lease_seconds,
+        watermark_seconds=settings.provided.relay.watermark_seconds,
     )
-    rows_lag = providers.Singleton(pipeline.rows_lag, log=log, read_db=read_db, clock=clock, metrics=metrics)
-    bus_lag = providers.Singleton(pipeline.bus_lag, log=log, metrics=metrics)
+    relay = providers.Selector(
+        settings.provided.bus.adapter, log=providers.Object(None), kafka=bus_relay, memory=bus_relay
+    )
+    rows_lag = providers.Singleton(RowsLag, post_views, commit_log, clock, metrics)
+    bus_lag = providers.Singleton(BusLag, log.provided.relay_state, commit_log, metrics)
+
+    # Maintenance
+    rebuild = providers.Factory(
+        Rebuild,
+        log=commit_log,
+        store=projection_store,
+        generations=read_db.provided.generations,
+        codec=codec,
+        clock=clock,
+        metrics=metrics,
+        batch_events=settings.provided.rebuild.batch_events,
+    )
+    shared_batches = providers.Factory(
+        SharedBatches, commit_log, clock, batch_events=settings.provided.rebuild.batch_events
+    )
+    """Called with the workers that share them."""
+    audit = providers.Singleton(
+        Audit, rows=read_db.provided.audit_rows, log=commit_log, past_events=past_events, codec=codec
+    )
+    continuous_audit = providers.Singleton(
+        ContinuousAudit,
+        audit=audit,
+        rows=read_db.provided.audit_rows,
+        store=projection_store,
+        log=commit_log,
+        clock=clock,
+        metrics=metrics,
+        commits_per_second=settings.provided.audit.commits_per_second,
+    )
+    span_check = providers.Factory(SpanCheck, commit_log, codec)
+    events_check = providers.Factory(EventsCheck, commit_log, past_events)
+    """Called with the workers, and how many failures to report."""
+    log_cut = providers.Factory(LogCut, commit_log, log.provided.removal)
+    doctor = providers.Factory(
+        Doctor,
+        probes=providers.Callable(probes, log, bus, read_db),
+        provisionings=providers.Callable(provisionings, log, bus, read_db),
+        log=commit_log,
+        gaps=gaps,
+        store=projection_store,
+        views=post_views,
+        parked_streams=read_db.provided.parked_streams,
+        generations=read_db.provided.generations,
+        clock=clock,
+        relay_state=bus_state,
+        thorough=False,
+    )
+    thorough_doctor = providers.Factory(
+        doctor, probes=providers.Callable(thorough_probes, log, bus, read_db), thorough=True
+    )
+    """Called with the parts that could not be opened."""
+
+    # What operators watch and start in a running service
+    rebuilds = providers.Factory(Rebuilds, live=settings.provided.read_db.adapter, clock=clock)
+    """Called with what they may rebuild, and how."""
+    checkup = providers.Singleton(Checkup, doctor.provider, clock)
+    audit_runs = providers.Singleton(AuditRuns, audit, clock)
+    parked_posts = providers.Singleton(
+        ParkedPosts,
+        streams=read_db.provided.parked_streams,
+        retry=parked_retry,
+        store=projection_store,
+        log=commit_log,
+        clock=clock,
+    )
+    operations = providers.Factory(Operations, checkup=checkup, audits=audit_runs, parked=parked_posts)
+    """Called with the rebuilds."""
+
+    # API and pages: called with what the process's roles add
+    positions_probe = providers.Singleton(PositionsProbe, gaps)
+    rows_ready = providers.Singleton(RowsReady, post_views)
+    http_services = providers.Factory(
+        HttpServices,
+        clock=clock,
+        ids=ids,
+        limits=limits,
+        metrics=metrics,
+        metrics_text=metrics.provided.text,
+        operations=settings.provided.http.operations,
+        max_body_bytes=settings.provided.http.max_body_bytes,
+        probe_seconds=PROBE_SECONDS,
+        serving=providers.Factory(
+            ServingLimits,
+            max_connections=settings.provided.http.max_connections,
+            max_streams=providers.Callable(
+                min,
+                settings.provided.http.max_streams,
+                providers.Callable(operator.floordiv, settings.provided.http.max_connections, 2),
+            ),
+            client_seconds=settings.provided.http.client_timeout_seconds,
+        ),
+    )
+    web_services = providers.Factory(
+        WebServices,
+        queries=query_dispatcher,
+        clock=clock,
+        ids=ids,
+        limits=limits,
+        watch=pipeline_sampler,
+        max_body_bytes=settings.provided.http.max_body_bytes,
+    )
 
 
-def container_for(settings: Settings, *, may_make_tables: bool = True) -> Container:
-    """`may_make_tables`: a read database in a file gets its tables when it is first used."""
-    return Container(settings=providers.Object(settings), may_make_tables=providers.Object(may_make_tables))
+def container_for(settings: Settings, *, make_tables: bool = True) -> Container:
+    """`make_tables`: a read database in a file gets its tables when it is first used."""
+    return Container(settings=providers.Object(settings), make_tables=providers.Object(make_tables))

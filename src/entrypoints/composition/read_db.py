@@ -1,10 +1,21 @@
-"""The read database that `read_db.adapter` chooses. Each builder imports its own driver, and no other."""
+"""Builders of the read database, one for each value of `read_db.adapter`. SQLAlchemy and the engines' drivers are
+imported by the builders that need them."""
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.memory.generations import MemoryGenerations
+from adapters.memory.read_db import (
+    MemoryAuditRows,
+    MemoryParkedStreams,
+    MemoryPostViews,
+    MemoryProjectionStore,
+    MemoryReadDb,
+)
+from adapters.sqlite.integrity import SqliteIntegrity
+from adapters.system.disk import FreeDiskProbe
 from application.ports.audit_rows import AuditRows
 from application.ports.generations import Generations
 from application.ports.post_views import PostViews
@@ -19,8 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadDbParts:
-    """The ports of one read database. `resource` is what must be open while they are used. `writing_probe` is for who
-    writes rows: readers may use a replica."""
+    """The ports of one read database. `resource` must be open while they are used; None: there is nothing to open. A
+    process that writes rows is ready when `writing_probe` is: readers may use a replica."""
 
     resource: AbstractAsyncContextManager[Any] | None
     post_views: PostViews
@@ -31,11 +42,15 @@ class ReadDbParts:
     probe: Probe | None = None
     writing_probe: Probe | None = None
     provisioning: Provisioning | None = None
+    disk: Probe | None = None
+    """Is there room for the file to grow? None: a server holds the rows."""
+    integrity: Probe | None = None
+    """Reads the whole file; None: a server holds the rows."""
 
 
 def sqlite_read_db(settings: SqliteReadDb, make_tables: bool) -> ReadDbParts:
-    """With `make_tables` it makes its tables, or brings them up to date, in the thread that first needs them: nobody
-    runs `postlog init` for a file, and a process that starts answers commands meanwhile."""
+    """With `make_tables` the thread that first needs the tables creates or upgrades them: nobody runs `postlog init`
+    for a file, and a starting process accepts commands meanwhile."""
     from adapters.sql.address import Address
     from adapters.sql.read_db import SqlReadDb
     from adapters.sqlite.read_db import SETTING, prepare
@@ -53,7 +68,9 @@ def sqlite_read_db(settings: SqliteReadDb, make_tables: bool) -> ReadDbParts:
             with_retry(backend, address, Schema(backend, address).provision)
         return backend
 
-    return _sql(SqlReadDb(address=address, threads=settings.pool_size, check=lambda: prepare(path), connect=connect))
+    database = SqlReadDb(address=address, threads=settings.pool_size, check=lambda: prepare(path), connect=connect)
+    remedy = "Stop Postlog, remove the file, and compute it again with `postlog rebuild`."
+    return replace(_sql(database), disk=FreeDiskProbe(path, SETTING), integrity=SqliteIntegrity(path, SETTING, remedy))
 
 
 def postgres_read_db(settings: Postgres) -> ReadDbParts:
@@ -69,15 +86,6 @@ def sqlserver_read_db(settings: SqlServer) -> ReadDbParts:
 
 
 def memory_read_db() -> ReadDbParts:
-    from adapters.memory.generations import MemoryGenerations
-    from adapters.memory.read_db import (
-        MemoryAuditRows,
-        MemoryParkedStreams,
-        MemoryPostViews,
-        MemoryProjectionStore,
-        MemoryReadDb,
-    )
-
     read_db = MemoryReadDb()
     return ReadDbParts(
         resource=None,

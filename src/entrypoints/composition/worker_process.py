@@ -1,25 +1,37 @@
-"""A process beside this one that works on requests, one after the other, in the order in which they were asked."""
+"""Work in other processes: a child process answers requests one after the other, in the order in which they were sent.
+Rebuilds and the check of all events share their work among such processes; each opens the log for itself."""
 
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
+import uvloop
+
 from application.errors import StoreUnavailable
+from application.maintenance.events_check import Span, SpanCheck, Tally
+from application.maintenance.shares import Cut, SharedBatches, ShareFold
+from application.maintenance.stream_links import StreamLinks
+from application.ports.commit_log import Share
+from application.ports.read_db import RowChanges, Rows
 from domain.errors import PostlogError
+from entrypoints.composition.bootstrap import prepare
 from entrypoints.composition.container import Container
-from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import LoadedSettings
 
-Answering = Callable[[Any], Awaitable[Any]]
+RequestHandler = Callable[[Any], Awaitable[Any]]
 """From a request to its answer; a `PostlogError` that it raises is raised where the request was made."""
 
-MakeAnswering = Callable[[Container, Lifetime], Awaitable[Answering]]
+HandlerFactory = Callable[[Container, Resources], Awaitable[RequestHandler]]
 """Called in the process, once. It is sent there, so it stands in a module, or is a `partial` of what does."""
 
 _GOODBYE_SECONDS = 5.0
@@ -28,7 +40,7 @@ _GOODBYE_SECONDS = 5.0
 class WorkerProcess:
     """Ends with the `async with` block, or with this process. One thread talks to it."""
 
-    def __init__(self, loaded: LoadedSettings, verb: str, make: MakeAnswering) -> None:
+    def __init__(self, loaded: LoadedSettings, verb: str, make: HandlerFactory) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(loaded, verb, make, theirs), daemon=True)
@@ -95,19 +107,15 @@ class WorkerProcess:
         self._process.close()
 
 
-def _work(loaded: LoadedSettings, verb: str, make: MakeAnswering, connection: Connection) -> None:
+def _work(loaded: LoadedSettings, verb: str, make: HandlerFactory, connection: Connection) -> None:
     """The process that asks decides when this one ends: it closes the connection, or is gone."""
-    import uvloop
-
-    from entrypoints.composition.jobs import prepare
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_answer(prepare(loaded, verb), make, connection))
 
 
-async def _answer(container: Container, make: MakeAnswering, connection: Connection) -> None:
-    async with Lifetime(container) as lifetime:
-        answering = await make(container, lifetime)
+async def _answer(container: Container, make: HandlerFactory, connection: Connection) -> None:
+    async with Resources(container) as resources:
+        answering = await make(container, resources)
         while (request := await asyncio.to_thread(_receive, connection)) is not None:
             try:
                 answer = await answering(request)
@@ -121,3 +129,71 @@ def _receive(connection: Connection) -> Any:
         return connection.recv()
     except EOFError:
         return None
+
+
+@asynccontextmanager
+async def shared_batches(loaded: LoadedSettings, verb: str, container: Container) -> AsyncIterator[SharedBatches]:
+    """By `rebuild.workers` processes, which end with the block."""
+    settings = loaded.settings.rebuild
+    async with AsyncExitStack() as stack:
+        processes = [WorkerProcess(loaded, verb, partial(folding, share)) for share in Share.all(settings.workers)]
+        workers = [ShareProcess(await stack.enter_async_context(process)) for process in processes]
+        yield container.shared_batches(workers)
+
+
+class ShareProcess:
+    """A `ShareWorker` in a process of its own."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
+    async def read(self, after: int, until: int) -> int:
+        reached: int = await self._process.ask(("read", after, until))
+        return reached
+
+    async def cut(self, after: int, until: int) -> Cut:
+        cut: Cut = await self._process.ask(("cut", after, until))
+        return cut
+
+    def fold(self, after: int, rows: Rows, now: datetime) -> "Future[RowChanges]":
+        return self._process.asked(("fold", after, rows, now))
+
+
+async def folding(share: Share, container: Container, resources: Resources) -> RequestHandler:
+    """In the process, for as long as it lives."""
+    log = (await resources.open_log()).commit_log
+    work = ShareFold(log, container.codec(), share, container.settings().rebuild.batch_events)
+
+    async def answer(request: tuple[Any, ...]) -> Any:
+        match request:
+            case ("read", after, until):
+                return await work.read(after, until)
+            case ("cut", after, until):
+                return work.cut(after, until)
+            case ("fold", after, rows, now):
+                return work.fold(after, rows, now)
+            case _:
+                raise ValueError(f"{request[0]!r} is nothing that a worker does")
+
+    return answer
+
+
+class SpanProcess:
+    """A `SpanWorker` in a process of its own."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
+    async def check(self, span: Span, places: int) -> Tally:
+        tally: Tally = await self._process.ask((span, places))
+        return tally
+
+    async def last_links(self) -> StreamLinks:
+        links: StreamLinks = await self._process.ask(())
+        return links
+
+
+async def checking(container: Container, resources: Resources) -> RequestHandler:
+    await resources.open_log()
+    check: SpanCheck = container.span_check()
+    return lambda request: check.check(*request) if request else check.last_links()

@@ -17,7 +17,7 @@ from contracts.log_handle import POST_A, POST_B, liked, proposed
 from domain.commands import LikePost
 from domain.ids import PostId
 from entrypoints.composition.container import container_for
-from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.model import EventStore, Mongo, Settings, SqliteLog
 from entrypoints.settings.secret import Secret
 from local.databases import MongoDatabase
@@ -45,8 +45,8 @@ async def like(commands: CommandDispatcher, post: PostId, name: str) -> int:
 async def fill(settings: Settings, post: PostId, likers: int) -> None:
     """Each like is a commit of its own, as commands make them."""
     container = container_for(settings)
-    async with Lifetime(container) as lifetime:
-        log = await lifetime.open_log()
+    async with Resources(container) as resources:
+        log = await resources.open_log()
         if log.provisioning is not None:
             await log.provisioning.provision()
         created = {"author": "Ann", "message": "Hello", "datePosted": "2026-11-23T12:00:00.000Z"}
@@ -67,9 +67,9 @@ async def test_a_million_likers(make: MakeStore, request: pytest.FixtureRequest,
     await fill(settings, POST_B, OTHER_LIKERS)
 
     container = container_for(settings)
-    async with Lifetime(container) as lifetime:
-        await lifetime.open_log()
-        await lifetime.open_commands()
+    async with Resources(container) as resources:
+        await resources.open_log()
+        await resources.open_commands()
         for post in (POST_A, POST_B):  # the first time there is no snapshot: what takes too long goes on meanwhile
             deadline = time.monotonic() + 600
             while True:
@@ -81,9 +81,9 @@ async def test_a_million_likers(make: MakeStore, request: pytest.FixtureRequest,
         await container.commands().stop()
 
     container = container_for(settings)
-    async with Lifetime(container) as lifetime:
-        await lifetime.open_log()
-        await lifetime.open_commands()
+    async with Resources(container) as resources:
+        await resources.open_log()
+        await resources.open_commands()
         commands = container.command_dispatcher()
         for number in range(3):
             assert await like(commands, POST_A, f"another {number}") == LIKERS + 3 + number

@@ -12,8 +12,8 @@ import pytest
 from application.ports.generations import Build, BuildState
 from domain.ids import PostId
 from entrypoints.composition.container import container_for
-from entrypoints.composition.lifetime import Lifetime
 from entrypoints.composition.read_db import ReadDbParts
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import load_settings
 from running import Running, postlog, ticks
 
@@ -23,8 +23,8 @@ COMMITS = POSTS
 
 @asynccontextmanager
 async def rows(env: Mapping[str, str]) -> AsyncIterator[ReadDbParts]:
-    async with Lifetime(container_for(load_settings(environ=env).settings)) as lifetime:
-        yield await lifetime.open_read_db()
+    async with Resources(container_for(load_settings(environ=env).settings)) as resources:
+        yield await resources.open_read_db()
 
 
 async def dump(read_db: ReadDbParts) -> list[str]:

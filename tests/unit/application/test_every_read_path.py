@@ -14,7 +14,7 @@ import pytest
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemorySnapshots
 from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.command_side.idempotency import answer_from
 from application.command_side.stream_state import Snapshotting, StateLoader, StoredState

@@ -8,7 +8,7 @@ from adapters.mongo import commit_log
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.errors import LogDamaged
 from application.query_side.freshness import LogEnd
 from contracts.commit_log import LONG, SOON, CommitLogContract

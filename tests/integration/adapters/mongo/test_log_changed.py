@@ -362,7 +362,7 @@ async def test_the_tip_that_goes_back_is_noticed_by_a_reader_of_the_same_process
 
 
 async def test_an_import_ends_with_the_sentence_and_does_not_try_for_a_minute(running: Running) -> None:
-    from adapters.system.clock import SystemClock
+    from adapters.system.clock_and_ids import SystemClock
     from application.envelopes import StoredEvent
     from application.imports.history_import import HistoryAppender
     from application.imports.post_import import PostImport

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from adapters.system.clock import SystemClock
-from adapters.system.ids import UuidIds
+from adapters.system.clock_and_ids import SystemClock, UuidIds
 
 
 def test_now_is_utc_cut_to_milliseconds() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.maintenance import audit
 from application.maintenance.audit import Audit, AuditProgress, AuditReport

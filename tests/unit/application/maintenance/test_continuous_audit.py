@@ -10,7 +10,7 @@ import pytest
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
 from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.errors import ReadDbUnavailable, WrongLog
 from application.maintenance import continuous_audit as module
 from application.maintenance.audit import Audit

@@ -23,7 +23,7 @@ LOG_ID = "0198c0de-0000-7000-8000-00000000000a"
 
 
 @dataclass
-class Answering:
+class RequestHandler:
     result: ProbeResult
 
     @property
@@ -66,7 +66,7 @@ class Installation:
     missing: Collection[int] = ()
     parked_now: Sequence[ParkedStream] = ()
     probes: Sequence[Probe] = field(
-        default_factory=lambda: [Answering(ProbeResult("event_store", True, "It answers."))]
+        default_factory=lambda: [RequestHandler(ProbeResult("event_store", True, "It answers."))]
     )
     provisionings: Mapping[str, Provisioning] = field(default_factory=lambda: {"read_db schema": Made()})
 
@@ -181,8 +181,8 @@ async def test_a_sound_installation_has_a_good_line_for_everything() -> None:
 
 
 async def test_what_needs_a_server_that_is_away_is_left_out_and_all_else_examined() -> None:
-    away = Answering(ProbeResult("read_db", ok=False, detail="It does not answer."))
-    there = Answering(ProbeResult("event_store", ok=True, detail="It answers."))
+    away = RequestHandler(ProbeResult("read_db", ok=False, detail="It does not answer."))
+    there = RequestHandler(ProbeResult("event_store", ok=True, detail="It answers."))
     schemas = {"event_store schema": Made(), "read_db schema": Made()}
     findings = await Installation(probes=[there, away], provisionings=schemas).examined()
     assert findings[:2] == [
@@ -191,7 +191,9 @@ async def test_what_needs_a_server_that_is_away_is_left_out_and_all_else_examine
     ]
     assert [finding.check for finding in findings[2:]] == ["event_store schema", "positions"]
     away, there = replace(away.result, name="event_store"), replace(there.result, name="read_db")
-    findings = await Installation(probes=[Answering(away), Answering(there)], provisionings=schemas).examined()
+    findings = await Installation(
+        probes=[RequestHandler(away), RequestHandler(there)], provisionings=schemas
+    ).examined()
     assert [finding.check for finding in findings[2:]] == ["read_db schema", "parked posts", "rebuild"]
 
 

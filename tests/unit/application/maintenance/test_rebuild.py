@@ -6,7 +6,7 @@ import pytest
 
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryCommitLog, MemoryLog
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.errors import RebuildCancelled, RebuildRunning
 from application.maintenance.rebuild import Rebuild
 from application.ports.generations import Build, BuildState

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.errors import RebuildEnded, RebuildNotFound, RebuildNotPossible, RebuildRunning, StoreUnavailable
 from application.maintenance.build_progress import events_per_second, in_words, seconds_left
 from application.maintenance.rebuild import Rebuild

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryLog
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import LogDamaged
 from application.maintenance.batches import Batch, LogBatches

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from adapters.memory.log import MemoryCommitLog
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.errors import NotYetVisible, PositionBeyondLog, StoreUnavailable
 from application.ports.post_views import PostFilter
 from application.query_side.freshness import LogEnd

@@ -7,7 +7,7 @@ import pytest
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
 from adapters.system import journal
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from adapters.system.journal import LocalJournal
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import CommitNotFound, ReadDbUnavailable

@@ -22,8 +22,8 @@ from application.errors import StoreUnavailable
 from application.maintenance.events_check import Span
 from domain.ids import PostId
 from entrypoints.cli import main
-from entrypoints.composition import events_check
-from entrypoints.composition.worker_process import WorkerProcess
+from entrypoints.composition import cli_scopes
+from entrypoints.composition.worker_process import WorkerProcess, checking
 from entrypoints.settings.loading import load_settings
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, commits, event
 from running import Running, ticks
@@ -124,7 +124,7 @@ def large_log(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Those that were started; a short log is worth starting them, too."""
-    monkeypatch.setattr(events_check, "_COMMITS_A_PROCESS", 1_000)
+    monkeypatch.setattr(cli_scopes, "_COMMITS_A_PROCESS", 1_000)
     started: list[object] = []
     process_class = multiprocessing.get_context("spawn").Process
     start = process_class.start
@@ -251,7 +251,7 @@ def test_ctrl_c_ends_it_and_its_processes_at_any_moment(tmp_path: Path, large_lo
 
 
 async def test_a_process_never_hears_ctrl_c() -> None:
-    async with WorkerProcess(load_settings(environ={}), events_check.VERB, events_check.checking):
+    async with WorkerProcess(load_settings(environ={}), "events check", checking):
         [process] = multiprocessing.active_children()
         status = Path(f"/proc/{process.pid}/status").read_text()
         blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
@@ -259,7 +259,7 @@ async def test_a_process_never_hears_ctrl_c() -> None:
 
 
 async def test_a_process_that_is_gone_is_named() -> None:
-    async with WorkerProcess(load_settings(environ={}), events_check.VERB, events_check.checking) as worker:
+    async with WorkerProcess(load_settings(environ={}), "events check", checking) as worker:
         [process] = multiprocessing.active_children()
         process.kill()
         with pytest.raises(StoreUnavailable, match="A process of this job ended before it was done"):
@@ -268,7 +268,7 @@ async def test_a_process_that_is_gone_is_named() -> None:
 
 async def test_a_process_whose_start_is_interrupted_is_ended_before_the_loop_goes_on() -> None:
     """Else its thread could answer when the loop is closed."""
-    worker = WorkerProcess(load_settings(environ={}), events_check.VERB, events_check.checking)
+    worker = WorkerProcess(load_settings(environ={}), "events check", checking)
     entering = asyncio.create_task(worker.__aenter__())
     await asyncio.sleep(0)
     entering.cancel()

@@ -14,7 +14,7 @@ from application.ports.read_db import ParkedStream, ProjectionBatch, ProjectionS
 from domain.ids import PostId
 from entrypoints.cli import main
 from entrypoints.composition.container import container_for
-from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import load_settings
 
 POST = PostId("0198c0de-0000-7000-8000-000000000001")
@@ -41,9 +41,9 @@ def arrange(*, parked: ParkedStream | None = None, claimed_for: str | None = Non
     """A log with nothing in it, and its rows."""
 
     async def write() -> None:
-        async with Lifetime(container_for(load_settings(environ=os.environ).settings)) as lifetime:
-            log = await lifetime.open_log()
-            store = (await lifetime.open_read_db()).projection_store
+        async with Resources(container_for(load_settings(environ=os.environ).settings)) as resources:
+            log = await resources.open_log()
+            store = (await resources.open_read_db()).projection_store
             await store.claim(1, claimed_for or await log.commit_log.log_id(), 1)
             if parked is not None:
                 await _park(store, parked)

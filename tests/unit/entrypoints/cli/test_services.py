@@ -20,9 +20,9 @@ import pytest
 from entrypoints.cli import main
 from entrypoints.composition import services
 from entrypoints.composition.container import container_for
-from entrypoints.composition.lifetime import Lifetime
-from entrypoints.composition.sides import Sides
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import LoadedSettings, load_settings
+from entrypoints.worker import ProcessRoles
 from running import ticks
 
 POSTLOG = (sys.executable, "-m", "entrypoints.cli.main")
@@ -58,9 +58,9 @@ def test_everything_in_memory_serves_and_leaves_nothing_behind(tmp_path: Path) -
 def test_processes_beside_each_other_have_ports_that_do_not_clash(monkeypatch: pytest.MonkeyPatch) -> None:
     ports: dict[str, int] = {}
 
-    def note(loaded: LoadedSettings, verb: str, sides: Sides) -> int:
+    def note(loaded: LoadedSettings, verb: str, roles: ProcessRoles) -> int:
         settings = loaded.settings
-        ports[verb] = (settings.http if sides.commands or sides.queries else settings.worker).port
+        ports[verb] = (settings.http if roles.commands or roles.queries else settings.worker).port
         return 0
 
     for module in ("services", "audit"):
@@ -116,8 +116,8 @@ def test_rows_of_another_log_end_a_projector_with_one_sentence() -> None:
     """It has nothing else to do; `run` goes on serving commands."""
 
     async def claim_for_another_log() -> None:
-        async with Lifetime(container_for(load_settings(environ=os.environ).settings)) as lifetime:
-            store = (await lifetime.open_read_db()).projection_store
+        async with Resources(container_for(load_settings(environ=os.environ).settings)) as resources:
+            store = (await resources.open_read_db()).projection_store
             await store.claim(1, "0198c0de-0000-7000-8000-00000000000b", 1)
 
     asyncio.run(claim_for_another_log())

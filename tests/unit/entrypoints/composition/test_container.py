@@ -10,7 +10,7 @@ from dependency_injector import providers
 
 from application.mediator import AlreadyRegistered
 from entrypoints.composition.container import container_for
-from entrypoints.composition.event_store import LogParts
+from entrypoints.composition.log import LogParts
 from entrypoints.settings.leaves import leaves
 from entrypoints.settings.loading import load_settings
 
@@ -18,6 +18,76 @@ ROOT = Path(__file__).parents[4]
 FILES = sorted((ROOT / "config").glob("*.yaml"))
 MEMORY = {f"POSTLOG__{part}__ADAPTER": "memory" for part in ("EVENT_STORE", "BUS", "READ_DB")}
 DRIVERS = ["confluent_kafka", "litestar", "psycopg", "pymongo", "pyodbc", "sqlalchemy"]
+
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "other_read_dbs": ("postgres",),
+    "shared_batches": ([],),
+    "events_check": ([], 20),
+}
+KEYWORDS: dict[str, dict[str, object]] = {
+    "history_import": {"source": None, "take_first": False},
+    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
+    "operations": {"rebuilds": None},
+    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
+    "web_services": {"commands": None, "stopping": None, "operations": None},
+}
+"""What factories are called with, beside what the container gives them."""
+
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "other_read_dbs": ("postgres",),
+    "shared_batches": ([],),
+    "events_check": ([], 20),
+}
+KEYWORDS: dict[str, dict[str, object]] = {
+    "history_import": {"source": None, "take_first": False},
+    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
+    "operations": {"rebuilds": None},
+    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
+    "web_services": {"commands": None, "stopping": None, "operations": None},
+}
+"""What factories are called with, beside what the container gives them."""
+
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "other_read_dbs": ("postgres",),
+    "shared_batches": ([],),
+    "events_check": ([], 20),
+}
+KEYWORDS: dict[str, dict[str, object]] = {
+    "history_import": {"source": None, "take_first": False},
+    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
+    "operations": {"rebuilds": None},
+    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
+    "web_services": {"commands": None, "stopping": None, "operations": None},
+}
+"""What factories are called with, beside what the container gives them."""
+
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "other_read_dbs": ("postgres",),
+    "shared_batches": ([],),
+    "events_check": ([], 20),
+}
+KEYWORDS: dict[str, dict[str, object]] = {
+    "history_import": {"source": None, "take_first": False},
+    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
+    "operations": {"rebuilds": None},
+    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
+    "web_services": {"commands": None, "stopping": None, "operations": None},
+}
+"""What factories are called with, beside what the container gives them."""
+
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "other_read_dbs": ("postgres",),
+    "shared_batches": ([],),
+    "events_check": ([], 20),
+}
+KEYWORDS: dict[str, dict[str, object]] = {
+    "history_import": {"source": None, "take_first": False},
+    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
+    "operations": {"rebuilds": None},
+    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
+    "web_services": {"commands": None, "stopping": None, "operations": None},
+}
+"""What factories are called with, beside what the container gives them."""
 
 
 def test_both_files_are_tried() -> None:
@@ -32,8 +102,14 @@ def test_every_provider_can_be_resolved_for_every_file(
     monkeypatch.chdir(tmp_path)
     settings = load_settings(environ={}, config_file=str(file)).settings
     container = container_for(settings)
-    absent = {name for name, provider in container.providers.items() if provider() is None}
-    assert absent == ({"bus", "relay"} if settings.bus.adapter == "log" else set())
+    without_bus = settings.bus.adapter == "log"
+    skipped = {"bus_follower", "bus_relay"} if without_bus else set()
+    absent = {
+        name
+        for name, provider in container.providers.items()
+        if name not in skipped and provider(*ARGUMENTS.get(name, ()), **KEYWORDS.get(name, {})) is None
+    }
+    assert absent == ({"bus", "bus_state", "relay"} if without_bus else set())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -55,6 +131,11 @@ async def test_what_is_built_once_is_shared() -> None:
     assert container.metrics() is container.metrics()
 
 
+def test_limits_are_those_of_the_settings() -> None:
+    limits = container_for(load_settings(environ={"POSTLOG__LIMITS__NAME": "7"}).settings).limits()
+    assert (limits.name, limits.message, limits.comment) == (7, 40_000, 2_000)
+
+
 async def test_a_second_handler_for_one_command_is_an_error() -> None:
     container = container_for(load_settings(environ={}).settings)
     with pytest.raises(AlreadyRegistered, match="CreatePost has a handler already"):
@@ -72,18 +153,17 @@ async def test_a_part_can_be_replaced() -> None:
 _LOADED = """
 import asyncio, json, sys
 from entrypoints.composition.container import container_for
-from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import load_settings
-from entrypoints.settings.leaves import leaves
 
 async def main():
     container = container_for(load_settings(environ=json.loads(sys.argv[1])).settings)
-    async with Lifetime(container) as lifetime:
-        await lifetime.open_log()
-        await lifetime.open_commands()
-        await lifetime.open_read_db()
+    async with Resources(container) as resources:
+        await resources.open_log()
+        await resources.open_commands()
+        await resources.open_read_db()
         if (bus := container.bus()) is not None:
-            await lifetime.open_publisher(bus)
+            await resources.open_publisher(bus)
 
 asyncio.run(main())
 loaded = {name.partition(".")[0] for name in sys.modules}

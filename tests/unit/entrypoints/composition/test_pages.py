@@ -1,4 +1,4 @@
-"""What a process loads of the pages: nothing where they are switched off, hardly anything before somebody looks."""
+"""No process loads the pages before somebody requests one."""
 
 import json
 import subprocess
@@ -11,43 +11,36 @@ _LOADED = """
 import asyncio, json, sys
 from entrypoints.composition import services
 from entrypoints.composition.container import container_for
-from entrypoints.composition.lifetime import Lifetime
-from entrypoints.composition.sides import Sides
+from entrypoints.composition.resources import Resources
+from entrypoints.worker import ProcessRoles
 from entrypoints.settings.loading import load_settings
 
 async def main():
     container = container_for(load_settings(environ=json.loads(sys.argv[1])).settings)
-    sides = Sides(**json.loads(sys.argv[2]))
-    pages = await services._pages(container, Lifetime(container), sides, None, asyncio.Event())
-    services._http_server(container, sides, [], None, pages, asyncio.Event(), print)
+    roles = ProcessRoles(**json.loads(sys.argv[2]))
+    pages = await services._pages(container, Resources(container), roles, None, asyncio.Event())
+    services._http_server(container, roles, [], None, pages, asyncio.Event(), print)
 
 asyncio.run(main())
-print(json.dumps([name in sys.modules for name in ("entrypoints.web", "entrypoints.web.pages", "jinja2")]))
+print(json.dumps([name in sys.modules for name in ("entrypoints.web.pages", "jinja2")]))
 """
 RUN = {"commands": True, "queries": True, "projector": True, "relay": True}
 
 
+@pytest.mark.parametrize("enabled", ["true", "false"])
 @pytest.mark.parametrize(
-    ("enabled", "sides", "loaded"),
-    [
-        ("true", RUN, [True, False, False]),
-        ("true", {"queries": True}, [True, False, False]),
-        ("true", {"commands": True}, [False, False, False]),
-        ("true", {"projector": True}, [False, False, False]),
-        ("false", RUN, [False, False, False]),
-        ("false", {"queries": True}, [False, False, False]),
-    ],
+    "roles",
+    [RUN, {"queries": True}, {"commands": True}, {"projector": True}],
+    ids=["run", "query", "command", "project"],
 )
-def test_pages_are_loaded_where_they_are_served(
-    tmp_path: Path, enabled: str, sides: dict[str, bool], loaded: list[bool]
-) -> None:
+def test_pages_are_loaded_with_the_first_request_for_one(tmp_path: Path, enabled: str, roles: dict[str, bool]) -> None:
     environ = json.dumps({"POSTLOG__WEB__ENABLED": enabled, "POSTLOG_DATA": str(tmp_path)})
     result = subprocess.run(
-        [sys.executable, "-c", _LOADED, environ, json.dumps(sides)],
+        [sys.executable, "-c", _LOADED, environ, json.dumps(roles)],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
         cwd=tmp_path,
     )
-    assert json.loads(result.stdout) == loaded
+    assert json.loads(result.stdout) == [False, False]

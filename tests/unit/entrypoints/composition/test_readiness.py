@@ -6,26 +6,26 @@ import pytest
 
 from entrypoints.composition import services
 from entrypoints.composition.container import container_for
-from entrypoints.composition.lifetime import Lifetime
-from entrypoints.composition.sides import Sides
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import load_settings
+from entrypoints.worker import ProcessRoles
 
 NOBODY = "mongodb://127.0.0.1:1/?replicaSet=rs0"
 
 
 @pytest.mark.parametrize(
-    ("sides", "needed", "helpful"),
+    ("roles", "needed", "helpful"),
     [
-        (Sides(commands=True), {"event_store", "positions"}, set()),
-        (Sides(queries=True), {"read_db", "rows"}, {"event_store"}),
-        (Sides(relay=True), {"event_store", "positions", "bus"}, set()),
-        (Sides(projector=True), {"event_store", "positions", "read_db", "bus"}, set()),
-        (Sides(auditor=True), {"event_store", "positions", "read_db"}, set()),
+        (ProcessRoles(commands=True), {"event_store", "positions"}, set()),
+        (ProcessRoles(queries=True), {"read_db", "rows"}, {"event_store"}),
+        (ProcessRoles(relay=True), {"event_store", "positions", "bus"}, set()),
+        (ProcessRoles(projector=True), {"event_store", "positions", "read_db", "bus"}, set()),
+        (ProcessRoles(auditor=True), {"event_store", "positions", "read_db"}, set()),
     ],
     ids=["serve command", "serve query", "relay", "project", "audit"],
 )
 async def test_a_process_needs_what_it_is_for(
-    sides: Sides, needed: set[str], helpful: set[str], tmp_path: Path
+    roles: ProcessRoles, needed: set[str], helpful: set[str], tmp_path: Path
 ) -> None:
     environ = {
         "POSTLOG__EVENT_STORE__ADAPTER": "mongo",
@@ -35,7 +35,7 @@ async def test_a_process_needs_what_it_is_for(
         "POSTLOG__READ_DB__SQLITE__PATH": str(tmp_path / "read.sqlite"),
     }
     container = container_for(load_settings(environ=environ).settings)
-    async with Lifetime(container) as lifetime:
-        probes, watched = await services._open(container, lifetime, sides)
+    async with Resources(container) as resources:
+        probes, watched = await services._open(container, resources, roles)
         assert {probe.name for probe in probes} == needed
         assert {probe.name for probe in watched} == helpful

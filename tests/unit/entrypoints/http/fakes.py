@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import VersionedEvent
 from application.errors import IdempotencyKeyReused, VersionMismatch
 from application.maintenance.rebuild import Rebuild

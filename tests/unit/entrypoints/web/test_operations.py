@@ -18,7 +18,7 @@ from msgspec import json
 
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
 from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock import SystemClock
+from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import ReadDbUnavailable
 from application.maintenance.audit import Audit

@@ -6,7 +6,7 @@ import pytest
 
 from application.errors import CannotOpen
 from application.ports.provisioning import LoginNotMade
-from entrypoints.composition.logins import as_administrators, chosen_logins
+from entrypoints.composition.provisioning import as_administrators, chosen_logins
 from entrypoints.settings.administrators import Administrators
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.model import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from application.ports.provisioning import ProbeResult
 from command_process import RecordedMetrics
-from entrypoints.composition.watching import LoopStalls, Watch
+from entrypoints.composition.monitoring import HealthLogger, LoopStalls
 
 
 class Scripted:
@@ -27,7 +27,7 @@ class Scripted:
 async def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = Scripted("log", True, False, False, False, True, True, False, False)
-    watch = Watch([log, Scripted("bus", *[True] * 8)], 1.0)
+    watch = HealthLogger([log, Scripted("bus", *[True] * 8)], 1.0)
     for _ in range(8):
         await watch.look()
     assert [(record.levelname, record.message) for record in caplog.records] == [
@@ -39,7 +39,7 @@ async def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> Non
 
 async def test_what_is_only_helpful_does_not_count_as_not_ready(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    watch = Watch([Scripted("rows", *[True] * 3)], 1.0, [Scripted("log", False, False, True)])
+    watch = HealthLogger([Scripted("rows", *[True] * 3)], 1.0, [Scripted("log", False, False, True)])
     for _ in range(3):
         await watch.look()
     assert [record.message for record in caplog.records] == ["away, log: log is away.", "back, log: log answers."]
@@ -47,7 +47,7 @@ async def test_what_is_only_helpful_does_not_count_as_not_ready(caplog: pytest.L
 
 async def test_what_did_not_answer_once_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    watch = Watch([Scripted("log", False, True, False, True)], 1.0)
+    watch = HealthLogger([Scripted("log", False, True, False, True)], 1.0)
     for _ in range(4):
         await watch.look()
     assert caplog.records == []
@@ -56,7 +56,7 @@ async def test_what_did_not_answer_once_is_not_told(caplog: pytest.LogCaptureFix
 async def test_what_hung_and_answers_again_is_told_by_one_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     rows = Hanging()
-    watch = Watch([rows], 0.01)
+    watch = HealthLogger([rows], 0.01)
     for _ in range(2):
         await watch.look()
     rows.hangs = False

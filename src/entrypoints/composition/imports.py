@@ -9,9 +9,9 @@ from application.errors import ReadDbNotReady
 from application.imports.history_import import HistoryImport
 from application.maintenance.audit import AuditReport
 from application.ports.post_views import PostViews
+from entrypoints.composition.bootstrap import prepare
 from entrypoints.composition.container import Container
-from entrypoints.composition.jobs import prepare
-from entrypoints.composition.lifetime import Lifetime
+from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import LoadedSettings
 
 VERB = "import-dotnet"
@@ -32,16 +32,16 @@ class DotnetSource:
 
 
 class HistoryImportTools:
-    def __init__(self, history_import: HistoryImport, container: Container, lifetime: Lifetime) -> None:
+    def __init__(self, history_import: HistoryImport, container: Container, resources: Resources) -> None:
         self.history_import = history_import
         self._container = container
-        self._lifetime = lifetime
+        self._resources = resources
 
     async def audit(self, position: int, note: Callable[[int], None]) -> AuditReport:
         """Compare the rows with the log, once they have come to `position`; `note` is told where they are. Where
         projectors follow the log itself, one is run for that time; otherwise those that run are waited for. Raises
         `ReadDbNotReady` when the rows don't come nearer, `Unavailable`, `WrongLog`, `SchemaOutdated`."""
-        views = (await self._lifetime.open_read_db()).post_views
+        views = (await self._resources.open_read_db()).post_views
         if self._container.bus() is None:
             await _project_up_to(position, self._container, views, note)
         else:
@@ -50,28 +50,19 @@ class HistoryImportTools:
 
 
 @asynccontextmanager
-async def with_history_import(
+async def open_history_import(
     loaded: LoadedSettings, source: DotnetSource, *, take_first: bool
 ) -> AsyncIterator[HistoryImportTools]:
     """Raises `LogDamaged` when positions are missing from the log: nothing is written behind a gap; `Unavailable`."""
     from adapters.mongo.dotnet_import.history import MongoDotnetHistory
 
     container = prepare(loaded, VERB)
-    async with Lifetime(container) as lifetime:
-        log = await lifetime.open_log()
-        await log.gaps.require_none()
+    async with Resources(container) as resources:
+        await resources.open_log()
+        await container.gaps().require_none()
         async with MongoDotnetHistory(source.url, source.database, source.collection, source.given_by) as history:
-            yield HistoryImportTools(
-                HistoryImport(
-                    source=history,
-                    store=log.event_store,
-                    codec=container.codec(),
-                    clock=container.clock(),
-                    take_first=take_first,
-                ),
-                container,
-                lifetime,
-            )
+            history_import = container.history_import(source=history, take_first=take_first)
+            yield HistoryImportTools(history_import, container, resources)
 
 
 async def _project_up_to(position: int, container: Container, views: PostViews, note: Callable[[int], None]) -> None:

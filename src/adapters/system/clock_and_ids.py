@@ -1,7 +1,12 @@
-"""The machine's clock."""
+"""The machine's clock.
+
+UUIDs of version 7.
+"""
 
 import time
 from datetime import UTC, datetime
+
+import uuid_utils
 
 
 class SystemClock:
@@ -11,3 +16,8 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+class UuidIds:
+    def new(self) -> str:
+        return str(uuid_utils.uuid7())

@@ -13,8 +13,8 @@ from application.errors import LogDamaged, ReadDbNotReady
 from application.ports.post_views import Stamp
 from contracts.log_handle import proposed
 from domain.ids import PostId
-from entrypoints.composition import import_dotnet
-from entrypoints.composition.import_dotnet import DotnetSource, with_history_import
+from entrypoints.composition import imports
+from entrypoints.composition.imports import DotnetSource, open_history_import
 from entrypoints.settings.loading import load_settings
 
 
@@ -31,13 +31,13 @@ class Views:
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_dotnet, "_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(import_dotnet, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(imports, "_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(imports, "_PATIENCE_SECONDS", 0.1)
 
 
 async def test_it_ends_when_the_rows_are_there_and_tells_how_far_they_are() -> None:
     told: list[int] = []
-    await import_dotnet._caught_up(10, Views(0, 4, 4, 9, 12), told.append)
+    await imports._caught_up(10, Views(0, 4, 4, 9, 12), told.append)
     assert told == [0, 4, 9, 10]
 
 
@@ -52,11 +52,11 @@ async def test_nothing_is_imported_behind_a_gap_in_the_log(tmp_path: Path) -> No
     loaded = load_settings(environ={"POSTLOG_DATA": str(tmp_path)}, options=[])
     source = DotnetSource("mongodb://127.0.0.1:1/", "none", "none")
     with pytest.raises(LogDamaged, match="The log has no commit at position 2, but one at 3"):
-        async with with_history_import(loaded, source, take_first=False):
+        async with open_history_import(loaded, source, take_first=False):
             pytest.fail("It began.")
 
 
 async def test_rows_that_do_not_move_are_not_waited_for_for_ever() -> None:
     with pytest.raises(ReadDbNotReady) as caught:
-        await import_dotnet._caught_up(10, Views(3), lambda _: None)
+        await imports._caught_up(10, Views(3), lambda _: None)
     assert caught.value.message == "The rows stand at position 3 of 10 and don't move; is a projector running?"

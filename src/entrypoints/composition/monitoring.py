@@ -10,6 +10,7 @@ from typing import Never
 
 from application.ports.provisioning import Probe, ProbeResult
 from application.ports.system import Metrics
+from entrypoints.http.health import run_probes
 
 _SECONDS_TO_NEXT_LOOK = 1.0
 """At the start, which a look should not slow down, and after something did not answer."""
@@ -22,7 +23,7 @@ _IN_A_ROW = 2
 logger = logging.getLogger(__name__)
 
 
-class Watch:
+class HealthLogger:
     """`probe_seconds` is how long one probe may take. Each change is told once. The process is ready without what the
     `helpful` probes ask for, so those are told of in other words."""
 
@@ -40,8 +41,6 @@ class Watch:
             await asyncio.sleep(_SECONDS_TO_NEXT_LOOK if self._silent else _SECONDS_BETWEEN_LOOKS)
 
     async def look(self) -> None:
-        from entrypoints.http.health import run_probes
-
         for result in await run_probes(self._probes, self._probe_seconds):
             if result.ok:
                 self._note_answer(result)
