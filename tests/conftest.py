@@ -20,6 +20,7 @@ _TOGETHER = {
     "tests/integration/adapters/kafka/": "Kafka",
     "tests/integration/distributed/": "Kafka",
     "tests/integration/servers/test_kafka.py": "Kafka",
+    "tests/integration/version_before/": "Kafka",
     "tests/integration/adapters/mongo/test_deposed_primary.py": "three nodes",
     "tests/integration/adapters/mongo/test_failover.py": "three nodes",
     "tests/integration/servers/test_mongod.py": "three nodes",
