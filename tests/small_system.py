@@ -13,7 +13,7 @@ from adapters.system.journal import LocalJournal
 from adapters.system.rows_moved import LocalRowsMoved
 from application.maintenance.repair import Repair
 from application.mediator import QueryDispatcher
-from application.pipeline.follow_log import LogFollower
+from application.pipeline.log_consumer import LogConsumer
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.event_codec import EventCodec
@@ -90,7 +90,7 @@ class SmallSystem:
         self.retry = ParkedRetry(
             parked_streams=self.parked_streams, log=self.commit_log, repair=repair.repair, **shared
         )
-        self.follower = LogFollower(self.projector, self.retry, self.commit_log, self.metrics, batch_size)
+        self.follower = LogConsumer(self.projector, self.retry, self.commit_log, self.metrics, batch_size)
         self.queries = QueryDispatcher()
         PostQueries(
             self.views, Freshness(clock, self.rows_moved, LogEnd(self.commit_log, clock), patience)

@@ -132,7 +132,7 @@ class BusContract:
     async def test_a_held_partition_does_not_hold_up_others(self, bus: BusHandle) -> None:
         async with bus.subscription("one") as subscription:
             await started(subscription)
-            await subscription.hold([0])
+            await subscription.pause([0])
             await bus.publisher.publish(publication(entry(1, 0, liked()), entry(2, 0, liked(), partition=1)))
             assert positions(await receive(subscription, 1)) == [2]
             assert (await subscription.receive(10, 0.1)).messages == []
@@ -150,7 +150,7 @@ class BusContract:
             await started(subscription)
             async with bus.subscription("one") as other:
                 await sharing(subscription, other)
-                theirs = (await other.receive(1, 0.0)).owned
+                theirs = (await other.receive(1, 0.0)).assigned
                 await subscription.start(dict.fromkeys(theirs, 0))
                 await bus.publisher.publish(publication(*[entry(1, 0, liked(), partition=p) for p in theirs]))
                 assert (await subscription.receive(10, 0.2)).messages == []
@@ -164,7 +164,7 @@ class BusContract:
         await bus.expire()
         async with bus.subscription("one") as subscription:
             await started(subscription)
-            assert await lost(subscription) == [0]
+            assert await out_of_range(subscription) == [0]
             ends = await subscription.ends([0])
             assert ends == {0: 5}
             await subscription.start(ends)
@@ -175,13 +175,13 @@ class BusContract:
         async with bus.subscription("one") as subscription:
             await owning(subscription, PARTITIONS)
             await subscription.start({2: 1_000})
-            assert await lost(subscription) == [2]
+            assert await out_of_range(subscription) == [2]
 
     async def test_a_topic_that_is_made_anew_has_another_id(self, bus: BusHandle) -> None:
         async with bus.subscription("one") as subscription:
             before = await subscription.topic()
             assert (await subscription.topic(), before.partitions) == (before, PARTITIONS)
-            await bus.remake()
+            await bus.recreate()
             after = await subscription.topic()
             assert (after.id != before.id, after.partitions) == (True, PARTITIONS)
 
@@ -191,7 +191,7 @@ class BusContract:
         async with bus.subscription("one") as first, bus.subscription("one") as second:
             await sharing(first, second)
             for subscription in (first, second):
-                await subscription.start(dict.fromkeys((await subscription.receive(1, 0.0)).owned, 0))
+                await subscription.start(dict.fromkeys((await subscription.receive(1, 0.0)).assigned, 0))
             await bus.publisher.publish(publication(*[entry(p + 1, 0, liked(), partition=p) for p in ALL]))
             received: list[BusMessage] = []
             async with asyncio.timeout(SOON):
@@ -223,11 +223,11 @@ class BusContract:
         async with AsyncExitStack() as second_opened, bus.subscription("one") as first:
             second = await second_opened.enter_async_context(bus.subscription("one"))
             await sharing(first, second)
-            kept = (await first.receive(1, 0.0)).owned
+            kept = (await first.receive(1, 0.0)).assigned
             await first.start(dict.fromkeys(kept, 0))
             await second_opened.aclose()
-            owned = await owning(first, PARTITIONS)
-            assert {partition: owned[partition] for partition in kept} == kept, "what was kept is no new assignment"
+            assigned = await owning(first, PARTITIONS)
+            assert {partition: assigned[partition] for partition in kept} == kept, "what was kept is no new assignment"
             handed_over = [partition for partition in ALL if partition not in kept]
             await bus.publisher.publish(publication(entry(1, 0, liked(), partition=handed_over[0])))
             assert (await first.receive(10, 0.2)).messages == []
@@ -237,7 +237,7 @@ class BusContract:
             before = await owning(first, PARTITIONS)
             async with bus.subscription("one") as second:
                 await sharing(first, second)
-                kept = (await first.receive(1, 0.0)).owned
+                kept = (await first.receive(1, 0.0)).assigned
             after = await owning(first, PARTITIONS)
             assert all(after[p] != before[p] for p in ALL if p not in kept)
 
@@ -247,7 +247,7 @@ class BusContract:
             async with bus.subscription("one") as subscription:
                 await started(subscription)
                 assert positions(await receive(subscription, 1)) == [1]
-                subscription.tell({0: 1})
+                subscription.commit_offsets({0: 1})
                 await subscription.receive(1, 0.0)
 
 
@@ -287,8 +287,8 @@ def positions(messages: Sequence[BusMessage]) -> list[int | None]:
 
 async def owning(subscription: Subscription, count: int) -> Mapping[int, int]:
     async def look() -> Mapping[int, int] | None:
-        owned = (await subscription.receive(1, 0.05)).owned
-        return owned if len(owned) == count else None
+        assigned = (await subscription.receive(1, 0.05)).assigned
+        return assigned if len(assigned) == count else None
 
     return await eventually(look, SOON)
 
@@ -297,7 +297,7 @@ async def sharing(first: Subscription, second: Subscription) -> None:
     """Return when both own something and together everything."""
 
     async def look() -> bool:
-        one, two = [(await each.receive(1, 0.02)).owned.keys() for each in (first, second)]
+        one, two = [(await each.receive(1, 0.02)).assigned.keys() for each in (first, second)]
         return bool(one and two) and not one & two and one | two == set(ALL)
 
     await eventually(look, SOON)
@@ -317,8 +317,8 @@ async def receive(subscription: Subscription, count: int) -> list[BusMessage]:
     return received
 
 
-async def lost(subscription: Subscription) -> Collection[int]:
+async def out_of_range(subscription: Subscription) -> Collection[int]:
     async def look() -> Collection[int]:
-        return (await subscription.receive(1, 0.1)).lost
+        return (await subscription.receive(1, 0.1)).out_of_range
 
     return await eventually(look, SOON)

@@ -29,16 +29,16 @@ class UnrulySubscription:
 
     async def receive(self, limit: int, timeout: float) -> Delivery:
         delivery = await self._subscription.receive(limit, 0.0 if self._late else timeout)
-        return Delivery(delivery.owned, delivery.lost, self._tamper(delivery))
+        return Delivery(delivery.assigned, delivery.out_of_range, self._tamper(delivery))
 
     async def start(self, offsets: Mapping[int, int]) -> None:
         await self._subscription.start(offsets)
 
-    async def hold(self, partitions: Collection[int]) -> None:
-        await self._subscription.hold(partitions)
+    async def pause(self, partitions: Collection[int]) -> None:
+        await self._subscription.pause(partitions)
 
-    def tell(self, offsets: Mapping[int, int]) -> None:
-        self._subscription.tell(offsets)
+    def commit_offsets(self, offsets: Mapping[int, int]) -> None:
+        self._subscription.commit_offsets(offsets)
 
     def _tamper(self, delivery: Delivery) -> list[BusMessage]:
         late, self._late = self._late, []

@@ -19,7 +19,7 @@ from adapters.wire.cloudevents import WireMessage
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit, StoredEvent
 from application.maintenance.repair import Repair
-from application.pipeline.follow_bus import BusFollower
+from application.pipeline.bus_consumer import BusConsumer
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.pipeline.relay import Relay
@@ -43,12 +43,12 @@ WATERMARK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class BusHandle:
-    """`subscription` opens one that has joined for that read database. `remake` deletes the topic and makes it anew,
+    """`subscription` opens one that has joined for that read database. `recreate` deletes the topic and makes it anew,
     `expire` lets go of all messages so far, `put` sends any message."""
 
     publisher: Publisher
     subscription: Callable[[str], AbstractAsyncContextManager[Subscription]]
-    remake: Callable[[], Awaitable[None]]
+    recreate: Callable[[], Awaitable[None]]
     expire: Callable[[], Awaitable[None]]
     put: Callable[[WireMessage], Awaitable[None]]
 
@@ -139,7 +139,7 @@ class World:
 
     def follower(
         self, subscription: Subscription, store: ProjectionStore | None = None, batch_size: int = 100
-    ) -> BusFollower:
+    ) -> BusConsumer:
         parked = ParkedRetry(
             store=MemoryProjectionStore(self.read_db),
             parked_streams=MemoryParkedStreams(self.read_db),
@@ -155,7 +155,7 @@ class World:
                 codec=self.codec,
             ).repair,
         )
-        return BusFollower(
+        return BusConsumer(
             projector=self.projector(store),
             parked=parked,
             log=self.log,

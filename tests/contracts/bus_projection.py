@@ -136,7 +136,7 @@ class BusProjectionContract:
                 await world.caught_up()
             await world.write(PostId("019b0000-0000-7000-8000-0000000000ff"), created("only on the old topic"))
             await published(world)
-            await world.bus.remake()
+            await world.bus.recreate()
             with caplog.at_level(logging.WARNING):
                 async with world.projecting():
                     await world.caught_up()
@@ -148,7 +148,7 @@ class BusProjectionContract:
         async with world.relaying(), world.projecting():
             await write_mixed(world, 30)
             await world.caught_up()
-            await world.bus.remake()
+            await world.bus.recreate()
             await write_mixed_likes(world, 30)
             await world.caught_up()
             await write_mixed_likes(world, 30, seed=2)

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from application.envelopes import Commit, CommitEvents, ProposedCommit
-from application.ports.commit_log import Share
+from application.ports.commit_log import Shard
 from application.ports.event_store import Appended
 from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, liked, proposed, with_data
 from domain.ids import PostId
@@ -98,21 +98,21 @@ class CommitLogContract:
         """Those of the posts a, b and c, of which a and c are even."""
         await log.store.append([proposed(post, version) for version in (1, 2) for post in (POST_A, POST_B, POST_C)])
         commits = await log.commits.read_events(0)
-        even, odd = Share.all(2)
+        even, odd = Shard.all(2)
         assert even.last_digits == "02468ace"
-        assert await log.commits.read_share(0, 6, even) == [commits[place] for place in (0, 2, 3, 5)]
-        assert await log.commits.read_share(0, 6, odd) == [commits[place] for place in (1, 4)]
-        assert await log.commits.read_share(1, 4, even) == [commits[2], commits[3]]
-        assert await log.commits.read_share(4, 4, even) == []
-        assert await log.commits.read_share(0, 99, Share(0, 1)) == commits
-        assert await log.commits.read_share(2, 6, Share(11, 16)) == [commits[4]]
+        assert await log.commits.read_shard(0, 6, even) == [commits[place] for place in (0, 2, 3, 5)]
+        assert await log.commits.read_shard(0, 6, odd) == [commits[place] for place in (1, 4)]
+        assert await log.commits.read_shard(1, 4, even) == [commits[2], commits[3]]
+        assert await log.commits.read_shard(4, 4, even) == []
+        assert await log.commits.read_shard(0, 99, Shard(0, 1)) == commits
+        assert await log.commits.read_shard(2, 6, Shard(11, 16)) == [commits[4]]
 
     async def test_a_share_is_read_by_about_sixteen_megabytes(self, log: LogHandle) -> None:
         for version in range(1, 21):
             await log.store.append([with_data(POST_A, version, {"message": "x" * 999_900}), proposed(POST_B, version)])
-        share = Share.of(POST_A, 2)
-        first = await log.commits.read_share(0, 40, share)
-        second = await log.commits.read_share(first[-1].position, 40, share)
+        shard = Shard.of(POST_A, 2)
+        first = await log.commits.read_shard(0, 40, shard)
+        second = await log.commits.read_shard(first[-1].position, 40, shard)
         assert [c.version for c in first + second] == list(range(1, 21))
         assert 14 <= len(first) <= 18
 

@@ -18,7 +18,7 @@ from application.errors import StreamDamaged
 from application.maintenance import events_check
 from application.maintenance.audit import Audit
 from application.maintenance.continuous_audit import ContinuousAudit
-from application.maintenance.events_check import EventsCheck, SpanCheck
+from application.maintenance.events_check import EventsCheck, RangeCheck
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.event_store import Appended, Snapshot, Snapshots
@@ -26,7 +26,7 @@ from application.ports.generations import BuildState
 from application.query_side.queries import GetPost, GetPostAsOf, ListEvents
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
 from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, commit_id, liked, proposed
-from contracts.rebuilding import shared_batches
+from contracts.rebuilding import sharded_batches
 from domain.commands import CreatePost, LikePost
 from domain.errors import PostNotFound
 from domain.events import PostCreated
@@ -270,7 +270,7 @@ class DamagedStreamsContract:
                 clock=SystemClock(),
                 metrics=RecordedMetrics(),
                 batch_events=2,
-                batches=shared_batches(system, 2, workers) if workers > 1 else None,
+                batches=sharded_batches(system, 2, workers) if workers > 1 else None,
             )
             builds = [build async for build in rebuild.run()]
             assert builds[-1].state is BuildState.LIVE
@@ -324,13 +324,13 @@ class DamagedStreamsContract:
     async def test_events_check_names_it(
         self, open_log: OpenLog, rewrite: Rewrite, damage: Any, workers: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(events_check, "COMMITS_A_SPAN", 2)
+        monkeypatch.setattr(events_check, "COMMITS_A_RANGE", 2)
         (position, changes), sentence, _ = damage
         async with open_log() as log:
             await filled(log)
 
             def new_check() -> EventsCheck:
-                each = [SpanCheck(log.commits, CODEC) for _ in range(workers)]
+                each = [RangeCheck(log.commits, CODEC) for _ in range(workers)]
                 return EventsCheck(log.commits, log.past_events, each, 20)
 
             whole = await new_check().run(lambda _: None)

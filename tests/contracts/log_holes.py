@@ -12,7 +12,7 @@ from adapters.memory.read_db import MemoryAuditRows
 from application.errors import LogChanged, LogDamaged
 from application.log_order import LogGap
 from application.maintenance.audit import Audit
-from application.maintenance.events_check import EventsCheck, SpanCheck
+from application.maintenance.events_check import EventsCheck, RangeCheck
 from application.ports.event_store import Appended, Unsettled, VersionTaken
 from application.projections.log_checks import LogGaps
 from command_process import ANYBODY, CODEC
@@ -46,7 +46,7 @@ class LogHolesContract:
                         with pytest.raises(LogDamaged, match=SENTENCE):
                             await read(after)
                 with pytest.raises(LogDamaged, match=SENTENCE):
-                    await EventsCheck(log.commits, log.past_events, [SpanCheck(log.commits, CODEC)], 1).run(
+                    await EventsCheck(log.commits, log.past_events, [RangeCheck(log.commits, CODEC)], 1).run(
                         lambda _: None
                     )
                 system = SmallSystem(on=log)

@@ -11,8 +11,8 @@ from contracts.bus_handle import PARTITIONS, BusHandle
 def memory_bus(bus: MemoryBus | None = None) -> BusHandle:
     bus = bus or MemoryBus(PARTITIONS)
 
-    async def remake() -> None:
-        bus.remake(PARTITIONS)
+    async def recreate() -> None:
+        bus.recreate(PARTITIONS)
 
     async def expire() -> None:
         for partition in bus.topic.partitions:
@@ -27,4 +27,4 @@ def memory_bus(bus: MemoryBus | None = None) -> BusHandle:
             await subscription.join(database_id)
             yield subscription
 
-    return BusHandle(bus, subscription, remake, expire, put)
+    return BusHandle(bus, subscription, recreate, expire, put)

@@ -25,7 +25,7 @@ from adapters.system.rows_moved import LocalRowsMoved
 from application.maintenance.audit import Audit
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
-from application.pipeline.follow_log import LogFollower
+from application.pipeline.log_consumer import LogConsumer
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.event_codec import EventCodec
@@ -86,7 +86,7 @@ class _World:
         }
         repair = Repair(store=self.store, past_events=self.log.past_events, codec=codec)
         retry = ParkedRetry(parked_streams=self.parked, log=self.log.commits, repair=repair.repair, **shared)
-        follower = LogFollower(
+        follower = LogConsumer(
             Projector(log=self.log.commits, journal=LocalJournal(), **shared), retry, self.log.commits, metrics, 3
         )
         task = asyncio.create_task(follower.run())

@@ -1,4 +1,6 @@
-"""What rebuild, audit and repair must do on every read database. An adapter adopts it with a subclass named `Test…`
+"""A worker of a rebuild that lives in this process.
+
+What rebuild, audit and repair must do on every read database. An adapter adopts it with a subclass named `Test…`
 and the fixture `open_maintained`: a callable whose answer is an async context manager of a `Maintained`. The first call
 in a test makes a fresh read database; each further call opens the same one again, as another process would.
 """
@@ -6,9 +8,10 @@ in a test makes a fresh read database; each further call opens the same one agai
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -18,17 +21,16 @@ from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailable
 from application.maintenance.audit import Audit, AuditReport
 from application.maintenance.rebuild import Rebuild
+from application.maintenance.rebuild_batches import ShardBatch, ShardedBatches, ShardReader
 from application.maintenance.repair import Repair
-from application.maintenance.shares import SharedBatches, ShareFold
 from application.ports.audit_rows import AuditRows, GenerationGone
-from application.ports.commit_log import Share
+from application.ports.commit_log import Shard
 from application.ports.generations import Build, BuildState, Generations
 from application.ports.post_views import PostFilter
 from application.ports.read_db import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, RowKeys, Rows
 from application.query_side.queries import GetPost, ListPosts
 from application.rows import CommentRow, PostStatus
 from command_process import ANYBODY, CODEC, RecordedMetrics
-from contracts.share_workers import InThisProcess
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -44,6 +46,23 @@ from domain.errors import PostlogError
 from domain.ids import CommentId, PostId
 from given import NOON
 from small_system import ReadSide, SmallSystem
+
+
+class InThisProcess:
+    def __init__(self, work: ShardReader) -> None:
+        self._work = work
+
+    async def read(self, after: int, until: int) -> int:
+        return await self._work.read(after, until)
+
+    async def cut(self, after: int, until: int) -> ShardBatch:
+        return self._work.cut(after, until)
+
+    def fold(self, after: int, rows: Rows, now: datetime) -> Future[RowChanges]:
+        done = Future[RowChanges]()
+        done.set_result(self._work.fold(after, rows, now))
+        return done
+
 
 TEXTS = ["plain", "trailing blanks  ", "żółć ß İ", "日本語", "👩‍👩‍👧 🙂", "שלום مرحبا", "𝔘𝔫𝔦"]
 NAMES = ["Ann", "bob", "Straße", "İpek", "陳", "🙂"]
@@ -66,7 +85,7 @@ class Maintained:
             clock=SystemClock(),
             metrics=RecordedMetrics(),
             batch_events=batch_events,
-            batches=shared_batches(system, batch_events, workers) if workers > 1 else None,
+            batches=sharded_batches(system, batch_events, workers) if workers > 1 else None,
         )
 
     def audit(self, system: SmallSystem) -> Audit:
@@ -100,10 +119,10 @@ class Maintained:
         return seen[-1]
 
 
-def shared_batches(system: SmallSystem, batch_events: int, workers: int) -> SharedBatches:
+def sharded_batches(system: SmallSystem, batch_events: int, workers: int) -> ShardedBatches:
     """By workers that live in this process."""
-    folds = [ShareFold(system.commit_log, CODEC, share, batch_events) for share in Share.all(workers)]
-    return SharedBatches(system.commit_log, SystemClock(), [InThisProcess(fold) for fold in folds], batch_events)
+    folds = [ShardReader(system.commit_log, CODEC, shard, batch_events) for shard in Shard.all(workers)]
+    return ShardedBatches(system.commit_log, SystemClock(), [InThisProcess(fold) for fold in folds], batch_events)
 
 
 OpenMaintained = Callable[[], AbstractAsyncContextManager[Maintained]]

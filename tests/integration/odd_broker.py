@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from adapters.kafka.connection import KafkaConnection
+from adapters.kafka.client import KafkaConnection
 from local.kafka import Kafka, Listener
 from local.ports import free_port
 from local.programs import find_kafka

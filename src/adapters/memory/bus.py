@@ -61,7 +61,7 @@ class MemoryBus:
         self.topic = MemoryTopic(partitions, retained_bytes)
         self._retained_bytes = retained_bytes
         self._groups: dict[str, list[MemorySubscription]] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def subscription(self, group_prefix: str) -> "MemorySubscription":
         return MemorySubscription(self, group_prefix)
@@ -83,45 +83,45 @@ class MemoryBus:
         self._wake()
         return put
 
-    def remake(self, partitions: int) -> None:
+    def recreate(self, partitions: int) -> None:
         """The topic is deleted with all its messages and made anew."""
         self.topic = MemoryTopic(partitions, self._retained_bytes)
         for members in self._groups.values():
-            self._share_out(members)
+            self._rebalance(members)
 
     def join(self, group_id: str, member: "MemorySubscription") -> None:
         members = self._groups.setdefault(group_id, [])
         members.append(member)
-        self._share_out(members)
+        self._rebalance(members)
 
     def leave(self, group_id: str, member: "MemorySubscription") -> None:
         self._groups[group_id].remove(member)
-        self._share_out(self._groups[group_id])
+        self._rebalance(self._groups[group_id])
 
-    async def news(self) -> None:
+    async def changed(self) -> None:
         """Return when there are more messages, or the partitions were shared out anew."""
-        await self._news.wait()
+        await self._changed.wait()
 
-    def _share_out(self, members: "list[MemorySubscription]") -> None:
+    def _rebalance(self, members: "list[MemorySubscription]") -> None:
         for number, member in enumerate(members):
-            member.own(range(number, len(self.topic.partitions), len(members)))
+            member.assign(range(number, len(self.topic.partitions), len(members)))
         self._wake()
 
     def _wake(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 class MemorySubscription:
-    """Takes part in the group that it joined while it is open. `told` is what it was told of its progress."""
+    """Takes part in the group that it joined while it is open. `committed` are the offsets that it was given."""
 
     def __init__(self, bus: MemoryBus, group_prefix: str) -> None:
-        self.told: dict[int, int] = {}
+        self.committed: dict[int, int] = {}
         self._bus = bus
         self._group_prefix = group_prefix
         self._group_id: str | None = None
         self._assignments = count(1)
-        self._owned: dict[int, int] = {}
+        self._assigned: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._shown: dict[int, int] = {}
 
@@ -142,12 +142,12 @@ class MemorySubscription:
         if self._group_id is not None:
             self._bus.leave(self._group_id, self)
             self._group_id = None
-            self.own(())
+            self.assign(())
 
-    def own(self, partitions: Collection[int]) -> None:
+    def assign(self, partitions: Collection[int]) -> None:
         """Keep what was owned before, get what is new, and give up the rest."""
-        self._owned = {p: self._owned.get(p) or next(self._assignments) for p in partitions}
-        self._next = {partition: offset for partition, offset in self._next.items() if partition in self._owned}
+        self._assigned = {p: self._assigned.get(p) or next(self._assignments) for p in partitions}
+        self._next = {partition: offset for partition, offset in self._next.items() if partition in self._assigned}
 
     async def topic(self) -> Topic:
         return Topic(self._bus.topic.id, len(self._bus.topic.partitions))
@@ -157,35 +157,35 @@ class MemorySubscription:
 
     async def receive(self, limit: int, timeout: float) -> Delivery:
         await asyncio.sleep(0)  # there may always be more; others must get their turn
-        lost, messages = self._look(limit)
-        if not lost and not messages and self._owned == self._shown:
+        out_of_range, messages = self._poll(limit)
+        if not out_of_range and not messages and self._assigned == self._shown:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await self._bus.news()
-            lost, messages = self._look(limit)
-        self._shown = dict(self._owned)
-        return Delivery(self._shown, lost, messages)
+                    await self._bus.changed()
+            out_of_range, messages = self._poll(limit)
+        self._shown = dict(self._assigned)
+        return Delivery(self._shown, out_of_range, messages)
 
     async def start(self, offsets: Mapping[int, int]) -> None:
-        self._next |= {partition: offset for partition, offset in offsets.items() if partition in self._owned}
+        self._next |= {partition: offset for partition, offset in offsets.items() if partition in self._assigned}
 
-    async def hold(self, partitions: Collection[int]) -> None:
+    async def pause(self, partitions: Collection[int]) -> None:
         for partition in partitions:
             self._next.pop(partition, None)
 
-    def tell(self, offsets: Mapping[int, int]) -> None:
-        self.told |= offsets
+    def commit_offsets(self, offsets: Mapping[int, int]) -> None:
+        self.committed |= offsets
 
-    def _look(self, limit: int) -> tuple[list[int], list[BusMessage]]:
+    def _poll(self, limit: int) -> tuple[list[int], list[BusMessage]]:
         partitions = self._bus.topic.partitions
-        lost = [p for p, offset in self._next.items() if not partitions[p].begin <= offset <= partitions[p].end]
-        for partition in lost:
+        out_of_range = [p for p, offset in self._next.items() if not partitions[p].begin <= offset <= partitions[p].end]
+        for partition in out_of_range:
             del self._next[partition]
         messages = list(islice(self._waiting(), limit))
         for message in messages:
             self._next.pop(message.partition)  # so that it stands last, and its turn comes after the others'
             self._next[message.partition] = message.offset + 1
-        return lost, messages
+        return out_of_range, messages
 
     def _waiting(self) -> Iterable[BusMessage]:
         for number, first in self._next.items():

@@ -13,7 +13,7 @@ from typing import Self
 
 from adapters.memory.read_db import MemoryReadDb, SlotRows, read_rows, write_changes
 from application.errors import RebuildRunning
-from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, CatchUp
 from application.ports.read_db import Fold, LiveGeneration, RowKeys
 from domain.errors import PostlogError
 
@@ -73,15 +73,15 @@ class MemoryGenerations:
         self._apply(build, row_keys, fold)
         self._read_db.builds[build.generation] = after
 
-    async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+    async def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
         async with self._read_db.writing:
-            return await self._swap(build, last_step, now, keep_checkpoints)
+            return await self._swap(build, catch_up, now, keep_checkpoints)
 
-    async def _swap(self, build: Build, last_step: LastStep, now: datetime, keep_checkpoints: bool) -> LiveGeneration:
+    async def _swap(self, build: Build, catch_up: CatchUp, now: datetime, keep_checkpoints: bool) -> LiveGeneration:
         self._require(build, BuildState.BUILDING)
         read_db, live = self._read_db, self._read_db.live
         kept = dict(read_db.checkpoints[live.generation]) if keep_checkpoints else {}
-        done, row_keys, fold = await asyncio.to_thread(last_step, kept)
+        done, row_keys, fold = await asyncio.to_thread(catch_up, kept)
         self._apply(build, row_keys, fold)
         read_db.checkpoints[build.generation] = {at.partition: at for at in done.checkpoints(live.partitions, kept)}
         read_db.builds[build.generation] = replace(done, state=BuildState.LIVE, updated_at=now)

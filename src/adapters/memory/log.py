@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from adapters.wire.commit_json import events_to_json
 from application.envelopes import Commit, CommitEvents, ProposedCommit, StreamTail
-from application.ports.commit_log import Share
+from application.ports.commit_log import Shard
 from application.ports.event_store import (
     AlreadyStored,
     Appended,
@@ -205,9 +205,9 @@ class MemoryCommitLog:
     async def read_events(self, after: int, limit: int = 1_000) -> list[CommitEvents]:
         return [_events_of(commit) for commit in self._log.page(after, limit)]
 
-    async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
+    async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
         commits = self._log.page(after, until - after)
-        return [_events_of(commit) for commit in commits if Share.of(commit.stream_id, share.shares) == share]
+        return [_events_of(commit) for commit in commits if Shard.of(commit.stream_id, shard.shards) == shard]
 
     async def wait(self, after: int, timeout: float) -> None:
         with suppress(TimeoutError):

@@ -22,7 +22,7 @@ from adapters.wire.commit_bson import FIELDS_OF_EVENTS, commit_events_of, commit
 from application.envelopes import Commit, CommitEvents
 from application.errors import LogDamaged, StoreUnavailable
 from application.log_order import require_dense
-from application.ports.commit_log import Share
+from application.ports.commit_log import Shard
 
 _ONLY_POSITIONS: list[dict[str, Any]] = [
     {"$match": {"operationType": "insert", "documentKey._id": {"$type": ["int", "long"]}}},
@@ -179,8 +179,8 @@ class MongoCommitLog:
         found = await self._page({"_id": {"$gt": after}}, limit, of_events=True)
         return self._checked(commit_events_of(found), after)
 
-    async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
-        wanted = {"_id": {"$gt": after, "$lte": until}, "streamId": {"$regex": f"[{share.last_digits}]$"}}
+    async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
+        wanted = {"_id": {"$gt": after, "$lte": until}, "streamId": {"$regex": f"[{shard.last_digits}]$"}}
         return commit_events_of(await self._page(wanted, until - after, of_events=True))
 
     async def _page(self, wanted: Mapping[str, Any], limit: int, *, of_events: bool = False) -> list[Document]:

@@ -11,7 +11,7 @@ from adapters.sql.backend import SqlBackend
 from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE
 from adapters.sql.rows import AffectedRows, from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
-from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, LastStep
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, CatchUp
 from application.ports.read_db import Fold, LiveGeneration, RowKeys, Slot
 
 _LOCK_LIVE = SELECT_LIVE.with_for_update()
@@ -76,7 +76,7 @@ class BuildWriter:
             self._apply(connection, build, row_keys, fold)
             _save(connection, after)
 
-    def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+    def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
         """The live row is locked before the checkpoints: until then a partition might begin, whose checkpoint would be
         neither locked nor kept."""
         with self._backend.writing() as connection:
@@ -84,7 +84,7 @@ class BuildWriter:
             stored = connection.execute(LOCK_CHECKPOINTS, {"of": live.generation}).all()
             _require(connection, build, BuildState.BUILDING)
             kept = {row.partition: to_checkpoint(row) for row in stored} if keep_checkpoints else {}
-            done, row_keys, fold = last_step(kept)
+            done, row_keys, fold = catch_up(kept)
             self._apply(connection, build, row_keys, fold)
             _save(connection, replace(done, state=BuildState.LIVE, updated_at=now))
             retired = {"of": live.generation, "state": BuildState.RETIRED.value, "ended_at": now}

@@ -32,7 +32,7 @@ from adapters.sql.batched_lookup import BatchedLookup
 from adapters.threads import DaemonThreadPool
 from application.errors import ReadDbUnavailable, RebuildRunning, SchemaOutdated
 from application.ports.audit_rows import AuditedPost, AuditStart
-from application.ports.generations import Build, LastStep
+from application.ports.generations import Build, CatchUp
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
 from application.ports.provisioning import ProbeResult
 from application.ports.read_db import Checkpoint, Fold, LiveGeneration, ParkedStream, ProjectionBatch, RowKeys
@@ -238,9 +238,9 @@ class SqlGenerations:
     async def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         await self._database.run(lambda opened: opened.building.load(build, after, row_keys, fold))
 
-    async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+    async def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
         return await self._database.run(
-            lambda opened: opened.building.swap(build, last_step, now, keep_checkpoints=keep_checkpoints)
+            lambda opened: opened.building.swap(build, catch_up, now, keep_checkpoints=keep_checkpoints)
         )
 
     async def cancel(self, build: Build, now: datetime) -> None:

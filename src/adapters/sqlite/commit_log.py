@@ -19,7 +19,7 @@ from adapters.wire.times import time_from_text
 from application.envelopes import Commit, CommitEvents, StoredEvent
 from application.errors import Unavailable
 from application.log_order import require_dense
-from application.ports.commit_log import Share
+from application.ports.commit_log import Shard
 from application.ports.provisioning import ProbeResult
 
 SELECT_COMMITS = """SELECT position, stream_id, version, commit_id, recorded_at,
@@ -137,8 +137,8 @@ class SqliteCommitLog:
         require_dense(commits, after)
         return commits
 
-    async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
-        wanted = {"after": after, "until": until, "digits": share.last_digits}
+    async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
+        wanted = {"after": after, "until": until, "digits": shard.last_digits}
         return await self._log.read(lambda connection: commit_events_of(page_of(connection, _READ_SHARE, wanted)))
 
     async def wait(self, after: int, timeout: float) -> None:

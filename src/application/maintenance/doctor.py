@@ -1,12 +1,17 @@
-"""What is wrong with this installation, found without changing anything."""
+"""What is wrong with this installation, found without changing anything.
+
+The doctor's findings for people who keep looking: examined again only when they have grown old, once for all who
+look.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from application.errors import StreamDamaged
-from application.maintenance.build_progress import in_words
+from application.maintenance.progress import describe_progress
 from application.ports.commit_log import CommitLog
 from application.ports.generations import UNFINISHED, Build, Generations
 from application.ports.post_views import PostViews
@@ -168,7 +173,7 @@ class Doctor:
         if (build := await self._unfinished()) is None:
             return Finding(check, True, "None is unfinished.")
         if await self._generations.is_locked():
-            return Finding(check, True, f"One is running: {in_words(build)}.")
+            return Finding(check, True, f"One is running: {describe_progress(build)}.")
         if (build := await self._unfinished()) is None:  # it ended between the two looks
             return Finding(check, True, "None is unfinished.")
         return Finding(check, False, _orphan(build), True)
@@ -197,3 +202,46 @@ async def _examined(check: str, examine: Callable[[], Awaitable[Finding]]) -> Fi
 async def _schema(check: str, provisioning: Provisioning) -> Finding:
     unseen = await provisioning.check()
     return Finding(check, True, unseen or "What this version needs is there.")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    at: datetime
+    all: Sequence[Finding]
+
+
+class CachedDiagnosis:
+    """`doctor` makes the doctor when it is first needed. Findings older than `seconds` are old."""
+
+    def __init__(self, doctor: Callable[[], Doctor], clock: Clock, seconds: float = 10.0) -> None:
+        self._doctor = doctor
+        self._clock = clock
+        self._seconds = seconds
+        self._examination: asyncio.Task[None] | None = None
+        self._due = 0.0
+        self.last: Findings | None = None
+
+    async def look(self, patience: float = 0.0) -> Findings | None:
+        """The last findings, and those of the examination under way if it ends within `patience` seconds. None: the
+        first one has not ended yet."""
+        if self._examination is None or (self._examination.done() and self._clock.monotonic() >= self._due):
+            self._examination = asyncio.create_task(self._examine(), name="checkup")
+        if patience:
+            await asyncio.wait([self._examination], timeout=patience)
+        return self.last
+
+    def expire(self) -> None:
+        """Something was changed: the next look examines again."""
+        self._due = 0.0
+
+    async def stop(self) -> None:
+        if self._examination is not None:
+            self._examination.cancel()
+            await asyncio.wait([self._examination])
+
+    async def _examine(self) -> None:
+        try:
+            found = [finding async for finding in self._doctor().examine()]
+            self.last = Findings(self._clock.now(), found)
+        finally:
+            self._due = self._clock.monotonic() + self._seconds

@@ -1,21 +1,30 @@
-"""Can today's code read the whole log, and does it have every version of every post? Every commit is decoded, and
+"""Does each commit begin where another one of its stream ends? Asked of a whole log, read in pieces by several workers.
+
+A worker remembers where each stream goes on, so a commit that follows what it has read costs nothing more. For others
+two marks are kept: where a commit begins, and where the next one of its stream has to begin. A stream that has its
+versions 1, 2, 3 … once each has a second mark for every first one, and one left over for its end. So a beginning
+without its counterpart stands behind a gap, or inside another commit. Marks are 64-bit numbers, and memory is bounded
+by how many streams there are.
+
+Can today's code read the whole log, and does it have every version of every post? Every commit is decoded, and
 nothing is changed: to be tried on a production log before a deployment.
 
 The log is divided into spans of positions, which several workers check side by side.
 """
 
 import asyncio
+from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
+from itertools import compress, filterfalse
 from typing import NamedTuple, Protocol
 
-from application.envelopes import Commit
+from application.envelopes import AnyCommit, Commit
 from application.errors import StoreUnavailable, StreamDamaged
 from application.log_order import require_next
-from application.maintenance.garbage import seldom_searched
-from application.maintenance.stream_links import StreamLinks, StreamReader
+from application.maintenance.progress import relaxed_gc
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
@@ -24,12 +33,102 @@ from domain.errors import EventNotReadable
 from domain.ids import PostId
 from domain.upcasting import EventKey
 
-COMMITS_A_SPAN = 4_000
+_SPREAD = 0x9E37_79B9_7F4A_7C15
+_64_BITS = (1 << 64) - 1
+
+_REMEMBERED = 200_000
+"""Streams whose next version a worker remembers: about 30 MB."""
+
+_KEPT = 1_000_000
+
+
+def _numbers() -> "array[int]":
+    return array("Q")
+
+
+@dataclass(slots=True)
+class StreamLinks:
+    """`positions` are those of the commits that left `begins`; `empty` those of commits without events."""
+
+    begins: "array[int]" = field(default_factory=_numbers)
+    positions: "array[int]" = field(default_factory=_numbers)
+    ends: "array[int]" = field(default_factory=_numbers)
+    empty: list[int] = field(default_factory=list)
+
+    def add(self, other: "StreamLinks") -> None:
+        self.begins += other.begins
+        self.positions += other.positions
+        self.ends += other.ends
+        self.empty += other.empty
+        if len(self.begins) > _KEPT:
+            self.drop_pairs()
+
+    def drop_pairs(self) -> None:
+        pairs = frozenset(self.begins).intersection(self.ends)
+        if pairs:
+            alone = [begin not in pairs for begin in self.begins]
+            self.positions = array("Q", compress(self.positions, alone))
+            self.begins = array("Q", compress(self.begins, alone))
+            self.ends = array("Q", filterfalse(pairs.__contains__, self.ends))
+
+    def broken(self) -> Sequence[int]:
+        """The positions of the commits that do not follow, in order."""
+        self.drop_pairs()
+        return sorted({*self.positions, *self.empty})
+
+
+class StreamReader:
+    """What one worker has read: fed with commits in the order of the log, as far as it reads it in order."""
+
+    def __init__(self) -> None:
+        self._following: dict[PostId, int] = {}
+        self._links = StreamLinks()
+
+    def feed(self, commits: Iterable[AnyCommit]) -> None:
+        following, links = self._following, self._links
+        for commit in commits:
+            stream_id, version, events = commit.stream_id, commit.version, len(commit.events)
+            expected = following.get(stream_id, 1)
+            if expected != version:
+                if version != 1:
+                    links.begins.append(_mark(stream_id, version))
+                    links.positions.append(commit.position)
+                if expected != 1:
+                    links.ends.append(_mark(stream_id, expected))
+            if not events:
+                links.empty.append(commit.position)
+            following[stream_id] = version + events
+        if len(following) > _REMEMBERED:
+            self._forget()
+
+    def take(self) -> StreamLinks:
+        """The marks since the last time; what is remembered stays."""
+        links, self._links = self._links, StreamLinks()
+        return links
+
+    def take_all(self) -> StreamLinks:
+        self._forget()
+        return self.take()
+
+    def _forget(self) -> None:
+        self._links.ends.extend([_mark(stream_id, version) for stream_id, version in self._following.items()])
+        self._following.clear()
+
+
+def _mark(stream_id: PostId, version: int) -> int:
+    """By the random half of an id. Two that end alike could only hide a damage."""
+    try:
+        return (int(stream_id[19:23] + stream_id[24:], 16) + version * _SPREAD) & _64_BITS
+    except ValueError:  # no id of ours: somebody wrote this commit by hand
+        return (int.from_bytes(stream_id.encode(), "big") + version * _SPREAD) & _64_BITS
+
+
+COMMITS_A_RANGE = 4_000
 
 _COMMITS_A_READ = 2_000
 
 
-class Span(NamedTuple):
+class PositionRange(NamedTuple):
     """The positions behind `after` and up to `until`."""
 
     after: int
@@ -78,8 +177,8 @@ class Tally:
         self.links.add(other.links)
 
 
-class SpanWorker(Protocol):
-    async def check(self, span: Span, places: int) -> Tally:
+class RangeWorker(Protocol):
+    async def check(self, span: PositionRange, places: int) -> Tally:
         """At most the first `places` places. Raises `StoreUnavailable`."""
         ...
 
@@ -88,7 +187,7 @@ class SpanWorker(Protocol):
         ...
 
 
-class SpanCheck:
+class RangeCheck:
     """The worker that does it itself."""
 
     def __init__(self, log: CommitLog, codec: EventCodec) -> None:
@@ -96,9 +195,9 @@ class SpanCheck:
         self._codec = codec
         self._streams = StreamReader()
 
-    async def check(self, span: Span, places: int) -> Tally:
+    async def check(self, span: PositionRange, places: int) -> Tally:
         tally = Tally()
-        with seldom_searched():
+        with relaxed_gc():
             async with ReadAhead[list[Commit]]() as ahead:
                 ahead.begin(self._read(span.after, span.until))
                 while commits := await ahead.result():
@@ -125,7 +224,7 @@ class SpanCheck:
 
 
 class EventsCheck:
-    def __init__(self, log: CommitLog, past_events: PastEvents, workers: Sequence[SpanWorker], places: int) -> None:
+    def __init__(self, log: CommitLog, past_events: PastEvents, workers: Sequence[RangeWorker], places: int) -> None:
         self._log = log
         self._past_events = past_events
         self._workers = workers
@@ -135,9 +234,9 @@ class EventsCheck:
         """Everything up to the tip as it is now. `note` is handed how many commits are done. Raises
         `StoreUnavailable`."""
         total = Tally()
-        left = _divided(list(spans_up_to(await self._log.tip())), len(self._workers))
+        left = _divided(list(ranges_up_to(await self._log.tip())), len(self._workers))
 
-        async def work(worker: SpanWorker, mine: deque[Span]) -> None:
+        async def work(worker: RangeWorker, mine: deque[PositionRange]) -> None:
             while mine or any(left):
                 span = mine.popleft() if mine else max(left, key=len).pop()
                 total.add(await worker.check(span, self._places), self._places)
@@ -181,14 +280,14 @@ class EventsCheck:
         return f"The commits of post {post_id} do not follow each other in the order of their positions."
 
 
-def _divided(spans: Sequence[Span], workers: int) -> list[deque[Span]]:
+def _divided(spans: Sequence[PositionRange], workers: int) -> list[deque[PositionRange]]:
     """Each worker has a piece of the log, which it reads in order; who is done first takes from another's end."""
     size = -(-len(spans) // workers)
     return [deque(spans[number * size : (number + 1) * size]) for number in range(workers)]
 
 
-def spans_up_to(tip: int) -> Iterator[Span]:
-    return (Span(after, min(after + COMMITS_A_SPAN, tip)) for after in range(0, tip, COMMITS_A_SPAN))
+def ranges_up_to(tip: int) -> Iterator[PositionRange]:
+    return (PositionRange(after, min(after + COMMITS_A_RANGE, tip)) for after in range(0, tip, COMMITS_A_RANGE))
 
 
 def _checked(commits: Sequence[Commit], codec: EventCodec) -> Tally:

@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from application.envelopes import CommitEvents
 from application.errors import RebuildCancelled, Unavailable, WrongLog
-from application.maintenance.batches import COMMITS_A_READ, Batch, Batches, LogBatches, batch_of
-from application.maintenance.build_progress import building_alone
-from application.maintenance.garbage import seldom_searched
+from application.maintenance.progress import exclusive_build, relaxed_gc
+from application.maintenance.rebuild_batches import COMMITS_A_READ, Batch, Batches, LogBatches, batch_of
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations
@@ -60,13 +59,13 @@ class Rebuild:
         `swap` it ends when the build has caught up. What stops it is noted with the build, which can be gone on with.
         Raises `RebuildRunning`, `RebuildCancelled`, `WrongLog`, `Unavailable`.
         """
-        async with building_alone(self._generations):
+        async with exclusive_build(self._generations):
             build = await self._start(restart=restart)
             try:
                 yield build
                 if build.state is BuildState.EMPTYING:
                     build = await self._generations.empty(build, self._clock.now())
-                with seldom_searched():
+                with relaxed_gc():
                     async with aclosing(self._load(build)) as loading:
                         async for build in loading:
                             yield build
@@ -136,7 +135,7 @@ class Rebuild:
         loop = asyncio.get_running_loop()
         done = build
 
-        def last_step(checkpoints: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
+        def catch_up(checkpoints: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
             nonlocal done
             until = max((checkpoint.position for checkpoint in checkpoints.values()), default=0)
             reading = asyncio.run_coroutine_threadsafe(self._read_until(build.position, until), loop)
@@ -149,7 +148,7 @@ class Rebuild:
             return done, batch.row_keys, batch.fold
 
         keep = await self._live_rows_are_of_this_log()
-        live = await self._generations.swap(build, last_step, self._clock.now(), keep_checkpoints=keep)
+        live = await self._generations.swap(build, catch_up, self._clock.now(), keep_checkpoints=keep)
         return replace(done, state=BuildState.LIVE, generation=live.generation, slot=live.slot)
 
     async def _live_rows_are_of_this_log(self) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from application.errors import RebuildEnded, RebuildNotFound, RebuildNotPossible, RebuildRunning
-from application.maintenance.build_progress import events_per_second, seconds_left
+from application.maintenance.progress import events_per_second, seconds_left
 from application.ports.generations import UNFINISHED, Build, BuildState, Generations, RebuildProcess
 from application.ports.system import Clock
 

@@ -106,8 +106,8 @@ class Delivery:
     any more; they are held. `messages` are in order within a partition.
     """
 
-    owned: Mapping[int, int]
-    lost: Collection[int]
+    assigned: Mapping[int, int]
+    out_of_range: Collection[int]
     messages: Sequence[BusMessage]
 
 
@@ -141,10 +141,10 @@ class Subscription(Protocol):
         """
         ...
 
-    async def hold(self, partitions: Collection[int]) -> None:
+    async def pause(self, partitions: Collection[int]) -> None:
         """Deliver nothing more of these partitions until they are started again. Raises `BusUnavailable`."""
         ...
 
-    def tell(self, offsets: Mapping[int, int]) -> None:
+    def commit_offsets(self, offsets: Mapping[int, int]) -> None:
         """Let the bus's own tools see how far each partition is projected; it decides nothing and may be lost."""
         ...

@@ -13,29 +13,29 @@ from typing import NamedTuple, Protocol, Self
 from application.envelopes import Commit, CommitEvents
 from domain.ids import PostId
 
-MAX_SHARES = 16
+MAX_SHARDS = 16
 
 _DIGITS = "0123456789abcdef"
 
 
-class Share(NamedTuple):
+class Shard(NamedTuple):
     """One of up to 16 parts into which posts are divided for work side by side, by the last digit of their ids."""
 
     number: int
-    shares: int
+    shards: int
 
     @classmethod
-    def all(cls, shares: int) -> "list[Self]":
-        return [cls(number, shares) for number in range(shares)]
+    def all(cls, shards: int) -> "list[Self]":
+        return [cls(number, shards) for number in range(shards)]
 
     @classmethod
-    def of(cls, post_id: PostId, shares: int) -> Self:
-        return cls(_DIGITS.index(post_id[-1]) % shares, shares)
+    def of(cls, post_id: PostId, shards: int) -> Self:
+        return cls(_DIGITS.index(post_id[-1]) % shards, shards)
 
     @property
     def last_digits(self) -> str:
         """Those with which the ids of its posts end."""
-        return _DIGITS[self.number :: self.shares]
+        return _DIGITS[self.number :: self.shards]
 
 
 class CommitLog(Protocol):
@@ -76,7 +76,7 @@ class CommitLog(Protocol):
         """As `read`, with what a projection needs of each commit, and faster: what decides how long a rebuild takes."""
         ...
 
-    async def read_share(self, after: int, until: int, share: Share) -> list[CommitEvents]:
+    async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
         """Those behind `after` and up to `until` that are of the share's posts, in order: about 16 MB at most, at least
         one if there is any. What is missing from the log does not show. Raises `StoreUnavailable`."""
         ...

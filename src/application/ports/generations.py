@@ -66,7 +66,7 @@ class BuildGone(Exception):
     """The build is not unfinished any more: somebody cancelled it. Nothing was written."""
 
 
-LastStep = Callable[[Mapping[int, Checkpoint]], tuple[Build, RowKeys, Fold]]
+CatchUp = Callable[[Mapping[int, Checkpoint]], tuple[Build, RowKeys, Fold]]
 """Given the live checkpoints, locked: what is still to be applied so that the build is as new as they are, and the
 build as it is then. Called in a worker thread; it may block for as long as it takes to read a few commits.
 """
@@ -103,11 +103,11 @@ class Generations(Protocol):
         """
         ...
 
-    async def swap(self, build: Build, last_step: LastStep, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+    async def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
         """One transaction: lock the live checkpoints, apply the last step, give the build its checkpoints and make it
         the live generation, ready, of the build's log; the old one is RETIRED. The checkpoints stand at the build's
         position, one for each partition, with topic and offset of the live ones; without `keep_checkpoints` they have
-        none, and `last_step` is handed none. Readers see the old rows or the new rows. Raises `BuildGone`,
+        none, and `catch_up` is handed none. Readers see the old rows or the new rows. Raises `BuildGone`,
         `ReadDbUnavailable`.
         """
         ...

@@ -26,11 +26,10 @@ class BusParts:
 
 
 def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusParts:
-    from adapters.kafka.connection import KafkaConnection
-    from adapters.kafka.probe import KafkaProbe
-    from adapters.kafka.provisioning import KafkaProvisioning
-    from adapters.kafka.publisher import KafkaPublisher
-    from adapters.kafka.subscription import KafkaSubscription
+    from adapters.kafka.client import KafkaConnection
+    from adapters.kafka.consumer import KafkaSubscription
+    from adapters.kafka.producer import KafkaPublisher
+    from adapters.kafka.topic import KafkaProbe, KafkaProvisioning
 
     connection = KafkaConnection(
         bootstrap_servers=settings.bootstrap_servers,

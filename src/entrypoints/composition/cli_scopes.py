@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from application.imports.post_import import PostImport
 from application.maintenance.audit import Audit
 from application.maintenance.doctor import Doctor
-from application.maintenance.events_check import EventsCheck, SpanWorker
+from application.maintenance.events_check import EventsCheck, RangeWorker
 from application.maintenance.log_cut import LogCut
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
@@ -25,7 +25,7 @@ from domain.errors import PostlogError
 from entrypoints.composition.bootstrap import prepare
 from entrypoints.composition.container import container_for
 from entrypoints.composition.resources import Resources
-from entrypoints.composition.worker_process import SpanProcess, WorkerProcess, checking, shared_batches
+from entrypoints.composition.worker_process import SpanProcess, WorkerProcess, checking, sharded_batches
 from entrypoints.settings.administrators import Administrators
 from entrypoints.settings.leaves import Problem, SettingsError
 from entrypoints.settings.loading import LoadedSettings, require_files
@@ -120,7 +120,7 @@ async def open_rebuild(loaded: LoadedSettings, verb: str) -> AsyncIterator[Rebui
         read_db = await resources.open_read_db()
         batches = None
         if loaded.settings.rebuild.workers > 1:
-            batches = await resources.enter(shared_batches(loaded, verb, container))
+            batches = await resources.enter(sharded_batches(loaded, verb, container))
         yield RebuildTools(
             container.rebuild(batches=batches),
             container.audit(),
@@ -145,7 +145,7 @@ async def open_events_check(
     async with Resources(container) as resources:
         tip = await (await resources.open_log()).commit_log.tip()
         wanted = min(processes, tip // _COMMITS_A_PROCESS)
-        workers: Sequence[SpanWorker] = [container.span_check()]
+        workers: Sequence[RangeWorker] = [container.span_check()]
         if wanted > 1:
             started = [WorkerProcess(loaded, "events check", checking) for _ in range(wanted)]
             workers = [SpanProcess(await resources.enter(process)) for process in started]

@@ -19,23 +19,20 @@ from application.command_side.post_commands import PostCommands
 from application.command_side.stream_state import Snapshotting, StateCache, StateLoader
 from application.imports.history_import import HistoryImport
 from application.imports.post_import import PostImport
-from application.maintenance.audit import Audit
-from application.maintenance.audit_runs import AuditRuns
-from application.maintenance.checkup import Checkup
+from application.maintenance.audit import Audit, AuditRuns
 from application.maintenance.continuous_audit import ContinuousAudit
-from application.maintenance.doctor import Doctor
-from application.maintenance.events_check import EventsCheck, SpanCheck
+from application.maintenance.doctor import CachedDiagnosis, Doctor
+from application.maintenance.events_check import EventsCheck, RangeCheck
 from application.maintenance.log_cut import LogCut
 from application.maintenance.rebuild import Rebuild
+from application.maintenance.rebuild_batches import ShardedBatches
 from application.maintenance.rebuilds import Rebuilds
 from application.maintenance.repair import Repair
-from application.maintenance.shares import SharedBatches
 from application.mediator import CommandDispatcher, QueryDispatcher
-from application.pipeline.follow_bus import BusFollower
-from application.pipeline.follow_log import LogFollower
+from application.pipeline.bus_consumer import BusConsumer
 from application.pipeline.lag import BusLag, RowsLag
-from application.pipeline.parked_posts import ParkedPosts
-from application.pipeline.parking import ParkedRetry
+from application.pipeline.log_consumer import LogConsumer
+from application.pipeline.parking import ParkedPosts, ParkedRetry
 from application.pipeline.projector import Projector
 from application.pipeline.relay import Relay
 from application.ports.provisioning import Probe, Provisioning
@@ -256,7 +253,7 @@ class Container(containers.DeclarativeContainer):
         journal=journal,
     )
     bus_follower = providers.Singleton(
-        BusFollower,
+        BusConsumer,
         projector=projector,
         parked=parked_retry,
         log=commit_log,
@@ -267,7 +264,7 @@ class Container(containers.DeclarativeContainer):
     follower = providers.Selector(
         settings.provided.bus.adapter,
         log=providers.Singleton(
-            LogFollower, projector, parked_retry, commit_log, metrics, settings.provided.projector.batch_size
+            LogConsumer, projector, parked_retry, commit_log, metrics, settings.provided.projector.batch_size
         ),
         kafka=bus_follower,
         memory=bus_follower,
@@ -302,8 +299,8 @@ class Container(containers.DeclarativeContainer):
         metrics=metrics,
         batch_events=settings.provided.rebuild.batch_events,
     )
-    shared_batches = providers.Factory(
-        SharedBatches, commit_log, clock, batch_events=settings.provided.rebuild.batch_events
+    sharded_batches = providers.Factory(
+        ShardedBatches, commit_log, clock, batch_events=settings.provided.rebuild.batch_events
     )
     """Called with the workers that share them."""
     audit = providers.Singleton(
@@ -319,7 +316,7 @@ class Container(containers.DeclarativeContainer):
         metrics=metrics,
         commits_per_second=settings.provided.audit.commits_per_second,
     )
-    span_check = providers.Factory(SpanCheck, commit_log, codec)
+    span_check = providers.Factory(RangeCheck, commit_log, codec)
     events_check = providers.Factory(EventsCheck, commit_log, past_events)
     """Called with the workers, and how many failures to report."""
     log_cut = providers.Factory(LogCut, commit_log, log.provided.removal)
@@ -345,7 +342,7 @@ class Container(containers.DeclarativeContainer):
     # What operators watch and start in a running service
     rebuilds = providers.Factory(Rebuilds, live=settings.provided.read_db.adapter, clock=clock)
     """Called with what they may rebuild, and how."""
-    checkup = providers.Singleton(Checkup, doctor.provider, clock)
+    checkup = providers.Singleton(CachedDiagnosis, doctor.provider, clock)
     audit_runs = providers.Singleton(AuditRuns, audit, clock)
     parked_posts = providers.Singleton(
         ParkedPosts,

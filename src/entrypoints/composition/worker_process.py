@@ -17,10 +17,9 @@ from typing import Any, Self
 import uvloop
 
 from application.errors import StoreUnavailable
-from application.maintenance.events_check import Span, SpanCheck, Tally
-from application.maintenance.shares import Cut, SharedBatches, ShareFold
-from application.maintenance.stream_links import StreamLinks
-from application.ports.commit_log import Share
+from application.maintenance.events_check import PositionRange, RangeCheck, StreamLinks, Tally
+from application.maintenance.rebuild_batches import ShardBatch, ShardedBatches, ShardReader
+from application.ports.commit_log import Shard
 from application.ports.read_db import RowChanges, Rows
 from domain.errors import PostlogError
 from entrypoints.composition.bootstrap import prepare
@@ -132,17 +131,17 @@ def _receive(connection: Connection) -> Any:
 
 
 @asynccontextmanager
-async def shared_batches(loaded: LoadedSettings, verb: str, container: Container) -> AsyncIterator[SharedBatches]:
+async def sharded_batches(loaded: LoadedSettings, verb: str, container: Container) -> AsyncIterator[ShardedBatches]:
     """By `rebuild.workers` processes, which end with the block."""
     settings = loaded.settings.rebuild
     async with AsyncExitStack() as stack:
-        processes = [WorkerProcess(loaded, verb, partial(folding, share)) for share in Share.all(settings.workers)]
-        workers = [ShareProcess(await stack.enter_async_context(process)) for process in processes]
-        yield container.shared_batches(workers)
+        processes = [WorkerProcess(loaded, verb, partial(folding, shard)) for shard in Shard.all(settings.workers)]
+        workers = [ShardProcess(await stack.enter_async_context(process)) for process in processes]
+        yield container.sharded_batches(workers)
 
 
-class ShareProcess:
-    """A `ShareWorker` in a process of its own."""
+class ShardProcess:
+    """A `ShardWorker` in a process of its own."""
 
     def __init__(self, process: WorkerProcess) -> None:
         self._process = process
@@ -151,18 +150,18 @@ class ShareProcess:
         reached: int = await self._process.ask(("read", after, until))
         return reached
 
-    async def cut(self, after: int, until: int) -> Cut:
-        cut: Cut = await self._process.ask(("cut", after, until))
+    async def cut(self, after: int, until: int) -> ShardBatch:
+        cut: ShardBatch = await self._process.ask(("cut", after, until))
         return cut
 
     def fold(self, after: int, rows: Rows, now: datetime) -> "Future[RowChanges]":
         return self._process.asked(("fold", after, rows, now))
 
 
-async def folding(share: Share, container: Container, resources: Resources) -> RequestHandler:
+async def folding(shard: Shard, container: Container, resources: Resources) -> RequestHandler:
     """In the process, for as long as it lives."""
     log = (await resources.open_log()).commit_log
-    work = ShareFold(log, container.codec(), share, container.settings().rebuild.batch_events)
+    work = ShardReader(log, container.codec(), shard, container.settings().rebuild.batch_events)
 
     async def answer(request: tuple[Any, ...]) -> Any:
         match request:
@@ -179,12 +178,12 @@ async def folding(share: Share, container: Container, resources: Resources) -> R
 
 
 class SpanProcess:
-    """A `SpanWorker` in a process of its own."""
+    """A `RangeWorker` in a process of its own."""
 
     def __init__(self, process: WorkerProcess) -> None:
         self._process = process
 
-    async def check(self, span: Span, places: int) -> Tally:
+    async def check(self, span: PositionRange, places: int) -> Tally:
         tally: Tally = await self._process.ask((span, places))
         return tally
 
@@ -195,5 +194,5 @@ class SpanProcess:
 
 async def checking(container: Container, resources: Resources) -> RequestHandler:
     await resources.open_log()
-    check: SpanCheck = container.span_check()
+    check: RangeCheck = container.span_check()
     return lambda request: check.check(*request) if request else check.last_links()

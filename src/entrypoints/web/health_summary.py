@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from application.maintenance.audit_runs import AuditRun
-from application.maintenance.checkup import Findings
+from application.maintenance.audit import AuditRun
+from application.maintenance.doctor import Findings
 from application.query_side.pipeline_sampler import PartitionState, Throughput
 from application.query_side.status import PartitionStatus, PipelineStatus
 from entrypoints.web.formatting import counted, lasting

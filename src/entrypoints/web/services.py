@@ -3,11 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 
-from application.maintenance.audit_runs import AuditRuns
-from application.maintenance.checkup import Checkup
+from application.maintenance.audit import AuditRuns
+from application.maintenance.doctor import CachedDiagnosis
 from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
-from application.pipeline.parked_posts import ParkedPosts
+from application.pipeline.parking import ParkedPosts
 from application.ports.system import Clock, Ids
 from application.query_side.pipeline_sampler import PipelineSampler
 from domain.limits import Limits
@@ -17,7 +17,7 @@ from domain.limits import Limits
 class Operations:
     """What operators watch and start."""
 
-    checkup: Checkup
+    checkup: CachedDiagnosis
     rebuilds: Rebuilds
     audits: AuditRuns
     parked: ParkedPosts

@@ -20,7 +20,7 @@ from application.command_side.idempotency import answer_from
 from application.command_side.stream_state import Snapshotting, StateLoader, StoredState
 from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
 from application.maintenance.audit import Audit
-from application.maintenance.events_check import Span, SpanCheck
+from application.maintenance.events_check import PositionRange, RangeCheck
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.pipeline import projector
@@ -236,7 +236,7 @@ async def the_repair(history: Any, codec: WatchedCodec) -> Any:
 
 async def the_check_of_all_events(history: Any, codec: WatchedCodec) -> Any:
     system = await system_with(history, codec)
-    return (await SpanCheck(system.commit_log, codec).check(Span(0, await system.commit_log.tip()), 5)).places
+    return (await RangeCheck(system.commit_log, codec).check(PositionRange(0, await system.commit_log.tip()), 5)).places
 
 
 async def the_post_as_it_was(history: Any, codec: WatchedCodec) -> Any:

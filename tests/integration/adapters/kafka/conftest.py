@@ -8,12 +8,10 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
-from adapters.kafka import topic_admin
-from adapters.kafka.connection import KafkaConnection
-from adapters.kafka.producer_bridge import ProducerBridge
-from adapters.kafka.provisioning import KafkaProvisioning
-from adapters.kafka.publisher import KafkaPublisher
-from adapters.kafka.subscription import KafkaSubscription
+from adapters.kafka.client import KafkaConnection
+from adapters.kafka.consumer import KafkaSubscription
+from adapters.kafka.producer import AsyncProducer, KafkaPublisher
+from adapters.kafka.topic import KafkaProvisioning, TopicAdmin, end_offsets, find_topic, find_topic_or_none
 from adapters.wire.cloudevents import WireMessage
 from application.ports.bus import Subscription
 from contracts.bus_handle import PARTITIONS, BusHandle, CountedMetrics
@@ -34,7 +32,7 @@ def topic() -> str:
 async def bus(connection: KafkaConnection, topic: str) -> AsyncIterator[BusHandle]:
     provisioning = KafkaProvisioning(connection, topic, PARTITIONS, 1)
     await provisioning.provision()
-    admin = topic_admin.QuietAdmin(connection)
+    admin = TopicAdmin(connection)
 
     @asynccontextmanager
     async def subscription(database_id: str) -> AsyncIterator[Subscription]:
@@ -42,13 +40,13 @@ async def bus(connection: KafkaConnection, topic: str) -> AsyncIterator[BusHandl
             await subscription.join(database_id)
             yield subscription
 
-    async def remake() -> None:
-        before = topic_admin.find(admin, topic)
+    async def recreate() -> None:
+        before = find_topic(admin, topic)
         admin.delete_topics([topic])[topic].result(20)
         await eventually(made_anew)
 
         async def seen() -> bool:
-            found = await asyncio.to_thread(topic_admin.find_or_none, admin, topic)
+            found = await asyncio.to_thread(find_topic_or_none, admin, topic)
             return found is not None and found.id != before.id
 
         await eventually(seen)
@@ -61,7 +59,7 @@ async def bus(connection: KafkaConnection, topic: str) -> AsyncIterator[BusHandl
             return False
 
     async def expire() -> None:
-        ends = topic_admin.ends(admin, topic, range(PARTITIONS))
+        ends = end_offsets(admin, topic, range(PARTITIONS))
         before = [TopicPartition(topic, partition, offset) for partition, offset in ends.items()]
         for answer in admin.delete_records(before).values():
             answer.result(20)
@@ -71,8 +69,8 @@ async def bus(connection: KafkaConnection, topic: str) -> AsyncIterator[BusHandl
         async def put(message: WireMessage) -> None:
             await bridge_of(publisher).send([message])
 
-        yield BusHandle(publisher, subscription, remake, expire, put)
+        yield BusHandle(publisher, subscription, recreate, expire, put)
 
 
-def bridge_of(publisher: KafkaPublisher) -> ProducerBridge:
+def bridge_of(publisher: KafkaPublisher) -> AsyncProducer:
     return publisher._bridge

@@ -10,11 +10,10 @@ import pytest
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
-from adapters.kafka.connection import KafkaConnection
-from adapters.kafka.probe import KafkaProbe
-from adapters.kafka.provisioning import KafkaProvisioning
-from adapters.kafka.publisher import KafkaPublisher
-from adapters.kafka.subscription import KafkaSubscription
+from adapters.kafka.client import KafkaConnection
+from adapters.kafka.consumer import KafkaSubscription
+from adapters.kafka.producer import KafkaPublisher
+from adapters.kafka.topic import KafkaProbe, KafkaProvisioning
 from application.errors import BusUnavailable
 from application.ports.bus import Publication, Watermark
 from contracts.bus_handle import CountedMetrics
@@ -205,7 +204,7 @@ async def test_a_projector_s_group_is_asked_for_and_works_when_it_is_allowed(bro
 
         async def takes_part() -> bool:
             try:
-                return len((await subscription.receive(10, 0.5)).owned) == 3
+                return len((await subscription.receive(10, 0.5)).assigned) == 3
             except BusUnavailable:
                 return False
 

@@ -7,13 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.kafka import client_log, topic_admin
-from adapters.kafka import publisher as publisher_module
-from adapters.kafka.connection import KafkaConnection
-from adapters.kafka.probe import KafkaProbe
-from adapters.kafka.provisioning import KafkaProvisioning
-from adapters.kafka.publisher import KafkaPublisher
-from adapters.kafka.subscription import KafkaSubscription
+from adapters.kafka import client
+from adapters.kafka import producer as publisher_module
+from adapters.kafka.client import KafkaConnection
+from adapters.kafka.consumer import KafkaSubscription
+from adapters.kafka.producer import KafkaPublisher
+from adapters.kafka.topic import KafkaProbe, KafkaProvisioning
 from application.errors import BusUnavailable
 from contracts.bus import entry, positions, publication, receive, started
 from contracts.bus_handle import PARTITIONS, BusHandle, CountedMetrics, World, liked
@@ -48,8 +47,8 @@ async def test_opening_does_not_need_a_broker_and_closing_does_not_wait_for_one(
 
 
 async def test_a_broker_that_is_away_is_an_error_that_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_admin, "_SECONDS", 0.3)
-    monkeypatch.setattr("adapters.kafka.publisher._METADATA_SECONDS", 0.3)
+    monkeypatch.setattr("adapters.kafka.topic._SECONDS", 0.3)
+    monkeypatch.setattr("adapters.kafka.producer._METADATA_SECONDS", 0.3)
     async with (
         KafkaPublisher(NOWHERE, "any", CountedMetrics()) as publisher,
         KafkaSubscription(NOWHERE, "any", "group", CountedMetrics()) as subscription,
@@ -90,7 +89,7 @@ async def test_trouble_is_counted_and_said_once(caplog: pytest.LogCaptureFixture
                 return metrics.counts["kafka_errors"] >= 3
 
             await eventually(troubled)
-    said = [record.getMessage() for record in caplog.records if record.name == client_log.__name__]
+    said = [record.getMessage() for record in caplog.records if record.name == client.__name__]
     assert len(said) == len(set(said)) <= 3
     assert all(message.startswith("Kafka's consumer has trouble with bus.kafka.bootstrap_servers") for message in said)
     assert "Connection refused" in caplog.text
@@ -122,7 +121,7 @@ async def test_closing_does_not_wait_for_a_broker_that_hangs(
     await started(subscription)
     await publisher.publish(publication(entry(1, 0, liked())))
     await receive(subscription, 1)
-    subscription.tell({0: 1})
+    subscription.commit_offsets({0: 1})
     killable_kafka.freeze()
     publishing = asyncio.create_task(publisher.publish(publication(entry(2, 1, liked()))))
     await asyncio.sleep(0)

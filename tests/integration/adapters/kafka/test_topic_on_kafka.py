@@ -3,11 +3,16 @@
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from adapters.kafka import topic_admin
-from adapters.kafka.connection import KafkaConnection
-from adapters.kafka.probe import KafkaProbe
-from adapters.kafka.provisioning import KafkaProvisioning
-from adapters.kafka.publisher import KafkaPublisher
+from adapters.kafka.client import KafkaConnection
+from adapters.kafka.producer import KafkaPublisher
+from adapters.kafka.topic import (
+    KafkaProbe,
+    KafkaProvisioning,
+    TopicAdmin,
+    change_topic_setting,
+    create_topic,
+    topic_setting,
+)
 from application.errors import BusUnavailable, CannotOpen, SchemaOutdated, TopicInUse
 from application.partitioning import partition_of
 from application.ports.provisioning import ProbeResult
@@ -37,25 +42,25 @@ async def test_the_topic_keeps_messages_for_a_week_and_takes_any_commit(
     connection: KafkaConnection, topic: str
 ) -> None:
     await KafkaProvisioning(connection, topic, 3, 1).provision()
-    admin = topic_admin.QuietAdmin(connection)
+    admin = TopicAdmin(connection)
     names = ["cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas"]
-    assert [topic_admin.setting(admin, topic, name) for name in names] == ["delete", "604800000", "2000000", "1"]
+    assert [topic_setting(admin, topic, name) for name in names] == ["delete", "604800000", "2000000", "1"]
 
 
 async def test_what_an_operator_has_set_is_left_alone(connection: KafkaConnection, topic: str) -> None:
     provisioning = KafkaProvisioning(connection, topic, 3, 1)
     await provisioning.provision()
-    admin = topic_admin.QuietAdmin(connection)
-    topic_admin.change_setting(admin, topic, "retention.ms", "-1")
+    admin = TopicAdmin(connection)
+    change_topic_setting(admin, topic, "retention.ms", "-1")
     assert await provisioning.provision() == []
-    assert topic_admin.setting(admin, topic, "retention.ms") == "-1"
+    assert topic_setting(admin, topic, "retention.ms") == "-1"
 
 
 async def test_a_topic_that_refuses_large_messages_is_told_to_take_them(
     connection: KafkaConnection, topic: str
 ) -> None:
-    admin = topic_admin.QuietAdmin(connection)
-    topic_admin.create(admin, topic, 3, 1, {"max.message.bytes": "1000000"})
+    admin = TopicAdmin(connection)
+    create_topic(admin, topic, 3, 1, {"max.message.bytes": "1000000"})
     provisioning = KafkaProvisioning(connection, topic, 3, 1)
     with pytest.raises(SchemaOutdated, match=r"does not take messages of 2000000 bytes .* Run `postlog init`\."):
         await provisioning.check()
@@ -101,7 +106,7 @@ async def test_partitions_can_not_be_taken_away(connection: KafkaConnection, top
 
 
 async def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_admin, "_SECONDS", 0.3)
+    monkeypatch.setattr("adapters.kafka.topic._SECONDS", 0.3)
     with pytest.raises(BusUnavailable, match=r"^Kafka at 127\.0\.0\.1:1 \(bus\.kafka\.bootstrap_servers\) ") as away:
         await KafkaProvisioning(NOWHERE, "any", 3, 1).provision()
     assert away.value.path == "bus.kafka.bootstrap_servers"

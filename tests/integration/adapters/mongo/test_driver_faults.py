@@ -21,7 +21,7 @@ from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from application.errors import StoreUnavailable
-from application.ports.commit_log import Share
+from application.ports.commit_log import Shard
 from application.ports.event_store import AppendOutcome, Snapshot
 from application.ports.relay_state import Lease
 from contracts.log_handle import POST_A, POST_B, commit_id, proposed
@@ -125,7 +125,7 @@ CALLS: dict[str, Callable[[Log], Awaitable[object]]] = {
     "proven_tip": lambda log: log.log.proven_tip(),
     "read": lambda log: log.log.read(0),
     "read_events": lambda log: log.log.read_events(0),
-    "read_share": lambda log: log.log.read_share(0, 9, Share(0, 1)),
+    "read_shard": lambda log: log.log.read_shard(0, 9, Shard(0, 1)),
     "wait": lambda log: log.log.wait(after=10_000, timeout=0.02),
     "load": lambda log: MongoSnapshots(log.database).load(POST_A),
     "store": lambda log: MongoSnapshots(log.database).store(SNAPSHOT),

@@ -16,7 +16,7 @@ from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
 from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from adapters.wire.commit_bson import at_position, encode_without_position
 from application.errors import LogChanged, LogDamaged, SchemaOutdated
-from application.ports.commit_log import Share
+from application.ports.commit_log import Shard
 from application.ports.event_store import Appended, Unsettled
 from contracts.log_handle import POST_A, POST_B, POST_C, RECORDED_AT, commit_id, proposed
 from local.databases import MongoDatabase as Place
@@ -95,7 +95,7 @@ async def test_where_no_position_is_it_is_in_nobody_s_way_and_doctor_names_it(
     assert (await commits.tip(), await commits.proven_tip()) == (3, 3)
     assert [commit.position for commit in await commits.read(0)] == [1, 2, 3]
     assert [commit.position for commit in await commits.read_events(0)] == [1, 2, 3]
-    assert len(await commits.read_share(0, 3, Share(0, 1))) == 3
+    assert len(await commits.read_shard(0, 3, Shard(0, 1))) == 3
     assert await past.last_version(POST_A) == 2
     assert await store.append([proposed(POST_A, 3), proposed(POST_B, 2)]) == [Appended(4), Appended(5)]
     assert [commit.position for commit in await store.read_stream(POST_A)] == [1, 2, 4]
@@ -116,7 +116,7 @@ async def test_a_follower_is_woken_past_it(log: MongoDatabase, process: MongoDat
 READERS: dict[str, Callable[[MongoDatabase], Awaitable[Any]]] = {
     "read": lambda process: MongoCommitLog(process).read(0),
     "read_events": lambda process: MongoCommitLog(process).read_events(0),
-    "read_share": lambda process: MongoCommitLog(process).read_share(0, 4, Share(0, 1)),
+    "read_shard": lambda process: MongoCommitLog(process).read_shard(0, 4, Shard(0, 1)),
 }
 
 

@@ -156,7 +156,7 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
         build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
         seen: list[Mapping[int, Checkpoint]] = []
 
-        def last_step(live: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
+        def catch_up(live: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
             seen.append(live)
             done = replace(build, position=5, commit_id="commit-5")
             return done, RowKeys((), ()), lambda _: RowChanges()
@@ -164,7 +164,7 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
         with connect() as projector:
             projector.execute("SELECT * FROM read_db FOR SHARE")
             projector.execute("INSERT INTO checkpoints VALUES (1, 1, 5, 5, 'commit-5')")
-            swap = asyncio.create_task(generations.swap(build, last_step, NOON, keep_checkpoints=True))
+            swap = asyncio.create_task(generations.swap(build, catch_up, NOON, keep_checkpoints=True))
             await eventually(lambda: _somebody_waits(connect))
             projector.commit()
         live = await swap

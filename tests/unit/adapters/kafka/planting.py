@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from importlib.metadata import distribution
 
-from adapters.kafka.connection import KafkaConnection
+from adapters.kafka.client import KafkaConnection
 
 PARTITIONS = 3
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 from confluent_kafka import KafkaError
 
-from adapters.kafka.publisher import KafkaPublisher
-from adapters.kafka.subscription import KafkaSubscription
+from adapters.kafka.consumer import KafkaSubscription
+from adapters.kafka.producer import KafkaPublisher
 from application.errors import BusUnavailable
 from application.ports.bus import Publication, Watermark
 from contracts.bus_handle import CountedMetrics
@@ -88,11 +88,11 @@ async def takes_part(subscription: KafkaSubscription) -> bool:
     try:
         async with asyncio.timeout(60):
             delivery = await subscription.receive(10, 0.05)
-            await subscription.start(dict.fromkeys(delivery.owned, 0))
-            subscription.tell(dict.fromkeys(delivery.owned, 0))
+            await subscription.start(dict.fromkeys(delivery.assigned, 0))
+            subscription.commit_offsets(dict.fromkeys(delivery.assigned, 0))
     except BusUnavailable:
         return False
-    return len(delivery.owned) == PARTITIONS
+    return len(delivery.assigned) == PARTITIONS
 
 
 async def test_errors_of_all_kinds_in_answer_to_a_publication(broker: PlantedBroker) -> None:

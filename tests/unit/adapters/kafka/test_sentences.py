@@ -3,8 +3,8 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from adapters.kafka.connection import KafkaConnection
-from adapters.kafka.trouble import Trouble
+from adapters.kafka.client import KafkaConnection
+from adapters.kafka.errors import ConnectionTrouble
 from application.errors import BusUnavailable
 
 CODES = sorted(
@@ -16,8 +16,8 @@ CONNECTION = KafkaConnection(
 BEGIN = "Kafka at db:9092 (bus.kafka.bootstrap_servers) "
 
 
-def heard(*errors: KafkaError) -> Trouble:
-    trouble = Trouble()
+def heard(*errors: KafkaError) -> ConnectionTrouble:
+    trouble = ConnectionTrouble()
     for error in errors:
         trouble.note(error)
     return trouble
@@ -30,7 +30,11 @@ def test_the_client_s_list_of_errors_is_known() -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_every_error_is_one_sentence_and_a_reason_to_try_again(code: int) -> None:
     for error in (KafkaError(code), KafkaException(KafkaError(code, "it quotes p4ss word\nand goes on"))):
-        for trouble in (None, Trouble(), heard(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))):
+        for trouble in (
+            None,
+            ConnectionTrouble(),
+            heard(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")),
+        ):
             refused = CONNECTION.unavailable(error, "posts", trouble)
             assert isinstance(refused, BusUnavailable)
             assert refused.message.startswith("Kafka at db:9092 ")

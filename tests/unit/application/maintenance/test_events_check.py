@@ -11,13 +11,13 @@ from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit
 from application.errors import StoreUnavailable
 from application.maintenance.events_check import (
-    COMMITS_A_SPAN,
+    COMMITS_A_RANGE,
     EventsCheck,
-    Span,
-    SpanCheck,
+    PositionRange,
+    RangeCheck,
     Tally,
     Unreadable,
-    spans_up_to,
+    ranges_up_to,
 )
 from command_process import CODEC
 from domain.ids import PostId
@@ -44,7 +44,7 @@ async def log_of(*histories) -> MemoryCommitLog:
 
 async def check(log: MemoryCommitLog, codec=CODEC, places: int = 20, workers: int = 1) -> Tally:
     past_events = MemoryEventStore(log._log)
-    return await EventsCheck(log, past_events, [SpanCheck(log, codec) for _ in range(workers)], places).run(
+    return await EventsCheck(log, past_events, [RangeCheck(log, codec) for _ in range(workers)], places).run(
         lambda _: None
     )
 
@@ -85,9 +85,9 @@ async def test_an_event_that_can_not_be_read_is_named_with_its_place():
 
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_failures_are_counted_by_event_and_the_first_are_shown_in_the_order_of_the_log(workers: int):
-    log = await log_of(*[[[CREATED], [NEWER], [PINNED], [SPOILT]] for _ in range(2 * COMMITS_A_SPAN)])
+    log = await log_of(*[[[CREATED], [NEWER], [PINNED], [SPOILT]] for _ in range(2 * COMMITS_A_RANGE)])
     tally = await check(log, places=5, workers=workers)
-    total = 2 * COMMITS_A_SPAN
+    total = 2 * COMMITS_A_RANGE
     assert tally.commits == 4 * total
     assert tally.unreadable == {("PostLiked", 3): total, ("PostPinned", 1): total, ("PostLiked", 2): total}
     assert [(place.position, place.type) for place in tally.places] == [
@@ -124,26 +124,26 @@ async def test_an_empty_log_has_nothing_to_check():
     ("tip", "spans"),
     [
         (0, []),
-        (1, [Span(0, 1)]),
-        (COMMITS_A_SPAN, [Span(0, COMMITS_A_SPAN)]),
-        (COMMITS_A_SPAN + 1, [Span(0, COMMITS_A_SPAN), Span(COMMITS_A_SPAN, COMMITS_A_SPAN + 1)]),
+        (1, [PositionRange(0, 1)]),
+        (COMMITS_A_RANGE, [PositionRange(0, COMMITS_A_RANGE)]),
+        (COMMITS_A_RANGE + 1, [PositionRange(0, COMMITS_A_RANGE), PositionRange(COMMITS_A_RANGE, COMMITS_A_RANGE + 1)]),
     ],
 )
-def test_every_position_is_in_one_span(tip: int, spans: list[Span]):
-    assert list(spans_up_to(tip)) == spans
+def test_every_position_is_in_one_span(tip: int, spans: list[PositionRange]):
+    assert list(ranges_up_to(tip)) == spans
 
 
 async def test_what_is_done_is_told_while_it_runs():
-    log = await log_of(*[[[CREATED]]] * (COMMITS_A_SPAN + 5))
+    log = await log_of(*[[[CREATED]]] * (COMMITS_A_RANGE + 5))
     told: list[int] = []
-    await EventsCheck(log, PAST, [SpanCheck(log, CODEC)], 1).run(told.append)
-    assert told == [COMMITS_A_SPAN, COMMITS_A_SPAN + 5]
+    await EventsCheck(log, PAST, [RangeCheck(log, CODEC)], 1).run(told.append)
+    assert told == [COMMITS_A_RANGE, COMMITS_A_RANGE + 5]
 
 
 class Failing:
     """A worker whose log goes away."""
 
-    async def check(self, span: Span, places: int) -> Tally:
+    async def check(self, span: PositionRange, places: int) -> Tally:
         raise StoreUnavailable("The event store is away.")
 
 
@@ -151,7 +151,7 @@ class Waiting:
     def __init__(self) -> None:
         self.was_cancelled = False
 
-    async def check(self, span: Span, places: int) -> Tally:
+    async def check(self, span: PositionRange, places: int) -> Tally:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -162,7 +162,7 @@ class Waiting:
 
 async def test_a_worker_that_fails_ends_the_check_and_the_others():
     waiting = Waiting()
-    log = await log_of(*[[[CREATED]]] * (2 * COMMITS_A_SPAN))
+    log = await log_of(*[[[CREATED]]] * (2 * COMMITS_A_RANGE))
     with pytest.raises(StoreUnavailable, match="is away"):
         await EventsCheck(log, PAST, [waiting, Failing()], 1).run(lambda _: None)
     assert waiting.was_cancelled
@@ -181,4 +181,4 @@ class ShortLog:
 async def test_a_log_that_lost_its_end_is_no_log_that_can_be_read():
     log = ShortLog()
     with pytest.raises(StoreUnavailable, match="The log ends at position 0, though it had a commit at 10 before"):
-        await EventsCheck(log, PAST, [SpanCheck(log, CODEC)], 1).run(lambda _: None)
+        await EventsCheck(log, PAST, [RangeCheck(log, CODEC)], 1).run(lambda _: None)

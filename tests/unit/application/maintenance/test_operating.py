@@ -5,10 +5,8 @@ import asyncio
 import pytest
 
 from application.errors import AuditRunning, ReadDbUnavailable
-from application.maintenance.audit import AuditProgress, AuditReport
-from application.maintenance.audit_runs import AuditRuns
-from application.maintenance.checkup import Checkup
-from application.maintenance.doctor import Finding
+from application.maintenance.audit import AuditProgress, AuditReport, AuditRuns
+from application.maintenance.doctor import CachedDiagnosis, Finding
 from command_process import SteppingClock
 
 REPORT = AuditReport(generation=1, position=7, posts=3, differences=(), parked=())
@@ -123,7 +121,7 @@ class StandingClock(SteppingClock):
 class TestCheckup:
     async def test_it_examines_once_for_all_who_look_until_the_findings_are_old(self):
         doctor, clock = Doctor(), StandingClock()
-        checkup = Checkup(lambda: doctor, clock, seconds=10)  # type: ignore[arg-type,return-value]
+        checkup = CachedDiagnosis(lambda: doctor, clock, seconds=10)  # type: ignore[arg-type,return-value]
         assert await checkup.look() is None
         assert await checkup.look() is None
         doctor.may_end.set()
@@ -137,13 +135,13 @@ class TestCheckup:
     async def test_what_was_changed_is_looked_at_again(self):
         doctor, clock = Doctor(), StandingClock()
         doctor.may_end.set()
-        checkup = Checkup(lambda: doctor, clock)  # type: ignore[arg-type,return-value]
+        checkup = CachedDiagnosis(lambda: doctor, clock)  # type: ignore[arg-type,return-value]
         await checkup.look(patience=5)
         checkup.expire()
         assert (await checkup.look(patience=5)).all[0].detail == "Examined 2 times."
 
     async def test_an_examination_that_hangs_holds_up_nobody_and_ends_with_the_service(self):
         doctor = Doctor()
-        checkup = Checkup(lambda: doctor, StandingClock())  # type: ignore[arg-type,return-value]
+        checkup = CachedDiagnosis(lambda: doctor, StandingClock())  # type: ignore[arg-type,return-value]
         assert await checkup.look(patience=0.01) is None
         await checkup.stop()

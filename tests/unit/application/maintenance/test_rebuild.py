@@ -121,10 +121,10 @@ async def test_what_is_written_while_it_runs_is_in_the_new_rows():
     generations = MemoryGenerations(system.read_db)
     swap = generations.swap
 
-    async def swap_after_more(build, last_step, now, *, keep_checkpoints):
+    async def swap_after_more(build, catch_up, now, *, keep_checkpoints):
         await write(system, *[LikePost(post_id=POSTS[0], username=None)] * 5)
         await system.caught_up()
-        return await swap(build, last_step, now, keep_checkpoints=keep_checkpoints)
+        return await swap(build, catch_up, now, keep_checkpoints=keep_checkpoints)
 
     generations.swap = swap_after_more
     async with system.projecting():

@@ -9,7 +9,7 @@ import pytest
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
 from adapters.system.clock_and_ids import SystemClock
 from application.errors import RebuildEnded, RebuildNotFound, RebuildNotPossible, RebuildRunning, StoreUnavailable
-from application.maintenance.build_progress import events_per_second, in_words, seconds_left
+from application.maintenance.progress import describe_progress, events_per_second, seconds_left
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.rebuilds import Rebuilds, RebuildState, RebuildStatus
 from application.ports.generations import Build, BuildState, Generations
@@ -104,7 +104,7 @@ def test_a_clock_that_was_set_back_gives_no_speed_and_no_time_left() -> None:
         updated_at=NOON - timedelta(hours=1),
     )
     assert (events_per_second(build), seconds_left(build)) == (None, None)
-    assert in_words(build) == "generation 2 at position 10 of 40"
+    assert describe_progress(build) == "generation 2 at position 10 of 40"
 
 
 async def test_a_second_one_is_refused_and_names_the_first(operated: Operated) -> None:
@@ -219,7 +219,7 @@ async def test_time_in_which_nobody_worked_does_not_slow_the_rate(operated: Oper
     worked = {"started_at": NOON, "updated_at": NOON + timedelta(seconds=4)}
     builds[2] = Build(**{field: getattr(builds[2], field) for field in Build.__slots__} | worked)
 
-    assert in_words(builds[2]) == "generation 2 at position 20 of 40, 5 events a second, 4 s left"
+    assert describe_progress(builds[2]) == "generation 2 at position 20 of 40, 5 events a second, 4 s left"
     resumed = await anext(operated.rebuild().run())
     assert resumed.updated_at - resumed.started_at == timedelta(seconds=4)
     assert resumed.updated_at > NOON + timedelta(days=1)

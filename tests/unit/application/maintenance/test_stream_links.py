@@ -5,8 +5,8 @@ import random
 import pytest
 
 from application.envelopes import CommitEvents, StoredEvent
-from application.maintenance import stream_links as module
-from application.maintenance.stream_links import StreamLinks, StreamReader
+from application.maintenance import events_check as module
+from application.maintenance.events_check import StreamLinks, StreamReader
 from domain.ids import PostId
 
 LIKED = StoredEvent("PostLiked", 2, {"username": None})

@@ -105,7 +105,7 @@ class Disorder:
             await self._projectors.pop(self._random.randrange(len(self._projectors))).aclose()
 
     async def topic_is_made_anew(self) -> None:
-        self._memory.remake(self._random.choice([3, 3, 3, 2, 5]))
+        self._memory.recreate(self._random.choice([3, 3, 3, 2, 5]))
 
     async def messages_expire(self) -> None:
         for partition in self._memory.topic.partitions:
@@ -118,7 +118,7 @@ class Disorder:
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a projector that has nothing to write notices in time that its checkpoint was moved."""
-    monkeypatch.setattr("application.pipeline.rows_watch._SECONDS", 0.1)
+    monkeypatch.setattr("application.pipeline.bus_consumer._READY_CHECK_SECONDS", 0.1)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,4 +1,7 @@
-"""The relay publishes every commit, says only what is true, and never forgets what was not acknowledged."""
+"""The relay publishes every commit, says only what is true, and never forgets what was not acknowledged.
+
+What is said of each commit is true of the log.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -8,12 +11,16 @@ from typing import Any, cast
 import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryLog, MemoryRelayState
+from application.envelopes import Commit
 from application.errors import BusUnavailable, StoreUnavailable
+from application.pipeline.relay import PublicationPlan
 from application.ports.bus import CommitEntry, Publication, Watermark
 from application.ports.relay_state import Lease
 from contracts.bus_handle import WATERMARK_SECONDS, World, created, liked, post_id, running
+from contracts.log_handle import RECORDED_AT
 from contracts.memory_bus import memory_bus
 from contracts.waiting import eventually
+from domain.ids import PostId
 
 FAR = 3600.0
 """Seconds after which something happens that must not happen in a test."""
@@ -445,3 +452,55 @@ async def test_a_term_ends_though_a_call_in_it_swallowed_the_cancellation(world:
         publisher._waiting[0].set_exception(BusUnavailable("now"))
         await is_true(lambda: world.metrics.counts["relay_interruptions"] == 1)
         await is_true(lambda: publisher.positions.count(2) == 2)
+
+
+def commit(position: int, stream: PostId) -> Commit:
+    return Commit(
+        position=position,
+        stream_id=stream,
+        version=1,
+        commit_id=f"commit-{position}",
+        recorded_at=RECORDED_AT,
+        metadata={},
+        events=(liked(),),
+    )
+
+
+def test_each_commit_names_the_position_that_was_sent_to_its_partition_before() -> None:
+    first, second, third = commit(11, post_id(0)), commit(12, post_id(1)), commit(13, post_id(0))
+    announcer = PublicationPlan("log", 3, 10)
+    assert announcer.commits([first, second, third]) == [
+        CommitEntry(0, 10, first),
+        CommitEntry(1, 10, second),
+        CommitEntry(0, 11, third),
+    ]
+    assert announcer.position == 13
+
+
+def test_partitions_that_got_nothing_are_told_how_far_the_log_is_published() -> None:
+    announcer = PublicationPlan("log", 3, 10)
+    announcer.commits([commit(11, post_id(0)), commit(12, post_id(1))])
+    assert not announcer.level
+    assert announcer.watermarks() == [Watermark(0, 11, 12), Watermark(2, 10, 12)]
+    assert announcer.level
+    assert announcer.watermarks() == []
+
+
+def test_a_commit_behind_a_watermark_follows_the_watermark() -> None:
+    announcer = PublicationPlan("log", 3, 0)
+    announcer.commits([commit(1, post_id(0))])
+    announcer.watermarks()
+    second = commit(2, post_id(1))
+    assert announcer.commits([second]) == [CommitEntry(1, 1, second)]
+
+
+def test_every_partition_is_reminded_though_nothing_is_new() -> None:
+    announcer = PublicationPlan("log", 3, 10)
+    announcer.commits([commit(11, post_id(2))])
+    assert announcer.reminders() == [Watermark(0, 10, 11), Watermark(1, 10, 11), Watermark(2, 11, 11)]
+    assert announcer.reminders() == [Watermark(0, 11, 11), Watermark(1, 11, 11), Watermark(2, 11, 11)]
+
+
+def test_a_publication_names_the_log_and_the_number_of_partitions() -> None:
+    announcer = PublicationPlan("log", 3, 10)
+    assert announcer.publication(announcer.reminders()[:1]) == Publication("log", 3, [Watermark(0, 10, 10)])

@@ -19,7 +19,7 @@ from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.log_file import SqliteLog
 from application.envelopes import ProposedCommit
 from application.errors import StoreUnavailable
-from application.maintenance.events_check import Span
+from application.maintenance.events_check import PositionRange
 from domain.ids import PostId
 from entrypoints.cli import main
 from entrypoints.composition import cli_scopes
@@ -263,7 +263,7 @@ async def test_a_process_that_is_gone_is_named() -> None:
         [process] = multiprocessing.active_children()
         process.kill()
         with pytest.raises(StoreUnavailable, match="A process of this job ended before it was done"):
-            await worker.ask((Span(0, 1), 1))
+            await worker.ask((PositionRange(0, 1), 1))
 
 
 async def test_a_process_whose_start_is_interrupted_is_ended_before_the_loop_goes_on() -> None:

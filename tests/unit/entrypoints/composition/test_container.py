@@ -21,7 +21,7 @@ DRIVERS = ["confluent_kafka", "litestar", "psycopg", "pymongo", "pyodbc", "sqlal
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "other_read_dbs": ("postgres",),
-    "shared_batches": ([],),
+    "sharded_batches": ([],),
     "events_check": ([], 20),
 }
 KEYWORDS: dict[str, dict[str, object]] = {
@@ -35,7 +35,7 @@ KEYWORDS: dict[str, dict[str, object]] = {
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "other_read_dbs": ("postgres",),
-    "shared_batches": ([],),
+    "sharded_batches": ([],),
     "events_check": ([], 20),
 }
 KEYWORDS: dict[str, dict[str, object]] = {
@@ -49,7 +49,7 @@ KEYWORDS: dict[str, dict[str, object]] = {
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "other_read_dbs": ("postgres",),
-    "shared_batches": ([],),
+    "sharded_batches": ([],),
     "events_check": ([], 20),
 }
 KEYWORDS: dict[str, dict[str, object]] = {
@@ -63,7 +63,7 @@ KEYWORDS: dict[str, dict[str, object]] = {
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "other_read_dbs": ("postgres",),
-    "shared_batches": ([],),
+    "sharded_batches": ([],),
     "events_check": ([], 20),
 }
 KEYWORDS: dict[str, dict[str, object]] = {
@@ -77,7 +77,7 @@ KEYWORDS: dict[str, dict[str, object]] = {
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "other_read_dbs": ("postgres",),
-    "shared_batches": ([],),
+    "sharded_batches": ([],),
     "events_check": ([], 20),
 }
 KEYWORDS: dict[str, dict[str, object]] = {

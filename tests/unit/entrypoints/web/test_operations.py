@@ -21,14 +21,12 @@ from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import ReadDbUnavailable
-from application.maintenance.audit import Audit
-from application.maintenance.audit_runs import AuditRuns
-from application.maintenance.checkup import Checkup, Findings
-from application.maintenance.doctor import Doctor, Finding
+from application.maintenance.audit import Audit, AuditRuns
+from application.maintenance.doctor import CachedDiagnosis, Doctor, Finding, Findings
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.rebuilds import Rebuilds, RebuildState
 from application.mediator import CommandDispatcher, QueryDispatcher
-from application.pipeline.parked_posts import ParkedPosts
+from application.pipeline.parking import ParkedPosts
 from application.ports.generations import Build
 from application.projections.log_checks import LogGaps
 from application.query_side.status import (
@@ -83,7 +81,7 @@ class Operated:
                 process=self.process,
                 clock=clock,
             ),
-            checkup=Checkup(self._doctor, clock),
+            checkup=CachedDiagnosis(self._doctor, clock),
             audits=AuditRuns(audit, clock),
             parked=ParkedPosts(
                 streams=system.parked_streams,

@@ -21,7 +21,7 @@ class TopicChanged(Exception):
     """The topic was made anew, or has another number of partitions."""
 
 
-async def follow(session: Callable[[Backoff], Awaitable[Never]], metrics: Metrics) -> Never:
+async def run_sessions(session: Callable[[Backoff], Awaitable[Never]], metrics: Metrics) -> Never:
     """Until cancelled. A session resets the backoff when it gets on. Raises `WrongLog`."""
     backoff = Backoff()
     while True:

@@ -212,7 +212,7 @@ async def test_the_bus_is_told_how_far_the_rows_are(world: World) -> None:
         at = checkpoint(world, 1)
         assert at is not None
         assert isinstance(subscription, MemorySubscription)
-        assert subscription.told[1] == at.offset
+        assert subscription.committed[1] == at.offset
 
 
 # Transactions that fail, and others that move the checkpoints
@@ -273,7 +273,7 @@ async def test_who_has_nothing_to_write_notices_too_that_a_checkpoint_was_moved_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the database would seem old until the next commit."""
-    monkeypatch.setattr("application.pipeline.rows_watch._SECONDS", 0.02)
+    monkeypatch.setattr("application.pipeline.bus_consumer._READY_CHECK_SECONDS", 0.02)
     async with world.projecting():
         async with world.relaying():
             await write_likes(world, 9)
@@ -330,9 +330,9 @@ class Held(UnrulySubscription):
         super().__init__(subscription, seed=0, share=0.0)
         self.held: list[int] = []
 
-    async def hold(self, partitions: Collection[int]) -> None:
+    async def pause(self, partitions: Collection[int]) -> None:
         self.held += partitions
-        await super().hold(partitions)
+        await super().pause(partitions)
 
 
 class Following(MemoryProjectionStore):
@@ -415,7 +415,7 @@ async def test_rows_that_remember_what_a_restored_log_forgot_end_it(
     world: World, memory: MemoryBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log was put back while the projector ran: what the relay publishes anew has positions that were seen."""
-    monkeypatch.setattr("application.pipeline.bus_trust._SECONDS_BETWEEN_CHECKS", 0.0)
+    monkeypatch.setattr("application.pipeline.topic_check._SECONDS_BETWEEN_CHECKS", 0.0)
     commit = await world.write(post_id(0), created())
     async with world.bus.subscription(world.read_db.id) as subscription:
         following = asyncio.create_task(world.follower(subscription).run())
@@ -431,7 +431,7 @@ async def test_when_the_topic_gets_more_partitions_nothing_is_lost(world: World,
     async with world.relaying(), world.projecting():
         await write_likes(world, 20)
         await world.caught_up()
-        memory.remake(5)
+        memory.recreate(5)
         await write_likes(world, 20, first=20)
         await eventually(lambda: has_partitions(world, 5))
         await world.caught_up()
@@ -443,11 +443,11 @@ async def test_when_the_topic_gets_more_partitions_nothing_is_lost(world: World,
 async def test_who_gets_no_message_notices_too_that_the_topic_was_divided_anew(
     world: World, memory: MemoryBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("application.pipeline.rows_watch._SECONDS", 0.02)
+    monkeypatch.setattr("application.pipeline.bus_consumer._READY_CHECK_SECONDS", 0.02)
     async with world.projecting():
         await write_likes(world, 9)
         await world.caught_up()
-        memory.remake(2)
+        memory.recreate(2)
         await eventually(lambda: has_partitions(world, 2))
         await world.caught_up()
 

@@ -1,6 +1,8 @@
 """A plain `Producer` for asyncio: headers and all, which its asynchronous sibling refuses.
 
 One thread hands messages to librdkafka, another takes its reports; the loop only waits.
+
+Publishes to a Kafka topic: idempotent, acknowledged by all replicas in sync.
 """
 
 import asyncio
@@ -9,12 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from adapters.kafka.client_thread import ClientThread, tell
-from adapters.kafka.trouble import is_fatal, plain
-from adapters.wire.cloudevents import WireMessage
+from adapters.kafka.client import ClientLog, ClientThread, KafkaConnection, call_in_loop
+from adapters.kafka.errors import is_fatal, plain
+from adapters.kafka.topic import MAX_MESSAGE_BYTES
+from adapters.wire.cloudevents import WireMessage, to_messages
+from application.ports.bus import Publication
+from application.ports.system import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -45,16 +51,16 @@ class _Deliveries:
             self.fail(error)
         self._reported += 1
         if self._reported == self._expected:
-            tell(self._loop, self._succeed)
+            call_in_loop(self._loop, self._succeed)
 
     def expect(self, count: int) -> None:
         """So many were handed over. Whichever of the two threads comes second sees that all is done."""
         self._expected = count
         if self._reported == count:
-            tell(self._loop, self._succeed)
+            call_in_loop(self._loop, self._succeed)
 
     def fail(self, error: KafkaError) -> None:
-        tell(self._loop, self._fail, error)
+        call_in_loop(self._loop, self._fail, error)
 
     def _succeed(self) -> None:
         if not self.done.done():
@@ -65,7 +71,7 @@ class _Deliveries:
             self.done.set_exception(DeliveryFailed(error))
 
 
-class ProducerBridge:
+class AsyncProducer:
     """`make` makes a producer. It is called again after a fatal error: that producer sends nothing more."""
 
     def __init__(self, make: Callable[[], Producer], topic: str) -> None:
@@ -158,3 +164,57 @@ class ProducerBridge:
                 if is_fatal(error.args[0]) and client is self._producer:
                     self._is_dead = True
                 logger.warning("Kafka's producer reported an error: %s", plain(error.args[0]))
+
+
+_PRODUCER_SETTINGS: dict[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 0,
+    "compression.type": "lz4",
+    "message.max.bytes": MAX_MESSAGE_BYTES,
+    "message.timeout.ms": 30_000,
+    "queue.buffering.max.messages": 200_000,
+    "queue.buffering.max.kbytes": 131_072,
+    "topic.metadata.propagation.max.ms": 5_000,
+}
+_METADATA_SECONDS = 5.0
+
+
+class KafkaPublisher:
+    """Opening it does not need a broker; what is published waits for one, up to 30 s."""
+
+    def __init__(self, connection: KafkaConnection, topic: str, metrics: Metrics) -> None:
+        self._connection = connection
+        self._topic = topic
+        self._log = ClientLog("producer", connection.bootstrap_servers, metrics)
+        self._bridge = AsyncProducer(self._make, topic)
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._bridge.open()
+        except KafkaException as error:
+            raise self._connection.refused(error) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._bridge.close()
+
+    async def partitions(self) -> int:
+        try:
+            count = await self._bridge.partitions(_METADATA_SECONDS)
+        except KafkaException as error:
+            raise self._connection.unavailable(error, self._topic, self._log.trouble) from error
+        if not count:
+            raise self._connection.no_topic(self._topic)
+        return count
+
+    async def publish(self, publication: Publication) -> int:
+        try:
+            return await self._bridge.send(to_messages(publication))
+        except DeliveryFailed as failure:
+            raise self._connection.unavailable(failure.error, self._topic, self._log.trouble) from failure
+
+    def _make(self) -> Producer:
+        return Producer(
+            {**self._connection.settings(), **_PRODUCER_SETTINGS, "error_cb": self._log.error}, logger=self._log
+        )

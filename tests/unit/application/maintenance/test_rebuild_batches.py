@@ -1,6 +1,10 @@
-"""Batches of a rebuild that several workers fold."""
+"""Batches of a rebuild that several workers fold.
+
+How often garbage is searched for comes back, however a job ends.
+"""
 
 import asyncio
+import gc
 from concurrent.futures import Future
 from contextlib import aclosing
 
@@ -10,12 +14,12 @@ from adapters.memory.log import MemoryCommitLog, MemoryLog
 from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import LogDamaged
-from application.maintenance.batches import Batch, LogBatches
-from application.maintenance.shares import SharedBatches, ShareFold
-from application.ports.commit_log import Share
+from application.maintenance.progress import relaxed_gc
+from application.maintenance.rebuild_batches import Batch, LogBatches, ShardedBatches, ShardReader
+from application.ports.commit_log import Shard
 from application.ports.read_db import RowChanges, Rows
 from command_process import CODEC
-from contracts.share_workers import InThisProcess
+from contracts.rebuilding import InThisProcess
 from domain.ids import PostId
 from given import NOON
 
@@ -50,11 +54,11 @@ def add(log: MemoryLog, number: int, version: int, *events: StoredEvent) -> None
 
 
 def shared(log: MemoryCommitLog, workers: int, batch_events: int, worker: type[InThisProcess] = InThisProcess):
-    folds = [ShareFold(log, CODEC, share, batch_events) for share in Share.all(workers)]
-    return SharedBatches(log, SystemClock(), [worker(fold) for fold in folds], batch_events)
+    folds = [ShardReader(log, CODEC, shard, batch_events) for shard in Shard.all(workers)]
+    return ShardedBatches(log, SystemClock(), [worker(fold) for fold in folds], batch_events)
 
 
-async def folded(batches: SharedBatches | LogBatches, after: int = 0) -> list[tuple[Batch, RowChanges]]:
+async def folded(batches: ShardedBatches | LogBatches, after: int = 0) -> list[tuple[Batch, RowChanges]]:
     async with aclosing(batches.after(after)) as found:
         return [(batch, await asyncio.to_thread(batch.fold, NOTHING)) async for batch in found]
 
@@ -79,8 +83,8 @@ async def test_one_worker_s_many_events_end_the_batch_for_all():
     log = log_of(16, likes=4)
 
     class SmallPages(MemoryCommitLog):
-        async def read_share(self, after: int, until: int, share: Share):
-            return (await super().read_share(after, until, share))[:1]
+        async def read_shard(self, after: int, until: int, shard: Shard):
+            return (await super().read_shard(after, until, shard))[:1]
 
     parts = await folded(shared(SmallPages(log), workers=2, batch_events=15))
 
@@ -92,8 +96,8 @@ async def test_a_commit_that_was_removed_is_missed():
     log = log_of(10)
 
     class Holed(MemoryCommitLog):
-        async def read_share(self, after: int, until: int, share: Share):
-            return [commit for commit in await super().read_share(after, until, share) if commit.position != 7]
+        async def read_shard(self, after: int, until: int, shard: Shard):
+            return [commit for commit in await super().read_shard(after, until, shard) if commit.position != 7]
 
         async def count(self, after: int, until: int) -> int:
             return await super().count(after, until) - (after < 7 <= until)
@@ -142,3 +146,16 @@ async def test_rows_reach_the_worker_of_their_post(workers: int):
 
     assert {(post.likes, post.version) for post in changes.posts} == {(1, 2)}
     assert len(changes.posts) == 40
+
+
+def test_garbage_is_searched_for_seldom_until_the_job_ends():
+    before = gc.get_threshold()
+
+    def job() -> None:
+        with relaxed_gc():
+            assert gc.get_threshold() == (1_000_000, *before[1:])
+            raise ValueError("it failed")
+
+    with pytest.raises(ValueError, match="it failed"):
+        job()
+    assert gc.get_threshold() == before

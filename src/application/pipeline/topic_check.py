@@ -14,7 +14,7 @@ from application.projections.log_checks import commit_at
 _SECONDS_BETWEEN_CHECKS = 1.0
 
 
-class BusTrust:
+class TopicVerifier:
     def __init__(self, projector: Projector, log: CommitLog, partitions: int) -> None:
         self._projector = projector
         self._log = log

@@ -23,7 +23,7 @@ _WITHOUT_REASON = (
 )
 
 
-class Trouble:
+class ConnectionTrouble:
     """Of one client: the last reason why a connection failed. It is told in the threads that poll."""
 
     def __init__(self) -> None:

@@ -2,11 +2,15 @@
 
 Messages may come twice, in another order, spoilt, or not at all. A commit is taken only when it follows what the rows
 have, and only whole. Whatever does not fit is answered with a `Gap`: read this much from the log, then go on.
+
+Commits of some partitions, read from the log by position where the bus did not bring them: pure.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from application.envelopes import Commit
+from application.partitioning import partition_of
 from application.ports.bus import BusMessage, EventMessage, UnreadableMessage, WatermarkMessage
 from application.ports.read_db import Checkpoint
 
@@ -20,7 +24,7 @@ class Gap:
     reason: str
 
 
-class PartitionReader:
+class CommitAssembler:
     """Where one partition stands. Every commit of it up to `position` was handed out; `offset` is the next to read,
     never behind a commit that is not whole, and None while it is unknown. `repeated` counts events
     that were seen before, `foreign` messages of another log.
@@ -116,3 +120,41 @@ class PartitionReader:
     def _note(self, commit: Commit) -> None:
         self._commit_position = commit.position
         self._commit_id = commit.commit_id
+
+
+@dataclass(frozen=True, slots=True)
+class GapFill:
+    """What is behind the reader's position and up to `until` is read from the log; then the bus is taken up again at
+    `offset`."""
+
+    reader: CommitAssembler
+    until: int
+    offset: int
+
+    @property
+    def done(self) -> bool:
+        return self.reader.position >= self.until
+
+
+def log_range(fills: Sequence[GapFill]) -> tuple[int, int]:
+    """From which position on, and up to which, the spans need the log."""
+    return min(fill.reader.position for fill in fills), max(fill.until for fill in fills)
+
+
+def missing_commits(page: Sequence[Commit], fills: Mapping[int, GapFill], partitions: int) -> list[Commit]:
+    """The commits of a page of the log that the spans, by partition, lack; their readers move over it. The page begins
+    at or before the first position that any of them lacks."""
+    lacking: list[Commit] = []
+    for commit in page:
+        fill = fills.get(partition_of(commit.stream_id, partitions))
+        if fill is not None and fill.reader.position < commit.position <= fill.until:
+            lacking.append(commit)
+    for fill in fills.values():
+        _move(fill, page)
+    return lacking
+
+
+def _move(fill: GapFill, page: Sequence[Commit]) -> None:
+    reached = min(page[-1].position, fill.until) if page else 0
+    if reached > fill.reader.position:
+        fill.reader.read_from_log(reached, page[reached - page[0].position])

@@ -6,7 +6,7 @@ from typing import Never
 
 from application.backoff import Backoff
 from application.envelopes import AnyCommit
-from application.pipeline.following import follow
+from application.pipeline.consumer_loop import run_sessions
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
@@ -32,7 +32,7 @@ class _Standing:
         return self.checkpoint.position if self.checkpoint else 0
 
 
-class LogFollower:
+class LogConsumer:
     """`batch_size` is how many commits one transaction takes at most."""
 
     def __init__(
@@ -46,7 +46,7 @@ class LogFollower:
 
     async def run(self) -> None:
         """Until cancelled. Raises `WrongLog`."""
-        await follow(self._session, self._metrics)
+        await run_sessions(self._session, self._metrics)
 
     async def _session(self, backoff: Backoff) -> Never:
         standing = await self._open()

@@ -1,14 +1,33 @@
-"""How far a build of the read database is, and that only one is built at a time."""
+"""Python's search for cyclic garbage, while a job holds a great many objects that have no cycles.
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+How far a build of the read database is, and that only one is built at a time.
+"""
+
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from application.errors import RebuildRunning
 from application.ports.generations import UNFINISHED, Build, Generations
 
+_NEW_OBJECTS = 1_000_000
+
+
+@contextmanager
+def relaxed_gc() -> Iterator[None]:
+    """Search after so many new objects, instead of 700. A batch is about as many, none of which can go before it is
+    written, and to look through them again and again takes a quarter of the time. Holds for the whole process: it is
+    for one that does nothing else."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(_NEW_OBJECTS, before[0]), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
 
 @asynccontextmanager
-async def building_alone(generations: Generations) -> AsyncIterator[None]:
+async def exclusive_build(generations: Generations) -> AsyncIterator[None]:
     """Hold the lock of builds. Raises `RebuildRunning`, which says how far the other one is."""
     async with AsyncExitStack() as stack:
         try:
@@ -32,7 +51,7 @@ def seconds_left(build: Build) -> float | None:
     return max(0, build.target - build.position) * seconds / build.position
 
 
-def in_words(build: Build) -> str:
+def describe_progress(build: Build) -> str:
     """`generation 3 at position 1,200 of 10,000, 400 events a second, 22 s left`"""
     words = f"generation {build.generation} at position {build.position:,} of {build.target:,}"
     rate, left = events_per_second(build), seconds_left(build)
@@ -51,6 +70,6 @@ async def _with_progress(error: RebuildRunning, generations: Generations) -> Reb
     if not building:
         return error
     return RebuildRunning(
-        f"{error.message.removesuffix('.')}: {in_words(building[0])}. Wait for it, or cancel it.",
+        f"{error.message.removesuffix('.')}: {describe_progress(building[0])}. Wait for it, or cancel it.",
         generation=building[0].generation,
     )
