@@ -73,25 +73,25 @@ class CommandProcess:
         journal: Journal | None = None,
         cache_bytes: int = 10_000_000,
         timeout: float = 10.0,
-        may_write: Callable[[], Awaitable[None]] | None = None,
+        require_writable: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.metrics = RecordedMetrics()
         self.journal = journal or LocalJournal()
         clock = SteppingClock()
         snapshotting = Snapshotting(snapshots, self.metrics, every)
-        self.streams = CommandQueue(
+        self.queue = CommandQueue(
             store=store,
             codec=CODEC,
             committer=GroupCommitter(store, clock, self.metrics, self.journal),
-            reader=StateLoader(store, CODEC, snapshotting),
-            cache=StateCache(cache_bytes, max_heads=10_000),
+            loader=StateLoader(store, CODEC, snapshotting),
+            cache=StateCache(cache_bytes, max_states=10_000),
             decider=Decider(CODEC, clock, Limits()),
             snapshotting=snapshotting,
             metrics=self.metrics,
             attempts=attempts,
         )
-        gate = {"may_write": may_write} if may_write else {}
-        self.commands = PostCommands(self.streams, CountingIds(series), self.journal, timeout=timeout, **gate)
+        gate = {"require_writable": require_writable} if require_writable else {}
+        self.commands = PostCommands(self.queue, CountingIds(series), self.journal, timeout=timeout, **gate)
 
 
 def keyed(key: str, digest: str = "digest", expected_version: int | None = None) -> CommandContext:

@@ -74,7 +74,7 @@ class SmallSystem:
             MemorySnapshots(self.log),
             series=next(_SERIES),
             journal=self.journal,
-            may_write=(gaps or LogGaps(self.commit_log)).require_none,
+            require_writable=(gaps or LogGaps(self.commit_log)).require_none,
         )
         clock = SystemClock()
         shared = {

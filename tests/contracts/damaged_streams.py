@@ -53,7 +53,7 @@ def rewrite_in_memory(log: MemoryLog, position: int, **changes: Any) -> None:
         stream.sort(key=lambda entry: entry.commit.version)
 
 
-def reader(log: LogHandle, snapshots: Snapshots) -> StateLoader:
+def loader(log: LogHandle, snapshots: Snapshots) -> StateLoader:
     return StateLoader(log.store, CODEC, Snapshotting(snapshots, RecordedMetrics(), every=100))
 
 
@@ -166,7 +166,7 @@ class DamagedStreamsContract:
             stored = encode_state(state, commit.commit_id)
             await snapshots.store(Snapshot(stream_id=POST_A, version=5, position=6, format=FORMAT, state=stored))
             like = LikePost(post_id=POST_A, username="Gus")
-            assert (await reader(log, snapshots).read(POST_A)).state == state
+            assert (await loader(log, snapshots).load(POST_A)).state == state
             process = CommandProcess(log.store, snapshots, every=100)
             await rewrite(position, **changes)
             with pytest.raises(StreamDamaged, match=sentence):
@@ -183,7 +183,7 @@ class DamagedStreamsContract:
                 snapshot = Snapshot(stream_id=POST_A, version=version, position=position, format=FORMAT, state=state)
                 snapshots = MemorySnapshots(MemoryLog())
                 await snapshots.store(snapshot)
-                head = await reader(log, snapshots).read(POST_A)
+                head = await loader(log, snapshots).load(POST_A)
                 is_borne_out = (version, position, named) == (4, 4, 4)
                 assert isinstance(head.state, LivePost)
                 assert (head.version, head.position) == (5, 6)

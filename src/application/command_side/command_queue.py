@@ -1,16 +1,19 @@
-"""One request to change a post on its way through decision and append, and what came of its decision.
+"""How a command becomes a commit: the algorithm of the command side, in five steps.
 
-Decide waiting requests on one post, one after the other, each on the state that the one before it leads to.
+A request is one or more commands on one post that become one commit, or nothing. Each post that somebody is changing
+has a queue of requests, and one task works on it until it is empty:
 
-What came of one round on one post: who is answered with what, and who must be decided again.
+1. Take    all requests that wait, so that 64 people who like one post at once cost one group write, not 64 conflicts.
+2. Load    the state of the post's stream, from the cache if it is there.
+3. Decide  the requests in order, each on the state that the one before it leads to. Nothing is written yet.
+4. Append  the proposed commits, together with those of other posts. The log's unique keys check what the cache claimed.
+5. Settle  each request, and put those that must be decided again back at the head of the queue.
 
-One decider for each post that somebody is changing: requests that wait together are decided one after the other on
-the state in memory, and appended together. 64 people who like one post at once are one group write, not 64 conflicts.
-
-What may be answered, and when. A commit is answered when it is durable. A refusal, or "already in effect", is answered
-only if the state it was decided on was the log's own since the request came: because the head was read from the log in
-this round, because a commit of this round was accepted on top of it, or because the stream's tail was read again.
-Whatever stands behind a failed commit is decided again.
+The rule of step 5: no answer relies on stale data. A commit is reported when it is durable. A request that appends
+nothing (it was refused, or is already in effect) is answered only if the log confirmed the state that it was decided on
+after the request came: because the state was read from the log in this batch, because a commit of this batch was
+accepted on top of it, or because the end of the stream was read again. Everything behind a failed commit is decided
+again.
 """
 
 import asyncio
@@ -20,15 +23,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from application.command_side.group_commit import GroupCommitter
-from application.command_side.idempotency import REQUEST_DIGEST, answer_from, answer_from_receipt
-from application.command_side.stream_state import (
-    NOTHING,
-    Snapshotting,
-    StateCache,
-    StateLoader,
-    StoredState,
-    StreamState,
-)
+from application.command_side.idempotency import REQUEST_DIGEST, result_of_commit, result_of_receipt
+from application.command_side.stream_state import EMPTY_STREAM, Snapshotting, StateCache, StateLoader, StreamState
 from application.envelopes import Commit, ProposedCommit
 from application.errors import StoreUnavailable, VersionMismatch, WriteConflict
 from application.mediator import CommandContext, CommandResult
@@ -51,11 +47,15 @@ from domain.ids import CommentId, PostId
 from domain.limits import Limits
 from domain.post import PostState, decide, evolve
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """Commands on one post that become one commit, all or nothing. `attempts` counts the versions lost to others.
-    `is_new_id`: the post's id was made for this request, so the log can't hold anything of it."""
+    """Commands on one post that become one commit, all or nothing. `answer` is the caller's future. `attempts` counts
+    how often another writer took its version. `is_new_id`: the post's id was generated for this request, so the log
+    can't hold anything of it.
+    """
 
     post_id: PostId
     commands: tuple[PostCommand, ...]
@@ -82,7 +82,7 @@ class Request:
         return {name: value for name, value in known.items() if value is not None}
 
     def settle(self, result: CommandResult | BaseException) -> None:
-        """Answer the caller, unless he has gone."""
+        """Answer the caller, unless they were cancelled."""
         if self.answer.done():
             return
         if isinstance(result, BaseException):
@@ -95,69 +95,249 @@ def _actor_of(command: PostCommand) -> str | None:
     return command.author if isinstance(command, CreatePost) else command.username
 
 
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """It leads to this commit."""
-
-    request: Request
-    commit: ProposedCommit
-
-
-@dataclass(frozen=True, slots=True)
-class InEffect:
-    """It is in effect already; nothing is appended."""
-
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A rule, or `If-Match`, says no."""
-
-    request: Request
-    error: PostlogError = field(repr=False)
-
-
-Decision = Proposed | InEffect | Refused
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decided:
-    """`state` and `version` are what the stream comes to when this and all before it become durable."""
+    """A request and what it leads to: a `commit` to append, an `error` (a rule or `If-Match` refused it), or neither:
+    it is already in effect. `stream` is the state when this and everything before it is durable; `match_outcomes`
+    fills in its position, which only the append knows.
+    """
 
-    decision: Decision
-    state: PostState
-    version: int
+    request: Request
+    stream: StreamState
+    commit: ProposedCommit | None = None
+    error: PostlogError | None = None
+
+    def result(self) -> CommandResult:
+        return CommandResult(
+            post_id=self.request.post_id,
+            version=self.stream.version,
+            position=self.stream.position,
+            comment_id=self.request.comment_id,
+        )
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """`settled` are the decisions before the first commit that was not appended. `failed` are the requests from there
+    on, whose decisions are void, each with its outcome: None if it proposed no commit.
+    """
+
+    settled: list[Decided] = field(default_factory=list)
+    failed: list[tuple[Request, AppendOutcome | None]] = field(default_factory=list)
+
+    @property
+    def without_events(self) -> list[Decided]:
+        """Refusals, and requests that were already in effect."""
+        return [each for each in self.settled if each.commit is None]
+
+
+class CommandQueue:
+    """`attempts` is how often other writers may take a request's version before it is answered with a conflict."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        codec: EventCodec,
+        committer: GroupCommitter,
+        loader: StateLoader,
+        cache: StateCache,
+        decider: "Decider",
+        snapshotting: Snapshotting,
+        metrics: Metrics,
+        attempts: int,
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._committer = committer
+        self._loader = loader
+        self._cache = cache
+        self._decider = decider
+        self._snapshotting = snapshotting
+        self._metrics = metrics
+        self._attempts = attempts
+        self._queues: dict[PostId, deque[Request]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+
+    def submit(self, request: Request) -> None:
+        """Queue the request; its future receives the answer. Requests on one post are decided in
+        the order of arrival.
+        """
+        queue = self._queues.get(request.post_id)
+        if queue is not None:
+            queue.append(request)
+            return
+        self._queues[request.post_id] = deque([request])
+        worker = asyncio.create_task(self._work(request.post_id), name=f"decider-{request.post_id}")
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def drain(self) -> None:
+        """Return when every submitted request has its answer and no write is in flight."""
+        while self._workers:
+            await asyncio.wait(list(self._workers))
+        await self._committer.drain()
+        await self._snapshotting.drain()
+
+    async def _work(self, post_id: PostId) -> None:
+        queue = self._queues[post_id]
+        while queue:
+            requests = _take_distinct(queue)  # 1. Take
+            try:
+                again = await self._process(post_id, requests)
+            except Exception as error:
+                self._fail(post_id, requests, error)
+            else:
+                queue.extendleft(reversed(again))
+        del self._queues[post_id]
+
+    async def _process(self, post_id: PostId, requests: Sequence[Request]) -> list[Request]:
+        """Steps 2 to 5; returns the requests that must be decided again, in order."""
+        requests = [each for each in await self._answer_already_committed(requests) if not each.answer.done()]
+        if not requests:
+            return []
+        # 2. Load
+        stream, is_fresh = await self._load(post_id, requests[0])
+        # 3. Decide
+        decided = self._decider.decide_batch(requests, stream)
+        # 4. Append
+        commits = [each.commit for each in decided if each.commit is not None]
+        outcomes = await self._committer.append(commits) if commits else []
+        # 5. Settle
+        result = match_outcomes(decided, outcomes, stream)
+        durable = result.settled[-1].stream if result.settled else stream
+        self._remember(post_id, stream, durable, result)
+        self._settle_appended(result)
+        again = self._settle_failed(post_id, result)
+        without_events = result.without_events
+        if without_events and not (is_fresh or durable is not stream or await self._is_current(post_id, stream)):
+            self._cache.drop(post_id)
+            return [each.request for each in without_events] + again
+        await self._settle_without_events(without_events)
+        return again
+
+    async def _load(self, post_id: PostId, first: Request) -> tuple[StreamState, bool]:
+        """The state to decide on, and whether it was read from the log just now. A post whose id is new is not read:
+        the log's keys refuse the commit if it exists after all.
+        """
+        stream = self._cache.get(post_id)
+        if stream is None and first.is_new_id and not first.attempts:
+            return EMPTY_STREAM, False
+        return (stream, False) if stream is not None else (await self._loader.load(post_id), True)
+
+    async def _is_current(self, post_id: PostId, stream: StreamState) -> bool:
+        tail = await self._store.stream_tail(post_id)
+        return stream.version == (tail.version if tail else 0)
+
+    def _remember(self, post_id: PostId, before: StreamState, durable: StreamState, result: BatchResult) -> None:
+        if result.failed:
+            self._cache.drop(post_id)
+            return
+        if durable.version:
+            self._cache.put(post_id, durable)
+        if durable is not before:
+            self._snapshotting.consider(post_id, before.version, durable)
+
+    def _settle_appended(self, result: BatchResult) -> None:
+        for each in result.settled:
+            if each.commit is not None:
+                each.request.settle(each.result())
+
+    def _settle_failed(self, post_id: PostId, result: BatchResult) -> list[Request]:
+        return [request for request, outcome in result.failed if self._must_repeat(post_id, request, outcome)]
+
+    def _must_repeat(self, post_id: PostId, request: Request, outcome: AppendOutcome | None) -> bool:
+        match outcome:
+            case AlreadyStored(commit):
+                self._settle_from(commit, request)
+            case Unsettled(reason):
+                request.settle(StoreUnavailable(f"{reason} Send it again with the same Idempotency-Key."))
+            case VersionTaken() if request.attempts >= self._attempts:
+                request.settle(
+                    WriteConflict(f"Other writers kept changing post {post_id}; nothing was stored. Send it again.")
+                )
+            case VersionTaken():
+                request.attempts += 1
+                self._metrics.count("version_conflicts")
+                return True
+            case _:
+                return True
+        return False
+
+    async def _settle_without_events(self, decided: Sequence[Decided]) -> None:
+        """The log has confirmed the state. Receipts are stored before any request is answered; then keys are looked up
+        again, because another process may have used one in the meantime.
+        """
+        receipts = [receipt for each in decided if (receipt := _receipt_of(each)) is not None]
+        if receipts:
+            await self._store.keep_receipts(receipts)
+        unanswered = set(await self._answer_already_committed([each.request for each in decided]))
+        for each in decided:
+            if each.request in unanswered:
+                each.request.settle(each.error or each.result())
+
+    async def _answer_already_committed(self, requests: Sequence[Request]) -> list[Request]:
+        """Answer requests whose commit is in the log, or a receipt of it; return the others."""
+        keyed = [each for each in requests if each.context.idempotency_key is not None]
+        if not keyed:
+            return list(requests)
+        commits, receipts = await asyncio.gather(
+            asyncio.gather(*(self._store.find_commit(each.commit_id) for each in keyed)),
+            asyncio.gather(*(self._store.find_receipt(each.commit_id) for each in keyed)),
+        )
+        answered: set[Request] = set()
+        for each, commit, receipt in zip(keyed, commits, receipts, strict=True):
+            if (found := commit or receipt) is not None:
+                self._settle_from(found, each)
+                answered.add(each)
+        return [each for each in requests if each not in answered]
+
+    def _settle_from(self, stored: Commit | Receipt, request: Request) -> None:
+        key = request.context.idempotency_key
+        try:
+            if isinstance(stored, Receipt):
+                request.settle(result_of_receipt(stored, key))
+            else:
+                request.settle(result_of_commit(stored, key, self._codec))
+        except PostlogError as error:
+            request.settle(error)
+
+    def _fail(self, post_id: PostId, requests: Sequence[Request], error: Exception) -> None:
+        self._cache.drop(post_id)
+        if not isinstance(error, PostlogError):
+            logger.error("deciding on post %s failed", post_id, exc_info=error)
+        for request in requests:
+            request.settle(error)
 
 
 class Decider:
+    """Step 3: pure, apart from the time that a commit is stamped with."""
+
     def __init__(self, codec: EventCodec, clock: Clock, limits: Limits) -> None:
         self._codec = codec
         self._clock = clock
         self._limits = limits
 
-    def decide_batch(self, requests: Sequence[Request], head: StreamState) -> list[Decided]:
+    def decide_batch(self, requests: Sequence[Request], stream: StreamState) -> list[Decided]:
         decided: list[Decided] = []
-        state, version = head.state, head.version
         for request in requests:
-            try:
-                events, after = self._decide(request, state, version)
-                decision: Decision = InEffect(request)
-                if events:
-                    commit = self._propose(request, version, events)
-                    decision, state, version = Proposed(request, commit), after, commit.last_version
-            except PostlogError as error:
-                decision = Refused(request, error)
-            decided.append(Decided(decision, state, version))
+            each = self._decide(request, stream)
+            decided.append(each)
+            stream = each.stream
         return decided
 
-    def _decide(self, request: Request, state: PostState, version: int) -> tuple[list[PostEvent], PostState]:
-        expected = request.context.expected_version
-        if expected not in (None, version) and version:
-            raise VersionMismatch(
-                f"If-Match names version {expected}, but the post stands at {version}; read it and decide again.",
-                current_version=version,
-            )
+    def _decide(self, request: Request, stream: StreamState) -> Decided:
+        try:
+            _require_expected_version(request, stream.version)
+            events, state = self._events_of(request, stream.state)
+            if not events:
+                return Decided(request, stream)
+            commit = self._propose(request, stream.version, events)
+        except PostlogError as error:
+            return Decided(request, stream, error=error)
+        return Decided(request, StreamState(state, commit.last_version, 0, commit.commit_id), commit=commit)
+
+    def _events_of(self, request: Request, state: PostState) -> tuple[list[PostEvent], PostState]:
         events: list[PostEvent] = []
         for command in request.commands:
             new = decide(command, state, self._limits)
@@ -177,226 +357,35 @@ class Decider:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A decision on which nothing failed before it, and where the stream stands, durably, behind it."""
-
-    decided: Decided
-    head: StreamState
-
-
-@dataclass(slots=True)
-class BatchResult:
-    """`failed` begins with the first commit that was not appended; all that was decided behind it is void. Its outcome
-    is None for those that proposed no commit."""
-
-    reached: list[Settled] = field(default_factory=list)
-    failed: list[tuple[Request, AppendOutcome | None]] = field(default_factory=list)
-
-    @property
-    def quiet(self) -> list[Settled]:
-        """Those that appended nothing: refusals, and commands already in effect."""
-        return [each for each in self.reached if not isinstance(each.decided.decision, Proposed)]
+def _require_expected_version(request: Request, version: int) -> None:
+    expected = request.context.expected_version
+    if expected not in (None, version) and version:
+        raise VersionMismatch(
+            f"If-Match names version {expected}, but the post is at version {version}; read it and decide again.",
+            current_version=version,
+        )
 
 
-def pair(decided: Sequence[Decided], outcomes: Sequence[AppendOutcome], head: StreamState) -> BatchResult:
-    """Walk the decisions in order with the outcomes of those that proposed a commit."""
+def match_outcomes(decided: Sequence[Decided], outcomes: Sequence[AppendOutcome], stream: StreamState) -> BatchResult:
+    """Pair the decisions, in order, with the outcomes of the commits that they proposed."""
     result = BatchResult()
     remaining = iter(outcomes)
     for each in decided:
-        outcome = next(remaining, NotTried()) if isinstance(each.decision, Proposed) else None
+        outcome = next(remaining, NotTried()) if each.commit is not None else None
         if result.failed or not (outcome is None or isinstance(outcome, Appended)):
-            result.failed.append((each.decision.request, outcome))
+            result.failed.append((each.request, outcome))
             continue
-        if isinstance(outcome, Appended) and isinstance(each.decision, Proposed):
-            head = StreamState(each.state, each.version, outcome.position, each.decision.commit.commit_id)
-        result.reached.append(Settled(each, head))
+        if isinstance(outcome, Appended):
+            stream = StreamState(each.stream.state, each.stream.version, outcome.position, each.stream.commit_id)
+        each.stream = stream
+        result.settled.append(each)
     return result
 
 
-logger = logging.getLogger(__name__)
-
-
-class CommandQueue:
-    """`attempts` is how many times a request may lose its version to other writers before it is answered as a
-    conflict.
-    """
-
-    def __init__(
-        self,
-        *,
-        store: EventStore,
-        codec: EventCodec,
-        committer: GroupCommitter,
-        reader: StateLoader,
-        cache: StateCache,
-        decider: Decider,
-        snapshotting: Snapshotting,
-        metrics: Metrics,
-        attempts: int,
-    ) -> None:
-        self._store = store
-        self._codec = codec
-        self._committer = committer
-        self._reader = reader
-        self._cache = cache
-        self._decider = decider
-        self._snapshotting = snapshotting
-        self._metrics = metrics
-        self._attempts = attempts
-        self._waiting: dict[PostId, deque[Request]] = {}
-        self._deciders: set[asyncio.Task[None]] = set()
-
-    def submit(self, request: Request) -> None:
-        """Queue the request; its future gets the answer. Requests on one post are decided in the order they came."""
-        queue = self._waiting.get(request.post_id)
-        if queue is not None:
-            queue.append(request)
-            return
-        self._waiting[request.post_id] = deque([request])
-        task = asyncio.create_task(self._decide_until_idle(request.post_id), name=f"decider-{request.post_id}")
-        self._deciders.add(task)
-        task.add_done_callback(self._deciders.discard)
-
-    async def drain(self) -> None:
-        """Return when every submitted request has its answer and nothing is written any more."""
-        while self._deciders:
-            await asyncio.wait(list(self._deciders))
-        await self._committer.drain()
-        await self._snapshotting.drain()
-
-    async def _decide_until_idle(self, post_id: PostId) -> None:
-        queue = self._waiting[post_id]
-        while queue:
-            requests = _take_distinct(queue)
-            try:
-                again = await self._round(post_id, requests)
-            except Exception as error:
-                self._fail(post_id, requests, error)
-            else:
-                queue.extendleft(reversed(again))
-        del self._waiting[post_id]
-
-    async def _round(self, post_id: PostId, requests: Sequence[Request]) -> list[Request]:
-        """Read, fold, decide, append, settle. What must be decided again comes back, in order."""
-        requests = [each for each in await self._answer_spent(requests) if not each.answer.done()]
-        if not requests:
-            return []
-        head, fresh = await self._head(post_id, requests[0])
-        decided = self._decider.decide_batch(requests, head)
-        commits = [each.decision.commit for each in decided if isinstance(each.decision, Proposed)]
-        result = pair(decided, await self._committer.append(commits) if commits else [], head)
-        durable = result.reached[-1].head if result.reached else head
-        self._remember(post_id, head, durable, result)
-        self._settle_appended(result)
-        again = self._settle_failed(post_id, result)
-        if result.quiet and not (fresh or durable is not head or await self._is_tail(post_id, head)):
-            self._cache.drop(post_id)
-            return [each.decided.decision.request for each in result.quiet] + again
-        await self._settle_quiet(result.quiet)
-        return again
-
-    async def _head(self, post_id: PostId, first: Request) -> tuple[StreamState, bool]:
-        """The head to decide on, and whether it was read from the log just now. A post whose id is new is not looked
-        for: the log's keys refuse the commit if it is there after all.
-        """
-        head = self._cache.get(post_id)
-        if head is None and first.is_new_id and not first.attempts:
-            return NOTHING, False
-        return (head, False) if head is not None else (await self._reader.read(post_id), True)
-
-    async def _is_tail(self, post_id: PostId, head: StreamState) -> bool:
-        tail = await self._store.stream_tail(post_id)
-        return head.version == (tail.version if tail else 0)
-
-    def _remember(self, post_id: PostId, before: StreamState, durable: StreamState, result: BatchResult) -> None:
-        if result.failed:
-            self._cache.drop(post_id)
-            return
-        if durable.version:
-            self._cache.put(post_id, durable)
-        if durable is not before:
-            self._snapshotting.consider(
-                post_id,
-                before.version,
-                StoredState(durable.state, durable.version, durable.position, durable.commit_id),
-            )
-
-    async def _answer_spent(self, requests: Sequence[Request]) -> list[Request]:
-        """Answer those whose commit is in the log, or a receipt of them; the others come back."""
-        keyed = [each for each in requests if each.context.idempotency_key is not None]
-        if not keyed:
-            return list(requests)
-        commits, receipts = await asyncio.gather(
-            asyncio.gather(*(self._store.find_commit(each.commit_id) for each in keyed)),
-            asyncio.gather(*(self._store.find_receipt(each.commit_id) for each in keyed)),
-        )
-        spent: set[Request] = set()
-        for each, commit, receipt in zip(keyed, commits, receipts, strict=True):
-            if (found := commit or receipt) is not None:
-                self._settle_from(found, each)
-                spent.add(each)
-        return [each for each in requests if each not in spent]
-
-    def _settle_appended(self, result: BatchResult) -> None:
-        for each in result.reached:
-            if isinstance(each.decided.decision, Proposed):
-                each.decided.decision.request.settle(_result_at(each))
-
-    def _settle_failed(self, post_id: PostId, result: BatchResult) -> list[Request]:
-        return [request for request, outcome in result.failed if self._must_repeat(post_id, request, outcome)]
-
-    def _must_repeat(self, post_id: PostId, request: Request, outcome: AppendOutcome | None) -> bool:
-        match outcome:
-            case AlreadyStored(commit):
-                self._settle_from(commit, request)
-            case Unsettled(reason):
-                request.settle(StoreUnavailable(f"{reason} Send it again with the same Idempotency-Key."))
-            case VersionTaken() if request.attempts >= self._attempts:
-                request.settle(
-                    WriteConflict(f"Others kept changing post {post_id}; nothing of this was stored. Send it again.")
-                )
-            case VersionTaken():
-                request.attempts += 1
-                self._metrics.count("version_conflicts")
-                return True
-            case _:
-                return True
-        return False
-
-    async def _settle_quiet(self, quiet: Sequence[Settled]) -> None:
-        """The head is confirmed. Receipts are kept before anybody is answered; then keys are looked up again, since
-        another process may have used one in the meantime.
-        """
-        receipts = [receipt for each in quiet if (receipt := _receipt_of(each)) is not None]
-        if receipts:
-            await self._store.keep_receipts(receipts)
-        unspent = set(await self._answer_spent([each.decided.decision.request for each in quiet]))
-        for each in quiet:
-            decision = each.decided.decision
-            if decision.request in unspent:
-                decision.request.settle(decision.error if isinstance(decision, Refused) else _result_at(each))
-
-    def _settle_from(self, stored: Commit | Receipt, request: Request) -> None:
-        key = request.context.idempotency_key
-        try:
-            if isinstance(stored, Receipt):
-                request.settle(answer_from_receipt(stored, key))
-            else:
-                request.settle(answer_from(stored, key, self._codec))
-        except PostlogError as error:
-            request.settle(error)
-
-    def _fail(self, post_id: PostId, requests: Sequence[Request], error: Exception) -> None:
-        self._cache.drop(post_id)
-        if not isinstance(error, PostlogError):
-            logger.error("deciding on post %s failed", post_id, exc_info=error)
-        for request in requests:
-            request.settle(error)
-
-
 def _take_distinct(queue: deque[Request]) -> list[Request]:
-    """All that wait, but only the first of those with one commit id: its twin is answered from the log later."""
+    """All waiting requests, but only the first of those with the same commit id: its twin stays in the queue, and is
+    answered from the log.
+    """
     taken: dict[str, Request] = {}
     later: list[Request] = []
     while queue:
@@ -409,27 +398,18 @@ def _take_distinct(queue: deque[Request]) -> list[Request]:
     return list(taken.values())
 
 
-def _receipt_of(reached: Settled) -> Receipt | None:
-    """Of a request with a key that is in effect already. A refusal needs none: delivered again it is refused again, or
-    the caller's wrong is righted."""
-    decision = reached.decided.decision
-    key = decision.request.context.idempotency_key
-    if key is None or not isinstance(decision, InEffect):
+def _receipt_of(decided: Decided) -> Receipt | None:
+    """For a request with a key that is already in effect. A refusal needs no receipt: sent again, it is refused again,
+    or the reason for the refusal is gone.
+    """
+    request = decided.request
+    key = request.context.idempotency_key
+    if key is None or decided.error is not None:
         return None
     return Receipt(
-        commit_id=decision.request.commit_id,
+        commit_id=request.commit_id,
         request_digest=key.request_digest,
-        stream_id=decision.request.post_id,
-        version=reached.head.version,
-        position=reached.head.position,
-    )
-
-
-def _result_at(reached: Settled) -> CommandResult:
-    request = reached.decided.decision.request
-    return CommandResult(
-        post_id=request.post_id,
-        version=reached.head.version,
-        position=reached.head.position,
-        comment_id=request.comment_id,
+        stream_id=request.post_id,
+        version=decided.stream.version,
+        position=decided.stream.position,
     )

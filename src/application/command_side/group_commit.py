@@ -1,7 +1,7 @@
-"""Group commit: appends that wait while one is under way go together in the next write. Written once, for every store.
+"""Group commit: appends that arrive during a write go together into the next write. Written once, for every store.
 
-One fsync then pays for many commits, and a lone append never waits. The write is a task of its own, so that a caller
-who is cancelled takes nobody's commit along.
+One fsync then serves many commits, and a lone append never waits. The write is a task of its own, so that cancelling
+one caller does not cancel the commits of others.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class _Waiting:
 
 
 class GroupCommitter:
-    """`max_commits` bounds one write; what is beyond waits for the next."""
+    """`max_commits` bounds one write; the rest waits for the next one."""
 
     def __init__(
         self, store: EventStore, clock: Clock, metrics: Metrics, journal: Journal, max_commits: int = 1_000
@@ -35,7 +35,7 @@ class GroupCommitter:
         self._writer: asyncio.Task[None] | None = None
 
     async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
-        """Append commits of one stream, in version order; outcomes as `EventStore.append` gives them."""
+        """Append commits of one stream, in version order; the outcomes are those of `EventStore.append`."""
         waiting = _Waiting(commits, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._writer is None:
@@ -43,7 +43,7 @@ class GroupCommitter:
         return await waiting.outcomes
 
     async def drain(self) -> None:
-        """Return when nothing is waiting or under way."""
+        """Return when no append is waiting or in flight."""
         while self._writer is not None:
             await asyncio.wait([self._writer])
 
@@ -74,14 +74,14 @@ class GroupCommitter:
             if not isinstance(error, Exception):
                 raise
             return
-        self._note(outcomes)
+        self._record(outcomes)
         self._metrics.observe("group_commit_seconds", self._clock.monotonic() - started)
         self._metrics.count("commits_written", len(commits))
         self._metrics.count("group_commits")
         _hand_out(group, outcomes)
 
-    def _note(self, outcomes: Sequence[AppendOutcome]) -> None:
-        """In the order of their positions: the first appended one has the lowest."""
+    def _record(self, outcomes: Sequence[AppendOutcome]) -> None:
+        """Outcomes are in the order of positions, so the first appended commit has the lowest."""
         positions = [outcome.position for outcome in outcomes if isinstance(outcome, Appended)]
         if positions:
             self._journal.record_durable(positions[0], positions[-1])

@@ -1,8 +1,8 @@
-"""From an idempotency key to a commit id, and from what is stored back to the answer that was given.
+"""From an idempotency key to a commit id, and from what is stored back to the result that was reported.
 
-The commit id is unique in the log, so the same key can't have two effects: not at the same time, not in two processes,
-not after a restart. A request that changed nothing has no commit; a receipt is kept of it, so that it changes nothing
-when it is delivered again later either, though by then it could.
+The commit id is unique in the log, so one key can't have two effects: not at the same time, not in two processes, not
+after a restart. A request that changed nothing has no commit. A receipt is stored for it, so that it still changes
+nothing when it is delivered again later, when it could.
 """
 
 from uuid import UUID, uuid5
@@ -24,9 +24,9 @@ def commit_id_of(key: str) -> str:
     return str(uuid5(_KEYS, key))
 
 
-def answer_from(commit: Commit, key: IdempotencyKey | None, codec: EventCodec) -> CommandResult:
-    """The answer to the request that made `commit`. Raises `IdempotencyKeyReused` when `key` came with another
-    request.
+def result_of_commit(commit: Commit, key: IdempotencyKey | None, codec: EventCodec) -> CommandResult:
+    """The result of the request that made `commit`. Raises `IdempotencyKeyReused` if `key` came
+    with another request.
     """
     _require_same_request(commit.metadata.get(REQUEST_DIGEST), key)
     comment_ids = [e.event.comment_id for e in codec.decode(commit) if isinstance(e.event, CommentAdded)]
@@ -39,8 +39,8 @@ def answer_from(commit: Commit, key: IdempotencyKey | None, codec: EventCodec) -
     )
 
 
-def answer_from_receipt(receipt: Receipt, key: IdempotencyKey | None) -> CommandResult:
-    """The answer that the receipt is of. Raises `IdempotencyKeyReused` when `key` came with another request."""
+def result_of_receipt(receipt: Receipt, key: IdempotencyKey | None) -> CommandResult:
+    """The result that the receipt records. Raises `IdempotencyKeyReused` if `key` came with another request."""
     _require_same_request(receipt.request_digest, key)
     return CommandResult(post_id=receipt.stream_id, version=receipt.version, position=receipt.position, replayed=True)
 

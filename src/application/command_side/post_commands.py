@@ -1,5 +1,5 @@
-"""The handler of all eight commands. Each is read, fold, decide, append: `streams` does it for those who wait
-together.
+"""The handler of all eight commands: it turns a command into a request, queues it (`command_queue` has the algorithm),
+and waits for the answer.
 """
 
 import asyncio
@@ -16,29 +16,29 @@ from domain.ids import PostId
 COMMANDS: tuple[type[PostCommand], ...] = PostCommand.__args__
 
 
-async def _always() -> None:
+async def _no_check() -> None:
     return
 
 
 class PostCommands:
-    """`timeout` is how long a caller waits for an answer, in seconds. What he has sent may still be stored after that:
-    he learns it by sending it again with the same idempotency key. `may_write` is asked before each command, and raises
-    the reason why none is taken.
+    """`timeout` is how long a caller waits for an answer, in seconds. The command may still be stored after that: the
+    caller finds out by sending it again with the same idempotency key. `require_writable` runs before each command, and
+    raises the reason why none is accepted.
     """
 
     def __init__(
         self,
-        streams: CommandQueue,
+        queue: CommandQueue,
         ids: Ids,
         journal: Journal,
         timeout: float,
-        may_write: Callable[[], Awaitable[None]] = _always,
+        require_writable: Callable[[], Awaitable[None]] = _no_check,
     ) -> None:
-        self._streams = streams
+        self._queue = queue
         self._ids = ids
         self._journal = journal
         self._timeout = timeout
-        self._may_write = may_write
+        self._require_writable = require_writable
         self._stopping = False
 
     def register_with(self, dispatcher: CommandDispatcher) -> None:
@@ -48,7 +48,7 @@ class PostCommands:
     async def handle(self, command: PostCommand, context: CommandContext) -> CommandResult:
         key = context.idempotency_key
         commit_id = commit_id_of(key.key) if key else self._ids.new()
-        # Whoever creates a post makes its id; imports, which derive it, call `commit`.
+        # The creator of a post generates its id. Imports derive it, and call `commit`.
         is_new_id = isinstance(command, CreatePost)
         return await self.commit(command.post_id, (command,), context, commit_id, is_new_id=is_new_id)
 
@@ -61,27 +61,27 @@ class PostCommands:
         *,
         is_new_id: bool = False,
     ) -> CommandResult:
-        """Make one commit, all or nothing, of commands on one post. `is_new_id`: the id was made for this post."""
+        """Make one commit, all or nothing, of commands on one post. `is_new_id`: the id was generated for this post."""
         if self._stopping:
             raise Stopping(
-                "This process is stopping and takes no more commands; send it to another, or a little later."
+                "This process is stopping and accepts no more commands; send it to another process, or retry later."
             )
-        await self._may_write()
+        await self._require_writable()
         self._journal.record_received(commit_id)
         answer: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         request = Request(post_id, tuple(commands), context, commit_id, answer, is_new_id=is_new_id)
-        self._streams.submit(request)
+        self._queue.submit(request)
         try:
             async with asyncio.timeout(self._timeout):
                 return await request.answer
         except TimeoutError:
             raise StoreUnavailable(
-                f"The event store did not settle this within {self._timeout:g} s, so it may be stored or not. "
+                f"The event store did not confirm the command within {self._timeout:g} s; it may or may not be stored. "
                 "Send it again with the same Idempotency-Key.",
                 path="commands.timeout_seconds",
             ) from None
 
     async def stop(self) -> None:
-        """Take no more commands, and return when those under way are answered."""
+        """Accept no more commands, and return when those in flight are answered."""
         self._stopping = True
-        await self._streams.drain()
+        await self._queue.drain()

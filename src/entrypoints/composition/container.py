@@ -168,12 +168,12 @@ class Container(containers.DeclarativeContainer):
 
     # Command side
     snapshotting = providers.Singleton(Snapshotting, log.provided.snapshots, metrics, settings.provided.snapshots.every)
-    streams = providers.Singleton(
+    command_queue = providers.Singleton(
         CommandQueue,
         store=event_store,
         codec=codec,
         committer=providers.Singleton(GroupCommitter, event_store, clock, metrics, journal),
-        reader=providers.Singleton(StateLoader, event_store, codec, snapshotting),
+        loader=providers.Singleton(StateLoader, event_store, codec, snapshotting),
         cache=providers.Singleton(
             StateCache,
             providers.Callable(operator.mul, settings.provided.commands.cache_megabytes, 1_000_000),
@@ -185,7 +185,12 @@ class Container(containers.DeclarativeContainer):
         attempts=settings.provided.commands.attempts,
     )
     commands = providers.Singleton(
-        PostCommands, streams, ids, journal, settings.provided.commands.timeout_seconds, gaps.provided.require_none
+        PostCommands,
+        command_queue,
+        ids,
+        journal,
+        settings.provided.commands.timeout_seconds,
+        gaps.provided.require_none,
     )
     command_dispatcher = providers.Singleton(build_command_dispatcher, commands)
     post_import = providers.Singleton(PostImport, commands, event_store, codec, clock)

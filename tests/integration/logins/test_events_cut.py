@@ -96,7 +96,7 @@ async def test_an_administrator_removes_it_and_the_service_goes_on(holed: MongoP
         state = await MongoRelayState(database).state()
         assert state is not None
         assert state.position == 2
-        process = CommandProcess(MongoEventStore(database), snapshots, may_write=LogGaps(log).require_none)
+        process = CommandProcess(MongoEventStore(database), snapshots, require_writable=LogGaps(log).require_none)
         liked = await process.commands.handle(LikePost(post_id=POSTS[1], username="Bob"), ANYBODY)
         assert liked.position == 3
         assert [commit.position for commit in await log.read(0)] == [1, 2, 3]

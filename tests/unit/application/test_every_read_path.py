@@ -16,8 +16,8 @@ from adapters.memory.log import MemorySnapshots
 from adapters.memory.read_db import MemoryAuditRows
 from adapters.system.clock_and_ids import SystemClock
 from adapters.wire.event_codec import MsgspecEventCodec
-from application.command_side.idempotency import answer_from
-from application.command_side.stream_state import Snapshotting, StateLoader, StoredState
+from application.command_side.idempotency import result_of_commit
+from application.command_side.stream_state import Snapshotting, StateLoader
 from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
 from application.maintenance.audit import Audit
 from application.maintenance.events_check import PositionRange, RangeCheck
@@ -125,23 +125,23 @@ def rows_of(system: SmallSystem) -> Any:
 async def the_command_side(history: Any, codec: WatchedCodec) -> Any:
     system = await system_with(history, codec)
     snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=0)
-    return (await StateLoader(system.event_store, codec, snapshotting).read(POST)).state
+    return (await StateLoader(system.event_store, codec, snapshotting).load(POST)).state
 
 
 async def the_command_side_from_a_snapshot(history: Any, codec: WatchedCodec) -> Any:
     """Of everything but the last commit, so that the tail is read on top of it."""
     system = await system_with(history[:-1], codec)
     snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=1)
-    before = await StateLoader(system.event_store, codec, snapshotting).read(POST)
-    snapshotting.consider(POST, 0, StoredState(before.state, before.version, before.position, before.commit_id))
+    before = await StateLoader(system.event_store, codec, snapshotting).load(POST)
+    snapshotting.consider(POST, 0, before)
     await snapshotting.drain()
     await system.event_store.append(commits(history)[len(history) - 1 :])
-    return (await StateLoader(system.event_store, codec, snapshotting).read(POST)).state
+    return (await StateLoader(system.event_store, codec, snapshotting).load(POST)).state
 
 
 async def the_replay_of_an_answer(history: Any, codec: WatchedCodec) -> Any:
     system = await system_with(history, codec)
-    answers = [answer_from(commit, None, codec) for commit in await system.event_store.read_stream(POST)]
+    answers = [result_of_commit(commit, None, codec) for commit in await system.event_store.read_stream(POST)]
     return [answer.comment_id for answer in answers if answer.comment_id]
 
 

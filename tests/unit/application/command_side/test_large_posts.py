@@ -66,7 +66,7 @@ async def start(log: MemoryLog) -> AsyncIterator[Callable[[], tuple[CommandProce
 
     yield start
     for process in started:
-        await process.streams.drain()
+        await process.queue.drain()
 
 
 async def like(process: CommandProcess, post: PostId, name: str) -> int:
@@ -76,7 +76,7 @@ async def like(process: CommandProcess, post: PostId, name: str) -> int:
 async def test_a_restarted_process_reads_the_history_of_a_large_post_no_second_time(start):
     first, _ = start()
     await like(first, POST_A, "the first")
-    await first.streams.drain()
+    await first.queue.drain()
 
     restarted, store = start()
 
@@ -89,7 +89,7 @@ async def test_large_posts_that_are_written_in_turns_are_not_read_whole_each_tim
     process, store = start()
     for post in (POST_A, POST_B):
         await like(process, post, "the first")
-        await process.streams.drain()
+        await process.queue.drain()
     read_before = store.commits_read
 
     for number in range(3):

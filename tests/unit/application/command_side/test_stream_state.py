@@ -41,7 +41,7 @@ def log():
     return MemoryLog()
 
 
-def reader(log: MemoryLog, every: int) -> StateLoader:
+def loader(log: MemoryLog, every: int) -> StateLoader:
     return StateLoader(MemoryEventStore(log), CODEC, Snapshotting(MemorySnapshots(log), RecordedMetrics(), every))
 
 
@@ -49,7 +49,7 @@ async def written(log: MemoryLog, every: int) -> CommandProcess:
     process = CommandProcess(MemoryEventStore(log), MemorySnapshots(log), every=every)
     for command in HISTORY:
         await process.commands.handle(command, ANYBODY)
-        await process.streams.drain()
+        await process.queue.drain()
     return process
 
 
@@ -66,7 +66,7 @@ async def test_a_snapshot_is_stored_every_n_events(log):
 async def test_with_or_without_snapshots_the_head_is_the_same(log):
     await written(log, every=4)
 
-    with_snapshot, without = await reader(log, every=4).read(POST), await reader(log, every=0).read(POST)
+    with_snapshot, without = await loader(log, every=4).load(POST), await loader(log, every=0).load(POST)
 
     assert with_snapshot == without
     assert (without.version, without.position) == (9, 9)
@@ -85,7 +85,7 @@ async def test_an_unusable_snapshot_is_ignored(log, unusable):
     await written(log, every=0)
     await MemorySnapshots(log).store(Snapshot(stream_id=POST, version=9, position=9, **unusable))
 
-    head = await reader(log, every=4).read(POST)
+    head = await loader(log, every=4).load(POST)
 
     assert isinstance(head.state, LivePost)
     assert len(head.state.likers) == 7
@@ -105,9 +105,9 @@ async def test_a_snapshot_whose_commit_the_log_does_not_hold_is_ignored(log, ver
         Snapshot(stream_id=POST, version=version, position=position, format=FORMAT, state=state)
     )
 
-    head = await reader(log, every=4).read(POST)
+    head = await loader(log, every=4).load(POST)
 
-    assert head == await reader(log, every=0).read(POST)
+    assert head == await loader(log, every=0).load(POST)
     assert (head.version, head.position, head.commit_id) == (9, 9, last.commit_id)
 
 
@@ -117,7 +117,7 @@ async def test_a_snapshot_whose_commit_stands_in_the_log_is_begun_with(log):
     state = encode_state(fold([CREATED]), last.commit_id)
     await MemorySnapshots(log).store(Snapshot(stream_id=POST, version=9, position=9, format=FORMAT, state=state))
 
-    head = await reader(log, every=4).read(POST)
+    head = await loader(log, every=4).load(POST)
 
     assert head.state == fold([CREATED])
 
@@ -130,7 +130,7 @@ async def test_a_snapshot_that_cannot_be_stored_costs_nothing_but_time(log):
     process = CommandProcess(MemoryEventStore(log), Away(log), every=2)
     await process.commands.handle(CREATE, ANYBODY)
     result = await process.commands.handle(LikePost(post_id=POST, username="Bob"), ANYBODY)
-    await process.streams.drain()
+    await process.queue.drain()
 
     assert result.version == 2
     assert process.metrics.counts["snapshots_failed"] == 1
@@ -164,13 +164,13 @@ async def test_what_was_read_before_the_store_went_away_is_stored_as_a_snapshot(
     snapshots = Snapshotting(MemorySnapshots(log), RecordedMetrics(), every=4)
 
     with pytest.raises(StoreUnavailable):
-        await StateLoader(GoesAway(log), CODEC, snapshots).read(POST)
+        await StateLoader(GoesAway(log), CODEC, snapshots).load(POST)
     await snapshots.drain()
 
     stored = await MemorySnapshots(log).load(POST)
     assert stored is not None
     assert stored.version == 4
-    assert (await reader(log, every=4).read(POST)).version == 9
+    assert (await loader(log, every=4).load(POST)).version == 9
 
 
 POSTS = [PostId(f"0198c0de-0000-7000-8000-00000000000{n}") for n in range(3)]
@@ -183,7 +183,7 @@ def head_of(message: str = "Hello", likers: int = 0) -> StreamState:
 
 def test_the_cache_forgets_the_least_recently_used_heads_by_the_bytes_of_their_texts():
     large = head_of("x" * 40_000)
-    cache = StateCache(max_bytes=100_000, max_heads=1_000)
+    cache = StateCache(max_bytes=100_000, max_states=1_000)
     cache.put(POSTS[0], large)
     cache.put(POSTS[1], large)
     assert cache.get(POSTS[0]) is not None
@@ -196,14 +196,14 @@ def test_the_cache_forgets_the_least_recently_used_heads_by_the_bytes_of_their_t
 
 
 def test_the_cache_holds_so_many_heads_at_most():
-    cache = StateCache(max_bytes=1_000_000, max_heads=2)
+    cache = StateCache(max_bytes=1_000_000, max_states=2)
     for post_id in POSTS:
         cache.put(post_id, head_of())
     assert [cache.get(post_id) is not None for post_id in POSTS] == [False, True, True]
 
 
 def test_a_head_larger_than_the_cache_is_kept_while_it_is_the_newest():
-    cache = StateCache(max_bytes=3_000, max_heads=1_000)
+    cache = StateCache(max_bytes=3_000, max_states=1_000)
     large = head_of(likers=100)
     cache.put(POST, large)
     assert cache.get(POST) == large
@@ -248,7 +248,7 @@ async def test_what_took_long_to_read_is_stored_as_a_snapshot(log):
     await written(log, every=0)
     snapshots = Snapshotting(MemorySnapshots(log), RecordedMetrics(), every=4)
 
-    await StateLoader(MemoryEventStore(log), CODEC, snapshots).read(POST)
+    await StateLoader(MemoryEventStore(log), CODEC, snapshots).load(POST)
     await snapshots.drain()
 
     stored = await MemorySnapshots(log).load(POST)
@@ -259,6 +259,6 @@ async def test_what_took_long_to_read_is_stored_as_a_snapshot(log):
 async def test_a_removed_post_is_remembered_as_removed(log):
     process = await written(log, every=4)
     await process.commands.handle(RemovePost(post_id=POST, username="Ann"), ANYBODY)
-    await process.streams.drain()
+    await process.queue.drain()
 
-    assert (await reader(log, every=4).read(POST)).version == 10
+    assert (await loader(log, every=4).load(POST)).version == 10

@@ -222,7 +222,7 @@ async def test_a_key_spent_in_the_meantime_wins_over_a_refusal(one, other, store
         return found
 
     store.find_commit = find_after_the_twin
-    one.streams._cache.drop(POST)
+    one.queue._cache.drop(POST)
     result = await one.commands.handle(remove, keyed("key-7"))
 
     assert (result.version, result.replayed) == (2, True)
