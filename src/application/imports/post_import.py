@@ -1,6 +1,6 @@
-"""Import posts: each becomes a few commits whose ids are derived from its `externalId`, so an import that was
-interrupted, or is run again, goes on where the log stops and imports nothing twice. Likes become anonymous likes. A
-later dump of a post, with more likes, brings those that the log lacks.
+"""Import posts from lines of JSON. Each line becomes a few commits whose ids are derived from its `externalId`, so an
+import that was interrupted, or is run again, resumes where the log ends and imports nothing twice. Likes become
+anonymous likes. A later dump of the same post, with more likes, adds the missing ones.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import TypeVar
 from uuid import UUID, uuid5
 from weakref import WeakValueDictionary
 
+from application.backoff import Patience
 from application.command_side.post_commands import PostCommands
 from application.envelopes import MAX_EVENTS_PER_COMMIT, Commit
 from application.errors import IdempotencyKeyReused, LogChanged, Unavailable
@@ -30,21 +31,19 @@ from domain.ids import PostId
 T = TypeVar("T")
 
 _IMPORTED_POSTS = UUID("0b0d8a34-3f0f-5d55-8f0f-6a3f3e1c7b52")
-_LONGEST_PAUSE = 5.0
-
-_MOST_WAITING = 10_000
-"""So many results wait at most for that of a line before them, which takes long."""
+_MAX_WAITING = 10_000
+"""How many results may wait for a slow line before them."""
 
 _REMEMBERED = 50_000
-"""So many of the last posts are known by their line."""
+"""For how many of the last posts the line number is remembered."""
 
 _LAST_ANSWER_SECONDS = 1.0
-"""How long an import that is interrupted waits for what it has sent: it may be stored."""
+"""How long an interrupted import waits for the commands in flight: they may be stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedLine:
-    """`events` is how many the line stands for, `new_events` how many of them this import appended."""
+    """`events` is how many events the line stands for, `new_events` how many of them this import appended."""
 
     number: int
     events: int
@@ -61,12 +60,12 @@ class UnfinishedLine:
     new_events: int = 0
 
 
-class _AnotherContent(Exception):
-    """The log has something else under the line's `externalId`; the reason is a clause."""
+class _DifferentContent(Exception):
+    """The log has different content for the line's `externalId`; the message is a clause."""
 
 
 class PostImport:
-    """`in_flight` lines are imported at the same time. While the store is away it is asked again for `patience`
+    """`in_flight` lines are imported at the same time. If the store is unavailable, the import retries for `patience`
     seconds.
     """
 
@@ -85,16 +84,19 @@ class PostImport:
         self._clock = clock
         self._in_flight = in_flight
         self._patience = patience
-        self._lines_of_post: WeakValueDictionary[PostId, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[PostId, asyncio.Lock] = WeakValueDictionary()
         self._line_of: dict[PostId, int] = {}
         self._has_forgotten = False
         self.left: Sequence[ImportedLine | BadLine | UnfinishedLine] = ()
-        """After an import that was interrupted, or that gave up: lines that it was at, and of which something is in the
-        log. The same import, run again, finishes them."""
+        """After an import that was interrupted, or that gave up: results that were not yielded, and lines that are in
+        the log in part. The same import, run again, finishes them.
+        """
 
     async def run(self, lines: Iterable[bytes]) -> AsyncIterator[ImportedLine | BadLine]:
-        """One result a line that is not blank, in the order of lines. Raises `Unavailable` when patience is over: what
-        was imported stays, and the same import can be run again. What it did not tell is in `left` then."""
+        """Yields one result for each line that is not blank, in the order of lines. Raises `Unavailable` when patience
+        is exhausted: everything imported so far stays, and the same import can be run again. Results that were not
+        yielded are then in `left`.
+        """
         running: dict[asyncio.Task[ImportedLine | BadLine], UnfinishedLine] = {}
         results = _InOrder()
         try:
@@ -104,7 +106,7 @@ class PostImport:
                 progress = UnfinishedLine(number)
                 running[asyncio.create_task(self._import_line(progress, line))] = progress
                 results.expect(number)
-                while len(running) >= self._in_flight or len(results.done) >= _MOST_WAITING:
+                while len(running) >= self._in_flight or len(results.done) >= _MAX_WAITING:
                     await _finish_some(running, results)
                     while (result := results.next()) is not None:
                         yield result
@@ -128,19 +130,19 @@ class PostImport:
         if isinstance(parsed, BadLine):
             return parsed
         post_id = PostId(str(uuid5(_IMPORTED_POSTS, parsed.external_id)))
-        lines_of_post = self._lines_of_post.setdefault(post_id, asyncio.Lock())
+        lock = self._locks.setdefault(post_id, asyncio.Lock())
         try:
-            async with lines_of_post:  # first come, first served: the first line of a file wins
+            async with lock:  # in the order of lines, so that the first line of a file wins
                 await self._import_post(progress, parsed, post_id)
         except Unavailable:
             raise
-        except _AnotherContent as error:
+        except _DifferentContent as error:
             return BadLine(progress.number, f"externalId {shown(parsed.external_id)} {self._where(post_id)} {error}")
         except PostlogError as error:
             value = {"author": parsed.author, "message": parsed.message}.get(error.path or "")
-            of_it = "" if value is None else f" It is {shown(value)}."
+            given = "" if value is None else f" The value is {shown(value)}."
             so_far = f" ({progress.in_log:,} of its {progress.events:,} events are in the log)"
-            return BadLine(progress.number, error.message + of_it + (so_far if progress.in_log else ""))
+            return BadLine(progress.number, error.message + given + (so_far if progress.in_log else ""))
         self._remember(post_id, progress.number)
         return ImportedLine(progress.number, progress.events, progress.new_events)
 
@@ -152,8 +154,8 @@ class PostImport:
 
     def _where(self, post_id: PostId) -> str:
         if (number := self._line_of.get(post_id)) is not None:
-            return f"stands already on line {number} of this file, with"
-        return f"was imported before{', or stands on an earlier line,' if self._has_forgotten else ''} with"
+            return f"is already on line {number} of this file, with"
+        return f"was imported before{', or is on an earlier line,' if self._has_forgotten else ''} with"
 
     async def _import_post(self, progress: UnfinishedLine, post: PostLine, post_id: PostId) -> None:
         commands = _commands_for(post, post_id)
@@ -171,36 +173,35 @@ class PostImport:
             number += 1
 
     def _of_another_dump(self, post: PostLine, commit: Commit | None, before: int) -> int:
-        """How many events stand in the commit that another dump of this post has left behind `before` of them. Raises
-        `_AnotherContent` unless they are the line's own."""
+        """The number of events in a commit that another dump of this post made after its first `before` events. Raises
+        `_DifferentContent` unless they are the line's own.
+        """
         stored = [each.event for each in self._codec.decode(commit)] if commit else []
         expected: list[PostEvent] = [PostLiked(username=None)] * len(stored)
         if before == 0:
             expected[:1] = [PostCreated(author=post.author, message=post.message, date_posted=post.date_posted)]
         if not stored or stored != expected:
-            raise _AnotherContent("another content")
+            raise _DifferentContent("different content")
         if before + len(stored) > 1 + post.likes:
-            raise _AnotherContent(f"more likes than {post.likes:,}: a later dump may have more of them, never fewer")
+            raise _DifferentContent(f"more likes than {post.likes:,}: a later dump may have more likes, but not fewer")
         return len(stored)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """A server that is away is asked again, with growing pauses."""
-        pause, until = 0.1, self._clock.monotonic() + self._patience
+        """Retry while the store is unavailable."""
+        patience = Patience(self._clock.monotonic, self._patience)
         while True:
             try:
                 return await ask()
             except LogChanged:
                 raise
             except Unavailable:
-                if self._clock.monotonic() + pause > until:
+                if not await patience.pause():
                     raise
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _send(
         self, progress: UnfinishedLine, post_id: PostId, commands: list[PostCommand], key: IdempotencyKey
     ) -> None:
-        """Who is cancelled still hears what became of what was sent, so that `progress` tells the truth."""
+        """If the import is cancelled, the result is awaited for a moment, so that `progress` is correct."""
         context = CommandContext(idempotency_key=key)
         sending = asyncio.create_task(self._commands.commit(post_id, commands, context, _commit_id(key)))
         try:
@@ -208,15 +209,15 @@ class PostImport:
         except asyncio.CancelledError:
             await asyncio.wait([sending], timeout=_LAST_ANSWER_SECONDS)
             if sending.done() and sending.exception() is None:
-                _note(progress, commands, is_new=not sending.result().replayed)
+                _count(progress, commands, is_new=not sending.result().replayed)
             sending.cancel()
             raise
-        _note(progress, commands, is_new=not sending.result().replayed)
+        _count(progress, commands, is_new=not sending.result().replayed)
 
 
 @dataclass(slots=True)
 class _InOrder:
-    """Results that are `done`, by line, until those of the lines before them are."""
+    """Holds back results, by line, until those of all lines before them are `done`."""
 
     done: dict[int, ImportedLine | BadLine] = field(default_factory=dict)
     _expected: deque[int] = field(default_factory=deque)
@@ -231,14 +232,14 @@ class _InOrder:
 
 
 async def _finish_some(running: dict[asyncio.Task[ImportedLine | BadLine], UnfinishedLine], results: _InOrder) -> None:
-    """Waits for the first that is done."""
+    """Wait until at least one line is done."""
     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         results.done[running[task].number] = task.result()
         del running[task]
 
 
-def _note(progress: UnfinishedLine, commands: Sequence[PostCommand], *, is_new: bool) -> None:
+def _count(progress: UnfinishedLine, commands: Sequence[PostCommand], *, is_new: bool) -> None:
     progress.in_log += len(commands)
     progress.new_events += len(commands) if is_new else 0
 
@@ -248,8 +249,9 @@ def _commit_id(key: IdempotencyKey) -> str:
 
 
 def _digest(post: PostLine) -> str:
-    """Stored with every commit of the line. The text is spelled out, whatever classes are called: lines that were
-    imported long ago are known by it."""
+    """Stored with every commit of the line. The text does not depend on the names of classes, because it must match
+    what earlier versions stored.
+    """
     text = (
         f"PostLine(external_id={post.external_id!r}, author={post.author!r}, message={post.message!r}, "
         f"date_posted={post.date_posted!r}, likes={post.likes!r})"

@@ -1,5 +1,5 @@
-"""One line of an import: a JSON object in UTF-8 with exactly `externalId, author, message, datePosted, likes`; more of
-it in docs/importing.md. What is refused is named by its field and value, in our own words.
+"""One line of an import: a JSON object in UTF-8 with exactly `externalId, author, message, datePosted, likes` (see
+docs/importing.md). A rejection names the field and its value, in words of Postlog, not of a parser.
 """
 
 import json
@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 LONGEST_LINE = 2_000_000
-"""Bytes. A reader may cut a longer line behind one byte more."""
+"""Bytes. A reader may cut a longer line after one more byte."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Taken at the beginning of a line: files that begin with it are put together."""
+"""Ignored at the beginning of every line, because files that begin with it may be concatenated."""
 
 _FIELDS = ("externalId", "author", "message", "datePosted", "likes")
-_MOST_LIKES = 10_000_000
-_LONGEST_ID = 200
-_LONGEST_INTEGER = 20
+_MAX_LIKES = 10_000_000
+_MAX_ID_LENGTH = 200
+_MAX_DIGITS = 20
 _SHOWN = 60
 
 _LEAP_SECOND = re.compile(r"\d\d:?\d\d:?60")
@@ -26,8 +26,7 @@ _LEAP_SECOND = re.compile(r"\d\d:?\d\d:?60")
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """Why line `number` (counted from 1) can't be imported: one sentence, in which texts of the line stand as they
-    are."""
+    """Why line `number` (counted from 1) can't be imported: one sentence, which quotes the line unescaped."""
 
     number: int
     reason: str
@@ -49,12 +48,12 @@ class _Refused(Exception):
 
 
 class _Number(str):
-    """A number as it is written, where it is no integer of a usual length."""
+    """The text of a number that is not an integer of usual length."""
 
 
 def parse_line(number: int, line: bytes) -> PostLine | BadLine:
     if len(line) > LONGEST_LINE:
-        return BadLine(number, f"it has more than {LONGEST_LINE:,} bytes; no post is as long as that")
+        return BadLine(number, f"it is longer than {LONGEST_LINE:,} bytes")
     try:
         return _post_line(_json(line))
     except _Refused as refused:
@@ -66,7 +65,7 @@ def is_blank_line(line: bytes) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as JSON has it, shortened."""
+    """A value as JSON, shortened."""
     if isinstance(value, _Number):
         return _shortened(value)
     if isinstance(value, dict | list):
@@ -101,13 +100,13 @@ def _members(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise _Refused(f"{_name(name)} is there twice, as {shown(found[name])} and {shown(value)}")
+            raise _Refused(f"{_name(name)} appears twice, as {shown(found[name])} and {shown(value)}")
         found[name] = value
     return found
 
 
 def _integer(text: str) -> int | _Number:
-    return int(text) if len(text) <= _LONGEST_INTEGER else _Number(text)
+    return int(text) if len(text) <= _MAX_DIGITS else _Number(text)
 
 
 def _name(name: str) -> str:
@@ -121,12 +120,12 @@ def _post_line(plain: Any) -> PostLine:
     unknown = [name for name in plain if name not in _FIELDS]
     problems += [f"{shown(name)} is not a known field (it is {shown(plain[name])})" for name in unknown[:3]]
     if len(unknown) > 3:
-        problems.append(f"nor are {len(unknown) - 3:,} more")
+        problems.append(f"and {len(unknown) - 3:,} more unknown fields")
     if problems:
         raise _Refused("; ".join(problems))
     external_id = _text(plain, "externalId")
-    if not external_id.strip() or len(external_id) > _LONGEST_ID:
-        raise _refused("externalId", external_id, f"1 to {_LONGEST_ID} characters, and not only blanks")
+    if not external_id.strip() or len(external_id) > _MAX_ID_LENGTH:
+        raise _refused("externalId", external_id, f"1 to {_MAX_ID_LENGTH} characters, not only whitespace")
     return PostLine(
         external_id=external_id,
         author=_text(plain, "author"),
@@ -145,27 +144,27 @@ def _text(plain: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or isinstance(value, _Number):
         raise _refused(name, value, "text")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise _Refused(f"{name} is {shown(value)}, which holds half of a surrogate pair")
+        raise _Refused(f"{name} is {shown(value)}, which contains an unpaired surrogate")
     return value
 
 
 def _count(plain: dict[str, Any], name: str) -> int:
     value = plain[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_LIKES:
-        raise _refused(name, value, f"a whole number from 0 to {_MOST_LIKES:,}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_LIKES:
+        raise _refused(name, value, f"a whole number from 0 to {_MAX_LIKES:,}")
     return value
 
 
 def _time(plain: dict[str, Any], name: str) -> datetime:
     text = _text(plain, name)
     try:
-        value = datetime.fromisoformat(text.upper())  # RFC 3339 has t and z as well
+        value = datetime.fromisoformat(text.upper())  # RFC 3339 allows t and z, too
         if value.tzinfo is None:
             raise ValueError("no offset")
         utc = value.astimezone(UTC)
     except (ValueError, OverflowError):
         expected = "a time with its offset, such as 2026-01-31T09:30:00Z"
         if _LEAP_SECOND.search(text):
-            expected += "; leap seconds (:60) can't be stored, write the second before it"
+            expected += "; leap seconds (:60) can't be stored, use the second before"
         raise _refused(name, text, expected) from None
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)

@@ -151,10 +151,10 @@ def test_a_collection_with_every_event_and_every_fault(
     reasons = {each.get("postId"): each["reason"] for each in skipped}
     assert reasons == {
         None: "its AggregateIdentifier is no GUID",
-        TWINS: "2 events have the version 2",
+        TWINS: "2 events have version 2",
         GAP: "the event with version 2 is missing",
         NONSENSE: (
-            f"the event with version 1 makes no sense: PostLiked for post {NONSENSE}, which does not exist or was "
+            f"the event with version 1 can't be applied: PostLiked for post {NONSENSE}, which does not exist or was "
             "removed."
         ),
         UNREADABLE: "the event with version 2 can't be read: its Message is null, not text",

@@ -111,7 +111,7 @@ async def test_a_post_with_two_events_of_one_version_is_left_out_and_both_are_sh
     [created, liked, again] = post(A, CREATED, LIKED, LIKED)
     twin = event(A, 2, REMOVED, document_id="twin", recorded_at=START + timedelta(minutes=9))
     source = ListedHistory(created, liked, again, twin, *post(B, CREATED))
-    assert await found_by(source) == [Skipped(A, "2 events have the version 2", [liked, twin])]
+    assert await found_by(source) == [Skipped(A, "2 events have version 2", [liked, twin])]
     assert await history_import(source, None).events() == 1
 
 
@@ -121,7 +121,7 @@ async def test_a_post_with_a_document_that_has_no_version_is_left_out_whole(firs
     lost = event(A, 0, None, document_id="lost", recorded_at=None, problem="its Version is 1.5")
     twin = event(A, 0, None, document_id="twin", recorded_at=None, problem="it can't be decoded")
     source = ListedHistory(*post(A, CREATED, LIKED), *post(B, CREATED), lost, twin)
-    reason = "document lost of it can't be read: its Version is 1.5"
+    reason = "its document lost can't be read: its Version is 1.5"
     assert await found_by(source, first=first) == [Skipped(A, reason, [lost, twin])]
     assert await history_import(source, None).events() == 1
 
@@ -157,8 +157,8 @@ async def test_a_history_that_makes_no_sense_with_the_older_one_is_left_out_all_
     [skipped] = await found_by(ListedHistory(created, liked, again, older), first=True)
     assert skipped == Skipped(
         A,
-        "the event with version 3 makes no sense: PostLiked for post aaaaaaaa-0000-4000-8000-000000000000, which does "
-        "not exist or was removed.",
+        "the event with version 3 can't be applied: PostLiked for post aaaaaaaa-0000-4000-8000-000000000000, which "
+        "does not exist or was removed.",
         [again],
     )
 
@@ -175,18 +175,18 @@ async def test_a_history_that_makes_no_sense_with_the_older_one_is_left_out_all_
         (
             [event(A, 1, LIKED)],
             (
-                "the event with version 1 makes no sense: PostLiked for post aaaaaaaa-0000-4000-8000-000000000000, "
+                "the event with version 1 can't be applied: PostLiked for post aaaaaaaa-0000-4000-8000-000000000000, "
                 "which does not exist or was removed."
             ),
         ),
         (
             [event(A, 1, CREATED), event(A, 2, StoredEvent("CommentRemoved", 1, {"commentId": "c"}))],
-            "the event with version 2 makes no sense: CommentRemoved for comment c, which does not exist.",
+            "the event with version 2 can't be applied: CommentRemoved for comment c, which does not exist.",
         ),
         (
             [event(A, 1, StoredEvent("PostPinned", 1, {}))],
             (
-                "the event with version 1 makes no sense: Event 1 of post aaaaaaaa-0000-4000-8000-000000000000 "
+                "the event with version 1 can't be applied: Event 1 of post aaaaaaaa-0000-4000-8000-000000000000 "
                 "(PostPinned, schema version 1): this version of Postlog does not know the type; run one that does."
             ),
         ),
@@ -264,8 +264,8 @@ async def test_a_post_that_was_changed_here_since_is_not_mixed_with_what_happene
         (
             A,
             (
-                "the log has another history from version 2 on: the post was changed in Postlog, or something else "
-                "was imported"
+                "the log has a different history from version 2 on: the post was changed in Postlog, or something "
+                "else was imported"
             ),
         )
     ]
@@ -329,5 +329,5 @@ async def test_a_store_that_stays_away_ends_the_import_with_what_to_do():
 
 
 async def test_an_event_that_can_not_be_read_is_never_appended():
-    with pytest.raises(ValueError, match="its post must be left out"):
+    with pytest.raises(ValueError, match="its post must be skipped"):
         await append(ListedHistory(event(A, 1, None, problem="spoilt")), MemoryEventStore(MemoryLog()))

@@ -124,7 +124,7 @@ async def test_the_same_external_id_with_another_content_is_a_bad_line(store, lo
     (result,) = await run(importing(store, log), line("x1", message="Other"))
 
     assert isinstance(result, BadLine)
-    assert "another content" in result.reason
+    assert "different content" in result.reason
     assert await MemoryCommitLog(log).tip() == 1
 
 
@@ -233,11 +233,11 @@ async def test_a_later_dump_brings_the_likes_that_came_since(store, log):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"likes": 3, "message": "Other"}, "another content"),
-        ({"likes": 4_500, "message": "Other"}, "another content"),
-        ({"likes": 4_500, "author": "Bob"}, "another content"),
-        ({"likes": 4_500, "datePosted": "2008-07-31T07:21:10Z"}, "another content"),
-        ({"likes": 2}, "more likes than 2: a later dump may have more of them, never fewer"),
+        ({"likes": 3, "message": "Other"}, "different content"),
+        ({"likes": 4_500, "message": "Other"}, "different content"),
+        ({"likes": 4_500, "author": "Bob"}, "different content"),
+        ({"likes": 4_500, "datePosted": "2008-07-31T07:21:10Z"}, "different content"),
+        ({"likes": 2}, "more likes than 2: a later dump may have more likes, but not fewer"),
     ],
 )
 async def test_a_dump_that_does_not_go_on_as_the_log_does_is_a_bad_line(store, log, changes, reason):
@@ -302,13 +302,13 @@ async def test_lines_with_another_digest_are_known_by_their_content(store, log, 
         (line() + b"\0", 'it is not JSON from column 108 on: "\\u0000"'),
         (b'{"likes": 1}', "externalId is missing; author is missing; message is missing; datePosted is missing"),
         (line(extra=1), '"extra" is not a known field (it is 1)'),
-        (line(a=1, b=2, c=3, d=4), '"c" is not a known field (it is 3); nor are 1 more'),
+        (line(a=1, b=2, c=3, d=4), '"c" is not a known field (it is 3); and 1 more unknown fields'),
         (line(author=7), "author is 7; it must be text"),
         (line(author=None), "author is null; it must be text"),
         (line(message=["x"]), "message is an array; it must be text"),
-        (line(external_id=" "), 'externalId is " "; it must be 1 to 200 characters, and not only blanks'),
+        (line(external_id=" "), 'externalId is " "; it must be 1 to 200 characters, not only whitespace'),
         (line(external_id="x" * 201), f'externalId is "{"x" * 60}"… (201 characters); it must be 1 to 200'),
-        (line(message="half \ud83d"), "holds half of a surrogate pair"),
+        (line(message="half \ud83d"), "contains an unpaired surrogate"),
         (line(likes=True), "likes is true; it must be a whole number from 0 to 10,000,000"),
         (line(likes=1.5), "likes is 1.5; it must be a whole number"),
         (line(likes=-1), "likes is -1; it must be a whole number"),
@@ -317,15 +317,15 @@ async def test_lines_with_another_digest_are_known_by_their_content(store, log, 
         (line().replace(b": 3", b": NaN"), "likes is NaN; it must be a whole number"),
         (line().replace(b": 3", b": -Infinity"), "likes is -Infinity; it must be a whole number"),
         (line().replace(b": 3", b": 1e999"), "likes is 1e999; it must be a whole number"),
-        (line().replace(b": 3", b': 3, "likes": 4'), "likes is there twice, as 3 and 4"),
-        (line().replace(b": 3", b': 3, "x": {"a": 1, "a": 2}'), '"a" is there twice, as 1 and 2'),
+        (line().replace(b": 3", b': 3, "likes": 4'), "likes appears twice, as 3 and 4"),
+        (line().replace(b": 3", b': 3, "x": {"a": 1, "a": 2}'), '"a" appears twice, as 1 and 2'),
         (line(datePosted="yesterday"), 'datePosted is "yesterday"; it must be a time with its offset'),
         (line(datePosted="2008-07-31T07:21:09"), 'datePosted is "2008-07-31T07:21:09"; it must be a time with its'),
-        (line(datePosted="2008-12-31T23:59:60Z"), "leap seconds (:60) can't be stored, write the second before it"),
+        (line(datePosted="2008-12-31T23:59:60Z"), "leap seconds (:60) can't be stored, use the second before"),
         (line(datePosted="2008-12-31T23:59:60z"), 'datePosted is "2008-12-31T23:59:60z"; it must be a time with'),
         (line(datePosted="0001-01-01T00:00:00+23:00"), 'datePosted is "0001-01-01T00:00:00+23:00"; it must be'),
         (b"[" * 100_000, "it is nested too deeply"),
-        (line(message="x" * 2_000_000), "it has more than 2,000,000 bytes; no post is as long as that"),
+        (line(message="x" * 2_000_000), "it is longer than 2,000,000 bytes"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said(bad: bytes, reason: str):
@@ -362,7 +362,7 @@ async def test_results_come_in_the_order_of_lines(store, log):
 
 async def test_of_two_lines_with_one_id_the_first_is_imported_and_the_second_names_it(store, log):
     results = await told(importing(store, log), line("x1", likes=4_500), line("x2"), line("x1", message="Other"))
-    assert results[2] == BadLine(3, 'externalId "x1" stands already on line 1 of this file, with another content')
+    assert results[2] == BadLine(3, 'externalId "x1" is already on line 1 of this file, with different content')
     assert [each.events for each in results[:2]] == [4_501, 4]
 
 
@@ -373,7 +373,7 @@ async def test_a_line_like_one_before_it_is_there_already(store, log):
 async def test_a_line_of_which_the_log_has_another_one_is_not_said_to_be_in_the_file(store, log):
     await told(importing(store, log), line(message="First"))
     results = await told(importing(store, log), line(), line())
-    reason = 'externalId "x1" was imported before with another content'
+    reason = 'externalId "x1" was imported before with different content'
     assert results == [BadLine(1, reason), BadLine(2, reason)]
 
 
@@ -382,20 +382,20 @@ async def test_lines_that_were_forgotten_are_not_said_to_be_of_another_import(st
     lines = [line(f"x{n}", likes=0) for n in range(4)]
     results = await told(importing(store, log), *lines, line("x0", message="Other"), line("x3", message="Other"))
     assert [each.reason for each in results[4:]] == [
-        'externalId "x0" was imported before, or stands on an earlier line, with another content',
-        'externalId "x3" stands already on line 4 of this file, with another content',
+        'externalId "x0" was imported before, or is on an earlier line, with different content',
+        'externalId "x3" is already on line 4 of this file, with different content',
     ]
 
 
 async def test_what_the_rules_refuse_is_shown(store, log):
     [blank, long] = await told(importing(store, log), line("x1", author="\u200b"), line("x2", author="x" * 5_000))
-    assert blank == BadLine(1, 'author is blank; it needs at least one visible character. It is "\u200b".')
+    assert blank == BadLine(1, 'author is blank; it needs at least one visible character. The value is "\u200b".')
     assert long.reason.startswith("author has 5,000 characters; at most ")
-    assert long.reason.endswith(f'It is "{"x" * 60}"… (5,000 characters).')
+    assert long.reason.endswith(f'The value is "{"x" * 60}"… (5,000 characters).')
 
 
 async def test_results_that_wait_for_a_line_before_them_are_bounded(store, log, monkeypatch):
-    monkeypatch.setattr(post_import, "_MOST_WAITING", 5)
+    monkeypatch.setattr(post_import, "_MAX_WAITING", 5)
     taken = 0
 
     def lines():

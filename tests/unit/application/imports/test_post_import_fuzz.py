@@ -135,7 +135,7 @@ class Lines:
     def _doubled(self) -> Expected:
         post, name = self._post(), self._random.choice(FIELDS)
         text = self._json([*post.items(), (name, self._random.choice((post[name], 7)))])
-        return Expected(text.encode(), None, (f"{name} is there twice",))
+        return Expected(text.encode(), None, (f"{name} appears twice",))
 
     def _broken(self) -> Expected:
         _, text = self._good_text()

@@ -74,7 +74,7 @@ def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
     }
     assert err.splitlines() == [
         'line 1: it is not JSON from column 1 on: "nonsense"',
-        'line 4: author is blank; it needs at least one visible character. It is " ".',
+        'line 4: author is blank; it needs at least one visible character. The value is " ".',
         "line 5: it is not a JSON object but 7",
     ]
 
@@ -230,7 +230,7 @@ def test_a_line_that_is_too_long_takes_bounded_memory(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert (status, err) == (1, "line 2: it has more than 2,000,000 bytes; no post is as long as that\n")
+    assert (status, err) == (1, "line 2: it is longer than 2,000,000 bytes\n")
     assert out.startswith("3 lines: 2 posts imported")
     assert peak < 40_000_000
 
