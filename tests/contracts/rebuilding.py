@@ -387,6 +387,41 @@ class RebuildingContract:
         assert (await maintained.read_side.store.live()).generation == 5
         assert (await maintained.audit(system).run()).differences == []
 
+    async def test_a_swap_that_is_left_unfinished_changes_nothing(self, maintained: Maintained) -> None:
+        system = await open_history(maintained, seed=19, commands=100)
+        before, store = await maintained.dump(), maintained.read_side.store
+        build = (await run(maintained.rebuild(system, 40), swap=False))[-1]
+
+        async def fail() -> None:
+            async with maintained.generations.swap(build, keep_checkpoints=True) as swap:
+                assert swap.checkpoints == await store.checkpoints(1)
+                raise StoreUnavailable("The log is away.")
+
+        with pytest.raises(StoreUnavailable):
+            await fail()
+        assert (await store.live()).generation == 1
+
+        opened = asyncio.Event()
+
+        async def hang() -> None:
+            async with maintained.generations.swap(build, keep_checkpoints=True):
+                opened.set()
+                await asyncio.Event().wait()
+
+        swapping = asyncio.create_task(hang())
+        await opened.wait()
+        swapping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await swapping
+        assert await maintained.dump() == before
+
+        async with system.projecting():  # nothing is locked any more
+            await write(system, LikePost(post_id=post_id(1), username=None))
+            await system.caught_up(30)
+        builds = await run(maintained.rebuild(system, 40))
+        assert (builds[0].generation, builds[-1].state) == (build.generation, BuildState.LIVE)
+        assert (await maintained.audit(system).run()).differences == []
+
     async def test_rows_of_another_log_can_be_replaced(self, maintained: Maintained) -> None:
         await open_history(maintained, seed=8, commands=100)
         other_log = SmallSystem(MemoryLog(), read_side=maintained.read_side)

@@ -5,7 +5,7 @@ Rebuilds of a read database in memory: no other process can see it, so they are 
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -13,8 +13,8 @@ from typing import Self
 
 from adapters.memory.read_db import MemoryReadDb, SlotRows, read_rows, write_changes
 from application.errors import RebuildRunning
-from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, CatchUp
-from application.ports.read_db import Fold, LiveGeneration, RowKeys
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState
+from application.ports.read_db import Checkpoint, Fold, LiveGeneration, RowKeys
 from domain.errors import PostlogError
 
 
@@ -70,25 +70,15 @@ class MemoryGenerations:
 
     async def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         self._require(build, BuildState.BUILDING)
-        self._apply(build, row_keys, fold)
+        _apply(self._read_db, build, row_keys, fold)
         self._read_db.builds[build.generation] = after
 
-    async def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
+    @asynccontextmanager
+    async def swap(self, build: Build, *, keep_checkpoints: bool) -> AsyncIterator["MemorySwap"]:
         async with self._read_db.writing:
-            return await self._swap(build, catch_up, now, keep_checkpoints)
-
-    async def _swap(self, build: Build, catch_up: CatchUp, now: datetime, keep_checkpoints: bool) -> LiveGeneration:
-        self._require(build, BuildState.BUILDING)
-        read_db, live = self._read_db, self._read_db.live
-        kept = dict(read_db.checkpoints[live.generation]) if keep_checkpoints else {}
-        done, row_keys, fold = await asyncio.to_thread(catch_up, kept)
-        self._apply(build, row_keys, fold)
-        read_db.checkpoints[build.generation] = {at.partition: at for at in done.checkpoints(live.partitions, kept)}
-        read_db.builds[build.generation] = replace(done, state=BuildState.LIVE, updated_at=now)
-        old = read_db.builds[live.generation]
-        read_db.builds[live.generation] = replace(old, state=BuildState.RETIRED, ended_at=now)
-        read_db.live = replace(live, generation=build.generation, slot=build.slot, log_id=build.log_id, ready=True)
-        return read_db.live
+            self._require(build, BuildState.BUILDING)
+            live = self._read_db.checkpoints[self._read_db.live.generation]
+            yield MemorySwap(self._read_db, dict(live) if keep_checkpoints else {})
 
     async def cancel(self, build: Build, now: datetime) -> None:
         stored = self._read_db.builds.get(build.generation)
@@ -105,9 +95,28 @@ class MemoryGenerations:
         if stored is None or stored.state is not state or stored.position != build.position:
             raise BuildGone(f"Generation {build.generation} is not being built any more.")
 
-    def _apply(self, build: Build, row_keys: RowKeys, fold: Fold) -> None:
-        rows, parked = self._read_db.slots[build.slot], self._read_db.parked[build.generation]
-        write_changes(rows, parked, fold(read_rows(rows, parked, row_keys)))
+
+class MemorySwap:
+    def __init__(self, read_db: MemoryReadDb, checkpoints: Mapping[int, Checkpoint]) -> None:
+        self._read_db = read_db
+        self.checkpoints = checkpoints
+
+    async def finish(self, build: Build, row_keys: RowKeys, fold: Fold) -> LiveGeneration:
+        read_db, live, generation = self._read_db, self._read_db.live, build.generation
+        _apply(read_db, build, row_keys, fold)
+        read_db.checkpoints[generation] = {
+            at.partition: at for at in build.checkpoints(live.partitions, self.checkpoints)
+        }
+        read_db.builds[generation] = replace(build, state=BuildState.LIVE)
+        old = read_db.builds[live.generation]
+        read_db.builds[live.generation] = replace(old, state=BuildState.RETIRED, ended_at=build.updated_at)
+        read_db.live = replace(live, generation=generation, slot=build.slot, log_id=build.log_id, ready=True)
+        return read_db.live
+
+
+def _apply(read_db: MemoryReadDb, build: Build, row_keys: RowKeys, fold: Fold) -> None:
+    rows, parked = read_db.slots[build.slot], read_db.parked[build.generation]
+    write_changes(rows, parked, fold(read_rows(rows, parked, row_keys)))
 
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """Builds in the idle slot: emptied, filled batch by batch, and swapped with the live one in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,8 @@ from adapters.sql.backend import SqlBackend
 from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE
 from adapters.sql.rows import AffectedRows, from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
-from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, CatchUp
-from application.ports.read_db import Fold, LiveGeneration, RowKeys, Slot
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, SwapInterrupted
+from application.ports.read_db import Checkpoint, Fold, LiveGeneration, RowKeys, Slot
 
 _LOCK_LIVE = SELECT_LIVE.with_for_update()
 _BY_GENERATION = generations.c.generation == bindparam("of")
@@ -73,28 +74,11 @@ class BuildWriter:
     def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         with self._backend.writing() as connection:
             _require(connection, build, BuildState.BUILDING)
-            self._apply(connection, build, row_keys, fold)
+            _apply(connection, self._rows, build, row_keys, fold)
             _save(connection, after)
 
-    def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
-        """The live row is locked before the checkpoints: until then a partition might begin, whose checkpoint would be
-        neither locked nor kept."""
-        with self._backend.writing() as connection:
-            live = to_live(connection.execute(_LOCK_LIVE).one())
-            stored = connection.execute(LOCK_CHECKPOINTS, {"of": live.generation}).all()
-            _require(connection, build, BuildState.BUILDING)
-            kept = {row.partition: to_checkpoint(row) for row in stored} if keep_checkpoints else {}
-            done, row_keys, fold = catch_up(kept)
-            self._apply(connection, build, row_keys, fold)
-            _save(connection, replace(done, state=BuildState.LIVE, updated_at=now))
-            retired = {"of": live.generation, "state": BuildState.RETIRED.value, "ended_at": now}
-            connection.execute(_UPDATE_BUILD, retired)
-            for checkpoint in done.checkpoints(live.partitions, kept):
-                connection.execute(insert(checkpoints), from_checkpoint(build.generation, checkpoint))
-            connection.execute(
-                update(read_db).values(generation=build.generation, slot=build.slot, log_id=build.log_id, ready=True)
-            )
-            return to_live(connection.execute(SELECT_LIVE).one())
+    def swap(self, build: Build, *, keep_checkpoints: bool) -> "SwapTransaction":
+        return SwapTransaction(self._backend, build, keep_checkpoints=keep_checkpoints)
 
     def cancel(self, build: Build, now: datetime) -> None:
         with self._backend.writing() as connection:
@@ -104,9 +88,65 @@ class BuildWriter:
         with self._backend.writing() as connection:
             connection.execute(_UPDATE_UNFINISHED, {"of": build.generation, "error": error})
 
-    def _apply(self, connection: Connection, build: Build, row_keys: RowKeys, fold: Fold) -> None:
-        rows = self._rows.read(connection, build.slot, build.generation, row_keys)
-        self._rows.load(connection, build.slot, build.generation, rows, fold(rows))
+
+class SwapTransaction:
+    """One transaction on one connection, open from one call to the next. Calls come one after the other, perhaps from
+    different threads."""
+
+    def __init__(self, backend: SqlBackend, build: Build, *, keep_checkpoints: bool) -> None:
+        self._backend = backend
+        self._build = build
+        self._keep_checkpoints = keep_checkpoints
+        self._rows = AffectedRows(backend)
+        self._open = ExitStack()
+        self._is_open = False
+        self.checkpoints: Mapping[int, Checkpoint] = {}
+
+    def begin(self) -> None:
+        """The live row is locked before the checkpoints: until then a partition might begin, whose checkpoint would be
+        neither locked nor kept. May be repeated when it fails."""
+        with ExitStack() as stack:
+            self._connection = connection = stack.enter_context(self._backend.writing())
+            self._live = to_live(connection.execute(_LOCK_LIVE).one())
+            stored = connection.execute(LOCK_CHECKPOINTS, {"of": self._live.generation}).all()
+            _require(connection, self._build, BuildState.BUILDING)
+            if self._keep_checkpoints:
+                self.checkpoints = {row.partition: to_checkpoint(row) for row in stored}
+            self._open, self._is_open = stack.pop_all(), True
+
+    def finish(self, build: Build, row_keys: RowKeys, fold: Fold) -> LiveGeneration:
+        """Whether it fails or not, the transaction is over: repeating it raises `SwapInterrupted`."""
+        if not self._is_open:
+            raise SwapInterrupted
+        self._is_open = False
+        with self._open:
+            connection, live = self._connection, self._live
+            _apply(connection, self._rows, build, row_keys, fold)
+            _save(connection, replace(build, state=BuildState.LIVE))
+            retired = {"of": live.generation, "state": BuildState.RETIRED.value, "ended_at": build.updated_at}
+            connection.execute(_UPDATE_BUILD, retired)
+            for checkpoint in build.checkpoints(live.partitions, self.checkpoints):
+                connection.execute(insert(checkpoints), from_checkpoint(build.generation, checkpoint))
+            connection.execute(
+                update(read_db).values(generation=build.generation, slot=build.slot, log_id=build.log_id, ready=True)
+            )
+            return to_live(connection.execute(SELECT_LIVE).one())
+
+    def roll_back(self) -> None:
+        """Unless it is finished."""
+        if self._is_open:
+            self._is_open = False
+            with suppress(_RolledBack), self._open:
+                raise _RolledBack
+
+
+class _RolledBack(Exception):
+    """Ends a transaction without a commit."""
+
+
+def _apply(connection: Connection, affected: AffectedRows, build: Build, row_keys: RowKeys, fold: Fold) -> None:
+    rows = affected.read(connection, build.slot, build.generation, row_keys)
+    affected.load(connection, build.slot, build.generation, rows, fold(rows))
 
 
 def _require(connection: Connection, build: Build, state: BuildState) -> None:

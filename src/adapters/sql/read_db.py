@@ -24,15 +24,15 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from adapters.sql.batched_lookup import BatchedLookup
 from adapters.threads import DaemonThreadPool
 from application.errors import ReadDbUnavailable, RebuildRunning, SchemaOutdated
 from application.ports.audit_rows import AuditedPost, AuditStart
-from application.ports.generations import Build, CatchUp
+from application.ports.generations import Build
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
 from application.ports.provisioning import ProbeResult
 from application.ports.read_db import Checkpoint, Fold, LiveGeneration, ParkedStream, ProjectionBatch, RowKeys
@@ -44,11 +44,18 @@ if TYPE_CHECKING:
 
     from adapters.sql.address import Address
     from adapters.sql.backend import SqlBackend
+    from adapters.sql.building import SwapTransaction
     from adapters.sql.open_database import OpenDatabase
 
 T = TypeVar("T")
 
 _CLOSING_SECONDS = 5.0
+
+
+class RunInThread(Protocol):
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """Run `work` in a thread; it may be repeated. Raises as `SqlReadDb.run`."""
+        ...
 
 
 class SqlReadDb:
@@ -99,6 +106,19 @@ class SqlReadDb:
                 raise
             busy = "" if asked.is_set() else "; all connections of this process (pool_size) wait for answers"
             raise self._away(f"no answer within {seconds:g} seconds{busy}") from error
+
+    @asynccontextmanager
+    async def own_thread(self) -> AsyncIterator[RunInThread]:
+        """For calls that keep a connection from one to the next: all other threads may be waiting for it."""
+        thread = DaemonThreadPool("postlog-read-db-transaction", 1)
+
+        async def run(work: Callable[[], T]) -> T:
+            return await thread.run(lambda: self._perform(lambda _: work(), threading.Event()))
+
+        try:
+            yield run
+        finally:
+            await thread.close(_CLOSING_SECONDS)
 
     def _perform(self, work: Callable[[OpenDatabase], T], asked: threading.Event) -> T:
         asked.set()
@@ -238,16 +258,34 @@ class SqlGenerations:
     async def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         await self._database.run(lambda opened: opened.building.load(build, after, row_keys, fold))
 
-    async def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
-        return await self._database.run(
-            lambda opened: opened.building.swap(build, catch_up, now, keep_checkpoints=keep_checkpoints)
+    @asynccontextmanager
+    async def swap(self, build: Build, *, keep_checkpoints: bool) -> AsyncIterator[SqlSwap]:
+        transaction = await self._database.run(
+            lambda opened: opened.building.swap(build, keep_checkpoints=keep_checkpoints)
         )
+        async with self._database.own_thread() as run:
+            try:
+                await run(transaction.begin)
+                yield SqlSwap(transaction, run)
+            finally:  # also of a beginning that was cancelled: the thread ends that first
+                with suppress(ReadDbUnavailable):  # a connection that is gone took its transaction along
+                    await asyncio.shield(run(transaction.roll_back))
 
     async def cancel(self, build: Build, now: datetime) -> None:
         await self._database.run(lambda opened: opened.building.cancel(build, now))
 
     async def record_failure(self, build: Build, error: str) -> None:
         await self._database.run(lambda opened: opened.building.record_failure(build, error))
+
+
+class SqlSwap:
+    def __init__(self, transaction: SwapTransaction, run: RunInThread) -> None:
+        self._transaction = transaction
+        self._run = run
+        self.checkpoints = transaction.checkpoints
+
+    async def finish(self, build: Build, row_keys: RowKeys, fold: Fold) -> LiveGeneration:
+        return await self._run(lambda: self._transaction.finish(build, row_keys, fold))
 
 
 class SqlAuditRows:

@@ -7,18 +7,18 @@ read and decoded while one is being written.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from application.envelopes import CommitEvents
-from application.errors import RebuildCancelled, Unavailable, WrongLog
+from application.errors import RebuildCancelled, StoreUnavailable, Unavailable, WrongLog
 from application.maintenance.progress import exclusive_build, relaxed_gc
 from application.maintenance.rebuild_batches import COMMITS_A_READ, Batch, Batches, LogBatches, batch_of
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
-from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations
-from application.ports.read_db import Checkpoint, Fold, ProjectionStore, RowChanges, RowKeys, Rows
+from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations, SwapInterrupted
+from application.ports.read_db import ProjectionStore, RowChanges, RowKeys, Rows
 from application.ports.system import Clock, Metrics
 from application.projections.batch import decode_all
 from application.projections.log_checks import require_same_log
@@ -27,7 +27,8 @@ from domain.errors import PostlogError
 
 logger = logging.getLogger(__name__)
 
-_LAST_STEP_SECONDS = 30.0
+_CATCH_UP_SECONDS = 30.0
+_SWAPS_REPEATED = 5
 
 
 class Rebuild:
@@ -132,23 +133,24 @@ class Rebuild:
         )
 
     async def _swap(self, build: Build) -> Build:
-        loop = asyncio.get_running_loop()
-        done = build
+        """Repeated when the database ends the transaction, as after a deadlock."""
+        for _ in range(_SWAPS_REPEATED):
+            with suppress(SwapInterrupted):
+                return await self._swap_once(build)
+        return await self._swap_once(build)
 
-        def catch_up(checkpoints: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
-            nonlocal done
-            until = max((checkpoint.position for checkpoint in checkpoints.values()), default=0)
-            reading = asyncio.run_coroutine_threadsafe(self._read_until(build.position, until), loop)
-            commits = reading.result(_LAST_STEP_SECONDS)
-            done = build
-            if not commits:
-                return done, RowKeys((), ()), _nothing
-            batch = batch_of(decode_all(commits, self._codec), self._clock)
-            done = self._after(build, batch)
-            return done, batch.row_keys, batch.fold
-
+    async def _swap_once(self, build: Build) -> Build:
+        """While the live checkpoints are locked: the few commits that came since the last batch."""
         keep = await self._live_rows_are_of_this_log()
-        live = await self._generations.swap(build, catch_up, self._clock.now(), keep_checkpoints=keep)
+        async with self._generations.swap(build, keep_checkpoints=keep) as swap:
+            until = max([checkpoint.position for checkpoint in swap.checkpoints.values()], default=0)
+            commits = await self._catch_up(build.position, until)
+            if commits:
+                batch = batch_of(await asyncio.to_thread(decode_all, commits, self._codec), self._clock)
+                done, row_keys, fold = self._after(build, batch), batch.row_keys, batch.fold
+            else:
+                done, row_keys, fold = replace(build, updated_at=self._clock.now()), RowKeys((), ()), _no_changes
+            live = await swap.finish(done, row_keys, fold)
         return replace(done, state=BuildState.LIVE, generation=live.generation, slot=live.slot)
 
     async def _live_rows_are_of_this_log(self) -> bool:
@@ -160,14 +162,22 @@ class Rebuild:
             return False
         return True
 
-    async def _read_until(self, after: int, until: int) -> list[CommitEvents]:
+    async def _catch_up(self, after: int, until: int) -> list[CommitEvents]:
+        """Everything behind `after` up to `until`, within bounded time: projectors wait meanwhile."""
         commits: list[CommitEvents] = []
-        while after < until:
-            page = await self._log.read_events(after, min(COMMITS_A_READ, until - after))
-            if not page:
-                raise WrongLog(f"The live rows have seen position {until}, but the log ends at {after}.")
-            commits += page
-            after = page[-1].position
+        try:
+            async with asyncio.timeout(_CATCH_UP_SECONDS):
+                while after < until:
+                    page = await self._log.read_events(after, min(COMMITS_A_READ, until - after))
+                    if not page:
+                        raise WrongLog(f"The live rows have seen position {until}, but the log ends at {after}.")
+                    commits += page
+                    after = page[-1].position
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"The log did not answer within {_CATCH_UP_SECONDS:g} s while the rows were to be swapped; nothing was "
+                "swapped. Run the rebuild again: it resumes from where it stopped."
+            ) from None
         return commits
 
 
@@ -175,5 +185,5 @@ async def _next(batches: AsyncGenerator[Batch]) -> Batch | None:
     return await anext(batches, None)
 
 
-def _nothing(_: Rows) -> RowChanges:
+def _no_changes(_: Rows) -> RowChanges:
     return RowChanges()

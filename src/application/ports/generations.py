@@ -6,7 +6,7 @@ that holds the lock.
 Rebuilds that do not run where they are asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -66,10 +66,23 @@ class BuildGone(Exception):
     """The build is not unfinished any more: somebody cancelled it. Nothing was written."""
 
 
-CatchUp = Callable[[Mapping[int, Checkpoint]], tuple[Build, RowKeys, Fold]]
-"""Given the live checkpoints, locked: what is still to be applied so that the build is as new as they are, and the
-build as it is then. Called in a worker thread; it may block for as long as it takes to read a few commits.
-"""
+class SwapInterrupted(Exception):
+    """The database ended the transaction before it was committed: a deadlock, say, or this process had been stopped for
+    too long. Nothing was written; the same swap may succeed when it is repeated."""
+
+
+class Swap(Protocol):
+    """One open transaction. While it is open, the live rows don't change."""
+
+    @property
+    def checkpoints(self) -> Mapping[int, Checkpoint]:
+        """The live ones, by partition, locked. Empty without `keep_checkpoints`."""
+        ...
+
+    async def finish(self, build: Build, row_keys: RowKeys, fold: Fold) -> LiveGeneration:
+        """Apply what the build lacked, give it its checkpoints, make it the live generation, and commit. `build` is the
+        build with that applied. Raises `SwapInterrupted`, `ReadDbUnavailable`."""
+        ...
 
 
 class Generations(Protocol):
@@ -103,11 +116,11 @@ class Generations(Protocol):
         """
         ...
 
-    async def swap(self, build: Build, catch_up: CatchUp, now: datetime, *, keep_checkpoints: bool) -> LiveGeneration:
-        """One transaction: lock the live checkpoints, apply the last step, give the build its checkpoints and make it
-        the live generation, ready, of the build's log; the old one is RETIRED. The checkpoints stand at the build's
-        position, one for each partition, with topic and offset of the live ones; without `keep_checkpoints` they have
-        none, and `catch_up` is handed none. Readers see the old rows or the new rows. Raises `BuildGone`,
+    def swap(self, build: Build, *, keep_checkpoints: bool) -> AbstractAsyncContextManager[Swap]:
+        """One transaction, begun by entering: it locks the live checkpoints, and `Swap.finish` makes the build the live
+        generation, ready, of the build's log; the old one is RETIRED. The new checkpoints are at the build's position,
+        one for each partition, with topic and offset of the live ones; without `keep_checkpoints` they have none.
+        Leaving without `finish` rolls back. Readers see the old rows or the new rows. Raises `BuildGone`,
         `ReadDbUnavailable`.
         """
         ...

@@ -4,6 +4,7 @@ what it makes of the same one in today's shapes.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -200,10 +201,12 @@ async def the_last_step_of_a_rebuild(history: Any, codec: WatchedCodec) -> Any:
     generations = MemoryGenerations(system.read_db)
     swap = generations.swap
 
+    @asynccontextmanager
     async def swap_after_more(*arguments: Any, **options: Any) -> Any:
         await system.event_store.append(commits(history))
         await projected(system)
-        return await swap(*arguments, **options)
+        async with swap(*arguments, **options) as begun:
+            yield begun
 
     generations.swap = swap_after_more
     assert [build.generation async for build in rebuild_of(system, generations, codec).run()][-1] == 2

@@ -23,9 +23,17 @@ from adapters.sql.read_db import (
     SqlReadDb,
 )
 from application.errors import ReadDbUnavailable
-from application.ports.generations import Build
+from application.ports.generations import SwapInterrupted
 from application.ports.post_views import PostFilter
-from application.ports.read_db import Checkpoint, CheckpointMoved, Fold, ProjectionBatch, RowChanges, RowKeys, Rows
+from application.ports.read_db import (
+    Checkpoint,
+    CheckpointMoved,
+    LiveGeneration,
+    ProjectionBatch,
+    RowChanges,
+    RowKeys,
+    Rows,
+)
 from contracts.read_db_handle import LOG, NOON, ReadDbHandle, checkpoint, comment, moves, post, post_id
 from contracts.sql_read_db import handle_of
 from contracts.waiting import eventually
@@ -156,20 +164,56 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
         build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
         seen: list[Mapping[int, Checkpoint]] = []
 
-        def catch_up(live: Mapping[int, Checkpoint]) -> tuple[Build, RowKeys, Fold]:
-            seen.append(live)
-            done = replace(build, position=5, commit_id="commit-5")
-            return done, RowKeys((), ()), lambda _: RowChanges()
+        async def swapped() -> LiveGeneration:
+            async with generations.swap(build, keep_checkpoints=True) as swap:
+                seen.append(swap.checkpoints)
+                done = replace(build, position=5, commit_id="commit-5")
+                return await swap.finish(done, RowKeys((), ()), lambda _: RowChanges())
 
         with connect() as projector:
             projector.execute("SELECT * FROM read_db FOR SHARE")
             projector.execute("INSERT INTO checkpoints VALUES (1, 1, 5, 5, 'commit-5')")
-            swap = asyncio.create_task(generations.swap(build, catch_up, NOON, keep_checkpoints=True))
+            swap = asyncio.create_task(swapped())
             await eventually(lambda: _somebody_waits(connect))
             projector.commit()
         live = await swap
     assert seen == [{0: checkpoint(1), 1: checkpoint(5, 1)}]
     assert await read_db.store.checkpoints(live.generation) == {0: checkpoint(5), 1: checkpoint(5, 1)}
+
+
+async def test_a_swap_whose_session_is_ended_changes_nothing_and_may_be_repeated(
+    fresh_postgres_url: str, read_db: ReadDbHandle, connect: Connect
+) -> None:
+    await read_db.store.claim(1, LOG, 1)
+    async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
+        generations = SqlGenerations(database)
+        build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
+
+        async def swapped(*, is_ended: bool) -> LiveGeneration:
+            async with generations.swap(build, keep_checkpoints=True) as swap:
+                if is_ended:
+                    _end_other_sessions(connect)
+                return await swap.finish(build, RowKeys([post_id(1)], ()), lambda _: RowChanges(posts=[post(1)]))
+
+        with pytest.raises(SwapInterrupted):
+            await swapped(is_ended=True)
+        assert (await read_db.store.live()).generation == 1
+        assert (await swapped(is_ended=False)).generation == 2
+    assert (await read_db.rows([post_id(1)])).posts[post_id(1)] == post(1)
+
+
+async def test_a_swap_needs_no_thread_of_the_others(fresh_postgres_url: str, read_db: ReadDbHandle) -> None:
+    """They may all be waiting for the only connection, which the swap holds."""
+    await read_db.store.claim(1, LOG, 1)
+    async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
+        generations = SqlGenerations(database)
+        build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
+        async with generations.swap(build, keep_checkpoints=True) as swap:
+            builds = [asyncio.create_task(generations.builds()) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(5):
+                await swap.finish(build, RowKeys((), ()), lambda _: RowChanges())
+        assert [len(await each) for each in builds] == [2, 2, 2]
 
 
 async def test_a_partition_that_begins_just_before_a_claim_counts_for_it(
@@ -278,7 +322,7 @@ async def test_a_server_that_was_killed_is_away_until_it_is_back(
 async def test_a_server_that_froze_holds_up_nobody_for_long(
     killable_postgres: Postgres, killable_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_read_db, "_PATIENCE", 0.3)
+    monkeypatch.setattr(sql_read_db, "_READER_SECONDS", 0.3)
     monkeypatch.setattr("adapters.sql.read_db._PROBE_SECONDS", 0.3)
     monkeypatch.setattr(sql_read_db, "_CLOSING_SECONDS", 0.3)
     async with postgres_read_db(killable_url, pool_size=1) as database:

@@ -1,15 +1,16 @@
 """Rebuild: the idle slot becomes what the log says, and takes the live one's place in one step."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.memory.generations import MemoryGenerations
+from adapters.memory.generations import MemoryGenerations, MemorySwap
 from adapters.memory.log import MemoryCommitLog, MemoryLog
 from adapters.system.clock_and_ids import SystemClock
-from application.errors import RebuildCancelled, RebuildRunning
+from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailable
 from application.maintenance.rebuild import Rebuild
-from application.ports.generations import Build, BuildState
+from application.ports.generations import Build, BuildState, SwapInterrupted
 from application.ports.read_db import CheckpointMoved
 from application.query_side.queries import GetPost
 from command_process import ANYBODY, CODEC, RecordedMetrics
@@ -121,10 +122,12 @@ async def test_what_is_written_while_it_runs_is_in_the_new_rows():
     generations = MemoryGenerations(system.read_db)
     swap = generations.swap
 
-    async def swap_after_more(build, catch_up, now, *, keep_checkpoints):
+    @asynccontextmanager
+    async def swap_after_more(build, *, keep_checkpoints):
         await write(system, *[LikePost(post_id=POSTS[0], username=None)] * 5)
         await system.caught_up()
-        return await swap(build, catch_up, now, keep_checkpoints=keep_checkpoints)
+        async with swap(build, keep_checkpoints=keep_checkpoints) as begun:
+            yield begun
 
     generations.swap = swap_after_more
     async with system.projecting():
@@ -138,6 +141,60 @@ async def test_what_is_written_while_it_runs_is_in_the_new_rows():
     likes = sum(commit.stream_id == POSTS[0] for commit in await system.commit_log.read(0)) - 2
     assert last.state is BuildState.LIVE
     assert answer.post.likes == likes > 5
+
+
+async def test_a_swap_that_the_database_interrupts_is_repeated():
+    system = await filled()
+    before, generations = dump(system), MemoryGenerations(system.read_db)
+    swap, interruptions = generations.swap, 2
+
+    class Interrupted(MemorySwap):
+        async def finish(self, build, row_keys, fold):
+            nonlocal interruptions
+            interruptions -= 1
+            if interruptions >= 0:
+                raise SwapInterrupted
+            return await super().finish(build, row_keys, fold)
+
+    @asynccontextmanager
+    async def interrupted_swap(build, *, keep_checkpoints):
+        async with swap(build, keep_checkpoints=keep_checkpoints) as begun:
+            yield Interrupted(system.read_db, begun.checkpoints)
+
+    generations.swap = interrupted_swap
+    builds = await run(rebuild_of(system, 10, generations))
+
+    assert builds[-1].state is BuildState.LIVE
+    assert interruptions == -1
+    assert dump(system) == before
+
+
+async def test_a_log_that_does_not_answer_during_the_swap_ends_it_and_lets_projectors_go_on(monkeypatch):
+    monkeypatch.setattr("application.maintenance.rebuild._CATCH_UP_SECONDS", 0.05)
+    system = await filled()
+    generations = MemoryGenerations(system.read_db)
+    swap, read = generations.swap, system.commit_log.read_events
+
+    async def hanging_read(after, limit):
+        await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def swap_after_more(build, *, keep_checkpoints):
+        await write(system, LikePost(post_id=POSTS[0], username=None))
+        async with system.projecting():
+            await system.caught_up()
+        system.commit_log.read_events = hanging_read
+        async with swap(build, keep_checkpoints=keep_checkpoints) as begun:
+            yield begun
+
+    generations.swap = swap_after_more
+    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.05 s .* Run the rebuild again"):
+        await run(rebuild_of(system, 10, generations))
+    system.commit_log.read_events = read
+
+    assert not system.read_db.writing.locked()
+    assert system.read_db.live.generation == 1
+    assert system.read_db.builds[2].state is BuildState.BUILDING
 
 
 async def test_it_ends_though_every_read_of_the_log_finds_something_new():

@@ -117,8 +117,8 @@ class TestStatus:
         assert began == system.read_db.builds[1].started_at
         generations, swapped_at = MemoryGenerations(system.read_db), NOON + timedelta(hours=1)
         build = await generations.empty(await generations.begin("log", 2, NOON), NOON)
-        nothing = (build, RowKeys((), ()), lambda _: RowChanges())
-        await generations.swap(build, lambda _: nothing, swapped_at, keep_checkpoints=False)
+        async with generations.swap(build, keep_checkpoints=False) as swap:
+            await swap.finish(replace(build, updated_at=swapped_at), RowKeys((), ()), lambda _: RowChanges())
         status = await query(system).get(GetPipelineStatus())
         assert (status.rows.generation, status.rows.live_since) == (2, swapped_at)
 
