@@ -1,4 +1,4 @@
-// Run by mongosh when the server answers: makes it a replica set of one node, once, and waits until that takes writes.
+// Run by mongosh when the server responds: initiates a replica set of one node, once, and waits until it accepts writes.
 
 const HOST = process.env.MONGO_HOST ?? "mongo:27017";
 const PASSWORD_FILE = process.env.MONGO_ROOT_PASSWORD_FILE ?? "/run/secrets/mongo_root_password";
@@ -24,4 +24,4 @@ while (!admin.adminCommand({ hello: 1 }).isWritablePrimary) {
   }
   sleep(200);
 }
-print("The replica set rs0 takes writes.");
+print("The replica set rs0 accepts writes.");

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes new passwords, and the addresses that hold them, as the files of deploy/secrets that compose.yaml mounts.
-# What is there already stays: servers that have data know the old passwords.
+# Creates new passwords, and the addresses that contain them, as the files of deploy/secrets that compose.yaml mounts.
+# Existing files are kept: servers with data use the old passwords.
 set -eu
 umask 077
 folder="${1:-$(dirname "$0")/secrets}"
 
 if [ -e "$folder" ]; then
-    echo "$folder is there already, and stays as it is." >&2
+    echo "$folder exists already; it was not changed." >&2
     exit 0
 fi
 
@@ -14,12 +14,12 @@ random() {
     od -An -N24 -tx1 /dev/urandom | tr -d ' \n'
 }
 
-# Letters of both cases, digits and a sign, as SQL Server demands, and none that means something in a URL.
+# Letters of both cases, digits and a symbol, as SQL Server requires; no character with a meaning in a URL.
 password() {
     printf 'Pw-%s' "$(random)"
 }
 
-# Everybody may read the files, since a container's user is not the one who made them; only you get into the folder.
+# The files are readable by everyone, since a container's user is not their owner; only the owner can enter the folder.
 save() {
     printf '%s\n' "$2" > "$made/$1"
     chmod 0644 "$made/$1"
@@ -49,4 +49,4 @@ save sqlserver_admin_url "mssql+pyodbc://sa:$sa@sqlserver:1433/master?$options"
 save sqlserver_url "mssql+pyodbc://SMUser:$(password)@sqlserver:1433/SocialMedia?$options"
 
 mv "$made" "$folder"
-echo "Made the passwords in $folder."
+echo "Created the passwords in $folder."

@@ -1,4 +1,4 @@
-"""The same servers as Docker containers, by testcontainers; removed by its reaper even when this process is killed."""
+"""The same servers as Docker containers, by testcontainers; its reaper removes them even if this process is killed."""
 
 import gc
 import secrets
@@ -22,7 +22,7 @@ from local.waiting import wait_until
 def docker_answers() -> bool:
     """Whether there is a Docker daemon; a client alone is not enough."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # docker-py forgets its socket when nobody answers
+        warnings.simplefilter("ignore", ResourceWarning)  # docker-py leaves its socket open if there is no daemon
         try:
             DockerClient(timeout=3).client.close()
         except Exception:  # docker-py raises half a dozen unrelated types for "no daemon"
@@ -35,7 +35,7 @@ def docker_answers() -> bool:
 
 @contextmanager
 def mongo_container() -> Iterator[str]:
-    """The URL of a replica set of one node. It knows itself by an address inside the container, hence direct."""
+    """The URL of a replica set of one node. Its own address is valid only inside the container, hence direct."""
     container = DockerContainer("mongo:8").with_command("--replSet rs0 --bind_ip_all").with_exposed_ports(27017)
     with container:
         url = f"mongodb://{_address(container, 27017)}/?directConnection=true"
@@ -45,7 +45,7 @@ def mongo_container() -> Iterator[str]:
 
 @contextmanager
 def kafka_container() -> Iterator[str]:
-    """The bootstrap address. The broker waits inside until it is told which address to advertise."""
+    """The bootstrap address. The broker starts once it knows which address to advertise."""
     wait = 'until [ -f /tmp/address ]; do sleep 0.1; done; export KAFKA_ADVERTISED_LISTENERS="$(cat /tmp/address)"'
     container = DockerContainer(f"apache/kafka:{VERSION}").with_exposed_ports(9092)
     container.with_command(["bash", "-c", f"{wait}; exec /etc/kafka/docker/run"])

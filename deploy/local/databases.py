@@ -1,4 +1,4 @@
-"""A database of its own inside a running server, dropped at the end."""
+"""A new database on a running server, dropped at the end."""
 
 import uuid
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def fresh_mongo_database(url: str) -> Iterator[MongoDatabase]:
 
 @contextmanager
 def fresh_postgres_database(admin_url: str) -> Iterator[str]:
-    """SQLAlchemy's URL of a new database; roles belong to the whole server and are not dropped with it."""
+    """SQLAlchemy URL of a new database. Roles belong to the whole server and are not dropped with it."""
     admin = make_url(admin_url)
     name = _new_name()
     _execute(admin_url, f"CREATE DATABASE {name}")
@@ -46,7 +46,7 @@ def fresh_postgres_database(admin_url: str) -> Iterator[str]:
 
 @contextmanager
 def fresh_sqlserver_database(admin_url: str) -> Iterator[str]:
-    """SQLAlchemy's URL of a new database, whose sessions are ended when it is dropped."""
+    """SQLAlchemy URL of a new database. Its sessions are ended when it is dropped."""
     admin = make_url(admin_url)
     name = _new_name()
     engine = create_engine(admin, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
@@ -72,7 +72,7 @@ def _dropped_from_sqlserver(connection: Connection, name: str) -> bool:
         for session in connection.execute(sessions, {"name": name}).scalars():
             connection.execute(text(f"KILL {session}"))
         connection.execute(text(f"DROP DATABASE {name}"))
-    except DBAPIError:  # a session is ending, or was there a moment ago
+    except DBAPIError:  # a session is ending
         return False
     return True
 

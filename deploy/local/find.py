@@ -1,6 +1,6 @@
-"""Where a server comes from: an address in the environment, else Docker, else programs on this machine.
+"""Finds or starts a server: an address in the environment, else Docker, else programs on this machine.
 
-Servers that a test kills and restarts are always programs on this machine, of the caller's own.
+Servers that a test kills and restarts are always programs on this machine, started for that test run.
 """
 
 import functools
@@ -28,7 +28,7 @@ MONGO, KAFKA, POSTGRES, SQLSERVER = (
 
 
 class ServerUnavailableError(Exception):
-    """This machine has no way to such a server; the message says how to get one."""
+    """This machine has no such server; the message says how to get one."""
 
 
 class _Server(Protocol):
@@ -55,11 +55,11 @@ class Servers:
         self._open.close()
 
     def mongo_url(self) -> str:
-        """A replica set that takes writes."""
+        """A replica set that accepts writes."""
         return self._shared(MONGO, "mongo_container", lambda: self.own_replica_set().url)
 
     def kafka_bootstrap(self) -> str:
-        """`host:port` of a broker with default settings, which makes topics by itself."""
+        """`host:port` of a broker with default settings, which creates topics automatically."""
         return self._shared(KAFKA, "kafka_container", lambda: self.own_kafka().bootstrap)
 
     def postgres_url(self) -> str:
@@ -105,7 +105,7 @@ class Servers:
         if address := os.environ.get(variable):
             return address
         if _docker_answers():
-            from local import containers  # half a second, for those who have Docker
+            from local import containers  # takes half a second, only needed with Docker
 
             start: Callable[[], AbstractContextManager[str]] = getattr(containers, container)
             return self._open.enter_context(start())

@@ -1,4 +1,4 @@
-"""Temporary folders for server data, removed at the end, or by the next start when their owner was killed."""
+"""Temporary folders for server data, removed at the end, or at the next start if their owner was killed."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ _PREFIX = "postlog-servers-"
 
 @contextmanager
 def server_folder() -> Iterator[Path]:
-    """A folder of this process's own. Other users may pass through it, so that a server may run as one of them."""
+    """A folder of this process. Other users may traverse it, so that a server may run as one of them."""
     _remove_orphans()
     folder, lock = _own_folder()
     folder.chmod(0o711)
@@ -25,7 +25,7 @@ def server_folder() -> Iterator[Path]:
 
 
 def _own_folder() -> tuple[Path, int]:
-    """Another process that starts at the same moment may take one that is not locked yet for an orphan."""
+    """Another process that starts at the same time could mistake a folder that is not locked yet for an orphan."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = _lock(folder)
@@ -42,7 +42,7 @@ def _remove_orphans() -> None:
 
 
 def _lock(folder: Path) -> int | None:
-    """A lock that dies with its process; None when another process holds it or the folder is not ours."""
+    """A lock that ends with its process; None if another process holds it or the folder belongs to another user."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

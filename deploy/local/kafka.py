@@ -1,4 +1,4 @@
-"""A real Kafka broker (KRaft, one node) on 127.0.0.1."""
+"""A Kafka broker (KRaft, one node) on 127.0.0.1."""
 
 import base64
 import subprocess
@@ -19,7 +19,7 @@ SETTINGS = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-    # The default of a broker: nobody but `postlog init` may make a topic all the same.
+    # The default of a broker. Still, only `postlog init` may create the topic.
     "auto.create.topics.enable": "true",
     "delete.topic.enable": "true",
     "default.replication.factor": "1",
@@ -31,10 +31,10 @@ SETTINGS = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
-    # A broker that was killed is let in again only after this time: a restart takes 4 s, and 12 s with the default.
+    # A killed broker may register again only after this time: a restart takes 4 s, and 12 s with the default.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
-    # So that a test can see messages expire; the defaults are 5 min, and 30 s before the first look.
+    # So that messages expire within a test; the defaults are 5 min, and 30 s before the first check.
     "log.retention.check.interval.ms": "500",
     "log.initial.task.delay.ms": "500",
     "log.segment.delete.delay.ms": "500",
@@ -50,8 +50,8 @@ _LOGGING = """\
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One more way to the broker, on a port of its own. `protocol` is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL;
-    clients are sent on to `advertised_port`, if that is another one. `settings` are the broker's for this listener."""
+    """Another listener of the broker, on its own port. `protocol` is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL;
+    Clients are told `advertised_port`, if it differs. `settings` are the broker's for this listener."""
 
     name: str
     protocol: str
@@ -65,8 +65,8 @@ class Listener:
 
 
 class Kafka:
-    """One broker; it keeps its port and data through kill and restart. Its own listener takes everybody; `listeners`
-    are further ones, and `settings` of the broker come last."""
+    """One broker; it keeps its port and data through kill and restart. Its default listener accepts every client;
+    `listeners` are additional ones, and `settings` of the broker come last."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Kafka:
         self._process.kill()
 
     def restart(self) -> None:
-        """Start the broker if it is down, on its old data, and wait until it answers."""
+        """Start the broker if it is down, on its old data, and wait until it responds."""
         self._process.start()
         self._process.wait_until(lambda: answers(self.bootstrap), seconds=60)
 
@@ -141,11 +141,11 @@ class Kafka:
         quick = [*guarded(), self._java[0], "-XX:TieredStopAtLevel=1", *self._java[1:]]
         done = subprocess.run([*quick, main, *arguments], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise ServerFailedError(f"{main} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise ServerFailedError(f"{main} exited with status {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 def answers(bootstrap: str) -> bool:
-    """Whether a broker there answers a request for metadata within a second."""
+    """Whether a broker at this address answers a metadata request within a second."""
     quiet: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": lambda _: None}
     try:
         return bool(AdminClient(quiet).list_topics(timeout=1).brokers)

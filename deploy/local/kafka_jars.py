@@ -12,7 +12,7 @@ VERSION = "4.1.1"
 
 
 def jars_folder() -> Path:
-    """$XDG_CACHE_HOME/postlog/kafka-<version>; it exists only when it is complete."""
+    """$XDG_CACHE_HOME/postlog/kafka-<version>; it exists only if it is complete."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "postlog" / f"kafka-{VERSION}"
 
@@ -26,7 +26,7 @@ def can_fetch() -> bool:
 
 
 def fetch_jars() -> Path:
-    """The folder with the jars, fetched when they are not there: 43 MB. An interrupted fetch is begun anew."""
+    """The folder with the jars, fetched if they are missing: 43 MB. An interrupted fetch is repeated."""
     target = jars_folder()
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(f"{target.name}.lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""A MongoDB replica set of real `mongod` processes on 127.0.0.1."""
+"""A MongoDB replica set of `mongod` processes on 127.0.0.1."""
 
 import secrets
 import shutil
@@ -61,12 +61,12 @@ class ReplicaSet:
         self._command(0, {"replSetInitiate": config}, login=False)
         first = self.wait_for_primary()
         if self._password:
-            # Allowed without a login as long as there is no user: MongoDB's "localhost exception".
+            # Allowed without a login while there is no user: MongoDB's "localhost exception".
             user = {"createUser": _ADMIN, "pwd": self._password, "roles": ["root"]}
             self._command(first, user, login=False)
 
     def stop(self) -> None:
-        # A secondary that stops orderly costs seconds of elections, for data nobody will read again.
+        # A clean stop of a secondary costs seconds of elections, for data that is not needed any more.
         for node in self._nodes:
             node.kill()
 
@@ -75,16 +75,16 @@ class ReplicaSet:
         self._nodes[node].kill()
 
     def restart(self, node: int) -> None:
-        """Start a node that is down and wait until it answers; whether it may take writes is another question."""
+        """Start a node that is down and wait until it responds; it need not be the primary."""
         self._nodes[node].start()
         self._nodes[node].wait_until(lambda: self._hello(node) is not None, seconds=60)
 
     def copy_data(self, node: int, to: Path) -> None:
-        """Of a node that is down, as a snapshot of its disk would be."""
+        """The data of a node that is down, like a snapshot of its disk."""
         shutil.copytree(self._data[node], to)
 
     def put_data_back(self, node: int, copy: Path) -> None:
-        """In place of what a node that is down has now."""
+        """Replaces the data of a node that is down."""
         shutil.rmtree(self._data[node])
         shutil.copytree(copy, self._data[node])
 
@@ -95,14 +95,14 @@ class ReplicaSet:
         self._nodes[node].thaw()
 
     def hold_back(self, node: int) -> None:
-        """The node stops copying the primary's log but still answers heartbeats, as one that lags does."""
+        """The node stops copying the primary's log but still answers heartbeats, like a node that lags."""
         self._command(node, {"configureFailPoint": "stopReplProducer", "mode": "alwaysOn"})
 
     def release(self, node: int) -> None:
         self._command(node, {"configureFailPoint": "stopReplProducer", "mode": "off"})
 
     def wait_for_primary(self, *, other_than: int | None = None, seconds: float = 60) -> int:
-        """The node that takes writes, once there is one (`other_than` the old one after a failover)."""
+        """The primary, once there is one (`other_than` the old one after a failover)."""
         claims: list[tuple[ObjectId, int]] = []
 
         def found() -> bool:
@@ -114,7 +114,7 @@ class ReplicaSet:
 
         nobody = ServerFailedError(f"no primary within {seconds:g} s\n{self._nodes[0].log_tail()}")
         wait_until(found, seconds=seconds, failure=lambda: nobody)
-        return max(claims)[1]  # a thawed node may claim its old office for a moment
+        return max(claims)[1]  # a thawed node may still report itself as primary for a moment
 
     def heal(self) -> None:
         """All nodes run, none is held back, one is primary."""

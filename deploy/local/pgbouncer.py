@@ -1,4 +1,4 @@
-"""A real PgBouncer on 127.0.0.1 in front of a PostgreSQL, in transaction mode."""
+"""A PgBouncer on 127.0.0.1 in front of a PostgreSQL, in transaction mode."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ _USER = "nobody" if os.geteuid() == 0 else None
 
 
 class PgBouncer:
-    """Few sessions for many clients: two transactions of one client are hardly ever in the same session. `postgres_url`
-    is SQLAlchemy's, as the superuser, and so is `url`, with any database of that server."""
+    """Few sessions for many clients: two transactions of one client rarely use the same session. `postgres_url` and
+    `url` are SQLAlchemy URLs of the superuser, with any database of that server."""
 
     def __init__(self, program: Path, folder: Path, postgres_url: str, sessions: int = 2) -> None:
         self._server = urlsplit(postgres_url)
@@ -27,7 +27,7 @@ class PgBouncer:
         self._process: ServerProcess | None = None
 
     def url(self, postgres_url: str) -> str:
-        """The address of this database by way of the pooler."""
+        """The address of this database through the pooler."""
         address = urlsplit(postgres_url)
         login, _, _ = address.netloc.rpartition("@")
         return urlunsplit(address._replace(netloc=f"{login}@127.0.0.1:{self._port}"))

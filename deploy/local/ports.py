@@ -4,22 +4,22 @@ import random
 import socket
 
 # Below the range from which the kernel takes the local ports of outgoing connections (32768 and up on Linux):
-# otherwise a client that keeps calling a killed server may be given the very port it calls, connect to itself,
-# and keep the server from coming back.
+# otherwise a client that keeps connecting to a killed server may get the server's port as its own, connect to itself,
+# and keep the server from starting again.
 _FIRST, _LAST = 20_000, 32_000
 _given: set[int] = set()
 _share = range(_FIRST, _LAST)
 
 
 def keep_to_share(number: int, shares: int) -> None:
-    """Of several processes that start servers at once each takes another share, so that no two choose the same port
-    between the moment in which it is free and the one in which somebody listens there."""
+    """Processes that start servers at the same time use different shares, so that no two of them choose the same port
+    before one of them listens on it."""
     global _share
     _share = range(_FIRST + number, _LAST, shares)
 
 
 def free_port() -> int:
-    """A port that nobody listens on now and that this process was not given before."""
+    """A port that no process listens on now and that this process has not used before."""
     for _ in range(200):
         port = random.choice(_share)  # noqa: S311
         if port not in _given and port_is_free(port):

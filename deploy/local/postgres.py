@@ -25,8 +25,8 @@ _OPTIONS = {
 
 
 class Postgres:
-    """One server; it keeps its port and data through kill and restart. With a `primary` it begins as its standby, which
-    takes no writes until it is promoted."""
+    """One server; it keeps its port and data through kill and restart. With a `primary` it starts as its standby, which
+    is read-only until it is promoted."""
 
     admin = "postgres"
 
@@ -62,19 +62,19 @@ class Postgres:
 
     def stop(self) -> None:
         if self._process:
-            self._process.stop(signal_number=signal.SIGINT)  # "fast shutdown": sessions are ended, not waited for
+            self._process.stop(signal_number=signal.SIGINT)  # "fast shutdown": does not wait for sessions
 
     def kill(self) -> None:
         """kill -9 of the server and all its backends; returns when they are gone."""
         self._started.kill()
 
     def restart(self) -> None:
-        """Start the server if it is down, on its old data, and wait until it answers."""
+        """Start the server if it is down, on its old data, and wait until it responds."""
         self._started.start()
         self._started.wait_until(lambda: answers(self.url), seconds=60)
 
     def promote(self) -> None:
-        """Make a standby take writes; returns when it does."""
+        """Promote a standby; returns when it accepts writes."""
         with psycopg.connect(self.url.replace("+psycopg", "", 1), autocommit=True) as connection:
             connection.execute("SELECT pg_promote()")
 
@@ -91,13 +91,13 @@ class Postgres:
     @property
     def _started(self) -> ServerProcess:
         if self._process is None:
-            raise ServerFailedError("PostgreSQL was not started yet")
+            raise ServerFailedError("PostgreSQL is not started yet")
         return self._process
 
     def _initdb(self, programs: Path) -> None:
         password = self._folder / "password"
         password.write_text(str(self._password))
-        # Not fsync'd: nobody needs an empty database to survive a power cut. The server itself keeps fsync on.
+        # Without fsync: an empty database need not survive a power failure. The server itself keeps fsync on.
         options = [f"--username={self.admin}", f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"]
         self._run(programs / "initdb", "-D", str(self._data), "--encoding=UTF8", "--locale=C.UTF-8", *options)
         password.unlink()
@@ -107,9 +107,9 @@ class Postgres:
         self._run(programs / "pg_basebackup", "--pgdata", str(self._data), "-R", "--no-sync", "--dbname", source)
 
     def _reachable_programs(self) -> Path:
-        """Where the user who runs the server can read them: a copy when they lie below root's home, say."""
+        """Readable by the user that runs the server: a copy if they are in root's home, for example."""
         try:
-            # By `env`: setpriv itself still finds what only root may see.
+            # By `env`: setpriv itself still sees files that only root can read.
             self._run(Path("/usr/bin/env"), str(self._given_programs / "postgres"), "--version")
         except ServerFailedError:
             if _USER is None:
@@ -128,7 +128,7 @@ class Postgres:
         words = [*guarded(_USER), str(program), *arguments]
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=self._folder, env=_environment())
         if done.returncode != 0:
-            raise ServerFailedError(f"{program} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise ServerFailedError(f"{program} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 def answers(url: str) -> bool:

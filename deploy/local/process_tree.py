@@ -1,4 +1,4 @@
-"""Which processes descend from one, and which are alive, by /proc (proc(5)); where there is none, nobody is."""
+"""The descendants of a process, and which of them are alive, by /proc (proc(5)); empty on systems without it."""
 
 from contextlib import suppress
 from pathlib import Path

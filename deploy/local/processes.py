@@ -1,4 +1,4 @@
-"""A server as a child process: started with a log file, waited for, killed, frozen, and never left behind."""
+"""A server as a child process: it can be started, awaited, killed and frozen, and it ends with this process."""
 
 import functools
 import os
@@ -16,11 +16,11 @@ from local.waiting import wait_until
 
 
 class ServerFailedError(Exception):
-    """A server that is installed did not start, or did not answer in time. Quotes the end of its log."""
+    """An installed server did not start, or did not respond in time. Quotes the end of its log."""
 
 
 class ServerProcess:
-    """One program in a process group of its own; the kernel kills it when this process dies."""
+    """One program in its own process group; the kernel kills it when this process dies."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class ServerProcess:
         return self._process is not None and self._process.poll() is None
 
     def check_running(self) -> None:
-        """ServerFailedError when it was started and has ended by itself."""
+        """ServerFailedError if it was started and has exited."""
         if self._process is not None and (status := self._process.poll()) is not None:
-            raise ServerFailedError(f"{self.name} ended with status {status}\n{self.log_tail()}")
+            raise ServerFailedError(f"{self.name} exited with status {status}\n{self.log_tail()}")
 
     def start(self) -> None:
         if self.running:
@@ -54,7 +54,7 @@ class ServerProcess:
             self._process = _forking_thread().submit(self._spawn, log.fileno()).result()
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
-        """Return as soon as `ready()`; ServerFailedError when the program ends first or the time is over."""
+        """Return as soon as `ready()`; ServerFailedError if the program exits first or the time is up."""
 
         def ready_or_ended() -> bool:
             self.check_running()
@@ -67,7 +67,7 @@ class ServerProcess:
         return "\n".join([f"end of {self.log}:", *text.splitlines()[-lines:]])
 
     def stop(self, *, seconds: float = 20, signal_number: int = signal.SIGTERM) -> None:
-        """End it in the orderly way; kill -9 when it takes longer than `seconds`."""
+        """Stop it; kill -9 if that takes longer than `seconds`."""
         if self._process is None:
             return
         self.thaw()
@@ -83,19 +83,19 @@ class ServerProcess:
         pids = self._pids()
         _signal(pids, signal.SIGKILL)
         self._process.wait()
-        still_there = ServerFailedError(f"{self.name} is still there 10 s after kill -9")
+        still_there = ServerFailedError(f"{self.name} still exists 10 s after kill -9")
         wait_until(lambda: not any(map(alive, pids)), seconds=10, failure=lambda: still_there)
         self._process = None
 
     def freeze(self) -> None:
-        """It keeps its sockets and answers nothing, as a machine that hangs does."""
+        """It keeps its sockets and does not respond, like a machine that hangs."""
         _signal(self._pids(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         _signal(self._pids(), signal.SIGCONT)
 
     def _too_late(self, seconds: float) -> ServerFailedError:
-        return ServerFailedError(f"{self.name} did not answer within {seconds:g} s\n{self.log_tail()}")
+        return ServerFailedError(f"{self.name} did not respond within {seconds:g} s\n{self.log_tail()}")
 
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -109,12 +109,12 @@ class ServerProcess:
         )
 
     def _pids(self) -> list[int]:
-        # Not killpg: each backend of PostgreSQL leads a process group of its own.
+        # Not killpg: each backend of PostgreSQL leads its own process group.
         return [] if self._process is None else with_descendants(self._process.pid)
 
 
 def guarded(user: str | None = None) -> list[str]:
-    """The words before a command that make it die with its parent and, when asked, run as `user`."""
+    """A command prefix: the command ends with its parent and, if given, runs as `user`."""
     setpriv = shutil.which("setpriv")
     if setpriv is None and user is not None:
         raise ServerFailedError(f"'setpriv' (Debian: util-linux) is needed to run a server as {user!r}")

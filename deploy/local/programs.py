@@ -1,4 +1,4 @@
-"""Where the servers' programs lie on this machine."""
+"""Finds the servers' programs on this machine."""
 
 import importlib.metadata
 import shutil
@@ -16,7 +16,7 @@ def find_mongod() -> Path | None:
 
 
 def find_kafka() -> Path | None:
-    """The folder with the broker's jars, fetched now if need be; None where there is no Java or no way to fetch."""
+    """The folder with the broker's jars, fetched if necessary; None without Java or a way to fetch it."""
     if shutil.which("java") is None or not (have_jars() or can_fetch()):
         return None
     return fetch_jars()

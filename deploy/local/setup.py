@@ -1,7 +1,7 @@
-"""`python -m local.setup`: makes the test servers available on this machine; does nothing where they are.
+"""`python -m local.setup`: makes the test servers available on this machine; does nothing if they are.
 
-As root on Debian it asks the package manager for what is missing, and says so first. With POSTLOG_APT=no in the
-environment it leaves the machine as it is.
+As root on Debian it installs missing packages with apt-get, after printing their names. With POSTLOG_APT=no in the
+environment it installs none.
 """
 
 import ctypes
@@ -16,11 +16,11 @@ from local.programs import find_chromium, find_mongod, find_pgbouncer, find_post
 
 
 def main() -> int:
-    """0 also when something is missing at a desk: its tests skip, and say why. In CI 1."""
+    """0 even if something is missing: its tests are skipped, with the reason. In CI 1."""
     missing = install(missing_packages())
-    problems = [f"missing, and the tests that need them skip: {' '.join(missing)}"] if missing else []
+    problems = [f"missing; the tests that need them are skipped: {' '.join(missing)}"] if missing else []
     if missing:
-        problems.append(f"run `apt-get install {' '.join(missing)}` as root to have them")
+        problems.append(f"run `apt-get install {' '.join(missing)}` as root to install them")
     try:
         if shutil.which("mvn") and not have_jars():
             print(f"fetching Kafka {VERSION} from Maven Central (43 MB)", flush=True)
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def missing_packages() -> list[str]:
-    """Debian packages for what is not here: Java, Maven, the ODBC manager, a browser, a pooler, what MongoDB loads."""
+    """The Debian packages that are missing: Java, Maven, the ODBC manager, a browser, a pooler, MongoDB's libraries."""
     needed = {
         "default-jre-headless": shutil.which("java") is None,
         "maven": shutil.which("mvn") is None and not have_jars(),
@@ -46,12 +46,12 @@ def missing_packages() -> list[str]:
 
 
 def install(packages: list[str]) -> list[str]:
-    """Install them where this is allowed; answers those that are missing still."""
+    """Install them if that is allowed; returns those that are still missing."""
     if not packages or os.environ.get("POSTLOG_APT") == "no" or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return packages
     print(
         f"installing Debian packages for the tests, with apt-get: {' '.join(packages)} "
-        "(POSTLOG_APT=no leaves the machine as it is; the tests that need them then skip)",
+        "(POSTLOG_APT=no prevents this; the tests that need them are then skipped)",
         flush=True,
     )
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -61,7 +61,7 @@ def install(packages: list[str]) -> list[str]:
 
 
 def places() -> list[str]:
-    """One line a program: where it comes from."""
+    """One line per program with its path."""
     found = {
         "mongod": find_mongod(),
         "PostgreSQL": find_postgres(),

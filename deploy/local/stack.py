@@ -1,6 +1,6 @@
 """`python -m local.stack`: the three servers and Postlog's four processes, until Ctrl-C. Their data ends with them.
 
-Who kills one of the processes can watch the system recover: it is started again.
+Kill one of the processes to watch the system recover: it is started again.
 """
 
 import argparse
@@ -22,7 +22,7 @@ _PROCESSES = {"serve command": 8000, "serve query": 8001, "relay": 8002, "projec
 
 
 def main() -> int:
-    """0 when stopped by Ctrl-C or SIGTERM; 1 when a process of Postlog does not come up; 2 when it can't start."""
+    """0 if stopped by Ctrl-C or SIGTERM; 1 if a process of Postlog does not become ready; 2 if it can't start."""
     parser = argparse.ArgumentParser(prog="python -m local.stack", description=__doc__)
     parser.add_argument("--servers-only", action="store_true", help="without Postlog's own processes")
     servers_only: bool = parser.parse_args().servers_only
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def start_servers(servers: Servers) -> dict[str, str]:
-    """Postlog's settings, as environment variables, that lead to the servers."""
+    """Postlog's settings for these servers, as environment variables."""
     settings = {
         "POSTLOG__EVENT_STORE__ADAPTER": "mongo",
         "POSTLOG__EVENT_STORE__MONGO__URL": servers.mongo_url(),
@@ -61,7 +61,7 @@ def run_postlog(settings: dict[str, str], folder: Path, stopped: threading.Event
     environment = {**os.environ, **settings}
     init = subprocess.run([*guarded(), str(postlog), "init"], env=environment, check=False)
     if init.returncode != 0:
-        raise ServerFailedError(f"`postlog init` ended with status {init.returncode}")
+        raise ServerFailedError(f"`postlog init` exited with status {init.returncode}")
     processes: dict[ServerProcess, int] = {}
     try:
         for words, first_choice in _PROCESSES.items():
@@ -89,7 +89,7 @@ def _what_to_try(ports: list[int]) -> str:
     commands, queries, relay, projector = (f"http://127.0.0.1:{port}" for port in ports)
     post = '{"author": "Ann", "message": "Hello"}'
     return f"""
-Everything is ready. Open the pages at {queries}/ (for reading), the API at {commands}/docs and {queries}/docs.
+Everything is ready. Open the pages at {queries}/ (read-only), the API at {commands}/docs and {queries}/docs.
 A post that goes through MongoDB, Kafka and PostgreSQL:
   curl -s {commands}/api/v1/posts -H 'Content-Type: application/json' -d '{post}'
   curl -s {queries}/api/v1/posts
@@ -116,10 +116,10 @@ def _wait_until_ready(process: ServerProcess, port: int) -> None:
 
 
 def _start_again_if_ended(process: ServerProcess, port: int) -> None:
-    """As whatever keeps services alive on a server does; one that then does not come up ends the stack."""
+    """Like a service manager; if the process does not become ready again, the stack ends."""
     if process.running:
         return
-    print(f"{process.name} has ended; it is started again", flush=True)
+    print(f"{process.name} has exited; restarting it", flush=True)
     process.start()
     _wait_until_ready(process, port)
     print(f"{process.name} is ready again", flush=True)

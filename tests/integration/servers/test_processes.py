@@ -24,7 +24,7 @@ def test_a_server_that_never_answers_is_reported_after_the_deadline(tmp_path: Pa
     process = ServerProcess("it", ["sleep", "60"], log=tmp_path / "it.log")
     process.start()
 
-    with pytest.raises(ServerFailedError, match=r"did not answer within 0\.1 s"):
+    with pytest.raises(ServerFailedError, match=r"did not respond within 0\.1 s"):
         process.wait_until(lambda: False, seconds=0.1)
     process.kill()
 

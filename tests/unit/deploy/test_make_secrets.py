@@ -44,13 +44,13 @@ def test_the_key_of_the_replica_set_has_only_characters_that_mongodb_takes(secre
 
 def test_nothing_is_printed_of_them(tmp_path: Path) -> None:
     said = make(tmp_path / "secrets")
-    assert said == f"Made the passwords in {tmp_path}/secrets.\n"
+    assert said == f"Created the passwords in {tmp_path}/secrets.\n"
 
 
 def test_a_second_time_everything_stays(tmp_path: Path) -> None:
     make(tmp_path / "secrets")
     before = passwords_in(tmp_path / "secrets")
-    assert make(tmp_path / "secrets") == f"{tmp_path}/secrets is there already, and stays as it is.\n"
+    assert make(tmp_path / "secrets") == f"{tmp_path}/secrets exists already; it was not changed.\n"
     assert passwords_in(tmp_path / "secrets") == before
 
 
