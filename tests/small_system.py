@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
 from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
 from adapters.system.clock_and_ids import SystemClock
@@ -23,7 +24,8 @@ from application.projections.log_checks import LogGaps
 from application.query_side.freshness import Freshness, LogEnd
 from application.query_side.history import HistoryQueries
 from application.query_side.posts import PostQueries
-from application.query_side.status import ReadDbStatusQuery
+from application.query_side.posts_as_of import PostsAsOf
+from application.query_side.status import StatusQueries
 from command_process import CODEC, CommandProcess, RecordedMetrics
 from contracts.log_handle import LogHandle
 
@@ -95,8 +97,18 @@ class SmallSystem:
         PostQueries(
             self.views, Freshness(clock, self.rows_moved, LogEnd(self.commit_log, clock), patience)
         ).register_with(self.queries)
-        HistoryQueries(self.past_events, codec, clock).register_with(self.queries)
-        ReadDbStatusQuery("memory", self.views, self.store, self.commit_log).register_with(self.queries)
+        HistoryQueries(self.past_events, codec).register_with(self.queries)
+        PostsAsOf(self.past_events, codec, clock).register_with(self.queries)
+        self.status = StatusQueries(
+            adapter="memory",
+            views=self.views,
+            store=self.store,
+            generations=MemoryGenerations(self.read_db),
+            log=self.commit_log,
+            relay_state=None,
+            clock=clock,
+        )
+        self.status.register_with(self.queries)
 
     async def caught_up(self, seconds: float = 5.0) -> None:
         """Return when the rows stand at the log's tip and are ready."""

@@ -23,7 +23,9 @@ from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.ports.event_store import Appended, Snapshot, Snapshots
 from application.ports.generations import BuildState
-from application.query_side.queries import GetPost, GetPostAsOf, ListEvents
+from application.query_side.history import ListEvents
+from application.query_side.posts import GetPost
+from application.query_side.posts_as_of import GetPostAsOf
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
 from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, commit_id, liked, proposed
 from contracts.rebuilding import sharded_batches

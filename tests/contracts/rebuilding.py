@@ -28,7 +28,7 @@ from application.ports.commit_log import Shard
 from application.ports.generations import Build, BuildState, Generations
 from application.ports.post_views import PostFilter
 from application.ports.read_db import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, RowKeys, Rows
-from application.query_side.queries import GetPost, ListPosts
+from application.query_side.posts import GetPost, ListPosts
 from application.rows import CommentRow, PostStatus
 from command_process import ANYBODY, CODEC, RecordedMetrics
 from domain.commands import (

@@ -1,14 +1,8 @@
-"""What readers can ask of the log as one sequence of commits, and what they are answered.
+"""Queries answered from the log as one sequence of commits: its newest commits, those that follow a position, and the
+posts that changed.
 
-A commit as people are shown it, readable or not.
-
-Handlers of the queries that are answered from the log as one sequence: its newest commits, and those that come.
-
-A filter that fits few commits of a long log must not read all of it for one answer: each looks through a bounded number
-of commits for a bounded time, and says how far it came.
-
-The log, or one stream of it, from the end to the beginning: pages of commits, each oldest first, each right before
-the one that came before it. None takes more memory than one read of the log may.
+A filter that matches few commits of a long log must not read all of it for one page: a query searches a bounded number
+of commits for a bounded time, and its result says how far it came.
 """
 
 import asyncio
@@ -26,11 +20,15 @@ from domain.errors import EventNotReadable
 from domain.ids import PostId
 from domain.names import name_key
 
+_TIP_SECONDS = 0.1
+_MOST_BEHIND = 2_000
+"""A follower of the log that falls further behind skips to near its end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitFilter:
-    """None: any. `event_type` is a current name or a stored one; `actor` is whoever did any of a commit's events,
-    compared by `name_key`."""
+    """None: any. `event_type` is a current name or a stored one; `actor` did any of a commit's events;
+    names are compared by `name_key`."""
 
     event_type: str | None = None
     actor: str | None = None
@@ -39,8 +37,8 @@ class CommitFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCommit:
-    """A commit for people: `events` in their current shape. Where they can't be read, `unreadable` says why, and they
-    are as they were stored."""
+    """A commit for people: `events` in their current shape. When they can't be decoded, `unreadable` says why, and
+    they are as they were stored."""
 
     commit: Commit
     events: Sequence[DescribedEvent]
@@ -48,13 +46,13 @@ class LoggedCommit:
 
     @property
     def actors(self) -> Sequence[str | None]:
-        """Each once, in the order of their events; None for somebody without a name."""
+        """Each once, in the order of their events; None for an anonymous user."""
         return list(dict.fromkeys(actor_of(self.commit, event) for event in self.events))
 
 
 def actor_of(commit: Commit, event: DescribedEvent) -> str | None:
-    """Who did it. An import writes events of several people as one commit, whose metadata names the first of them only:
-    there the event itself names its actor, or nobody."""
+    """The user who did it. An import writes events of several users as one commit, whose metadata names only the first
+    of them: there the event itself names its actor, or none."""
     if len(commit.events) > 1:
         for field in ("author", "username"):
             if field in event.data:
@@ -65,7 +63,7 @@ def actor_of(commit: Commit, event: DescribedEvent) -> str | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitsPage:
     """Newest first. The log was searched from below `searched_from` down to `searched_to`, both positions; `older` is
-    what to ask for as `before` to look further back, None at the log's beginning."""
+    the `before` of the next page, None at the log's beginning."""
 
     commits: Sequence[LoggedCommit]
     searched_from: int
@@ -75,8 +73,8 @@ class CommitsPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCommits:
-    """Oldest first. The log was looked through up to `position`; `skipped` are the first and the last position of
-    those that were too many to be shown."""
+    """Oldest first. The log was searched up to `position`; `skipped` are the first and the last position of the
+    commits that were too many to be shown."""
 
     commits: Sequence[LoggedCommit]
     position: int
@@ -85,7 +83,7 @@ class NewCommits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedPosts:
-    """`posts` is None when it is not known whose the commits are: any post may have changed."""
+    """`posts` is None when it is not known which posts changed: any may have."""
 
     posts: frozenset[PostId] | None
     position: int
@@ -93,16 +91,16 @@ class ChangedPosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListChangedPosts(Query[ChangedPosts]):
-    """Whose commits stand behind the position `after`, None: at any position; and where the log ends. Raises
-    `StoreUnavailable`."""
+    """The posts that have commits beyond the position `after` (None: only the log's end is asked for), and the log's
+    end. Raises `StoreUnavailable`."""
 
     after: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListCommits(Query[CommitsPage]):
-    """The newest below the position `before`, at most `limit`. Looks through a bounded part of the log, however few
-    are found there. Raises `StoreUnavailable`."""
+    """The newest below the position `before`, at most `limit`. Searches a bounded part of the log, however few it
+    finds there. Raises `StoreUnavailable`."""
 
     wanted: CommitFilter
     limit: int
@@ -111,7 +109,7 @@ class ListCommits(Query[CommitsPage]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListNewCommits(Query[NewCommits]):
-    """Those beyond the position `after`, at most `limit`. Raises `StoreUnavailable`."""
+    """The commits beyond the position `after`, at most `limit`. Raises `StoreUnavailable`."""
 
     wanted: CommitFilter
     limit: int
@@ -126,20 +124,29 @@ def describe_commit(commit: Commit, codec: EventCodec) -> LoggedCommit:
     return LoggedCommit(commit=commit, events=codec.describe(commit), unreadable=None)
 
 
-_COMMITS_A_READ = 1_000
-_MOST_LOOKED_THROUGH = 50_000
-_MOST_SECONDS = 0.5
-_TIP_SECONDS = 0.1
-_MOST_BEHIND = 2_000
-"""Whoever follows the log and falls back further goes on near its end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchLimits:
+    """How much of the log one query searches."""
+
+    commits_per_read: int = 1_000
+    commits: int = 50_000
+    seconds: float = 0.5
 
 
 class LogQueries:
-    def __init__(self, log: CommitLog, past_events: PastEvents, codec: EventCodec, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: CommitLog,
+        past_events: PastEvents,
+        codec: EventCodec,
+        clock: Clock,
+        limits: SearchLimits | None = None,
+    ) -> None:
         self._log = log
         self._past_events = past_events
         self._codec = codec
         self._clock = clock
+        self._limits = limits or SearchLimits()
         self._tip: asyncio.Future[int] | None = None
         self._tip_at = 0.0
 
@@ -152,15 +159,15 @@ class LogQueries:
         tip = await self._log.tip()
         begin = tip + 1 if query.before is None else min(query.before, tip + 1)
         found: list[Commit] = []
-        searched_to, looked_through = begin, 0
-        until = self._clock.monotonic() + _MOST_SECONDS
+        searched_to, searched = begin, 0
+        until = self._clock.monotonic() + self._limits.seconds
         async with aclosing(self._backwards(query, begin)) as pages:
             async for page in pages:
-                found += (await self._fitting(page, query.wanted))[::-1][: query.limit - len(found)]
+                found += (await self._matching(page, query.wanted))[::-1][: query.limit - len(found)]
                 is_full = len(found) == query.limit
                 searched_to = found[-1].position if is_full else page[0].position
-                looked_through += len(page)
-                if is_full or looked_through >= _MOST_LOOKED_THROUGH or self._clock.monotonic() >= until:
+                searched += len(page)
+                if is_full or searched >= self._limits.commits or self._clock.monotonic() >= until:
                     break
             else:
                 searched_to = 1
@@ -174,14 +181,14 @@ class LogQueries:
     async def list_new_commits(self, query: ListNewCommits) -> NewCommits:
         tip = await self._shared_tip()
         after = query.after if tip - query.after <= _MOST_BEHIND else tip - query.limit
-        page = await self._log.read(after, _COMMITS_A_READ) if tip > after else []
-        found = await self._fitting(page, query.wanted)
+        page = await self._log.read(after, self._limits.commits_per_read) if tip > after else []
+        found = await self._matching(page, query.wanted)
         shown = found[-query.limit :]
-        first_looked_at = shown[0].position if len(shown) < len(found) else after + 1
+        first_searched = shown[0].position if len(shown) < len(found) else after + 1
         return NewCommits(
             commits=[describe_commit(commit, self._codec) for commit in shown],
             position=page[-1].position if page else after,
-            skipped=(query.after + 1, first_looked_at - 1) if first_looked_at > query.after + 1 else None,
+            skipped=(query.after + 1, first_searched - 1) if first_searched > query.after + 1 else None,
         )
 
     async def list_changed_posts(self, query: ListChangedPosts) -> ChangedPosts:
@@ -190,13 +197,13 @@ class LogQueries:
             return ChangedPosts(posts=None, position=tip)
         if tip <= query.after:
             return ChangedPosts(posts=frozenset(), position=query.after)
-        commits = await self._log.read(query.after, _COMMITS_A_READ)
+        commits = await self._log.read(query.after, self._limits.commits_per_read)
         if not commits or commits[-1].position < tip:
             return ChangedPosts(posts=None, position=tip)
         return ChangedPosts(posts=frozenset(commit.stream_id for commit in commits), position=commits[-1].position)
 
     async def _shared_tip(self) -> int:
-        """One look for all who follow the log, at most so many seconds old."""
+        """One read for all followers of the log, at most `_TIP_SECONDS` old."""
         now = self._clock.monotonic()
         if self._tip is None or (self._tip.done() and now - self._tip_at >= _TIP_SECONDS):
             self._tip, self._tip_at = asyncio.ensure_future(self._log.tip()), now
@@ -205,16 +212,18 @@ class LogQueries:
     def _backwards(self, query: ListCommits, below: int) -> AsyncGenerator[Sequence[Commit]]:
         wanted = query.wanted
         if wanted.post_id is not None:
-            return stream_backwards(self._past_events, wanted.post_id, below, _COMMITS_A_READ)
-        return log_backwards(self._log, below, query.limit if wanted == CommitFilter() else _COMMITS_A_READ)
+            return stream_backwards(self._past_events, wanted.post_id, below, self._limits.commits_per_read)
+        return log_backwards(
+            self._log, below, query.limit if wanted == CommitFilter() else self._limits.commits_per_read
+        )
 
-    async def _fitting(self, commits: Sequence[Commit], wanted: CommitFilter) -> list[Commit]:
-        """Looked at in a thread where there are many, so that requests in this process are answered meanwhile."""
+    async def _matching(self, commits: Sequence[Commit], wanted: CommitFilter) -> list[Commit]:
+        """In a thread, so that the event loop serves other requests meanwhile."""
         if wanted == CommitFilter():
             return list(commits)
-        return await asyncio.to_thread(lambda: [commit for commit in commits if self._fits(commit, wanted)])
+        return await asyncio.to_thread(lambda: [commit for commit in commits if self._matches(commit, wanted)])
 
-    def _fits(self, commit: Commit, wanted: CommitFilter) -> bool:
+    def _matches(self, commit: Commit, wanted: CommitFilter) -> bool:
         if wanted.post_id not in (None, commit.stream_id):
             return False
         if wanted.actor is not None and not self._is_by(commit, name_key(wanted.actor)):
@@ -234,11 +243,12 @@ class LogQueries:
 
 
 async def log_backwards(log: CommitLog, below: int, size: int) -> AsyncGenerator[Sequence[Commit]]:
-    """Below the position `below`, about `size` commits a page. Raises `StoreUnavailable`."""
+    """Pages of about `size` commits from the position `below` to the log's beginning, each page oldest first. No page
+    takes more memory than one read of the log. Raises `StoreUnavailable`."""
     while below > 1:
         after = max(0, below - 1 - size)
         page = await log.read(after, below - 1 - after)
-        while page and page[-1].position < below - 1:  # large commits: a read ended early, and the newest are wanted
+        while page and page[-1].position < below - 1:  # large commits: the read ended before the newest
             page = await log.read(page[-1].position, below - 1 - page[-1].position)
         if not page:
             return
@@ -249,7 +259,7 @@ async def log_backwards(log: CommitLog, below: int, size: int) -> AsyncGenerator
 async def stream_backwards(
     past_events: PastEvents, stream_id: PostId, below: int, size: int
 ) -> AsyncGenerator[Sequence[Commit]]:
-    """The stream's commits below the position `below`, at most `size` a page. Raises `StoreUnavailable`."""
+    """The same for the commits of one stream, at most `size` a page. Raises `StoreUnavailable`."""
     version = await _last_version_below(past_events, stream_id, below)
     while version > 0:
         after = max(0, version - size)
@@ -267,13 +277,13 @@ async def _last_version_below(past_events: PastEvents, stream_id: PostId, below:
     """The last version of the stream's last commit below a position; 0: there is none. Found by doubling, then by
     halving: a handful of short reads, however long the stream is."""
     found, step = 0, 1
-    while (commit := await _commit_behind(past_events, stream_id, found + step - 1, below)) is not None:
+    while (commit := await _commit_after(past_events, stream_id, found + step - 1, below)) is not None:
         found = commit.last_version
         step *= 2
     high = found + step - 1
     while found < high:
         middle = (found + high) // 2
-        commit = await _commit_behind(past_events, stream_id, middle, below)
+        commit = await _commit_after(past_events, stream_id, middle, below)
         if commit is None:
             high = middle
         else:
@@ -281,7 +291,7 @@ async def _last_version_below(past_events: PastEvents, stream_id: PostId, below:
     return found
 
 
-async def _commit_behind(past_events: PastEvents, stream_id: PostId, version: int, below: int) -> Commit | None:
-    """The commit that holds the version after this one, if it stands below the position."""
+async def _commit_after(past_events: PastEvents, stream_id: PostId, version: int, below: int) -> Commit | None:
+    """The commit that holds the version after this one, if it is below the position."""
     commits = await past_events.read_stream(stream_id, version, 1)
     return commits[0] if commits and commits[0].position < below else None

@@ -1,11 +1,69 @@
-"""Handlers of the queries that are answered from rows."""
+"""Queries answered from the rows of the read database: one post, a list of posts, the comments of a post.
 
-from application.mediator import QueryDispatcher
-from application.ports.post_views import CommentKeyset, PostKey, PostViews
+`min_position` is read-your-writes: the rows are at least that new, or the query raises.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from application.mediator import Query, QueryDispatcher
+from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostViews
 from application.query_side.freshness import Freshness
-from application.query_side.queries import CommentsPage, GetPost, ListComments, ListPosts, PostAnswer, PostsPage
+from application.rows import CommentRow, PostRow
 from domain.errors import PostNotFound
 from domain.ids import PostId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostAnswer:
+    """A live post with the newest 100 of its comments, newest first."""
+
+    post: PostRow
+    comments: Sequence[CommentRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostsPage:
+    """`next` is None on the last page. `parked` counts posts that may be missing here, or old."""
+
+    posts: Sequence[PostRow]
+    next: PostKey | None
+    parked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentsPage:
+    comments: Sequence[CommentRow]
+    next: CommentKeyset | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetPost(Query[PostAnswer]):
+    """Raises `PostNotFound` for an unknown or removed post, `NotYetVisible`, `PositionBeyondLog`, `PostParked`,
+    `ReadDbNotReady`."""
+
+    post_id: PostId
+    min_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPosts(Query[PostsPage]):
+    """Newest first. Raises `NotYetVisible`, `PositionBeyondLog`, `ReadDbNotReady`."""
+
+    wanted: PostFilter
+    limit: int
+    after: PostKey | None = None
+    min_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListComments(Query[CommentsPage]):
+    """Newest first. Raises as `GetPost`."""
+
+    post_id: PostId
+    limit: int
+    after: CommentKeyset | None = None
+    min_position: int | None = None
 
 
 class PostQueries:

@@ -1,10 +1,7 @@
-"""How far everything is, for operators: the log, the bus, the rows by partition.
+"""Queries for operators: the positions of the log, the bus and the read database, and how far each is behind.
 
-Handler of the query for how far everything is. What does not answer leaves the other figures right.
-
-Handler of the query for where the read database stands against the log.
-
-Whether queries can be answered: a read database may answer while it is being filled for the first time.
+`GetReadDbStatus` raises when a server is away. `GetPipelineStatus` never does: what can't be read is None, and the
+other figures stay right.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,17 +17,46 @@ from application.ports.commit_log import CommitLog
 from application.ports.generations import BuildState, Generations
 from application.ports.post_views import PostViews
 from application.ports.provisioning import ProbeResult
-from application.ports.read_db import ProjectionStore
+from application.ports.read_db import LiveGeneration, ProjectionStore
 from application.ports.relay_state import RelayState
 from application.ports.system import Clock
-from application.query_side.queries import GetReadDbStatus, PartitionLag, ReadDbStatus
 from domain.errors import PostlogError
+
+T = TypeVar("T")
+
+_COUNTED = 1_000
+"""Commits that are read to count what the rows lack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionLag:
+    partition: int
+    position: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadDbStatus:
+    """`lag` is how many commits of the log the rows are behind."""
+
+    adapter: str
+    generation: int
+    ready: bool
+    position: int
+    lag: int
+    parked: int
+    partitions: Sequence[PartitionLag]
+
+
+@dataclass(frozen=True, slots=True)
+class GetReadDbStatus(Query[ReadDbStatus]):
+    """The position of the read database, compared with the log. Raises `ReadDbUnavailable`, `StoreUnavailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionStatus:
     """`commits` and `events` of the log belong to this partition and are not in the rows, the oldest of them since
-    `since`. They are counted in a bounded part of the log: where that ended early, `at_least` so many."""
+    `since`. Only a bounded part of the log is counted: with `at_least` there may be more."""
 
     partition: int
     position: int
@@ -42,8 +68,8 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsStatus:
-    """Of the read database that queries are answered from. `live_since` is when its generation took the place of
-    another; None when that is not known any more."""
+    """Of the read database that queries are answered from. `live_since` is when its generation replaced the one
+    before; None when that is not recorded any more."""
 
     adapter: str
     generation: int
@@ -69,10 +95,13 @@ class RowsStatus:
     def since(self) -> datetime | None:
         return min((each.since for each in self.partitions if each.since is not None), default=None)
 
+    def position_of(self, partition: int) -> int | None:
+        return next((each.position for each in self.partitions if each.partition == partition), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayProgress:
-    """`owner` is the relay that publishes now; None: none does. Everything up to `position` is on the bus."""
+    """`owner` is the relay that holds the lease, None: none does. Every commit up to `position` is on the bus."""
 
     owner: str | None
     position: int
@@ -80,8 +109,8 @@ class RelayProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineStatus:
-    """At the time `at`, by this process's clock. What does not answer is None, and `problems` says why. `relay` is None
-    too where there is no bus."""
+    """At the time `at`, by this process's clock. A part that could not be read is None, and `problems` says why.
+    `relay` is also None where there is no bus."""
 
     at: datetime
     tip: int | None
@@ -92,16 +121,10 @@ class PipelineStatus:
 
 @dataclass(frozen=True, slots=True)
 class GetPipelineStatus(Query[PipelineStatus]):
-    """Never raises for a server that is away: the answer says so."""
+    """Never raises for a server that is away: `problems` names it."""
 
 
-T = TypeVar("T")
-
-_COUNTED = 1_000
-"""Commits that are read to count what the rows lack."""
-
-
-class PipelineStatusQuery:
+class StatusQueries:
     """`adapter` is the read database's name; `relay_state` is None where there is no bus."""
 
     def __init__(
@@ -125,11 +148,31 @@ class PipelineStatusQuery:
         self._growth = LogGrowth()
 
     def register_with(self, dispatcher: QueryDispatcher) -> None:
-        dispatcher.register(GetPipelineStatus, self.get)
+        dispatcher.register(GetReadDbStatus, self.read_db)
+        dispatcher.register(GetPipelineStatus, self.pipeline)
 
-    async def get(self, _: GetPipelineStatus) -> PipelineStatus:
+    async def read_db(self, _: GetReadDbStatus) -> ReadDbStatus:
+        stamp, live = await self._views.stamp(), await self._store.live()
+        while stamp.generation != live.generation:  # a swap in between: its rows are newer than that position
+            stamp, live = await self._views.stamp(), await self._store.live()
+        positions = await self._positions(live)
+        tip = await self._log.tip()
+        return ReadDbStatus(
+            adapter=self._adapter,
+            generation=live.generation,
+            ready=live.ready,
+            position=stamp.position,
+            lag=max(0, tip - stamp.position),
+            parked=stamp.parked,
+            partitions=[
+                PartitionLag(partition=partition, position=position, lag=max(0, tip - position))
+                for partition, position in sorted(positions.items())
+            ],
+        )
+
+    async def pipeline(self, _: GetPipelineStatus) -> PipelineStatus:
         problems: list[str] = []
-        positions = await _tried(self._positions, problems)
+        positions = await _tried(self._live_positions, problems)
         tip = await _tried(self._log.tip, problems)
         if tip is not None:
             self._growth.observe(tip, self._clock.monotonic())
@@ -142,8 +185,11 @@ class PipelineStatusQuery:
             problems=list(dict.fromkeys(problems)),
         )
 
-    async def _positions(self) -> Mapping[int, int]:
-        live = await self._store.live()
+    async def _live_positions(self) -> Mapping[int, int]:
+        return await self._positions(await self._store.live())
+
+    async def _positions(self, live: LiveGeneration) -> Mapping[int, int]:
+        """By partition; one without a checkpoint is at 0."""
         checkpoints = await self._store.checkpoints(live.generation)
         positions = dict.fromkeys(range(live.partitions), 0)
         return positions | {partition: checkpoint.position for partition, checkpoint in checkpoints.items()}
@@ -173,7 +219,7 @@ class PipelineStatusQuery:
         return await self._log.read(min(positions.values()), _COUNTED)
 
     async def _live_since(self, generation: int) -> datetime | None:
-        """A build took its place when it ended the one before; the first one was there from the beginning."""
+        """A build became live when it retired the one before; the first one was live from its start."""
         builds = await self._generations.builds()
         for build in builds:
             if build.state is BuildState.RETIRED:
@@ -191,14 +237,14 @@ def _partitions(
     positions: Mapping[int, int], lacking: Sequence[Commit], tip: int, since: Callable[[Commit], datetime]
 ) -> list[PartitionStatus]:
     end = lacking[-1].position if lacking else tip
-    standings = []
+    partitions = []
     for partition, position in sorted(positions.items()):
         mine = [
             commit
             for commit in lacking
             if commit.position > position and partition_of(commit.stream_id, len(positions)) == partition
         ]
-        standings.append(
+        partitions.append(
             PartitionStatus(
                 partition=partition,
                 position=position,
@@ -208,52 +254,20 @@ def _partitions(
                 at_least=tip > max(end, position),
             )
         )
-    return standings
+    return partitions
 
 
-async def _tried(ask: Callable[[], Awaitable[T]], problems: list[str]) -> T | None:
+async def _tried(read: Callable[[], Awaitable[T]], problems: list[str]) -> T | None:
     try:
-        return await ask()
+        return await read()
     except PostlogError as error:
         problems.append(error.message)
         return None
 
 
-class ReadDbStatusQuery:
-    """`adapter` is the configured one's name."""
-
-    def __init__(self, adapter: str, views: PostViews, store: ProjectionStore, log: CommitLog) -> None:
-        self._adapter = adapter
-        self._views = views
-        self._store = store
-        self._log = log
-
-    def register_with(self, dispatcher: QueryDispatcher) -> None:
-        dispatcher.register(GetReadDbStatus, self.get)
-
-    async def get(self, _: GetReadDbStatus) -> ReadDbStatus:
-        stamp, live = await self._views.stamp(), await self._store.live()
-        while stamp.generation != live.generation:  # a swap in between: its rows are newer than that position
-            stamp, live = await self._views.stamp(), await self._store.live()
-        checkpoints = await self._store.checkpoints(live.generation)
-        tip = await self._log.tip()
-        positions = dict.fromkeys(range(live.partitions), 0)
-        positions |= {partition: checkpoint.position for partition, checkpoint in checkpoints.items()}
-        return ReadDbStatus(
-            adapter=self._adapter,
-            generation=live.generation,
-            ready=live.ready,
-            position=stamp.position,
-            lag=max(0, tip - stamp.position),
-            parked=stamp.parked,
-            partitions=[
-                PartitionLag(partition=partition, position=position, lag=max(0, tip - position))
-                for partition, position in sorted(positions.items())
-            ],
-        )
-
-
 class RowsReady:
+    """Probe: can queries be answered? A read database may respond while it is filled for the first time."""
+
     name = "rows"
 
     def __init__(self, views: PostViews) -> None:
@@ -266,6 +280,6 @@ class RowsReady:
             return ProbeResult(self.name, False, error.message)
         if not stamp.ready:
             return ProbeResult(
-                self.name, False, f"They are being filled from the log, up to position {stamp.position:,}."
+                self.name, False, f"The rows are being filled from the log; they are at position {stamp.position:,}."
             )
-        return ProbeResult(self.name, True, f"They stand at position {stamp.position:,}.")
+        return ProbeResult(self.name, True, f"The rows are at position {stamp.position:,}.")

@@ -1,9 +1,8 @@
-"""What became of a command, step by step, and when: what readers can ask, and what they are answered.
+"""The query for what became of a command, step by step, and when.
 
-Handler of the query for what became of a command: from the log, the rows, and what this process has noted and seen.
-
-Processes do not tell each other when they took a step, and it is not worth a write to do so. So a step's time is the
-log's, or this process's own, or lies between two of its looks; where it is none of these it is not guessed.
+Processes do not tell each other when they took a step: a write just for that would not be worth its cost. So the time
+of a step comes from the log, from this process's journal, or lies between two samples of the pipeline. A time that
+none of these gives is not guessed.
 """
 
 from collections.abc import Sequence
@@ -26,8 +25,7 @@ from domain.errors import PostlogError
 
 
 class Step(StrEnum):
-    """In this order. DECIDED is the commit's `recordedAt`. VISIBLE: whoever asks for rows of this position gets
-    them."""
+    """In this order. DECIDED is the commit's `recordedAt`. VISIBLE: a query for rows of this position gets them."""
 
     RECEIVED = "received"
     DECIDED = "decided"
@@ -38,8 +36,8 @@ class Step(StrEnum):
 
 
 class Source(StrEnum):
-    """How a time is known. LOG: it stands in the log. HERE: this process took the step, and noted when. SEEN: this
-    process saw that it was taken, and not long before that it was not. None of these: UNKNOWN."""
+    """How a time is known. LOG: it is in the log. HERE: this process took the step and recorded when. SEEN: a sample of
+    this process shows that it was taken, and the sample before that it was not. None of these: UNKNOWN."""
 
     LOG = "log"
     HERE = "here"
@@ -49,8 +47,8 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedStep:
-    """`at` is None when it is not taken yet, and when its time is UNKNOWN. What was SEEN was not so yet at `after`.
-    `reached` is the last position for which this step is taken, whichever process takes it; None: not known."""
+    """`at` is None when the step is not taken yet, and when its time is UNKNOWN. A SEEN step was not taken yet at
+    `after`. `reached` is the last position for which this step is taken, by any process; None: not known."""
 
     step: Step
     taken: bool
@@ -62,8 +60,8 @@ class TracedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandTrace:
-    """`logged` is None as long as the command is under way in this process. `partition` is the projector's.
-    `row_version` is that of the post's row now, None without one; `parked_at` the position from which on it waits."""
+    """`logged` is None while the command is in flight in this process. `partition` is the projector's. `row_version` is
+    that of the post's row now, None without one; `parked_at` is the position from which on its post is parked."""
 
     commit_id: str
     logged: LoggedCommit | None
@@ -76,7 +74,7 @@ class CommandTrace:
 
     @property
     def is_done(self) -> bool:
-        """Nothing more happens: it is visible, or its post waits."""
+        """Nothing more happens: it is visible, or its post is parked."""
         return self.parked_at is not None or (bool(self.steps) and self.steps[-1].taken)
 
 
@@ -95,15 +93,15 @@ class _Row:
     parked_at: int | None
 
 
-class CommandTraceQuery:
+class TraceQueries:
     def __init__(
-        self, past_events: PastEvents, views: PostViews, codec: EventCodec, journal: Journal, watch: PipelineSampler
+        self, past_events: PastEvents, views: PostViews, codec: EventCodec, journal: Journal, sampler: PipelineSampler
     ) -> None:
         self._past_events = past_events
         self._views = views
         self._codec = codec
         self._journal = journal
-        self._watch = watch
+        self._sampler = sampler
 
     def register_with(self, dispatcher: QueryDispatcher) -> None:
         dispatcher.register(TraceCommand, self.trace)
@@ -111,9 +109,9 @@ class CommandTraceQuery:
     async def trace(self, query: TraceCommand) -> CommandTrace:
         commit = await self._past_events.find_commit(query.commit_id)
         if commit is None:
-            return self._under_way(query.commit_id)
+            return self._in_flight(query.commit_id)
         problems: list[str] = []
-        row, status = await self._row(commit, problems), await self._watch.latest()
+        row, status = await self._row(commit, problems), await self._sampler.latest()
         partition = _partition(commit, status)
         steps = self._steps(commit, partition, row, status)
         return CommandTrace(
@@ -127,11 +125,11 @@ class CommandTraceQuery:
             problems=problems,
         )
 
-    def _under_way(self, commit_id: str) -> CommandTrace:
+    def _in_flight(self, commit_id: str) -> CommandTrace:
         received = self._journal.times(commit_id, 0, 0).received
         if received is None:
             raise CommitNotFound(
-                f"The log has no commit {commit_id}, and no command that this process knows of leads to it."
+                f"The log has no commit {commit_id}, and no command in flight in this process leads to it."
             )
         return CommandTrace(
             commit_id=commit_id,
@@ -159,7 +157,7 @@ class CommandTraceQuery:
 
     def _steps(self, commit: Commit, partition: int, row: _Row, status: PipelineStatus) -> list[TracedStep]:
         position, times = commit.position, self._times(commit, partition)
-        visible = row.position >= position and not _waits(row, position)
+        visible = row.position >= position and not _is_parked(row, position)
         in_rows = row.position >= position or _position_in(status, partition) >= position or bool(times.projected)
         steps = [
             TracedStep(
@@ -169,61 +167,61 @@ class CommandTraceQuery:
                 at=times.received,
             ),
             TracedStep(step=Step.DECIDED, taken=True, source=Source.LOG, at=commit.recorded_at),
-            self._step(Step.DURABLE, True, times.durable, position, _Moves(lambda look: look.tip, status.tip)),
+            self._step(Step.DURABLE, True, times.durable, position, _Progress(lambda sample: sample.tip, status.tip)),
         ]
         if status.relay is not None:
             published = status.relay.position >= position or bool(times.published) or in_rows
-            moves = _Moves(_published, status.relay.position)
-            steps.append(self._step(Step.PUBLISHED, published, times.published, position, moves))
-        projected = in_rows and not _waits(row, position)
-        moves = _Moves(
-            lambda look: _position_in(look, partition) if look.rows else None,
+            progress = _Progress(_published, status.relay.position)
+            steps.append(self._step(Step.PUBLISHED, published, times.published, position, progress))
+        projected = in_rows and not _is_parked(row, position)
+        progress = _Progress(
+            lambda sample: _position_in(sample, partition) if sample.rows else None,
             _position_in(status, partition) if status.rows else None,
         )
-        steps.append(self._step(Step.PROJECTED, projected, times.projected, position, moves))
+        steps.append(self._step(Step.PROJECTED, projected, times.projected, position, progress))
         alone = status.rows is not None and len(status.rows.partitions) == 1
         at = times.projected if alone else None
-        moves = _Moves(_visible, row.position if row.generation is not None else None)
-        steps.append(self._step(Step.VISIBLE, visible, at, position, moves))
+        progress = _Progress(_visible, row.position if row.generation is not None else None)
+        steps.append(self._step(Step.VISIBLE, visible, at, position, progress))
         return steps
 
     def _times(self, commit: Commit, partition: int) -> StepTimes:
-        """Who repeats a command long after it was done is not the one who did it."""
+        """A command repeated long after it took effect was received again: that is not when this commit began."""
         times = self._journal.times(commit.commit_id, commit.position, partition)
         if times.received and times.received > commit.recorded_at + _CLOCK:
             return StepTimes(received=None, durable=None, published=times.published, projected=times.projected)
         return times
 
-    def _step(self, step: Step, taken: bool, here: datetime | None, position: int, moves: "_Moves") -> TracedStep:
+    def _step(self, step: Step, taken: bool, here: datetime | None, position: int, progress: "_Progress") -> TracedStep:
         if not taken:
-            return TracedStep(step=step, taken=False, source=Source.UNKNOWN, reached=moves.now)
-        # The row may be read after the look at the other positions, and then tells more.
-        reached = None if moves.now is None else max(moves.now, position)
+            return TracedStep(step=step, taken=False, source=Source.UNKNOWN, reached=progress.now)
+        # The row may have been read after the sample of the other positions, and then it is newer.
+        reached = None if progress.now is None else max(progress.now, position)
         if here is not None:
             return TracedStep(step=step, taken=True, source=Source.HERE, at=here, reached=reached)
-        seen = self._watch.seen(position, moves.of)
+        seen = self._sampler.observed(position, progress.of)
         if seen is not None:
             return TracedStep(step=step, taken=True, source=Source.SEEN, at=seen.by, after=seen.after, reached=reached)
         return TracedStep(step=step, taken=True, source=Source.UNKNOWN, reached=reached)
 
 
 @dataclass(frozen=True, slots=True)
-class _Moves:
-    """The position of a step that processes take: `of` each look, and `now`."""
+class _Progress:
+    """The position that a step has reached: `of` any sample, and `now`."""
 
     of: Position
     now: int | None
 
 
 _CLOCK = timedelta(milliseconds=1)
-"""What is received is noted exactly, and `recordedAt` cut to milliseconds."""
+"""The journal has exact times, and `recordedAt` is cut to milliseconds."""
 
 
 def _not_taken(step: Step) -> TracedStep:
     return TracedStep(step=step, taken=False, source=Source.UNKNOWN)
 
 
-def _waits(row: _Row, position: int) -> bool:
+def _is_parked(row: _Row, position: int) -> bool:
     return row.parked_at is not None and row.parked_at <= position
 
 
@@ -231,14 +229,13 @@ def _partition(commit: Commit, status: PipelineStatus) -> int:
     return partition_of(commit.stream_id, len(status.rows.partitions)) if status.rows else 0
 
 
-def _position_in(look: PipelineStatus, partition: int) -> int:
-    standings = look.rows.partitions if look.rows else ()
-    return next((each.position for each in standings if each.partition == partition), 0)
+def _position_in(sample: PipelineStatus, partition: int) -> int:
+    return (sample.rows.position_of(partition) if sample.rows else None) or 0
 
 
-def _visible(look: PipelineStatus) -> int | None:
-    return look.rows.position if look.rows else None
+def _visible(sample: PipelineStatus) -> int | None:
+    return sample.rows.position if sample.rows else None
 
 
-def _published(look: PipelineStatus) -> int | None:
-    return look.relay.position if look.relay else None
+def _published(sample: PipelineStatus) -> int | None:
+    return sample.relay.position if sample.relay else None

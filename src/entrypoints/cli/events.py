@@ -16,7 +16,7 @@ import rich_click
 from application.maintenance.events_check import Tally, Unreadable
 from application.maintenance.log_cut import CommitsAfterGap
 from application.ports.commit_log import StoredCommit
-from application.query_side.queries import ListEvents, PastEvent
+from application.query_side.history import ListEvents, PastEvent
 from domain.ids import PostId
 from entrypoints.cli import exit_codes
 from entrypoints.cli.options import PostIdParameter, settings_from, settings_options

@@ -42,8 +42,9 @@ from application.query_side.history import HistoryQueries
 from application.query_side.log import LogQueries
 from application.query_side.pipeline_sampler import PipelineSampler
 from application.query_side.posts import PostQueries
-from application.query_side.status import PipelineStatusQuery, ReadDbStatusQuery, RowsReady
-from application.query_side.trace import CommandTraceQuery
+from application.query_side.posts_as_of import PostsAsOf
+from application.query_side.status import RowsReady, StatusQueries
+from application.query_side.trace import TraceQueries
 from domain.limits import Limits
 from domain.limits import Limits as LimitsSettings
 from entrypoints.composition.bus import BusParts, kafka_bus, memory_bus
@@ -198,7 +199,10 @@ class Container(containers.DeclarativeContainer):
     """Called with the source, and which events to take."""
 
     # Query side
-    history_queries = providers.Singleton(HistoryQueries, past_events, codec, clock)
+    history_queries = (
+        providers.Singleton(HistoryQueries, past_events, codec),
+        providers.Singleton(PostsAsOf, past_events, codec, clock),
+    )
     freshness = providers.Singleton(
         Freshness,
         clock,
@@ -206,8 +210,8 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(LogEnd, commit_log, clock),
         settings.provided.http.min_position_wait_seconds,
     )
-    pipeline_status = providers.Singleton(
-        PipelineStatusQuery,
+    status_queries = providers.Singleton(
+        StatusQueries,
         adapter=settings.provided.read_db.adapter,
         views=post_views,
         store=projection_store,
@@ -216,20 +220,16 @@ class Container(containers.DeclarativeContainer):
         relay_state=bus_state,
         clock=clock,
     )
-    status_dispatcher = providers.Singleton(build_query_dispatcher, pipeline_status)
-    pipeline_sampler = providers.Singleton(PipelineSampler, status_dispatcher)
+    pipeline_sampler = providers.Singleton(PipelineSampler, status_queries.provided.pipeline)
     query_dispatcher = providers.Singleton(
         build_query_dispatcher,
-        history_queries,
+        *history_queries,
         providers.Singleton(LogQueries, commit_log, past_events, codec, clock),
         providers.Singleton(PostQueries, post_views, freshness),
-        providers.Singleton(
-            ReadDbStatusQuery, settings.provided.read_db.adapter, post_views, projection_store, commit_log
-        ),
-        pipeline_status,
-        providers.Singleton(CommandTraceQuery, past_events, post_views, codec, journal, pipeline_sampler),
+        status_queries,
+        providers.Singleton(TraceQueries, past_events, post_views, codec, journal, pipeline_sampler),
     )
-    history_dispatcher = providers.Singleton(build_query_dispatcher, history_queries)
+    history_dispatcher = providers.Singleton(build_query_dispatcher, *history_queries)
     """The queries that need the log only."""
 
     # From the log to the rows

@@ -23,8 +23,8 @@ from msgspec import json
 
 from application.errors import MalformedRequest, Unavailable
 from application.mediator import QueryDispatcher
+from application.query_side.history import HistoryPage, ListEvents, PastEvent
 from application.query_side.log import ListChangedPosts
-from application.query_side.queries import HistoryPage, ListEvents, PastEvent
 from domain.errors import PostlogError
 from domain.ids import PostId
 from entrypoints.http.parameters import AFTER, DEFAULT_EVENTS, EVENTS_PARAMETERS, MAX_EVENTS, POSTS, read_query

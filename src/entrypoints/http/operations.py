@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 
 from application.maintenance.rebuilds import Rebuilds, RebuildStatus
 from application.mediator import QueryDispatcher
-from application.query_side.queries import GetReadDbStatus
+from application.query_side.status import GetReadDbStatus
 from entrypoints.http.bodies import BodyReader
 from entrypoints.http.parameters import READ_DB, REBUILDS, REBUILDS_PARAMETERS, read_query, rebuild_path
 from entrypoints.http.schemas import NewRebuild, Rebuild, RebuildPage, read_db_view

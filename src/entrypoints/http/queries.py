@@ -10,7 +10,8 @@ from litestar.types import ASGIApp
 from application.errors import MalformedRequest
 from application.mediator import QueryDispatcher
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey
-from application.query_side.queries import GetPost, GetPostAsOf, ListComments, ListPosts, PostAnswer
+from application.query_side.posts import GetPost, ListComments, ListPosts, PostAnswer
+from application.query_side.posts_as_of import GetPostAsOf
 from domain.ids import CommentId, PostId
 from entrypoints.http.conditional import has_tag, tag_of
 from entrypoints.http.parameters import (

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from application.query_side.queries import PastEvent, PostAnswer, ReadDbStatus
+from application.query_side.history import PastEvent
+from application.query_side.posts import PostAnswer
+from application.query_side.status import ReadDbStatus
 from application.rows import CommentRow, PostRow
 from entrypoints.serving.formats import instant_text
 

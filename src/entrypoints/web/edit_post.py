@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from litestar.types import ASGIApp
 
-from application.query_side.queries import GetPost
+from application.query_side.posts import GetPost
 from domain.commands import EditMessage, RemovePost
 from entrypoints.serving.routing import post_id_segment
 from entrypoints.web.form_commands import Conflict, Edit, commands_of, send, send_edit, to_the_post, writer_of

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from litestar.types import ASGIApp
 
 from application.ports.post_views import PostFilter, PostKey
-from application.query_side.queries import GetReadDbStatus, ListPosts, PostsPage
+from application.query_side.posts import ListPosts, PostsPage
+from application.query_side.status import GetReadDbStatus
 from application.rows import PostRow
 from domain.commands import CreatePost
 from domain.ids import PostId

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from application.errors import IdempotencyKeyReused, VersionMismatch
 from application.mediator import CommandContext, CommandDispatcher, CommandResult, IdempotencyKey
-from application.query_side.queries import ListEvents, PastEvent
+from application.query_side.history import ListEvents, PastEvent
 from domain.commands import EditComment, EditMessage, PostCommand
 from domain.errors import BlankText
 from entrypoints.serving.errors import RouteNotFound

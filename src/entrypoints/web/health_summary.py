@@ -64,7 +64,7 @@ def _unpublished(status: PipelineStatus) -> list[str]:
 def _found(findings: Findings | None, partitions: Sequence[Partition], *, relay_is_told: bool) -> list[str]:
     """Whether the rows, or the bus, are left behind is better known from the last seconds than from the last
     examination."""
-    still = any(each.pace.state is PartitionState.STANDING_STILL for each in partitions)
+    still = any(each.pace.state is PartitionState.STALLED for each in partitions)
     return [
         finding.detail
         for finding in (findings.all if findings else ())

@@ -10,7 +10,8 @@ from litestar.types import ASGIApp
 
 from application.errors import StreamDamaged
 from application.ports.post_views import CommentKeyset
-from application.query_side.queries import CountEvents, GetPost, ListComments, ListEvents
+from application.query_side.history import CountEvents, ListEvents
+from application.query_side.posts import GetPost, ListComments
 from application.rows import CommentRow
 from domain.commands import LikePost, UnlikePost
 from domain.errors import PostNotFound

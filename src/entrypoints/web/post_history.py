@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from application.mediator import QueryDispatcher
-from application.query_side.queries import GetPostAsOf, ListEvents, PastEvent, PostAnswer
+from application.query_side.history import ListEvents, PastEvent
+from application.query_side.posts import PostAnswer
+from application.query_side.posts_as_of import GetPostAsOf
 from application.rows import CommentRow, PostRow
 from domain.errors import PostNotFound
 from domain.ids import PostId

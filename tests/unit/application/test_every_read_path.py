@@ -26,8 +26,9 @@ from application.maintenance.rebuild import Rebuild
 from application.maintenance.repair import Repair
 from application.pipeline import projector
 from application.ports.event_codec import EventCodec
+from application.query_side.history import ListEvents
 from application.query_side.log import LogQueries
-from application.query_side.queries import GetPostAsOf, ListEvents
+from application.query_side.posts_as_of import GetPostAsOf
 from application.rows import PostStatus
 from command_process import CODEC, RecordedMetrics
 from contracts.bus_handle import World

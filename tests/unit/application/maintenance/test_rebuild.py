@@ -12,7 +12,7 @@ from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailabl
 from application.maintenance.rebuild import Rebuild
 from application.ports.generations import Build, BuildState, SwapInterrupted
 from application.ports.read_db import CheckpointMoved
-from application.query_side.queries import GetPost
+from application.query_side.posts import GetPost
 from command_process import ANYBODY, CODEC, RecordedMetrics
 from domain.commands import AddComment, CreatePost, LikePost, RemovePost
 from domain.ids import PostId

@@ -9,7 +9,8 @@ from adapters.memory.log import MemoryLog
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import ReadDbUnavailable, SchemaOutdated, WrongLog
 from application.ports.read_db import Checkpoint, CheckpointMove, CheckpointMoved
-from application.query_side.queries import GetPost, GetReadDbStatus
+from application.query_side.posts import GetPost
+from application.query_side.status import GetReadDbStatus
 from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, LikePost, RemovePost
 from domain.ids import PostId

@@ -16,7 +16,7 @@ from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import PostParked, WrongLog
 from application.pipeline.parking import ParkedPosts, RetrySummary
 from application.ports.post_views import PostFilter
-from application.query_side.queries import GetPost, ListPosts
+from application.query_side.posts import GetPost, ListPosts
 from command_process import ANYBODY, SteppingClock
 from contracts.waiting import eventually
 from domain.commands import CreatePost, LikePost

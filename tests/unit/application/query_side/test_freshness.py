@@ -9,7 +9,7 @@ from adapters.system.clock_and_ids import SystemClock
 from application.errors import NotYetVisible, PositionBeyondLog, StoreUnavailable
 from application.ports.post_views import PostFilter
 from application.query_side.freshness import LogEnd
-from application.query_side.queries import GetPost, ListComments, ListPosts
+from application.query_side.posts import GetPost, ListComments, ListPosts
 from command_process import ANYBODY
 from domain.commands import CreatePost, LikePost
 from given import NOON, POST

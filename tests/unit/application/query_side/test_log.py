@@ -5,13 +5,13 @@ import pytest
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import ProposedCommit, StoredEvent
-from application.query_side import log as log_module
 from application.query_side.log import (
     CommitFilter,
     ListChangedPosts,
     ListCommits,
     ListNewCommits,
     LogQueries,
+    SearchLimits,
     log_backwards,
     stream_backwards,
 )
@@ -27,8 +27,8 @@ CREATED = StoredEvent("PostCreated", 1, {"author": "Ann", "message": "Hello", "d
 MB = "x" * 4_000_000
 
 
-class StandingClock:
-    """Each look at it is `step` seconds later."""
+class SteppingClock:
+    """Each reading is `step` seconds later."""
 
     def __init__(self, step: float = 0.0) -> None:
         self.step = step
@@ -46,6 +46,7 @@ class Written:
     def __init__(self) -> None:
         self.log = MemoryLog()
         self.versions: dict[PostId, int] = {}
+        self.limits = SearchLimits()
 
     def add(self, *events: StoredEvent, post: PostId = POST, actor: str | None = "Bob") -> None:
         version = self.versions.get(post, 0) + 1
@@ -61,8 +62,10 @@ class Written:
         )
         self.versions[post] = version + len(events or (LIKED,)) - 1
 
-    def queries(self, codec=CODEC, clock: StandingClock | None = None) -> LogQueries:
-        return LogQueries(MemoryCommitLog(self.log), MemoryEventStore(self.log), codec, clock or StandingClock())
+    def queries(self, codec=CODEC, clock: SteppingClock | None = None) -> LogQueries:
+        return LogQueries(
+            MemoryCommitLog(self.log), MemoryEventStore(self.log), codec, clock or SteppingClock(), self.limits
+        )
 
     async def listed(self, wanted: CommitFilter = ANY, limit: int = 3, before: int | None = None, **made):
         page = await self.queries(**made).list_commits(ListCommits(wanted=wanted, limit=limit, before=before))
@@ -103,7 +106,7 @@ class TestListing:
         written.add()
         assert (await written.listed(before=10**17))[0] == [1]
 
-    async def test_it_tells_versions_actor_and_data(self, written: Written):
+    async def test_a_commit_has_versions_actor_and_data(self, written: Written):
         written.add()
         written.add(LIKED, LIKED)
         _, page = await written.listed()
@@ -167,10 +170,10 @@ class TestFilters:
 
 
 class TestBounds:
-    """What is rare in a long log is looked for in steps."""
+    """A rare commit in a long log is searched for in steps."""
 
-    async def test_so_many_commits_are_looked_through_and_it_is_said_how_far(self, written: Written, monkeypatch):
-        monkeypatch.setattr(log_module, "_MOST_LOOKED_THROUGH", 2_000)
+    async def test_a_bounded_number_of_commits_is_searched_and_the_page_says_how_far(self, written: Written):
+        written.limits = SearchLimits(commits=2_000)
         written.add(actor="Ann")
         for _ in range(4_999):
             written.add()
@@ -178,10 +181,10 @@ class TestBounds:
         assert (found, page.searched_from, page.searched_to, page.older) == ([], 5_001, 3_001, 3_001)
         assert await all_positions(written, CommitFilter(actor="Ann"), 3) == [1]
 
-    async def test_so_much_time_is_taken(self, written: Written):
+    async def test_a_search_takes_a_bounded_time(self, written: Written):
         for _ in range(3_000):
             written.add()
-        _, page = await written.listed(CommitFilter(actor="Ann"), clock=StandingClock(step=0.3))
+        _, page = await written.listed(CommitFilter(actor="Ann"), clock=SteppingClock(step=0.3))
         assert page.older == 1_001
 
     async def test_large_commits_are_not_held_all_at_once(self, written: Written):
@@ -202,13 +205,13 @@ class TestNews:
         assert (found, page.position, page.skipped) == ([1, 3], 3, None)
         assert (await written.news(after=3))[0] == []
 
-    async def test_what_is_too_much_is_passed_over_and_named(self, written: Written):
+    async def test_commits_that_are_too_many_are_skipped_and_their_positions_reported(self, written: Written):
         for _ in range(60):
             written.add()
         found, page = await written.news(after=5)
         assert (found[0], found[-1], page.skipped) == (11, 60, (6, 10))
 
-    async def test_who_is_far_behind_goes_on_near_the_end(self, written: Written):
+    async def test_a_follower_that_is_far_behind_skips_to_near_the_end(self, written: Written):
         for _ in range(5_000):
             written.add()
         found, page = await written.news(after=100)
@@ -220,8 +223,8 @@ class TestNews:
         assert (found, page.position, page.skipped) == ([], 9, None)
 
 
-async def test_whose_commits_came_is_said_while_they_are_few(written, monkeypatch):
-    monkeypatch.setattr(log_module, "_COMMITS_A_READ", 3)
+async def test_the_posts_that_changed_are_named_while_they_are_few(written):
+    written.limits = SearchLimits(commits_per_read=3)
     queries = written.queries()
     for post in (POST, OTHER, POST):
         written.add(post=post)
@@ -238,16 +241,16 @@ async def test_whose_commits_came_is_said_while_they_are_few(written, monkeypatc
     assert await changed(0) == (None, 4)
 
 
-async def test_those_who_follow_the_log_share_their_looks_at_its_end(written):
+async def test_followers_of_the_log_share_reads_of_its_end(written):
     class Counting(MemoryCommitLog):
-        samples = 0
+        tip_reads = 0
 
         async def tip(self):
-            self.samples += 1
+            self.tip_reads += 1
             return await super().tip()
 
     log = Counting(written.log)
-    queries = LogQueries(log, MemoryEventStore(written.log), CODEC, StandingClock(step=0.001))
+    queries = LogQueries(log, MemoryEventStore(written.log), CODEC, SteppingClock(step=0.001))
     for _ in range(300):
         await queries.list_new_commits(ListNewCommits(wanted=ANY, limit=50, after=0))
-    assert log.samples < 10
+    assert log.tip_reads < 10

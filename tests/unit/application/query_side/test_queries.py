@@ -1,4 +1,4 @@
-"""What readers are answered: from rows that are new enough, and from the log."""
+"""Queries: answered from rows that are new enough, or from the log."""
 
 import asyncio
 from dataclasses import replace
@@ -11,16 +11,10 @@ from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import NotYetVisible, ReadDbNotReady, ReadDbUnavailable, VersionNotFound
 from application.mediator import AlreadyRegistered, CommandDispatcher, Query, QueryDispatcher, UnknownRequest
 from application.ports.post_views import PostFilter, Stamp
-from application.query_side.queries import (
-    CountEvents,
-    GetPost,
-    GetPostAsOf,
-    GetReadDbStatus,
-    ListComments,
-    ListEvents,
-    ListPosts,
-)
-from application.query_side.status import RowsReady
+from application.query_side.history import CountEvents, ListEvents
+from application.query_side.posts import GetPost, ListComments, ListPosts
+from application.query_side.posts_as_of import GetPostAsOf
+from application.query_side.status import GetReadDbStatus, RowsReady
 from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, EditComment, EditMessage, LikePost, RemoveComment, RemovePost
 from domain.errors import PostNotFound
@@ -69,7 +63,7 @@ class TestFreshness:
         assert answer.post.likes == 1
 
     async def test_it_waits_for_a_bounded_time(self):
-        """Longer than it takes to ask the log whether there is such a position."""
+        """Longer than it takes to read whether the log has such a position."""
         system = await projected(HISTORY[0], patience=0.2)
         await system.process.commands.handle(HISTORY[1], ANYBODY)
 
@@ -123,12 +117,12 @@ class TestReadiness:
     async def test_rows_that_were_never_filled_are_not_ready(self):
         system = await written(HISTORY[0])
         result = await RowsReady(system.views).probe()
-        assert (result.ok, result.detail) == (False, "They are being filled from the log, up to position 0.")
+        assert (result.ok, result.detail) == (False, "The rows are being filled from the log; they are at position 0.")
 
     async def test_filled_rows_are_ready(self):
         system = await projected(HISTORY[0])
         result = await RowsReady(system.views).probe()
-        assert (result.ok, result.detail) == (True, "They stand at position 1.")
+        assert (result.ok, result.detail) == (True, "The rows are at position 1.")
 
     async def test_a_database_that_is_away_is_not_ready(self):
         system = await projected(HISTORY[0])
@@ -194,7 +188,7 @@ class TestPages:
 
 
 class TestHistory:
-    async def test_all_events_are_told_oldest_first_also_of_a_removed_post(self):
+    async def test_all_events_are_listed_oldest_first_also_of_a_removed_post(self):
         system = await written(*HISTORY)
         page = await system.queries.ask(ListEvents(post_id=POST, limit=100))
 
@@ -209,7 +203,7 @@ class TestHistory:
         ]
         assert page.next_after is None
 
-    async def test_an_import_credits_each_event_to_whom_it_names(self):
+    async def test_an_import_credits_each_event_to_the_user_that_it_names(self):
         system = SmallSystem()
         created = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NOON)
         commands = (created, LikePost(post_id=POST, username=None), LikePost(post_id=POST, username="Bob"))
@@ -221,7 +215,7 @@ class TestHistory:
             ("PostLiked", "Bob"),
         ]
 
-    async def test_pages_end_at_a_version_and_go_on_behind_it(self):
+    async def test_pages_end_at_a_version_and_the_next_begins_after_it(self):
         system = await written(*HISTORY)
         first = await system.queries.ask(ListEvents(post_id=POST, limit=3))
         second = await system.queries.ask(ListEvents(post_id=POST, limit=10, after=first.next_after))
@@ -237,7 +231,7 @@ class TestHistory:
         assert [(each.version, each.position, each.data) for each in page.events] == [(3, 2, {"username": "Cid"})]
         assert page.next_after == 3
 
-    async def test_what_a_split_made_of_one_event_stays_on_one_page(self):
+    async def test_the_parts_of_a_split_event_stay_on_one_page(self):
         both = split_event(
             ("PostLikedTwice", 1),
             Part(("PostLiked", 2), lambda data: {"username": data["first"]}),
@@ -284,9 +278,9 @@ class TestThePostAsItWas:
             await system.queries.ask(GetPostAsOf(post_id=POST, version=version))
 
     @pytest.mark.parametrize("version", [3, 99, 2**53 - 1])
-    async def test_a_version_that_it_has_not_come_to_is_not_found(self, version: int):
+    async def test_a_version_that_it_has_not_reached_is_not_found(self, version: int):
         system = await written(*HISTORY[:2])
-        with pytest.raises(VersionNotFound, match=f"stands at version 2; it has no version {version:,} yet"):
+        with pytest.raises(VersionNotFound, match=f"is at version 2; it has no version {version:,} yet"):
             await system.queries.ask(GetPostAsOf(post_id=POST, version=version))
 
     async def test_a_version_inside_a_commit_counts_too(self):
@@ -313,7 +307,7 @@ class TestThePostAsItWas:
 
 
 class TestTheMediator:
-    async def test_an_unknown_query_is_a_fault_of_the_wiring(self):
+    async def test_an_unknown_query_is_an_error_of_the_wiring(self):
         with pytest.raises(UnknownRequest, match="GetReadDbStatus"):
             await QueryDispatcher().ask(GetReadDbStatus())
 

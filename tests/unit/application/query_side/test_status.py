@@ -1,4 +1,4 @@
-"""How far everything is, as operators see it: also while a server is away, and over time."""
+"""The positions of log, bus and rows, as operators see them: also while a server is away, and over time."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,7 +7,6 @@ import pytest
 
 from adapters.memory.generations import MemoryGenerations
 from application.errors import ReadDbUnavailable, StoreUnavailable
-from application.mediator import QueryDispatcher
 from application.ports.read_db import Checkpoint, RowChanges, RowKeys
 from application.ports.relay_state import RelayStatus
 from application.query_side.pipeline_sampler import ObservedBetween, PartitionState, PipelineSampler
@@ -15,8 +14,8 @@ from application.query_side.status import (
     GetPipelineStatus,
     PartitionStatus,
     PipelineStatus,
-    PipelineStatusQuery,
     RowsStatus,
+    StatusQueries,
 )
 from command_process import ANYBODY, SteppingClock
 from domain.commands import CreatePost, LikePost
@@ -43,8 +42,8 @@ class AnHourLater(SteppingClock):
         self._now += timedelta(hours=1)
 
 
-def query(system: SmallSystem, relay: Relay | None = None) -> PipelineStatusQuery:
-    return PipelineStatusQuery(
+def query(system: SmallSystem, relay: Relay | None = None) -> StatusQueries:
+    return StatusQueries(
         adapter="memory",
         views=system.views,
         store=system.store,
@@ -72,68 +71,68 @@ def at(system: SmallSystem, *positions: int) -> None:
 
 
 class TestStatus:
-    async def test_what_the_rows_lack_is_counted_by_commits_and_events_and_dated(self):
+    async def test_missing_commits_and_events_are_counted_and_dated(self):
         system = await written(*CREATED, *LIKES)
         at(system, 3)
-        status = await query(system).get(GetPipelineStatus())
+        status = await query(system).pipeline(GetPipelineStatus())
         [only] = status.rows.partitions
         assert (status.tip, status.rows.position) == (5, 3)
         assert (only.commits, only.events, only.at_least) == (2, 2, False)
 
-    async def test_what_the_rows_lack_is_dated_from_when_they_could_have_had_it(self):
-        """Not from when it says that it was recorded: long before it came into the log, here."""
+    async def test_missing_commits_are_dated_from_when_the_rows_could_have_had_them(self):
+        """Not from `recordedAt`, which here is long before they came into the log."""
         system = await written(*CREATED)
         at(system, 0)
         asked = query(system)
-        first = (await asked.get(GetPipelineStatus())).rows.partitions[0].since
-        later = (await asked.get(GetPipelineStatus())).rows.partitions[0].since
+        first = (await asked.pipeline(GetPipelineStatus())).rows.partitions[0].since
+        later = (await asked.pipeline(GetPipelineStatus())).rows.partitions[0].since
         oldest = (await system.commit_log.read(0, 1))[0]
         assert abs(later - first) < timedelta(milliseconds=10) < first - oldest.recorded_at
 
     async def test_a_partition_lacks_only_what_belongs_to_it(self):
-        """Of two, the one of POST has all its commits to go, the other one nothing: though both stand at 2."""
+        """Of two partitions at position 2, the one of POST lacks all its later commits, the other none."""
         system = await written(*CREATED, *LIKES)
         at(system, 2, 2)
-        status = await query(system).get(GetPipelineStatus())
+        status = await query(system).pipeline(GetPipelineStatus())
         assert sorted(each.commits for each in status.rows.partitions) == [0, 3]
         assert status.rows.commits == 3
 
-    async def test_of_a_long_way_it_says_at_least(self, monkeypatch):
+    async def test_a_large_lag_is_reported_as_at_least_so_many(self, monkeypatch):
         monkeypatch.setattr("application.query_side.status._COUNTED", 2)
         system = await written(*CREATED, *LIKES)
         at(system, 0)
-        [only] = (await query(system).get(GetPipelineStatus())).rows.partitions
+        [only] = (await query(system).pipeline(GetPipelineStatus())).rows.partitions
         assert (only.commits, only.events, only.at_least) == (5, 2, True)
 
-    async def test_what_is_up_to_date_lacks_nothing(self):
+    async def test_rows_that_are_up_to_date_lack_nothing(self):
         system = await written(*CREATED)
         at(system, 2)
-        status = await query(system).get(GetPipelineStatus())
+        status = await query(system).pipeline(GetPipelineStatus())
         assert (status.rows.commits, status.rows.events, status.rows.since, status.problems) == (0, 0, None, [])
 
     async def test_a_generation_is_live_since_it_ended_the_one_before(self):
         system = await written(*CREATED)
-        began = (await query(system).get(GetPipelineStatus())).rows.live_since
+        began = (await query(system).pipeline(GetPipelineStatus())).rows.live_since
         assert began == system.read_db.builds[1].started_at
         generations, swapped_at = MemoryGenerations(system.read_db), NOON + timedelta(hours=1)
         build = await generations.empty(await generations.begin("log", 2, NOON), NOON)
         async with generations.swap(build, keep_checkpoints=False) as swap:
             await swap.finish(replace(build, updated_at=swapped_at), RowKeys((), ()), lambda _: RowChanges())
-        status = await query(system).get(GetPipelineStatus())
+        status = await query(system).pipeline(GetPipelineStatus())
         assert (status.rows.generation, status.rows.live_since) == (2, swapped_at)
 
-    async def test_a_read_database_that_is_away_is_told_beside_what_answers(self):
+    async def test_a_read_database_that_is_away_is_reported_beside_the_other_figures(self):
         system = await written(*CREATED)
 
         async def away(*_):
             raise ReadDbUnavailable("The read database does not answer.")
 
         system.store.live = away
-        status = await query(system, Relay(RelayStatus(owner="r1", token=1, position=1))).get(GetPipelineStatus())
+        status = await query(system, Relay(RelayStatus(owner="r1", token=1, position=1))).pipeline(GetPipelineStatus())
         assert (status.tip, status.rows, status.relay.position) == (2, None, 1)
         assert status.problems == ["The read database does not answer."]
 
-    async def test_a_log_that_is_away_is_told_beside_what_answers(self):
+    async def test_a_log_that_is_away_is_reported_beside_the_other_figures(self):
         system = await written(*CREATED)
         at(system, 2)
 
@@ -141,32 +140,30 @@ class TestStatus:
             raise StoreUnavailable("The log does not answer.")
 
         system.commit_log.tip = away
-        status = await query(system).get(GetPipelineStatus())
+        status = await query(system).pipeline(GetPipelineStatus())
         assert (status.tip, status.rows.position, status.problems) == (None, 2, ["The log does not answer."])
 
-    async def test_a_bus_that_nobody_publishes_to_is_seen(self):
+    async def test_a_bus_without_a_relay_is_reported(self):
         system = await written(*CREATED)
-        status = await query(system, Relay(None)).get(GetPipelineStatus())
+        status = await query(system, Relay(None)).pipeline(GetPipelineStatus())
         assert (status.relay.owner, status.relay.position) == (None, 0)
 
 
 class Scripted:
-    """A pipeline that stands where a test says, each look a second later."""
+    """A pipeline at the positions that a test sets, each sample a second later."""
 
-    def __init__(self) -> None:
+    def __init__(self, samples_kept: int = 1_800) -> None:
         self.at = NOON
         self.tip: int | None = 0
         self.position: int | None = 0
-        self.dispatcher = QueryDispatcher()
-        self.dispatcher.register(GetPipelineStatus, self._get)
-        self.watch = PipelineSampler(self.dispatcher)
+        self.sampler = PipelineSampler(self._get, samples_kept)
 
-    async def look(self, tip: int | None, position: int | None) -> PipelineStatus:
+    async def sample(self, tip: int | None, position: int | None) -> PipelineStatus:
         self.tip, self.position = tip, position
         self.at += timedelta(seconds=1)
-        return await self.watch.look()
+        return await self.sampler.sample()
 
-    def standing(self) -> PartitionStatus:
+    def partition(self) -> PartitionStatus:
         lacking = max(0, (self.tip or 0) - (self.position or 0))
         return PartitionStatus(
             partition=0, position=self.position or 0, commits=lacking, events=lacking, since=None, at_least=False
@@ -182,71 +179,70 @@ class Scripted:
                 ready=True,
                 position=self.position,
                 parked=0,
-                partitions=[self.standing()],
+                partitions=[self.partition()],
             )
         return PipelineStatus(at=self.at, tip=self.tip, rows=rows, relay=None, problems=())
 
     def pace(self):
-        return self.watch.throughput_of(self.standing())
+        return self.sampler.throughput_of(self.partition())
 
 
-class TestWatch:
+class TestSampler:
     async def test_rates_are_those_of_the_last_seconds(self):
         scripted = Scripted()
         for number in range(30):
-            await scripted.look(tip=number * 100 if number < 15 else 1_400, position=number * 10)
-        assert scripted.watch.rate_of(lambda look: look.rows.position) == pytest.approx(10)
-        assert scripted.watch.rate_of(lambda look: look.tip) == 0
+            await scripted.sample(tip=number * 100 if number < 15 else 1_400, position=number * 10)
+        assert scripted.sampler.rate_of(lambda sample: sample.rows.position) == pytest.approx(10)
+        assert scripted.sampler.rate_of(lambda sample: sample.tip) == 0
 
-    async def test_who_comes_nearer_is_catching_up_with_time_left(self):
+    async def test_a_partition_that_gains_on_the_log_is_catching_up_with_time_left(self):
         scripted = Scripted()
         for number in range(10):
-            await scripted.look(tip=1_000, position=number * 10)
+            await scripted.sample(tip=1_000, position=number * 10)
         assert (scripted.pace().state, scripted.pace().seconds_left) == (PartitionState.CATCHING_UP, pytest.approx(91))
 
-    async def test_who_falls_back_further_has_no_time_left(self):
+    async def test_a_partition_that_falls_further_behind_has_no_time_left(self):
         scripted = Scripted()
         for number in range(10):
-            await scripted.look(tip=number * 100, position=number * 10)
+            await scripted.sample(tip=number * 100, position=number * 10)
         assert (scripted.pace().state, scripted.pace().seconds_left) == (PartitionState.CATCHING_UP, None)
 
-    async def test_who_does_not_move_for_a_while_though_there_is_something_to_do_stands_still(self):
+    async def test_a_partition_that_does_not_move_for_a_while_though_there_is_something_to_do_is_stalled(self):
         scripted = Scripted()
         for _ in range(20):
-            await scripted.look(tip=5, position=5)
-        await scripted.look(tip=6, position=5)
+            await scripted.sample(tip=5, position=5)
+        await scripted.sample(tip=6, position=5)
         assert scripted.pace().state is PartitionState.CATCHING_UP
         for _ in range(6):
-            await scripted.look(tip=6, position=5)
-        assert scripted.pace().state is PartitionState.STANDING_STILL
-        await scripted.look(tip=6, position=6)
+            await scripted.sample(tip=6, position=5)
+        assert scripted.pace().state is PartitionState.STALLED
+        await scripted.sample(tip=6, position=6)
         assert scripted.pace().state is PartitionState.UP_TO_DATE
 
-    async def test_a_clock_that_was_set_back_neither_invents_a_rate_nor_hides_who_stands_still(self):
+    async def test_a_clock_that_was_set_back_neither_invents_a_rate_nor_hides_a_stalled_partition(self):
         scripted = Scripted()
         for number in range(5):
-            await scripted.look(tip=50, position=number)
+            await scripted.sample(tip=50, position=number)
         scripted.at -= timedelta(hours=1)
-        await scripted.look(tip=50, position=5)
+        await scripted.sample(tip=50, position=5)
         assert (scripted.pace().rate, scripted.pace().state) == (0, PartitionState.CATCHING_UP)
         for _ in range(7):
-            await scripted.look(tip=50, position=5)
-        assert scripted.pace().state is PartitionState.STANDING_STILL
+            await scripted.sample(tip=50, position=5)
+        assert scripted.pace().state is PartitionState.STALLED
 
-    async def test_when_a_position_was_first_seen_lies_between_two_looks(self):
+    async def test_a_position_was_first_reached_between_two_samples(self):
         scripted = Scripted()
-        before = await scripted.look(tip=5, position=4)
-        await scripted.look(tip=5, position=None)
-        seen = await scripted.look(tip=5, position=5)
-        await scripted.look(tip=9, position=9)
-        rows = lambda look: look.rows and look.rows.position  # noqa: E731
-        assert scripted.watch.seen(5, rows) == ObservedBetween(before.at, seen.at)
-        assert scripted.watch.seen(4, rows) is None
-        assert scripted.watch.seen(10, rows) is None
+        before = await scripted.sample(tip=5, position=4)
+        await scripted.sample(tip=5, position=None)
+        seen = await scripted.sample(tip=5, position=5)
+        await scripted.sample(tip=9, position=9)
+        rows = lambda sample: sample.rows and sample.rows.position  # noqa: E731
+        assert scripted.sampler.observed(5, rows) == ObservedBetween(before.at, seen.at)
+        assert scripted.sampler.observed(4, rows) is None
+        assert scripted.sampler.observed(10, rows) is None
 
-    async def test_what_is_kept_is_bounded(self, monkeypatch):
-        monkeypatch.setattr("application.query_side.pipeline_sampler._LOOKS_KEPT", 5)
-        scripted = Scripted()
+    async def test_only_the_last_samples_are_kept(self):
+        scripted = Scripted(samples_kept=5)
         for number in range(9):
-            await scripted.look(tip=number, position=number)
-        assert [look.tip for look in scripted.watch.samples] == [4, 5, 6, 7, 8]
+            await scripted.sample(tip=number, position=number)
+        assert [sample.tip for sample in scripted.sampler.samples] == [4, 5, 6, 7, 8]

@@ -13,8 +13,8 @@ from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import CommitNotFound, ReadDbUnavailable
 from application.ports.relay_state import RelayStatus
 from application.query_side.pipeline_sampler import PipelineSampler
-from application.query_side.status import PipelineStatusQuery
-from application.query_side.trace import CommandTrace, CommandTraceQuery, Source, Step, TraceCommand
+from application.query_side.status import StatusQueries
+from application.query_side.trace import CommandTrace, Source, Step, TraceCommand, TraceQueries
 from command_process import ANYBODY, CODEC
 from domain.commands import CreatePost, LikePost
 from given import NOON, POST
@@ -56,7 +56,7 @@ class Traced:
 
     def __init__(self, system: SmallSystem, noted: LocalJournal | None = None, relay: Relay | None = None) -> None:
         self.system = system
-        PipelineStatusQuery(
+        status = StatusQueries(
             adapter="memory",
             views=system.views,
             store=system.store,
@@ -64,12 +64,10 @@ class Traced:
             log=system.commit_log,
             relay_state=relay,
             clock=SystemClock(),
-        ).register_with(system.queries)
-        self.watch = PipelineSampler(system.queries)
-        self.journal = noted or system.journal
-        CommandTraceQuery(system.event_store, system.views, CODEC, self.journal, self.watch).register_with(
-            system.queries
         )
+        self.sampler = PipelineSampler(status.pipeline)
+        self.journal = noted or system.journal
+        TraceQueries(system.event_store, system.views, CODEC, self.journal, self.sampler).register_with(system.queries)
 
     async def create(self) -> str:
         await self.system.process.commands.handle(CREATED, ANYBODY)
@@ -113,10 +111,10 @@ async def test_before_it_is_projected_the_way_ends_at_the_log():
 
 async def test_another_process_tells_between_which_of_its_looks_a_step_was_taken():
     traced = Traced(SmallSystem(), LocalJournal())
-    before = await traced.watch.look()
+    before = await traced.sampler.sample()
     commit_id = await traced.create()
     await traced.project()
-    after = await traced.watch.look()
+    after = await traced.sampler.sample()
     trace = await traced.trace(commit_id)
     assert told(trace) == [
         (Step.RECEIVED, True, Source.UNKNOWN),
@@ -150,7 +148,7 @@ async def test_another_process_tells_how_far_log_relay_and_rows_are_whoever_took
     await traced.system.process.commands.handle(LikePost(post_id=POST, username="Bob"), ANYBODY)
     await traced.project()
     relay.position = 2
-    await traced.watch.look()
+    await traced.sampler.sample()
     assert reached(await traced.trace(commit_id)) == [
         (Step.DURABLE, True, 2),
         (Step.PUBLISHED, True, 2),

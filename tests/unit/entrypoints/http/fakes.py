@@ -20,9 +20,11 @@ from application.ports.generations import Build
 from application.ports.post_views import CommentKeyset, PostKey
 from application.ports.provisioning import Probe
 from application.projections.post import WholePost
-from application.query_side import queries as asked
+from application.query_side.history import CountEvents, HistoryPage, ListEvents, PastEvent
 from application.query_side.log import ChangedPosts, ListChangedPosts, ListCommits, ListNewCommits
-from application.query_side.status import GetPipelineStatus
+from application.query_side.posts import CommentsPage, GetPost, ListComments, ListPosts, PostAnswer, PostsPage
+from application.query_side.posts_as_of import GetPostAsOf
+from application.query_side.status import GetPipelineStatus, GetReadDbStatus, PartitionLag, ReadDbStatus
 from application.query_side.trace import TraceCommand
 from application.rows import CommentRow, PostRow, PostStatus
 from command_process import CODEC
@@ -46,13 +48,13 @@ from small_system import SmallSystem
 
 COMMANDS = (CreatePost, EditMessage, LikePost, UnlikePost, AddComment, EditComment, RemoveComment, RemovePost)
 QUERIES = (
-    asked.GetPost,
-    asked.ListPosts,
-    asked.ListComments,
-    asked.GetPostAsOf,
-    asked.ListEvents,
-    asked.CountEvents,
-    asked.GetReadDbStatus,
+    GetPost,
+    ListPosts,
+    ListComments,
+    GetPostAsOf,
+    ListEvents,
+    CountEvents,
+    GetReadDbStatus,
     ListCommits,
     ListNewCommits,
     ListChangedPosts,
@@ -155,7 +157,7 @@ class _Stream:
     rows: WholePost | None = None
     row: PostRow | None = None
     comments: dict[CommentId, CommentRow] = field(default_factory=dict)
-    events: list[asked.PastEvent] = field(default_factory=list)
+    events: list[PastEvent] = field(default_factory=list)
     history: list[tuple[PostRow | None, dict[CommentId, CommentRow]]] = field(default_factory=list)
 
 
@@ -177,13 +179,13 @@ class PostService:
     def queries(self) -> QueryDispatcher:
         dispatcher = QueryDispatcher()
         handlers: Mapping[type, Callable[..., Any]] = {
-            asked.GetPost: self._get_post,
-            asked.ListPosts: self._list_posts,
-            asked.ListComments: self._list_comments,
-            asked.GetPostAsOf: self._get_post_as_of,
-            asked.ListEvents: self._list_events,
-            asked.CountEvents: self._count_events,
-            asked.GetReadDbStatus: self._read_db,
+            GetPost: self._get_post,
+            ListPosts: self._list_posts,
+            ListComments: self._list_comments,
+            GetPostAsOf: self._get_post_as_of,
+            ListEvents: self._list_events,
+            CountEvents: self._count_events,
+            GetReadDbStatus: self._read_db,
             ListChangedPosts: self._list_changed_posts,
         }
         for query_type, handler in handlers.items():
@@ -231,45 +233,45 @@ class PostService:
             raise PostNotFound(f"There is no post {post_id}.", path="id")
         return stream
 
-    async def _get_post(self, query: asked.GetPost) -> asked.PostAnswer:
+    async def _get_post(self, query: GetPost) -> PostAnswer:
         stream = self._live(query.post_id)
         assert stream.row is not None
-        return asked.PostAnswer(post=stream.row, comments=list(stream.comments.values())[::-1])
+        return PostAnswer(post=stream.row, comments=list(stream.comments.values())[::-1])
 
-    async def _get_post_as_of(self, query: asked.GetPostAsOf) -> asked.PostAnswer:
+    async def _get_post_as_of(self, query: GetPostAsOf) -> PostAnswer:
         stream = self._streams.get(query.post_id, _Stream())
         seen = len([e for e in stream.events if query.at is None or e.recorded_at <= query.at])
         version = min(query.version or seen, len(stream.history))
         row, comments = stream.history[version - 1] if version else (None, {})
         if row is None or row.status is not PostStatus.LIVE:
             raise PostNotFound(f"There is no post {query.post_id}.", path="id")
-        return asked.PostAnswer(post=row, comments=list(comments.values()))
+        return PostAnswer(post=row, comments=list(comments.values()))
 
-    async def _list_posts(self, query: asked.ListPosts) -> asked.PostsPage:
+    async def _list_posts(self, query: ListPosts) -> PostsPage:
         rows = [s.row for s in self._streams.values() if s.row and s.row.status is PostStatus.LIVE]
         rows.sort(key=lambda row: (row.date_posted, row.post_id), reverse=True)
         after = query.after
         behind = [r for r in rows if after is None or (r.date_posted, r.post_id) < (after.date_posted, after.post_id)]
         page = behind[: query.limit]
         more = PostKey(page[-1].date_posted, page[-1].post_id) if len(behind) > query.limit else None
-        return asked.PostsPage(posts=page, next=more, parked=0)
+        return PostsPage(posts=page, next=more, parked=0)
 
-    async def _list_comments(self, query: asked.ListComments) -> asked.CommentsPage:
+    async def _list_comments(self, query: ListComments) -> CommentsPage:
         rows = sorted(self._live(query.post_id).comments.values(), key=lambda c: c.comment_id, reverse=True)
         behind = [row for row in rows if query.after is None or row.comment_id < query.after.comment_id]
         page = behind[: query.limit]
         more = CommentKeyset(page[-1].comment_date, page[-1].comment_id) if len(behind) > query.limit else None
-        return asked.CommentsPage(comments=page, next=more)
+        return CommentsPage(comments=page, next=more)
 
-    async def _list_events(self, query: asked.ListEvents) -> asked.HistoryPage:
+    async def _list_events(self, query: ListEvents) -> HistoryPage:
         stream = self._streams.get(query.post_id)
         if stream is None:
             raise PostNotFound(f"There is no post {query.post_id}.", path="id")
         behind = stream.events[query.after :]
         page = behind[: query.limit]
-        return asked.HistoryPage(events=page, next_after=page[-1].version if len(behind) > query.limit else None)
+        return HistoryPage(events=page, next_after=page[-1].version if len(behind) > query.limit else None)
 
-    async def _count_events(self, query: asked.CountEvents) -> int:
+    async def _count_events(self, query: CountEvents) -> int:
         stream = self._streams.get(query.post_id)
         if stream is None:
             raise PostNotFound(f"There is no post {query.post_id}.", path="id")
@@ -278,19 +280,19 @@ class PostService:
     async def _list_changed_posts(self, _: ListChangedPosts) -> ChangedPosts:
         return ChangedPosts(posts=None, position=self._position)
 
-    async def _read_db(self, _: asked.GetReadDbStatus) -> asked.ReadDbStatus:
+    async def _read_db(self, _: GetReadDbStatus) -> ReadDbStatus:
         return read_db_status(position=self._position)
 
 
-def _past(event: Any, version: int, position: int) -> asked.PastEvent:
+def _past(event: Any, version: int, position: int) -> PastEvent:
     name = type(event).__name__
     return past_event(type_=name, version=version, position=position)
 
 
 def past_event(
     *, type_: str = "PostLiked", version: int = 1, position: int = 1, actor: str | None = "ann"
-) -> asked.PastEvent:
-    return asked.PastEvent(
+) -> PastEvent:
+    return PastEvent(
         type=type_,
         schema_version=1,
         stored_type=type_,
@@ -304,15 +306,15 @@ def past_event(
     )
 
 
-def read_db_status(*, position: int = 7) -> asked.ReadDbStatus:
-    return asked.ReadDbStatus(
+def read_db_status(*, position: int = 7) -> ReadDbStatus:
+    return ReadDbStatus(
         adapter="memory",
         generation=1,
         ready=True,
         position=position,
         lag=2,
         parked=1,
-        partitions=[asked.PartitionLag(partition=0, position=position, lag=2)],
+        partitions=[PartitionLag(partition=0, position=position, lag=2)],
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from litestar.response.sse import ServerSentEventMessage
 
 from application.errors import StoreUnavailable
-from application.query_side.queries import HistoryPage, ListEvents, PastEvent
+from application.query_side.history import HistoryPage, ListEvents, PastEvent
 from domain.errors import PostNotFound
 from entrypoints.http.events import LogChangeNotifier, follow
 from entrypoints.http.services import HttpServices

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from application.errors import StoreUnavailable
-from application.query_side.queries import PostAnswer
+from application.query_side.posts import PostAnswer
 from entrypoints.http.app import create_app
 from unit.entrypoints.http.conftest import Client, client_of
 from unit.entrypoints.http.fakes import POST, FakeClock, FakeMetrics, Scripted, done, post_row, services

@@ -6,18 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey
-from application.query_side.queries import (
-    CommentsPage,
-    GetPost,
-    GetPostAsOf,
-    GetReadDbStatus,
-    HistoryPage,
-    ListComments,
-    ListEvents,
-    ListPosts,
-    PostAnswer,
-    PostsPage,
-)
+from application.query_side.history import HistoryPage, ListEvents
+from application.query_side.posts import CommentsPage, GetPost, ListComments, ListPosts, PostAnswer, PostsPage
+from application.query_side.posts_as_of import GetPostAsOf
+from application.query_side.status import GetReadDbStatus
 from domain.limits import Limits
 from unit.entrypoints.http.conftest import Client, client_of
 from unit.entrypoints.http.fakes import (

@@ -13,7 +13,7 @@ from granian.server.common import AbstractServer
 from granian.server.embed import Server
 
 from application.errors import CannotOpen
-from application.query_side.queries import HistoryPage
+from application.query_side.history import HistoryPage
 from domain.limits import Limits
 from entrypoints.http.app import create_app
 from entrypoints.http.server import IDLE_SECONDS, _EmbeddedServer, serve

@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 import httpx
 import pytest
 
-from application.query_side.queries import HistoryPage, ListEvents
+from application.query_side.history import HistoryPage, ListEvents
 from entrypoints.http.connections import allow_open_files
 from entrypoints.http.events import LogChangeNotifier
 from entrypoints.http.services import HttpServices

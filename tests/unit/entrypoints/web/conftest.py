@@ -55,7 +55,7 @@ async def browser_of(
         ids=given.ids,
         limits=given.limits,
         stopping=given.stopping,
-        watch=PipelineSampler(given.queries),  # type: ignore[arg-type]
+        watch=PipelineSampler(given.queries.ask),  # type: ignore[arg-type]
         operations=operations,
         max_body_bytes=given.max_body_bytes,
     )

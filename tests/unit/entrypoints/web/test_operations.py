@@ -32,7 +32,6 @@ from application.projections.log_checks import LogGaps
 from application.query_side.status import (
     PartitionStatus,
     PipelineStatus,
-    PipelineStatusQuery,
     RelayProgress,
     RowsStatus,
 )
@@ -60,15 +59,6 @@ class Operated:
     def __post_init__(self) -> None:
         system, clock = self.system, SystemClock()
         self.generations = MemoryGenerations(system.read_db)
-        PipelineStatusQuery(
-            adapter="memory",
-            views=system.views,
-            store=system.store,
-            generations=self.generations,
-            log=system.commit_log,
-            relay_state=None,
-            clock=clock,
-        ).register_with(system.queries)
         audit = Audit(
             rows=MemoryAuditRows(system.read_db), log=system.commit_log, past_events=system.event_store, codec=CODEC
         )

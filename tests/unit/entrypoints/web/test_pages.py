@@ -9,16 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from application.query_side.queries import (
-    CommentsPage,
-    CountEvents,
-    GetPost,
-    GetReadDbStatus,
-    HistoryPage,
-    ListComments,
-    PostAnswer,
-    PostsPage,
-)
+from application.query_side.history import CountEvents, HistoryPage
+from application.query_side.posts import CommentsPage, GetPost, ListComments, PostAnswer, PostsPage
+from application.query_side.status import GetReadDbStatus
 from entrypoints.web.static_files import STATIC
 from unit.entrypoints.http.fakes import POST, Scripted, post_row, read_db_status
 from unit.entrypoints.web.conftest import OWN_PAGE, Client, browser_of

@@ -1,4 +1,4 @@
-"""Posts as they were: what one query reads is bounded, kept for the next, and never another answer than the log's."""
+"""Posts as they were: one query does bounded work, which is cached for the next; the result is that of a plain fold."""
 
 import asyncio
 import random
@@ -11,9 +11,8 @@ from adapters.memory.log import MemoryEventStore, MemoryLog
 from application.envelopes import Commit, StoredEvent
 from application.errors import HistoryNotRead
 from application.projections.post import WholePost
-from application.query_side import history
-from application.query_side.history import AsOf, PostsAsOf
-from application.query_side.queries import ListEvents
+from application.query_side.history import ListEvents
+from application.query_side.posts_as_of import FoldLimits, GetPostAsOf, PostsAsOf
 from command_process import CODEC
 from contracts.log_handle import POST_A, liked, proposed
 from domain.ids import PostId
@@ -36,7 +35,7 @@ class CountingStore(MemoryEventStore):
 
 
 class Clock:
-    """Each look at it is `step` seconds later."""
+    """Each reading is `step` seconds later."""
 
     def __init__(self, step: float = 0.0) -> None:
         self.step, self.seconds = step, 0.0
@@ -66,44 +65,47 @@ def long_log() -> MemoryLog:
     return log
 
 
-def at(version: int) -> AsOf:
-    return AsOf(version, None)
+LIMITS = FoldLimits()
+
+
+def at(version: int) -> GetPostAsOf:
+    return GetPostAsOf(post_id=POST_A, version=version)
 
 
 async def test_stepping_through_the_versions_of_a_long_post_reads_little(long_log):
     store = CountingStore(long_log)
     posts = PostsAsOf(store, CODEC, Clock())
-    assert (await posts.fold(POST_A, at(LIKES - 5_000))).post.likes == LIKES - 5_001
+    assert (await posts.fold(at(LIKES - 5_000))).post.likes == LIKES - 5_001
     read = store.commits_read
 
     for version in [*range(LIKES - 4_999, LIKES - 4_990), *range(LIKES - 4_990, LIKES - 5_010, -1)]:
-        assert (await posts.fold(POST_A, at(version))).post.likes == version - 1
+        assert (await posts.fold(at(version))).post.likes == version - 1
 
-    assert (store.commits_read - read) / 29 <= history._KEPT_BEFORE + 2
+    assert (store.commits_read - read) / 29 <= LIMITS.cached_before + 2
     assert read < LIKES
 
 
-async def test_what_is_asked_for_again_is_answered_from_what_is_kept(long_log):
+async def test_the_same_query_again_is_answered_from_the_cache(long_log):
     store = CountingStore(long_log)
     posts = PostsAsOf(store, CODEC, Clock())
-    first = await posts.fold(POST_A, at(20_000))
+    first = await posts.fold(at(20_000))
     read = store.commits_read
 
-    again = await posts.fold(POST_A, at(20_000))
+    again = await posts.fold(at(20_000))
 
     assert again.post == first.post
     assert store.commits_read - read == 1
 
 
-async def test_one_query_reads_no_longer_than_it_may_and_the_next_goes_on_from_there(long_log):
+async def test_one_query_reads_for_a_bounded_time_and_the_next_resumes(long_log):
     store = CountingStore(long_log)
-    posts = PostsAsOf(store, CODEC, Clock(step=1.0), seconds=4.0)
-    with pytest.raises(HistoryNotRead, match=r"4,000 events of it were read so far\. Ask again"):
-        await posts.fold(POST_A, at(LIKES))
+    posts = PostsAsOf(store, CODEC, Clock(step=1.0), FoldLimits(seconds=4.0))
+    with pytest.raises(HistoryNotRead, match=r"4,000 of its events were read so far\. Send the request again"):
+        await posts.fold(at(LIKES))
     refused, whole = 1, None
     while whole is None:
         try:
-            whole = await posts.fold(POST_A, at(LIKES))
+            whole = await posts.fold(at(LIKES))
         except HistoryNotRead:
             refused += 1
     assert whole.post.likes == LIKES - 1
@@ -111,23 +113,23 @@ async def test_one_query_reads_no_longer_than_it_may_and_the_next_goes_on_from_t
     assert store.commits_read < LIKES + 2 * refused
 
 
-async def test_a_query_that_is_cancelled_reads_no_further(long_log):
+async def test_a_cancelled_query_reads_no_further(long_log):
     store = CountingStore(long_log)
     posts = PostsAsOf(store, CODEC, Clock())
-    folding = asyncio.create_task(posts.fold(POST_A, at(LIKES)))
+    folding = asyncio.create_task(posts.fold(at(LIKES)))
     while not store.commits_read:
         await asyncio.sleep(0)
     folding.cancel()
     await asyncio.gather(folding, return_exceptions=True)
     read = store.commits_read
 
-    assert (await posts.fold(POST_A, at(1))).post.likes == 0
+    assert (await posts.fold(at(1))).post.likes == 0
 
     assert read < LIKES / 2
-    assert store.commits_read <= read + 2 * history._COMMITS_A_READ
+    assert store.commits_read <= read + 2 * LIMITS.commits_per_read
 
 
-async def test_no_more_than_so_many_are_folded_at_the_same_time(long_log):
+async def test_the_number_of_concurrent_folds_is_bounded(long_log):
     reading, most = 0, 0
 
     class Watched(MemoryEventStore):
@@ -142,8 +144,8 @@ async def test_no_more_than_so_many_are_folded_at_the_same_time(long_log):
                 reading -= 1
 
     posts = PostsAsOf(Watched(long_log), CODEC, Clock())
-    await asyncio.gather(*(posts.fold(POST_A, at(3_000 + number)) for number in range(10)))
-    assert most == history._FOLDS
+    await asyncio.gather(*(posts.fold(at(3_000 + number)) for number in range(10)))
+    assert most == LIMITS.concurrent_folds
 
 
 def folded_plainly(log: MemoryLog, included: Callable[[Commit], bool], version: int | None) -> WholePost:
@@ -156,13 +158,9 @@ def folded_plainly(log: MemoryLog, included: Callable[[Commit], bool], version: 
     return whole
 
 
-async def test_in_whatever_order_it_is_asked_the_answer_is_that_of_a_plain_fold(monkeypatch):
-    """Commits of several events, some cut by the version that is asked for, and times that go back and forth."""
-    monkeypatch.setattr(history, "_KEPT_EVERY", 7)
-    monkeypatch.setattr(history, "_KEPT_BEFORE", 3)
-    monkeypatch.setattr(history, "_COMMITS_A_READ", 5)
-    monkeypatch.setattr(history, "_EVENTS_AT_ONCE", 4)
-    monkeypatch.setattr(history, "_KEPT_BYTES", 20_000)
+async def test_in_any_order_of_queries_the_result_is_that_of_a_plain_fold():
+    """Commits of several events, some cut by the version asked for, and times that go back and forth."""
+    limits = FoldLimits(cached_every=7, cached_before=3, commits_per_read=5, events_per_slice=4, cache_bytes=20_000)
     chance, log, version = random.Random(3), MemoryLog(), 1
     while version < 200:
         events = [commented(version + n) if chance.random() < 0.5 else liked() for n in range(chance.randint(1, 4))]
@@ -171,18 +169,18 @@ async def test_in_whatever_order_it_is_asked_the_answer_is_that_of_a_plain_fold(
             proposed(POST_A, version, *events, recorded_at=NOON + timedelta(seconds=version + chance.randint(-9, 9)))
         )
         version += len(events)
-    posts = PostsAsOf(MemoryEventStore(log), CODEC, Clock())
+    posts = PostsAsOf(MemoryEventStore(log), CODEC, Clock(), limits)
 
     for _ in range(300):
-        moment = at(chance.randint(1, 210))
+        query = at(chance.randint(1, 210))
         if chance.random() < 0.3:
-            moment = AsOf(None, NOON + timedelta(seconds=chance.randint(-5, 220)))
-        expected = folded_plainly(log, lambda c, m=moment: m.includes(c.version, c.recorded_at), moment.version)
-        whole = await posts.fold(POST_A, moment)
+            query = GetPostAsOf(post_id=POST_A, at=NOON + timedelta(seconds=chance.randint(-5, 220)))
+        expected = folded_plainly(log, lambda c, q=query: q.includes(c.version, c.recorded_at), query.version)
+        whole = await posts.fold(query)
         assert (whole.post, whole.comments, whole.version) == (expected.post, expected.comments, expected.version)
 
 
-async def test_what_is_kept_of_a_log_that_was_replaced_is_forgotten():
+async def test_the_cache_forgets_a_log_that_was_replaced():
     first, second = MemoryLog(), MemoryLog()
     for name, log in (("one", first), ("two", second)):
         log.add(proposed(POST_A, 1, CREATED, name=f"{name} 1"))
@@ -190,20 +188,18 @@ async def test_what_is_kept_of_a_log_that_was_replaced_is_forgotten():
     second.add(proposed(POST_A, 3, liked("another")))
     store = MemoryEventStore(first)
     posts = PostsAsOf(store, CODEC, Clock())
-    assert (await posts.fold(POST_A, at(2))).post.likes == 1
+    assert (await posts.fold(at(2))).post.likes == 1
 
     store._log = second
 
-    assert (await posts.fold(POST_A, at(3))).post.likes == 2
+    assert (await posts.fold(at(3))).post.likes == 2
 
 
-async def test_what_is_kept_takes_no_more_memory_than_it_may(long_log):
-    kept = history._Kept(10 * history._POST_BYTES)
-    posts = PostsAsOf(MemoryEventStore(long_log), CODEC, Clock())
-    posts._kept = kept
+async def test_the_memory_of_the_cache_is_bounded(long_log):
+    posts = PostsAsOf(MemoryEventStore(long_log), CODEC, Clock(), FoldLimits(cache_bytes=10 * 2_000))
     for version in range(1, 30):
-        await posts.fold(POST_A, at(version))
-    assert len(kept._kept) == 10
+        await posts.fold(at(version))
+    assert len(posts._cache) == 10
 
 
 async def test_a_page_of_events_ends_where_their_texts_are_long():
