@@ -17,7 +17,7 @@ class MongoCommitRemoval:
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
 
-    async def behind(self, position: int) -> AsyncIterator[Sequence[StoredCommit]]:
+    async def commits_after(self, position: int) -> AsyncIterator[Sequence[StoredCommit]]:
         while page := await self._page({"_id": {"$gt": position}}):
             yield page
             position = page[-1].position

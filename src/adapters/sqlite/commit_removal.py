@@ -19,7 +19,7 @@ class SqliteCommitRemoval:
     def __init__(self, log: SqliteLog) -> None:
         self._log = log
 
-    async def behind(self, position: int) -> AsyncIterator[Sequence[StoredCommit]]:
+    async def commits_after(self, position: int) -> AsyncIterator[Sequence[StoredCommit]]:
         wanted = {"after": position}
         while page := await self._log.read(lambda connection: page_of(connection, _BEHIND, wanted)):
             yield [_stored(*row) for row in page]

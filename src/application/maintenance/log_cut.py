@@ -44,7 +44,7 @@ class LogCut:
         tip = await self._log.proven_tip()
         commits = await self._log.count(gap.first_missing - 1, tip)
         first: list[StoredCommit] = []
-        async for page in self._removal.behind(gap.first_missing - 1):
+        async for page in self._removal.commits_after(gap.first_missing - 1):
             first += page[:_SHOWN]
             break
         return CommitsAfterGap(gap, commits, tip, first)
@@ -62,7 +62,7 @@ class LogCut:
                 f"at what stands behind it, then confirm with --behind {found.position}."
             )
         commits: list[StoredCommit] = []
-        async for page in self._removal.behind(behind):
+        async for page in self._removal.commits_after(behind):
             save(page)
             commits += [commit._replace(line="") for commit in page]
         save([])

@@ -1,4 +1,4 @@
-"""The rows of a read database as they are, for the audit: read by SQL of its own, which projectors have no part in."""
+"""The rows of a read database for the audit, read by SQL of their own that projectors do not use."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from domain.ids import PostId
 
 
 class GenerationGone(Exception):
-    """Another generation is live than the one that is being read; begin again."""
+    """The generation that is being read is not live any more; start again."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedPost:
-    """A post's row of whatever status and all its comments, of one moment."""
+    """A post's row of any status and all its comments, from one consistent read."""
 
     post: PostRow
     comments: Sequence[CommentRow]
@@ -22,7 +22,7 @@ class AuditedPost:
 
 @dataclass(frozen=True, slots=True)
 class AuditStart:
-    """`position` is the database's: the lowest over all partitions. `posts` is about how many rows there are."""
+    """`position` is the lowest over all partitions. `posts` is the approximate number of posts."""
 
     generation: int
     position: int
@@ -35,17 +35,17 @@ class AuditRows(Protocol):
     async def start(self) -> AuditStart: ...
 
     async def page(self, generation: int, after: PostId | None, limit: int) -> Sequence[AuditedPost]:
-        """At most `limit` posts above `after`, by id, each with all its comments. [] at the end."""
+        """At most `limit` posts with ids above `after`, by id, each with all its comments. [] at the end."""
         ...
 
     async def by_ids(self, generation: int, post_ids: Collection[PostId]) -> Sequence[AuditedPost]:
-        """Those of these posts that have a row."""
+        """The rows of these posts, as far as they exist."""
         ...
 
     async def parked(self, generation: int) -> frozenset[PostId]:
-        """The posts that wait."""
+        """The parked posts."""
         ...
 
     async def orphans(self, generation: int, limit: int) -> Sequence[CommentKey]:
-        """Comments of posts that have no row at all; at most `limit`."""
+        """Comments of posts that have no row; at most `limit`."""
         ...

@@ -1,9 +1,9 @@
-"""The bus carries the log's commits to projectors, one message an event, and to anybody else who listens.
+"""The bus carries the log's commits to projectors and other consumers, one message per event.
 
-Nobody relies on a message arriving. What counts is what each one says of the log, and that is true for ever, whoever
-sends it and however often: with `partitions` partitions, the commits of this partition behind `prev_position` and up
-to `position` are exactly this one (a watermark: none). Who stands at `prev_position` or beyond has missed nothing; who
-stands below it reads what is between from the log.
+No consumer relies on the delivery of a message. Each message states a fact about the log that stays true, whoever sends
+it and however often: with `partitions` partitions, the commits of this partition after `prev_position` and up to
+`position` are exactly this one (for a watermark: none). A consumer at or past `prev_position` has missed nothing; one
+below it must read the gap from the log.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from application.envelopes import Commit
 
 @dataclass(frozen=True, slots=True)
 class CommitEntry:
-    """A commit to be published, one message an event, to the partition of its stream."""
+    """A commit to be published to the partition of its stream, one message per event."""
 
     partition: int
     prev_position: int
@@ -24,7 +24,7 @@ class CommitEntry:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """Tells a partition how far the log was published: nothing is for it behind `prev_position` up to `position`."""
+    """States that the partition has no commit after `prev_position` and up to `position`."""
 
     partition: int
     prev_position: int
@@ -33,7 +33,7 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What goes to the bus in one go, each partition's entries in their order."""
+    """A batch for the bus, with each partition's entries in order."""
 
     log_id: str
     partitions: int
@@ -42,20 +42,20 @@ class Publication:
 
 class Publisher(Protocol):
     async def partitions(self) -> int:
-        """How many the topic has now. Raises `BusUnavailable`."""
+        """How many partitions the topic has now. Raises `BusUnavailable`."""
         ...
 
     async def publish(self, publication: Publication) -> int:
-        """Returns how many messages it made, once the bus has acknowledged all of them for good. Calls may overlap:
-        in each partition messages stand in the order of the calls. Raises `BusUnavailable` when a delivery failed;
-        which of the others arrived is unknown then.
+        """Returns the number of messages, once the bus has durably acknowledged all of them. Calls may overlap: in each
+        partition messages are in the order of the calls. Raises `BusUnavailable` when a delivery failed; it is unknown
+        then which of the others arrived.
         """
         ...
 
 
 class EventMessage(NamedTuple):
-    """One event as it came from the bus. `part` is its commit with this event only, number `commit_index` (from 0)
-    of `commit_size`; of the commit's metadata it has what the bus carries.
+    """One event received from the bus. `part` is its commit with this event only, number `commit_index` (from 0) of
+    `commit_size`, and with the metadata that the bus carries.
     """
 
     partition: int
@@ -79,7 +79,7 @@ class WatermarkMessage(NamedTuple):
 
 
 class UnreadableMessage(NamedTuple):
-    """Not a message of this application, or a spoilt one. `log_id` and `position` as far as they can be read."""
+    """A malformed message, or one of another application. `log_id` and `position` if they can be read."""
 
     partition: int
     offset: int
@@ -93,7 +93,7 @@ BusMessage = EventMessage | WatermarkMessage | UnreadableMessage
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`id` is another one when the topic was deleted and made anew."""
+    """`id` changes when the topic is deleted and recreated."""
 
     id: str
     partitions: int
@@ -101,9 +101,9 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`owned` are the partitions that are this subscription's now, each with the number of its assignment: another
-    number means that it was somebody else's in between. `lost` are partitions whose next offset the bus does not have
-    any more; they are held. `messages` are in order within a partition.
+    """`assigned` are the subscription's partitions, each with the number of its assignment: a changed number means that
+    the partition was assigned elsewhere in between. `out_of_range` are partitions whose next offset the bus no longer
+    has; they are paused. `messages` are in order within a partition.
     """
 
     assigned: Mapping[int, int]
@@ -112,39 +112,42 @@ class Delivery:
 
 
 class Subscription(Protocol):
-    """A share of the topic's partitions, divided among all subscriptions that have joined for the same read database. A
-    partition that is newly owned is held: nothing of it is delivered until it is started.
+    """Some of the topic's partitions, which are divided among all subscriptions that have joined for the same read
+    database. A newly assigned partition is paused: nothing of it is delivered until it is started.
     """
 
     async def join(self, database_id: str) -> None:
-        """Share the partitions with those who joined for this database, and no longer with those of another. Joining
-        once more changes nothing. Before it only `topic` and `ends` are answered. Raises `BusUnavailable`."""
+        """Join the group of this read database, and leave that of another one. Repeating it has no effect. Before it,
+        only `topic` and `ends` may be called. Raises `BusUnavailable`.
+        """
         ...
 
     async def topic(self) -> Topic:
-        """As it is now. Raises `BusUnavailable`."""
+        """The topic as it is now. Raises `BusUnavailable`."""
         ...
 
     async def ends(self, partitions: Collection[int]) -> dict[int, int]:
-        """The offset behind the last message of each. Raises `BusUnavailable`."""
+        """The offset after the last message of each partition. Raises `BusUnavailable`."""
         ...
 
     async def receive(self, limit: int, timeout: float) -> Delivery:
-        """At most `limit` messages, at once when there are any, otherwise after about `timeout` seconds or sooner. It
-        must be called again and again, else the group takes the partitions away. Raises `BusUnavailable`.
+        """At most `limit` messages, immediately if there are any, otherwise after about `timeout` seconds or sooner. It
+        must be called regularly, or the group reassigns the partitions. Raises `BusUnavailable`.
         """
         ...
 
     async def start(self, offsets: Mapping[int, int]) -> None:
-        """From now on deliver each of these partitions from its offset on, and nothing of it that was under way
-        before. Partitions that are not owned any more are passed over. Raises `BusUnavailable`.
+        """Deliver each of these partitions from its offset on, and drop its messages in flight. Partitions that are no
+        longer assigned are ignored. Raises `BusUnavailable`.
         """
         ...
 
     async def pause(self, partitions: Collection[int]) -> None:
-        """Deliver nothing more of these partitions until they are started again. Raises `BusUnavailable`."""
+        """Deliver nothing of these partitions until they are started again. Raises `BusUnavailable`."""
         ...
 
     def commit_offsets(self, offsets: Mapping[int, int]) -> None:
-        """Let the bus's own tools see how far each partition is projected; it decides nothing and may be lost."""
+        """Report to the bus's own tools how far each partition is projected. No decision depends on
+        it; it may be lost.
+        """
         ...

@@ -1,9 +1,6 @@
-"""Append to the log, and read one stream. Three unique keys carry every promise: position, (stream, version), commit
-id.
+"""Append to the log and read one stream; snapshots of long streams.
 
-What stands in the log of one stream or one command: for history, gap healing, parked streams; never appended to.
-
-Stored states of long streams: a cache, droppable at any time, never believed over the log.
+Three unique keys guarantee everything that is promised here: position, (stream, version), commit id.
 """
 
 from collections.abc import Sequence
@@ -23,7 +20,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyStored:
-    """A commit with this commit id was in the log before; here it is. Nothing was added."""
+    """A commit with this commit id was in the log before: this one. Nothing was added."""
 
     commit: Commit
 
@@ -40,7 +37,7 @@ class NotTried:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """The store could not be asked what became of it before the time was up: it may be in the log or not."""
+    """The store did not report the outcome within its time limit: the commit may or may not be in the log."""
 
     reason: str
 
@@ -53,8 +50,9 @@ RECEIPT_DAYS = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What a request with an idempotency key was answered with when it changed nothing, so that the log has no commit
-    of it. `version` and `position` are those of the stream's last commit then."""
+    """The result of a request with an idempotency key that changed nothing, so that the log has no commit of it.
+    `version` and `position` are those of the stream's last commit at that time.
+    """
 
     commit_id: str
     request_digest: str
@@ -65,17 +63,17 @@ class Receipt:
 
 class EventStore(Protocol):
     async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
-        """Append in order as one group write; one outcome a commit, in the same order.
+        """Append in order as one group write; one outcome per commit, in the same order.
 
-        Commits of one stream must be given in version order. Each commit is stored whole or not at all; one that fails
-        takes with it the later ones of its stream (`NotTried`) and no other. Positions are dense and given in the order
-        of the call; a position lost to another writer is retried inside, never reported. When an outcome is `Appended`
+        Commits of one stream must be given in version order. Each commit is stored whole or not at all; if one fails,
+        the later ones of its stream fail, too (`NotTried`), and no others. Positions are dense and follow the order of
+        the call; a position lost to another writer is retried inside, never reported. When an outcome is `Appended`,
         the commit survives the loss of any minority of servers, and every position below it is visible to readers.
-        A repeated commit id wins over a taken version. Never raises for a server that is away: that is `Unsettled`,
-        given when the store's own time limit is up and only for commits whose fate is unknown or untried.
-        When the log was changed underneath (restored, dropped, edited) nothing is acknowledged that it does not hold:
-        a store that remembers what it builds on finds that out and raises `LogChanged`, here and in every later call;
-        some of the commits may be in the log then.
+        A repeated commit id takes precedence over a taken version. Never raises because a server is unavailable: that
+        is `Unsettled`, reported when the store's own time limit is up, and only for commits whose outcome is unknown or
+        that were not tried. When the log was changed underneath (restored, dropped, edited), no commit is acknowledged
+        that the log does not hold: a store that remembers what it builds on detects it and raises `LogChanged`, here
+        and in every later call; some of the commits may be in the log then.
         """
         ...
 
@@ -87,13 +85,15 @@ class EventStore(Protocol):
 
     async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
         """Where the stream ends now: no append acknowledged before the call is missed. None when it has no commit.
-        Raises `StoreUnavailable`."""
+        Raises `StoreUnavailable`.
+        """
         ...
 
     async def holds(self, stream_id: PostId, version: int, position: int, commit_id: str) -> bool:
-        """Whether the commit with this id ends with `version` and stands at `position`, and the stream has as many
-        versions up to there: what a stored state claims. Counts keys of the stream, and reads no event. Raises
-        `StoreUnavailable`."""
+        """Whether the commit with this id ends with `version` and is at `position`, and the stream has as many versions
+        up to there: what a stored state claims. Counts keys of the stream, and reads no event. Raises
+        `StoreUnavailable`.
+        """
         ...
 
     async def find_commit(self, commit_id: str) -> Commit | None:
@@ -101,16 +101,19 @@ class EventStore(Protocol):
         ...
 
     async def keep_receipts(self, receipts: Sequence[Receipt]) -> None:
-        """Keep them durably, for `RECEIPT_DAYS` at least. The first one for a commit id stays. Raises
-        `StoreUnavailable`."""
+        """Store them durably, for at least `RECEIPT_DAYS`. The first receipt for a commit id stays. Raises
+        `StoreUnavailable`.
+        """
         ...
 
     async def find_receipt(self, commit_id: str) -> Receipt | None:
-        """No receipt kept before the call is missed. Raises `StoreUnavailable`."""
+        """No receipt stored before the call is missed. Raises `StoreUnavailable`."""
         ...
 
 
 class PastEvents(Protocol):
+    """Read access for history, gap fills and parked streams; no append may rely on it."""
+
     async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
         """As `EventStore.read_stream`."""
         ...
@@ -120,15 +123,13 @@ class PastEvents(Protocol):
         ...
 
     async def last_version(self, stream_id: PostId) -> int:
-        """That of the stream's last majority-committed event; 0 when it has none. Raises `StoreUnavailable`."""
+        """The version of the stream's last majority-committed event; 0 when it has none. Raises `StoreUnavailable`."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The state after `version`, whose commit stands at `position`. A reader ignores a `format` that it does not
-    write.
-    """
+    """The state after `version`, whose commit is at `position`. A reader ignores a `format` that it does not write."""
 
     stream_id: PostId
     version: int
@@ -138,6 +139,8 @@ class Snapshot:
 
 
 class Snapshots(Protocol):
+    """Stored states of long streams: a cache that can be dropped at any time; the log always wins over it."""
+
     async def load(self, stream_id: PostId) -> Snapshot | None:
         """The newest stored one. Raises `StoreUnavailable`."""
         ...

@@ -1,9 +1,7 @@
-"""Builds of the read database: one lives in the slot that readers see, another may be built in the idle one.
+"""Builds of the read database: one is live in the slot that readers see, another may be built in the idle slot.
 
-A build is one row for its whole life, so anybody can see how far it is and how it ended. It belongs to the one process
-that holds the lock.
-
-Rebuilds that do not run where they are asked for.
+A build is one row in a table for its whole life, so that its progress and its end are visible to everyone. It belongs
+to the one process that holds the lock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +15,9 @@ from application.ports.read_db import Checkpoint, Fold, LiveGeneration, RowKeys,
 
 
 class BuildState(StrEnum):
-    """EMPTYING and BUILDING also when its process was killed or failed: it can be gone on with. RETIRED: it was live,
-    and another took its place."""
+    """EMPTYING and BUILDING also if the process was killed or failed: the build can be resumed. RETIRED: it was live
+    and was replaced.
+    """
 
     EMPTYING = "emptying"
     BUILDING = "building"
@@ -32,10 +31,10 @@ UNFINISHED = (BuildState.EMPTYING, BuildState.BUILDING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """`position` is up to where the log is in the slot's rows, `commit_id` names the commit there ("" before the
-    first), `target` the log's tip that it runs for, `events` how many it has read. `log_id` is None only for the
-    first generation, which no rebuild made. `started_at` is moved on by the time in which nobody worked on it: up to
-    `updated_at` is the time that it took. `error` is a sentence when one stopped it, and it was not gone on with since.
+    """The slot's rows contain the log up to `position`; `commit_id` is the commit there ("" before the first). `target`
+    is the log's tip to reach, `events` how many events were read. `log_id` is None only for the first generation, which
+    no rebuild made. Interruptions move `started_at` forward, so that `updated_at - started_at` is the working time.
+    `error` is a sentence if an error stopped the build and it was not resumed since.
     """
 
     generation: int
@@ -52,18 +51,19 @@ class Build:
     error: str | None = None
 
     def checkpoints(self, partitions: int, before: Mapping[int, Checkpoint]) -> list[Checkpoint]:
-        """Of its rows, which have the log up to its position whatever the partition. Where a partition goes on in the
-        bus is kept from the checkpoint `before`: what comes there once more is skipped."""
+        """The checkpoints of the build's rows, all at its position. Each keeps the topic and offset of the checkpoint
+        `before`: events that the bus delivers again are skipped.
+        """
         at = Checkpoint(partition=0, position=self.position, commit_position=self.position, commit_id=self.commit_id)
         live = {partition: before.get(partition) or at for partition in range(partitions)}
         return [
-            replace(at, partition=partition, topic_id=stood.topic_id, offset=stood.offset)
-            for partition, stood in live.items()
+            replace(at, partition=partition, topic_id=old.topic_id, offset=old.offset)
+            for partition, old in live.items()
         ]
 
 
 class BuildGone(Exception):
-    """The build is not unfinished any more: somebody cancelled it. Nothing was written."""
+    """The build is not unfinished any more, because it was cancelled. Nothing was written."""
 
 
 class SwapInterrupted(Exception):
@@ -87,17 +87,17 @@ class Swap(Protocol):
 
 class Generations(Protocol):
     def lock(self) -> AbstractAsyncContextManager[None]:
-        """Held by the one process that builds; it dies with its process, however that dies. Raises `RebuildRunning`
-        when another process holds it.
+        """Held by the one process that builds, and released when that process ends, however it ends. Raises
+        `RebuildRunning` if another process holds it.
         """
         ...
 
     async def is_locked(self) -> bool:
-        """Whether some process builds right now. Raises `ReadDbUnavailable`."""
+        """Whether a process is building now. Raises `ReadDbUnavailable`."""
         ...
 
     async def builds(self, limit: int = 20) -> Sequence[Build]:
-        """The newest first. Raises `ReadDbUnavailable`."""
+        """Newest first. Raises `ReadDbUnavailable`."""
         ...
 
     async def begin(self, log_id: str, target: int, now: datetime) -> Build:
@@ -105,13 +105,14 @@ class Generations(Protocol):
         ...
 
     async def empty(self, build: Build, now: datetime) -> Build:
-        """Empty the build's slot, which no reader may still be able to see, and make it BUILDING. Raises `BuildGone`,
-        `ReadDbUnavailable`."""
+        """Empty the build's slot, which no reader may still see, and make the build BUILDING. Raises `BuildGone`,
+        `ReadDbUnavailable`.
+        """
         ...
 
     async def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
-        """One transaction on the slot that is being built: read what is touched, fold, write, and make `after` of
-        `build`. Raises `BuildGone` when the build is not BUILDING at `build.position` any more,
+        """One transaction on the slot that is being built: read the rows of these keys, fold, write, and replace
+        `build` by `after`. Raises `BuildGone` if the build is not BUILDING at `build.position` any more,
         `ReadDbUnavailable`.
         """
         ...
@@ -130,15 +131,16 @@ class Generations(Protocol):
         ...
 
     async def record_failure(self, build: Build, error: str) -> None:
-        """Note the sentence that says why it goes no further, if it is unfinished; it can be gone on with. Raises
-        `ReadDbUnavailable`."""
+        """Record why the build stopped, if it is unfinished; it can be resumed. Raises `ReadDbUnavailable`."""
         ...
 
 
 class RebuildProcess(Protocol):
+    """Rebuilds in a process of their own."""
+
     async def start(self, adapter: str) -> int:
-        """Begin a rebuild into the read database `adapter`, or go on with an unfinished one, beside this process's own
-        work; it ends with this process at the latest. Answers the generation once that has the database to itself.
-        Raises `RebuildRunning`, `RebuildNotBegun`, `Unavailable`, `SchemaOutdated`, `CannotOpen`.
+        """Begin or resume a rebuild into the read database `adapter`, in a child process that ends with this process at
+        the latest. Returns the generation once the child holds the rebuild lock. Raises `RebuildRunning`,
+        `RebuildNotBegun`, `Unavailable`, `SchemaOutdated`, `CannotOpen`.
         """
         ...

@@ -1,4 +1,4 @@
-"""Rows for queries, each answer from one snapshot of the live slot, and stamped with how new it is."""
+"""Rows for queries: each result is one consistent read of the live slot, stamped with its position."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """How new the rows are. `position` is the lowest over all partitions; `parked` counts the parked streams of the
-    live generation; `post_parked_at` is the position from which on the post asked for is parked (None: it is not).
+    """How fresh the rows are. `position` is the lowest over all partitions; `parked` counts the parked streams of the
+    live generation; `post_parked_at` is the position from which on the requested post is parked (None: it is not).
     """
 
     generation: int
@@ -32,7 +32,7 @@ class Stamped(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PostWithComments:
-    """A live post and the newest 100 of its comments, newest first; both of one version."""
+    """A live post and the newest 100 of its comments, newest first; both at the same version."""
 
     post: PostRow
     comments: Sequence[CommentRow]
@@ -40,8 +40,8 @@ class PostWithComments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostFilter:
-    """None: any. `author` compares by `name_key`. `min_likes` and `has_comments` see anonymous likes and unremoved
-    comments.
+    """None: any. `author` is compared by `name_key`. `min_likes` counts anonymous likes, too; `has_comments` ignores
+    removed comments.
     """
 
     author: str | None = None
@@ -66,20 +66,20 @@ class CommentKeyset:
 
 
 class PostViews(Protocol):
-    """Only posts of status LIVE are seen. Every method raises `ReadDbUnavailable`."""
+    """Returns only posts of status LIVE. Every method raises `ReadDbUnavailable`."""
 
     async def post(self, post_id: PostId) -> Stamped[PostWithComments | None]: ...
 
     async def posts(self, wanted: PostFilter, limit: int, after: PostKey | None) -> Stamped[list[PostRow]]:
-        """At most `limit` posts behind `after`."""
+        """At most `limit` posts after `after`, in the order of `PostKey`."""
         ...
 
     async def comments(
         self, post_id: PostId, limit: int, after: CommentKeyset | None
     ) -> Stamped[list[CommentRow] | None]:
-        """At most `limit` comments of a live post behind `after`; None when there is no such live post."""
+        """At most `limit` comments of a live post after `after`; None if there is no such live post."""
         ...
 
     async def stamp(self) -> Stamp:
-        """Only how new the rows are."""
+        """The stamp alone."""
         ...

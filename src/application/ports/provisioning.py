@@ -1,9 +1,4 @@
-"""Make what a store needs before its first use: tables, indexes, topic. Used by `postlog init`; repeatable.
-
-The login that the service uses from day to day, with the least rights that work, made by an administrator.
-
-Is a server that we need there? Asked by readiness and by `postlog doctor`.
-"""
+"""Before a store is used: create its tables, indexes or topic, create the service's login, probe its server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,70 +8,77 @@ from domain.errors import PostlogError
 
 
 class Provisioning(Protocol):
+    """Used by `postlog init`; repeatable."""
+
     async def provision(self) -> list[str]:
-        """Make what is missing and answer one sentence for each thing made; [] when all was there. Never drops
+        """Create what is missing. Returns one sentence for each thing created, [] if nothing was missing. Never drops
         anything.
         """
         ...
 
     async def check(self) -> str | None:
-        """Raises `SchemaOutdated` with the command to run when what the service needs is not there. Returns a sentence
-        on what it could not look at, if anything."""
+        """Raises `SchemaOutdated`, with the command to run, if something that the service needs is missing. Returns a
+        sentence on what it could not check, if anything.
+        """
         ...
 
 
 class LoginNotMade(PostlogError):
-    """The login can't be made as the addresses ask; trying again won't help. `path` names the address to blame: a
-    setting of the service's, or the variable that holds the administrator's."""
+    """The login can't be created with the given addresses; retrying does not help. `path` names the wrong address: a
+    setting of the service, or the variable that holds the administrator's address.
+    """
 
     code = "login-not-made"
 
 
 def names_too_little(setting: str, missing: Sequence[str]) -> LoginNotMade:
     return LoginNotMade(
-        f"{setting} names no {' and no '.join(missing)}; `postlog init` makes the login that it names, with the "
-        f"password from there.",
+        f"{setting} contains no {' and no '.join(missing)}; `postlog init` creates the login with the name and the "
+        f"password given there.",
         path=setting,
     )
 
 
 def may_do_more(setting: str, login: str, reasons: Sequence[str]) -> LoginNotMade:
-    """`reasons` go on from "it": "is a superuser"."""
+    """`reasons` continue after "it": "is a superuser"."""
     return LoginNotMade(
-        f"The login '{login}' that {setting} names may do more than the service needs: it {' and '.join(reasons)}. "
-        f"Name another login there.",
+        f"The login '{login}' in {setting} has more rights than the service needs: it {' and '.join(reasons)}. Use "
+        f"another login there.",
         path=setting,
     )
 
 
 class Logins(Protocol):
-    """Login, password and database are those that the service's own address names. Used by `postlog init`, which
-    provisions tables and indexes between the two steps, as the administrator; both are repeatable.
+    """Creates the service's login, with the least rights that suffice, as an administrator. Login, password and
+    database are those of the service's own address. Used by `postlog init`, which provisions tables and indexes between
+    the two steps; both are repeatable.
 
-    A step answers one sentence for each thing it made or changed, and for what the login may do beyond its rights that
-    Postlog can't take from it; no sentence has a password in it. Raises `LoginNotMade`, and `Unavailable` when the
-    server does not answer.
+    A step returns one sentence for each thing that it created or changed, and for each excess right of the login that
+    Postlog can't revoke; no sentence contains a password. Raises `LoginNotMade`, and `Unavailable` if the server does
+    not respond.
     """
 
     @property
     def tables_url(self) -> str:
-        """The service's database by the administrator's login, who makes and owns what is in it."""
+        """The address of the service's database with the administrator's login, which creates and owns the tables."""
         ...
 
     async def make_database(self) -> list[str]:
-        """The database, when it is missing. The first that is asked of the server: an administrator's address that
-        will not do is told here."""
+        """Create the database if it is missing. This is the first request to the server, so an unusable administrator's
+        address is reported here.
+        """
         ...
 
     async def make_login(self) -> list[str]:
-        """The login, when it is missing; its password, anew each time; and its rights: what the service does, nothing
-        else. A login that may do more already, an administrator's above all, is refused and left as it is."""
+        """Create the login if it is missing, set its password each time, and grant exactly the rights that the service
+        needs. A login that has more rights, such as an administrator's, is refused and not changed.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """`detail` is one sentence: what answers, or what is wrong, with the setting's path, and what to do."""
+    """`detail` is one sentence: what responded; or what is wrong, with the path of the setting, and what to do."""
 
     name: str
     ok: bool
@@ -86,10 +88,11 @@ class ProbeResult:
 class Probe(Protocol):
     @property
     def name(self) -> str:
-        """What it asks for; its results carry the same name."""
+        """What is probed; its results have the same name."""
         ...
 
     async def probe(self) -> ProbeResult:
-        """Never raises for a server that is away. Returns as soon as that is known; a server that is merely slow, as on
-        a first connection to a busy machine, gets about five seconds."""
+        """Never raises because a server is unavailable. Returns as soon as that is known; a slow server, such as a busy
+        machine on the first connection, has about five seconds.
+        """
         ...

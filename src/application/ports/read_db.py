@@ -1,9 +1,7 @@
-"""Rows and checkpoint of a read database, in one transaction.
+"""Rows and checkpoints of a read database, written in one transaction; and its parked posts.
 
 A read database has two slots of tables, `a` and `b`. The live row names the slot that readers see and its generation.
-Checkpoints belong to a generation, one a partition (one only, number 0, when projectors follow the log itself).
-
-Which posts wait, and why; for people and for the retry at every start.
+Checkpoints belong to a generation, one per partition (only number 0 if projectors follow the log itself).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,16 +16,18 @@ Slot = Literal["a", "b"]
 
 
 class CheckpointMoved(Exception):
-    """The generation is not live any more, or the checkpoint is not where the caller believed: another projector, or a
-    swap, was first. Nothing was written; read the checkpoints again and go on from there."""
+    """The generation is not live any more, or a checkpoint is not where the caller expected it, because another
+    projector or a swap was faster. Nothing was written; the caller must read the checkpoints again and resume from
+    there.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """Every commit of `partition` up to `position` is in the rows, or its stream is parked.
 
-    `commit_position` and `commit_id` name the last commit that was seen, to recognise another log; 0 and "" before the
-    first. `topic_id` and `offset` (the next to read) are None when the log itself is followed.
+    `commit_position` and `commit_id` name the last commit that was seen, to detect another log; 0 and "" before the
+    first. `topic_id` and `offset` (the next to read) are None if the projector follows the log itself.
     """
 
     partition: int
@@ -40,9 +40,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveGeneration:
-    """The live row. `log_id` is None until a projector has claimed the database for its log. `partitions` is how many
-    checkpoints the database's position is the minimum of (a missing one counts as 0). `ready` is False until the
-    database has been filled once up to the tip that its first projector found."""
+    """The live row. `log_id` is None until a projector has claimed the database for its log. The database's position is
+    the minimum of `partitions` checkpoints (a missing one counts as 0). `ready` is False until the database has been
+    filled once up to the tip that its first projector found.
+    """
 
     generation: int
     slot: Slot
@@ -53,8 +54,9 @@ class LiveGeneration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedStream:
-    """A post whose event could not be projected: it and its later events wait. `version` and `position` are those of
-    the first commit that was left out; `code` is the error's code, `reason` its sentence.
+    """A post with an event that could not be projected: that event and all later ones wait, up to `waiting_version`.
+    `version` and `position` are those of the first commit that waits; `code` is the error's code, `reason` its
+    sentence.
     """
 
     post_id: PostId
@@ -68,7 +70,7 @@ class ParkedStream:
 
 @dataclass(frozen=True, slots=True)
 class RowKeys:
-    """What a batch may read and write."""
+    """The rows that a batch may read and write."""
 
     posts: Sequence[PostId]
     comments: Sequence[CommentKey]
@@ -76,7 +78,7 @@ class RowKeys:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the database holds of it. What is not there has no entry."""
+    """Rows as they are stored. A missing row has no entry."""
 
     posts: Mapping[PostId, PostRow]
     comments: Mapping[CommentKey, CommentRow]
@@ -85,8 +87,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class RowChanges:
-    """What a fold wants written. `cleared` are posts all of whose comments go; written before `comments` are. `deleted`
-    are rows of posts that the log does not know: only a repair has any."""
+    """The changes that a fold returns. All comments of `cleared` posts are deleted before `comments` are written.
+    `deleted` are rows of posts that are not in the log: only a repair has any.
+    """
 
     posts: Sequence[PostRow] = ()
     comments: Sequence[CommentRow] = ()
@@ -99,23 +102,24 @@ class RowChanges:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointMove:
-    """`before` is what the caller believes is stored (None: no row yet); `after` replaces it."""
+    """`before` is what the caller expects to be stored (None: no row yet); `after` replaces it."""
 
     before: Checkpoint | None
     after: Checkpoint
 
 
 Fold = Callable[[Rows], RowChanges]
-"""Pure, synchronous; may be run in another thread, and again if the transaction is repeated. What it raises rolls the
-transaction back and comes out of `project` as it is."""
+"""Pure and synchronous. It may run in another thread, and again if the transaction is retried. An exception rolls the
+transaction back and is raised by `project` as it is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionBatch:
     """Without moves, every checkpoint of the generation is locked and none is checked or moved: for repairs.
 
-    `partitions` is the number of partitions by which the caller divides the posts (None: it does not): what a
-    checkpoint claims depends on it.
+    `partitions` is the number of partitions by which the caller divides the posts (None: it does not), because the
+    meaning of a checkpoint depends on it.
     """
 
     generation: int
@@ -130,8 +134,9 @@ class ProjectionStore(Protocol):
         ...
 
     async def database_id(self) -> str:
-        """Tells this read database from every other one, also from a copy of it elsewhere, whatever address leads to
-        it: letters and digits. Raises `ReadDbUnavailable`."""
+        """Identifies this read database, whatever its address; a copy of it elsewhere has another id. Letters and
+        digits. Raises `ReadDbUnavailable`.
+        """
         ...
 
     async def checkpoints(self, generation: int) -> dict[int, Checkpoint]:
@@ -139,34 +144,35 @@ class ProjectionStore(Protocol):
         ...
 
     async def project(self, batch: ProjectionBatch, fold: Fold) -> None:
-        """One transaction: lock the checkpoints, read what is touched, fold, write, move the checkpoints.
+        """One transaction: lock the checkpoints, read the rows of the keys, fold, write, move the checkpoints.
 
-        It locks before it reads, so what the fold sees is what it replaces. A move whose `before` equals its `after`
-        locks and checks and leaves the row as it is. Raises `CheckpointMoved` when the generation is not live, has
+        It locks before it reads, so the fold sees exactly the rows that it replaces. A move whose `before` equals its
+        `after` is locked and checked but not written. Raises `CheckpointMoved` if the generation is not live, has
         another number of partitions, or a checkpoint is not at its `before`; nothing is written then. Transient
-        failures are repeated inside; a server that is away is `ReadDbUnavailable`.
+        failures are retried inside; raises `ReadDbUnavailable` if the server is unavailable.
         """
         ...
 
     async def claim(self, generation: int, log_id: str, partitions: int) -> LiveGeneration:
-        """Note in the live row whose log this is and how many partitions it has; answers the row as it then is. A log
-        id that is already there is not replaced: the caller compares. Where the number of partitions changes, the
-        checkpoints are made anew in the same transaction: each new one at the lowest old position (0 when one was
-        missing), with that one's commit, without topic and offset. Raises `CheckpointMoved` when another generation
-        is live.
+        """Record the log's id and its number of partitions in the live row; returns the row. An existing log id is not
+        replaced: the caller compares. If the number of partitions changes, the checkpoints are replaced in the same
+        transaction: each new one has the lowest old position (0 if one was missing) and its commit, and no topic and
+        offset. Raises `CheckpointMoved` if another generation is live.
         """
         ...
 
     async def mark_ready(self, generation: int) -> None:
-        """From now on readers are answered. Raises `CheckpointMoved` when another generation is live."""
+        """From now on queries are answered. Raises `CheckpointMoved` if another generation is live."""
         ...
 
 
 class ParkedStreams(Protocol):
+    """Which posts are parked, and why; for operators, and for the retry at every start."""
+
     async def parked(self, limit: int = 100, after: PostId | None = None) -> list[ParkedStream]:
-        """Of the live generation, by post id, those above `after`. Raises `ReadDbUnavailable`."""
+        """Parked streams of the live generation with post ids above `after`, by post id. Raises `ReadDbUnavailable`."""
         ...
 
     async def parked_stream(self, post_id: PostId) -> ParkedStream | None:
-        """Of the live generation. Raises `ReadDbUnavailable`."""
+        """The post's entry in the live generation, if it is parked. Raises `ReadDbUnavailable`."""
         ...

@@ -1,7 +1,7 @@
-"""Who may publish the log to the bus, and how far it has been published. One relay is active at a time, by a lease.
+"""The lease that lets one relay at a time publish the log to the bus, and the checkpoint of what is published.
 
-A lease ends by the store's clock, never by the caller's. Its token grows with every lease that is granted, so whatever
-a relay does that was paused beyond its lease is refused as soon as another lease was granted.
+A lease expires by the store's clock, never by the caller's. Its token grows with every granted lease (a fencing token),
+so a relay that was paused beyond its lease is refused as soon as another lease was granted.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayStatus:
-    """For people and for lag: the checkpoint, and who holds the lease by now (None: nobody)."""
+    """For monitoring: the checkpoint, and the current holder of the lease (None: nobody)."""
 
     owner: str | None
     token: int
@@ -31,35 +31,35 @@ class RelayStatus:
 
 class RelayState(Protocol):
     async def acquire(self, owner: str, ttl_seconds: float) -> Lease | None:
-        """A lease with a new, higher token, if none stands or the one that stands is this owner's; None while
-        another's stands. Raises `StoreUnavailable`.
+        """A lease with a new, higher token, if there is no valid lease or it is this owner's; None while another
+        owner's is valid. Raises `StoreUnavailable`.
         """
         ...
 
     async def renew(self, lease: Lease) -> bool:
-        """The lease runs from now again. False when it was released or another was granted since: stop publishing.
-        A lease that ran out and that nobody took can be renewed. Raises `StoreUnavailable`.
+        """Extend the lease from now. False if it was released or another was granted since: stop publishing. An
+        expired lease can be renewed if no other was granted. Raises `StoreUnavailable`.
         """
         ...
 
     async def advance(self, lease: Lease, position: int) -> bool:
-        """Move the checkpoint to `position`, never backwards. False, and nothing moved, when the lease was released or
+        """Move the checkpoint to `position`, never backwards. False, and not moved, if the lease was released or
         another was granted since. Raises `StoreUnavailable`.
         """
         ...
 
     async def set_back(self, lease: Lease, position: int) -> bool:
-        """Move the checkpoint back to `position` if it is beyond: the log ends there, though it was longer once. False,
-        and nothing moved, when the lease was released or another was granted since. Raises `StoreUnavailable`.
+        """Move the checkpoint back to `position` if it is beyond, because the log now ends there. False, and not moved,
+        if the lease was released or another was granted since. Raises `StoreUnavailable`.
         """
         ...
 
     async def release(self, lease: Lease) -> None:
-        """Give the lease back, so that another relay need not wait for its end. No effect when it is not this one that
-        stands. Raises `StoreUnavailable`.
+        """Give the lease back, so that another relay need not wait for its expiry. No effect if another lease was
+        granted since. Raises `StoreUnavailable`.
         """
         ...
 
     async def state(self) -> RelayStatus | None:
-        """None when no lease was ever granted. Raises `StoreUnavailable`."""
+        """None if no lease was ever granted. Raises `StoreUnavailable`."""
         ...

@@ -159,8 +159,8 @@ async def test_a_login_that_may_do_more_is_refused_and_keeps_its_password(ready:
         await replace(ready, password="another one").init()
     assert caught.value.path == "event_store.mongo.url"
     assert caught.value.message == (
-        f"The login '{ready.login}' that event_store.mongo.url names may do more than the service needs: it has the "
-        f"roles dbOwner in {ready.database}. Name another login there."
+        f"The login '{ready.login}' in event_store.mongo.url has more rights than the service needs: it has the "
+        f"roles dbOwner in {ready.database}. Use another login there."
     )
     with ready.as_service() as client:
         assert client[ready.database].commits.find_one() is None

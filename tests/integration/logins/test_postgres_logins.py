@@ -236,8 +236,8 @@ async def test_a_login_that_may_do_more_is_refused_and_keeps_its_password(
         await ready.with_password("another one").init()
     assert caught.value.path == "read_db.postgres.url"
     assert caught.value.message == (
-        f"The login '{ready.login}' that read_db.postgres.url names may do more than the service needs: it {reason}. "
-        f"Name another login there."
+        f"The login '{ready.login}' in read_db.postgres.url has more rights than the service needs: it {reason}. "
+        f"Use another login there."
     )
     with ready.as_service():
         pass

@@ -123,7 +123,7 @@ async def test_a_login_that_may_do_more_on_the_server_is_refused_and_keeps_its_p
         await SqlServerLogins(place.admin_url, url).make_login()
     assert caught.value.path == "read_db.sqlserver.url"
     assert caught.value.message.startswith(
-        f"The login '{place.login}' that read_db.sqlserver.url names may do more than the service needs: it has the "
+        f"The login '{place.login}' in read_db.sqlserver.url has more rights than the service needs: it has the "
         f"server role sysadmin"
     )
     assert place.with_password("Their own, 1").ask_as_service("SELECT 1", "master") == [(1,)]
@@ -132,7 +132,7 @@ async def test_a_login_that_may_do_more_on_the_server_is_refused_and_keeps_its_p
 async def test_a_login_with_a_role_in_the_database_is_refused(ready: SqlServerPlace) -> None:
     ready.ask_as_admin("CREATE ROLE reporting", ready.database)
     ready.ask_as_admin(f"ALTER ROLE reporting ADD MEMBER [{ready.login}]", ready.database)
-    with pytest.raises(LoginNotMade, match=r"it has the database role reporting\. Name another login there"):
+    with pytest.raises(LoginNotMade, match=r"it has the database role reporting\. Use another login there"):
         await ready.logins.make_login()
     ready.ask_as_admin(f"ALTER ROLE reporting DROP MEMBER [{ready.login}]", ready.database)
 

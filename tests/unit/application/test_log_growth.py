@@ -64,7 +64,7 @@ def test_rows_that_stand_still_for_days_are_followed_in_bounded_memory() -> None
     growth = LogGrowth()
     for number in range(200_000):
         growth.observe(number, float(number))
-    assert len(growth._looks) <= 1_000
+    assert len(growth._samples) <= 1_000
     for position in (1, 100_000, 199_999):
         for recorded in (YEARS, -YEARS):
             assert growth.age(position, recorded, at=200_000.0) == pytest.approx(200_000 - position, abs=1_000)

@@ -44,8 +44,8 @@ def test_the_password_shows_in_no_representation() -> None:
 )
 def test_an_address_that_leaves_something_open_is_refused(url: str, missing: str) -> None:
     assert refusal_of(url) == (
-        f"read_db.postgres.url names no {missing}; `postlog init` makes the login that it names, with the password "
-        f"from there."
+        f"read_db.postgres.url contains no {missing}; `postlog init` creates the login with the name and the password "
+        f"given there."
     )
 
 

@@ -159,14 +159,14 @@ def test_while_somebody_writes_nothing_is_removed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One more commit comes when all are saved."""
-    behind = SqliteCommitRemoval.behind
+    commits_after = SqliteCommitRemoval.commits_after
 
     async def and_one_more(self: SqliteCommitRemoval, position: int):
-        async for page in behind(self, position):
+        async for page in commits_after(self, position):
             yield page
         await SqliteEventStore(self._log).append([proposed(post(30), 1)])
 
-    monkeypatch.setattr(SqliteCommitRemoval, "behind", and_one_more)
+    monkeypatch.setattr(SqliteCommitRemoval, "commits_after", and_one_more)
     assert main.run(["events", "cut", OPTION, "--behind", "2", "--save", "cut.ndjson"]) == 2
     assert "Somebody writes to the log, so nothing was removed." in capsys.readouterr().err
     assert positions()[:5] == [1, 2, 6, 7, 8]
@@ -176,7 +176,7 @@ def test_while_somebody_writes_nothing_is_removed(
 async def test_what_is_there_no_more_as_it_was_saved_is_not_removed() -> None:
     async with SqliteLog(LOG) as log:
         removal = SqliteCommitRemoval(log)
-        pages = [page async for page in removal.behind(2)]
+        pages = [page async for page in removal.commits_after(2)]
         commits: list[StoredCommit] = [commit for page in pages for commit in page]
         commits[1] = commits[1]._replace(commit_id="another")
         with pytest.raises(Exception, match="Somebody else changes the log"):

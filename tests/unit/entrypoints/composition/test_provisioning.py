@@ -69,7 +69,7 @@ def test_tables_are_made_in_the_service_s_database_by_the_administrator(read_db:
 def test_an_address_of_the_service_that_names_no_login_is_refused() -> None:
     nameless = {**SERVICE, "POSTLOG__READ_DB__POSTGRES__URL": "postgresql://pg/SocialMedia"}
     chosen = load_settings(environ=nameless | {"POSTLOG__READ_DB__ADAPTER": "postgres"}).settings
-    with pytest.raises(LoginNotMade, match=r"read_db\.postgres\.url names no login and no password"):
+    with pytest.raises(LoginNotMade, match=r"read_db\.postgres\.url contains no login and no password"):
         chosen_logins(chosen, ALL)
 
 
