@@ -1,7 +1,5 @@
-"""Messages in partitions, by offset, with a retention by size.
-
-A bus in this process's memory: partitions, offsets, groups, and a retention that keeps it bounded. Messages are kept
-as they would stand in Kafka, so that what is received was written and parsed in the same way.
+"""A bus in this process's memory: partitions, offsets, groups, and a retention by size. Messages are kept in Kafka's
+format, so that a received message was encoded and decoded in the same way.
 """
 
 import asyncio
@@ -17,7 +15,7 @@ from application.ports.bus import BusMessage, Delivery, Publication, Topic
 
 
 class TopicPartition:
-    """Holds the messages from offset `begin` up to before `end`, `room` bytes of them at most."""
+    """The messages from offset `begin` to the one before `end`, at most `room` bytes of them."""
 
     def __init__(self, room: int) -> None:
         self.begin = 0
@@ -73,7 +71,8 @@ class MemoryBus:
         return self.put(to_messages(publication))
 
     def put(self, messages: Iterable[WireMessage]) -> int:
-        """Messages of any origin; how many there were. Raises `BusUnavailable` for a partition that is not there."""
+        """Add messages, which Postlog need not have encoded; returns how many. Raises `BusUnavailable` for a partition
+        that does not exist."""
         put = 0
         for message in messages:
             if message.partition >= len(self.topic.partitions):
@@ -84,7 +83,7 @@ class MemoryBus:
         return put
 
     def recreate(self, partitions: int) -> None:
-        """The topic is deleted with all its messages and made anew."""
+        """Delete the topic with all its messages and create it again."""
         self.topic = MemoryTopic(partitions, self._retained_bytes)
         for members in self._groups.values():
             self._rebalance(members)
@@ -99,7 +98,7 @@ class MemoryBus:
         self._rebalance(self._groups[group_id])
 
     async def changed(self) -> None:
-        """Return when there are more messages, or the partitions were shared out anew."""
+        """Return when there are more messages, or the partitions were reassigned."""
         await self._changed.wait()
 
     def _rebalance(self, members: "list[MemorySubscription]") -> None:
@@ -145,7 +144,7 @@ class MemorySubscription:
             self.assign(())
 
     def assign(self, partitions: Collection[int]) -> None:
-        """Keep what was owned before, get what is new, and give up the rest."""
+        """Keep the partitions that were assigned before, add new ones, and give up the rest."""
         self._assigned = {p: self._assigned.get(p) or next(self._assignments) for p in partitions}
         self._next = {partition: offset for partition, offset in self._next.items() if partition in self._assigned}
 
@@ -156,7 +155,7 @@ class MemorySubscription:
         return {partition: self._bus.topic.partitions[partition].end for partition in partitions}
 
     async def receive(self, limit: int, timeout: float) -> Delivery:
-        await asyncio.sleep(0)  # there may always be more; others must get their turn
+        await asyncio.sleep(0)  # there may always be more; other tasks must run
         out_of_range, messages = self._poll(limit)
         if not out_of_range and not messages and self._assigned == self._shown:
             with suppress(TimeoutError):
@@ -183,7 +182,7 @@ class MemorySubscription:
             del self._next[partition]
         messages = list(islice(self._waiting(), limit))
         for message in messages:
-            self._next.pop(message.partition)  # so that it stands last, and its turn comes after the others'
+            self._next.pop(message.partition)  # moves the partition to the end, behind the others
             self._next[message.partition] = message.offset + 1
         return out_of_range, messages
 

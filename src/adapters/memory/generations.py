@@ -1,7 +1,5 @@
-"""Builds in this process's memory. The lock is the process's own: nobody else can see this read database.
-
-Rebuilds of a read database in memory: no other process can see it, so they are tasks of this one.
-"""
+"""Builds of the read database in memory, and their process: no other process can see this database, so the lock is the
+process's own, and rebuilds are its tasks."""
 
 import asyncio
 import logging
@@ -123,7 +121,7 @@ logger = logging.getLogger(__name__)
 
 
 class MemoryRebuildProcess:
-    """Used by `async with`; all end when the block ends. `rebuild` begins one."""
+    """Used by `async with`, whose end cancels all rebuilds. `rebuild` starts one."""
 
     def __init__(self, rebuild: Callable[[], AsyncGenerator[Build]]) -> None:
         self._rebuild = rebuild
@@ -137,7 +135,7 @@ class MemoryRebuildProcess:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def start(self, adapter: str) -> int:  # noqa: ARG002 (there is one only)
+    async def start(self, adapter: str) -> int:  # noqa: ARG002 (there is only one)
         building = self._rebuild()
         first = await anext(building)
         task = asyncio.create_task(_finish(building))

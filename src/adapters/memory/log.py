@@ -1,12 +1,6 @@
-"""A log in this process's memory: gone when the process ends. For tests, and for trying Postlog out.
+"""A log in this process's memory, gone when the process ends: event store, commit log, relay state and snapshots.
 
-The event store in memory. An append runs to its end without giving way, so it is atomic in its event loop.
-
-The commit log in memory.
-
-Lease and checkpoint of the relay in memory. The store's clock is the process's monotonic one.
-
-Snapshots in memory.
+For tests, and for trying Postlog out.
 """
 
 import asyncio
@@ -47,15 +41,15 @@ class _Entry:
 
 @dataclass(slots=True)
 class RelayRecord:
-    """Of the last lease that was granted; token 0 before the first. `ends_at` is a monotonic time in seconds; a lease
-    that was released has no owner."""
+    """The last lease that was granted; token 0 before the first. `ends_at` is a monotonic time in seconds; a released
+    lease has no owner."""
 
     owner: str | None = None
     token: int = 0
     position: int = 0
     ends_at: float = 0.0
 
-    def stands(self, now: float) -> bool:
+    def is_valid(self, now: float) -> bool:
         return self.owner is not None and now < self.ends_at
 
     def belongs_to(self, lease: Lease) -> bool:
@@ -63,7 +57,7 @@ class RelayRecord:
 
 
 class MemoryLog:
-    """What the adapters of this folder share. Belongs to one event loop."""
+    """Shared by the adapters below. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self.log_id = str(uuid4())
@@ -80,7 +74,7 @@ class MemoryLog:
         return len(self._entries)
 
     def add(self, proposed: ProposedCommit) -> Commit:
-        """At the next position; the caller has checked version and commit id."""
+        """Store it at the next position; the caller has checked version and commit id."""
         commit = Commit(
             position=self.tip + 1,
             stream_id=proposed.stream_id,
@@ -109,7 +103,7 @@ class MemoryLog:
         return _page(stream, first, limit)
 
     def wake(self) -> None:
-        """Tell everybody who waits that there is more."""
+        """Wake all tasks that wait for more commits."""
         appended, self._appended = self._appended, asyncio.Event()
         appended.set()
 
@@ -130,6 +124,8 @@ def _page(entries: Sequence[_Entry], first: int, limit: int) -> list[Commit]:
 
 
 class MemoryEventStore:
+    """An append runs to its end without a pause, so it is atomic in its event loop."""
+
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
 
@@ -221,12 +217,14 @@ def _events_of(commit: Commit) -> CommitEvents:
 
 
 class MemoryRelayState:
+    """The store's clock is the process's monotonic one."""
+
     def __init__(self, log: MemoryLog) -> None:
         self._relay = log.relay
 
     async def acquire(self, owner: str, ttl_seconds: float) -> Lease | None:
         relay = self._relay
-        if relay.stands(time.monotonic()) and relay.owner != owner:
+        if relay.is_valid(time.monotonic()) and relay.owner != owner:
             return None
         relay.owner = owner
         relay.token += 1
@@ -259,7 +257,7 @@ class MemoryRelayState:
         relay = self._relay
         if relay.token == 0:
             return None
-        owner = relay.owner if relay.stands(time.monotonic()) else None
+        owner = relay.owner if relay.is_valid(time.monotonic()) else None
         return RelayStatus(owner=owner, token=relay.token, position=relay.position)
 
 

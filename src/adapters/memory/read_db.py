@@ -1,12 +1,6 @@
-"""A read database in this process's memory: gone when the process ends. For tests, and for trying Postlog out.
+"""A read database in this process's memory, gone when the process ends: rows, checkpoints, queries and audit.
 
-Rows and checkpoint of a read database in memory, in one transaction.
-
-Which posts wait in a read database in memory, and why.
-
-Rows for queries from a read database in memory.
-
-The rows of the memory read database, for the audit.
+For tests, and for trying Postlog out. `generations.py` has its rebuilds.
 """
 
 import asyncio
@@ -63,8 +57,8 @@ _FIRST_BUILD = Build(
 
 
 class MemoryReadDb:
-    """What the adapters of this folder share. Belongs to one event loop. Who holds `writing` has the one transaction
-    that writes rows.
+    """Shared by the adapters of this folder. Belongs to one event loop. The task that holds `writing` has the only
+    transaction that writes rows.
     """
 
     def __init__(self) -> None:
@@ -115,7 +109,7 @@ class MemoryProjectionStore:
             if checkpoints.get(move.after.partition) != move.before:
                 raise CheckpointMoved(
                     f"The checkpoint of partition {move.after.partition} in generation {batch.generation} "
-                    "was moved by another."
+                    "was moved by another projector."
                 )
         rows, parked = self._read_db.live_rows, self._read_db.live_parked
         write_changes(rows, parked, fold(read_rows(rows, parked, batch.row_keys)))
@@ -135,7 +129,7 @@ class MemoryProjectionStore:
         self._read_db.live = replace(self._read_db.live, ready=True)
 
     def _spread(self, partitions: int) -> None:
-        """Each new partition begins where the lowest of the old ones stands."""
+        """Each new partition begins at the lowest position of the old ones."""
         live = self._read_db.live
         stored = self._read_db.checkpoints[live.generation]
         if not stored:
@@ -148,7 +142,7 @@ class MemoryProjectionStore:
 
 
 def read_rows(rows: SlotRows, parked: Mapping[PostId, ParkedStream], row_keys: RowKeys) -> Rows:
-    """What of these rows a batch touches."""
+    """The rows that a batch touches."""
     comments = {
         (post_id, comment_id): rows.comments[post_id][comment_id]
         for post_id, comment_id in row_keys.comments
@@ -162,7 +156,7 @@ def read_rows(rows: SlotRows, parked: Mapping[PostId, ParkedStream], row_keys: R
 
 
 def write_changes(rows: SlotRows, parked: dict[PostId, ParkedStream], changes: RowChanges) -> None:
-    """Write what a fold wants written."""
+    """Write the changes of a fold."""
     for post_id in changes.cleared:
         rows.comments.pop(post_id, None)
     for post_id, comment_id in changes.comments_removed:

@@ -1,4 +1,4 @@
-"""Takes commits out of MongoDB's collection `commits`: by a login that may, which the service's own may not."""
+"""Removes commits from MongoDB's collection `commits`, with a login that may do so; the service's own may not."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -25,14 +25,14 @@ class MongoCommitRemoval:
     async def remove(self, commits: Sequence[StoredCommit], position: int) -> None:
         for end in range(len(commits), 0, -_PAGE):
             await self._remove(commits[max(0, end - _PAGE) : end])
-        await self._database.answer(lambda session: self._database.snapshots.delete_many({}, session=session))
+        await self._database.execute(lambda session: self._database.snapshots.delete_many({}, session=session))
         set_back = {"$min": {"position": position}}
-        await self._database.answer(
+        await self._database.execute(
             lambda session: self._database.relay.update_one({"_id": "lease"}, set_back, session=session)
         )
 
     async def _page(self, wanted: Document) -> list[StoredCommit]:
-        found = await self._database.answer(
+        found = await self._database.execute(
             lambda session: self._database.commits.find(
                 wanted, sort=[("_id", 1)], limit=-_PAGE, batch_size=_PAGE, session=session
             ).to_list()
@@ -45,18 +45,18 @@ class MongoCommitRemoval:
             "commitId": {"$in": [commit.commit_id for commit in commits]},
         }
         try:
-            removed = await self._database.answer(
+            removed = await self._database.execute(
                 lambda session: self._database.commits.delete_many(these, session=session)
             )
         except StoreUnavailable as error:
             if isinstance(error.__cause__, OperationFailure) and error.__cause__.code == _NOT_ALLOWED:
                 raise CutRefused(
-                    "The login in event_store.mongo.url may not remove commits, as it should be; give the address of "
+                    "The login in event_store.mongo.url may not remove commits, as it should be; pass the address of "
                     "an administrator in a file (--admin-url-file FILE)."
                 ) from error
             raise
         if removed.deleted_count != len(commits):
-            raise StoreUnavailable("Somebody else changes the log. Stop them, and begin again with another file.")
+            raise StoreUnavailable("Another process changes the log. Stop it, and run this again with another file.")
 
 
 def _stored(document: Document) -> StoredCommit:

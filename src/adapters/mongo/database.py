@@ -3,13 +3,14 @@
 No call of the driver is cancelled while it is under way. On Python 3.11 pymongo 4.20 waits for a server with
 `asyncio.wait_for`, which runs the wait for its topology's condition in a task of its own; a cancellation at the wrong
 moment leaves the topology's lock taken, and then no call of that client ever ends, `close` included. So each call has
-a task of its own here (`uncancelled`): a caller that is cancelled, or whose time is up, stops waiting, and the call
-ends by the driver's own limits.
+a task of its own here (`shield`): a caller that is cancelled, or whose time is up, stops waiting, and the call ends by
+the driver's own limits.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -52,13 +53,13 @@ _CHANGED_RETRY_SECONDS = 30
 
 
 class MongoDatabase:
-    """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
-    is `InvalidInput`, one that names a file which will not do `CannotOpen`. Closing takes a few seconds at most,
-    whatever the driver does.
+    """Opened by `async with`, in the event loop that uses it; opening sends no request to a server. A malformed address
+    raises `InvalidInput`, one that names an unusable file `CannotOpen`. Closing takes a few seconds at most, whatever
+    the driver does.
 
     `append_timeout` and `read_timeout` are in seconds: after them an append is unsettled, a read `StoreUnavailable`.
-    `is_closed`: what works in the background ends. `seen_time` is the store's time up to which this process has seen
-    the log; None before the first answer. `commits_uuid` is the UUID of the collection `commits`, once `schema` has
+    `is_closed` tells background tasks to end. `operation_time` is the store's time up to which this process has seen
+    the log; None before the first reply. `commits_uuid` is the UUID of the collection `commits`, once `schema` has
     asked for it and the login may know it.
     """
 
@@ -78,7 +79,7 @@ class MongoDatabase:
         self._silent_since = 0.0
         self._replaced_at = -_SECONDS_BETWEEN_CLIENTS
         self.is_closed = False
-        self.seen_time: Timestamp | None = None
+        self.operation_time: Timestamp | None = None
         self.commits_uuid: Binary | None = None
         self._changed: str | None = None
 
@@ -89,7 +90,7 @@ class MongoDatabase:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The client first: its calls are cancelled only when nobody will use it any more.
+        # The client first: its calls are cancelled only when it is no longer used.
         self.is_closed = True
         await _close(self.client)
         for task in self._tasks:
@@ -116,12 +117,12 @@ class MongoDatabase:
 
     @property
     def whole_commits(self) -> Collection:
-        """To find what `commit_from_document` gets, and for nothing else."""
+        """Only for finding what `commit_from_document` gets."""
         return self.database.get_collection("commits", codec_options=CODEC_OPTIONS)
 
     @property
     def receipts(self) -> Collection:
-        """What requests that changed nothing were answered with."""
+        """The answers to requests that changed nothing."""
         return self.database["receipts"]
 
     @property
@@ -135,25 +136,25 @@ class MongoDatabase:
 
     @property
     def writers(self) -> Collection:
-        """What those who append tell each other: the document `barrier`, and the notes of who can't get through."""
+        """Shared by the processes that append: the read fence's document `barrier`, and the claims of slow writers."""
         return self.database["writers"]
 
     def log_changed(self, what: str) -> LogChanged:
-        """The log lost something that this process has built on: until the process ends, its event store refuses
-        everything with the error returned here. Only the first call counts."""
+        """The log lost commits that this process has built on: until the process ends, its event store refuses every
+        call with the error returned here. Only the first call counts."""
         if self._changed is None:
             self._changed = (
                 f"The log in MongoDB's database '{self.name}' (event_store.mongo.database) is not the one that this "
-                f"process has built on: {what}. It was restored, dropped or edited underneath; this process takes no "
-                "more commands. Stop the processes that write, check the log (`postlog doctor`, `postlog events "
+                f"process has built on: {what}. It was restored, dropped or edited while this process ran, which takes "
+                "no more commands. Stop the processes that write, check the log (`postlog doctor`, `postlog events "
                 "check`), then start them again."
             )
-            self.committed_tip.forget()
+            self.committed_tip.reset()
             logger.error("%s", self._changed)
         return LogChanged(self._changed, path="event_store.mongo.database", retry_after=_CHANGED_RETRY_SECONDS)
 
     def require_same_commits(self, uuid: Binary) -> None:
-        """That of the collection `commits` now; the first one counts. Raises `LogChanged`."""
+        """Compare the collection `commits` as it is now with the first one that was seen. Raises `LogChanged`."""
         if self.commits_uuid is None:
             self.commits_uuid = uuid
         elif uuid != self.commits_uuid:
@@ -164,48 +165,54 @@ class MongoDatabase:
         if self._changed is not None:
             raise self.log_changed(self._changed)
 
-    async def answer(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-        """As `call`, for at most `read_timeout` seconds; whatever the driver raises is `StoreUnavailable`."""
-        try:
+    async def execute(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        """As `call`, for at most `read_timeout` seconds; every error of the driver becomes `StoreUnavailable`."""
+        with self.translated_errors():
             # Not the driver's own timeout: with it, it would look for a server until that is over.
             async with asyncio.timeout(self.read_timeout):
                 return await self.call(work)
+
+    @contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Errors of the driver become `StoreUnavailable`, all others stay as they are."""
+        try:
+            yield
         except Exception as error:
             if not is_driver_error(error):
                 raise
             raise self.unavailable(error) from error
 
     def unavailable(self, error: Exception) -> StoreUnavailable:
-        """What the driver raised, in one sentence with the setting and what to do."""
+        """One sentence for an error of the driver, with the setting and what to do."""
         return unavailable(self.url, error, servers=self.servers)
 
     async def call(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-        """One operation in a session, `uncancelled`. A read in it goes back behind nothing that an earlier session of
-        this process saw, also when a failover brought a primary that does not know yet how much of its log is
+        """One operation in a session, under `shield`. A read in it returns no older state than an earlier session of
+        this process saw, also when a failover brought a primary that does not yet know how much of its log is
         majority-committed. Raises what the driver raises."""
-        return await self.uncancelled(self._in_session(work))
+        return await self.shield(self._in_session(work))
 
-    async def uncancelled(self, call: Coroutine[Any, Any, T]) -> T:
-        """What a call of the driver returns or raises. A caller that is cancelled only stops waiting for it."""
+    async def shield(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await a call of the driver. A caller that is cancelled only stops waiting for it."""
         now = asyncio.get_running_loop().time()
         if not self._under_way:
             self._silent_since = now
-        task = self.run_beside(call, "call of the driver", on_client=True)
+        task = self.run_in_background(call, "call of the driver", on_client=True)
         self._under_way.add(task)
-        task.add_done_callback(self._note_end)
+        task.add_done_callback(self._call_ended)
         try:
             await asyncio.wait((task,))
         except asyncio.CancelledError:
-            task.add_done_callback(_note_abandoned)
+            task.add_done_callback(_log_abandoned)
             self._replace_silent_client()
             raise
         if task.cancelled():
             raise ConnectionFailure("the client was closed meanwhile")
         return task.result()
 
-    def run_beside(self, work: Coroutine[Any, Any, T], name: str, *, on_client: bool = False) -> asyncio.Task[T]:
-        """Until it ends, or this database is closed. `on_client`: it calls the driver itself, and is cancelled with
-        its client."""
+    def run_in_background(self, work: Coroutine[Any, Any, T], name: str, *, on_client: bool = False) -> asyncio.Task[T]:
+        """Run until it ends, or this database is closed. `on_client`: it calls the driver itself, and is cancelled
+        with its client."""
         task = asyncio.create_task(work, name=name)
         for tasks in (self._tasks, self._on_client) if on_client else (self._tasks,):
             tasks.add(task)
@@ -214,40 +221,39 @@ class MongoDatabase:
 
     async def _in_session(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         async with self.client.start_session(causal_consistency=True) as session:
-            if self.seen_time is not None:
-                session.advance_operation_time(self.seen_time)
+            if self.operation_time is not None:
+                session.advance_operation_time(self.operation_time)
             result = await work(session)
             # Not after an error: the time may be that of a write which is not majority-committed, and reads would wait.
             seen = session.operation_time
-            if seen is not None and (self.seen_time is None or seen > self.seen_time):
-                self.seen_time = seen
+            if seen is not None and (self.operation_time is None or seen > self.operation_time):
+                self.operation_time = seen
             return result
 
-    def _note_end(self, task: asyncio.Task[Any]) -> None:
-        """Of a client that was replaced nothing is noted any more."""
+    def _call_ended(self, task: asyncio.Task[Any]) -> None:
+        """Calls of a client that was replaced are ignored."""
         if task in self._under_way:
             self._under_way.discard(task)
             self._silent_since = asyncio.get_running_loop().time()
             if not task.cancelled() and is_without_sessions(task.exception()):
-                self._replace_client("MongoDB's driver keeps connections that it made during an election")
+                self._replace_client("MongoDB's driver keeps connections from an election, which have no sessions")
 
     def _replace_silent_client(self) -> None:
-        """Each call of a sound client ends by the driver's own limits, with an error if nothing else."""
+        """Each call of a working client ends by the driver's own limits, at the latest with an error."""
         silent = asyncio.get_running_loop().time() - self._silent_since
         if self._under_way and silent >= self._longest_call:
             self._replace_client(f"MongoDB's driver has ended no call for {silent:.0f} s")
 
     def _replace_client(self, reason: str) -> None:
-        """What the old one has under way may end, for as long as a call may take."""
+        """The calls of the old one may still end, for as long as a call may take."""
         now = asyncio.get_running_loop().time()
         if self.is_closed or now - self._replaced_at < _SECONDS_BETWEEN_CLIENTS:
             return
-        logger.warning("%s; a new client takes its place", reason)
+        logger.warning("%s; replacing the client", reason)
         self._replaced_at = now
-        old, under_way = self.client, set(self._on_client)
-        patience = self._longest_call
+        old, calls, longest = self.client, set(self._on_client), self._longest_call
         self._database, self._under_way = self._connected(), set()
-        self.run_beside(_give_up(old, under_way, patience), "close of a client that was replaced")
+        self.run_in_background(_close_when_idle(old, calls, longest), "close of a client that was replaced")
 
     def _connected(self) -> AsyncDatabase[Document]:
         self.servers = SeenServers()
@@ -263,7 +269,7 @@ class MongoDatabase:
             codec_options=CodecOptions(tz_aware=True),
             read_preference=ReadPreference.PRIMARY,
             read_concern=MAJORITY,
-            # Half of the append's time, so that an attempt whose end is unknown leaves time to find it out.
+            # Half of the append's time, so that an attempt with an unknown outcome leaves time to resolve it.
             write_concern=WriteConcern("majority", j=True, wtimeout=int(self.append_timeout * 500)),
         )
 
@@ -274,11 +280,11 @@ class MongoDatabase:
 
     @property
     def _longest_seconds(self) -> float:
-        """How long the driver waits for one answer."""
+        """How long the driver waits for one reply."""
         return max(self.append_timeout, self.read_timeout)
 
     def _options(self) -> dict[str, Any]:
-        """The address may choose how long to look for a server, and nothing that the log's promises hang on."""
+        """The address may set how long to look for a server, but no option that the log's promises depend on."""
         longest = int(self._longest_seconds * 1_000)
         options: dict[str, Any] = {
             "retryWrites": True,
@@ -294,30 +300,28 @@ class MongoDatabase:
 
 
 async def _close(client: AsyncMongoClient[Document]) -> None:
-    """Within a few seconds, or not at all."""
+    """Gives up after a few seconds."""
     closing = asyncio.ensure_future(client.close())
     await asyncio.wait((closing,), timeout=_CLOSE_SECONDS)
     if not closing.done():
-        logger.warning(
-            "MongoDB's driver did not close its connections within %g s; they are left to it", _CLOSE_SECONDS
-        )
+        logger.warning("MongoDB's driver did not close its connections within %g s; leaving them open", _CLOSE_SECONDS)
         closing.cancel()
     elif error := closing.exception():
         logger.warning("MongoDB's driver could not close its connections: %s", error)
 
 
-async def _give_up(client: AsyncMongoClient[Document], under_way: set[asyncio.Task[Any]], patience: float) -> None:
+async def _close_when_idle(client: AsyncMongoClient[Document], calls: set[asyncio.Task[Any]], seconds: float) -> None:
     try:
-        if under_way:
-            await asyncio.wait(under_way, timeout=patience)
+        if calls:
+            await asyncio.wait(calls, timeout=seconds)
     finally:  # also when the database is closed meanwhile
         await _close(client)
-        for task in under_way:
+        for task in calls:
             task.cancel()
 
 
-def _note_abandoned(task: asyncio.Task[Any]) -> None:
-    """Nobody waits for it any more; what the driver raises then says nothing new."""
+def _log_abandoned(task: asyncio.Task[Any]) -> None:
+    """Its caller no longer waits; an error of the driver is of no further use."""
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, PyMongoError):
-        logger.error("a call that nobody waited for any more failed", exc_info=error)
+        logger.error("a call failed after its caller had stopped waiting", exc_info=error)

@@ -1,10 +1,4 @@
-"""Read one stream, in pages.
-
-Receipts on MongoDB, `{_id: commitId, requestDigest, streamId, version, position, keptAt}`. An index lets them
-expire.
-
-The event store on MongoDB.
-"""
+"""The event store on MongoDB: appends, streams, and receipts of requests that changed nothing."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -34,8 +28,12 @@ from application.envelopes import Commit, ProposedCommit, StreamTail
 from application.ports.event_store import AppendOutcome, Receipt
 from domain.ids import PostId
 
+_DUPLICATE_KEY = 11000
+
 
 class MongoPastEvents:
+    """Streams, for readers that do not append: without the checks of `MongoEventStore`."""
+
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
 
@@ -48,18 +46,23 @@ class MongoPastEvents:
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         """As `EventStore.find_commit`."""
-        document = await self._database.answer(
+        document = await self._database.execute(
             lambda session: self._database.whole_commits.find_one({"commitId": commit_id}, session=session)
         )
         return commit_from_document(document) if document else None
 
     async def last_version(self, stream_id: PostId) -> int:
-        last = await self._database.answer(
+        tail = await self.tail({"streamId": stream_id})
+        return tail.version if tail else 0
+
+    async def tail(self, wanted: Mapping[str, Any]) -> StreamVersion | None:
+        """The last version among the commits `wanted`, which are of one stream."""
+        last = await self._database.execute(
             lambda session: self._database.commits.find_one(
-                {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
+                wanted, EVENTS_COUNTED, sort=[("version", -1)], session=session
             )
         )
-        return stream_version_of(last).version if last else 0
+        return stream_version_of(last) if last else None
 
     async def _around(self, stream_id: PostId, version: int) -> list[Commit]:
         """The commit that begins at or before `version` and ends behind it, if there is one."""
@@ -67,66 +70,16 @@ class MongoPastEvents:
         return [commit for commit in before if commit.last_version > version]
 
     async def _page(self, wanted: Document, limit: int, *, newest_first: bool = False) -> list[Commit]:
-        """One answer of the server, which is at most 16 MB: a negative limit asks for no second one."""
+        """One reply of the server, which is at most 16 MB: a negative limit asks for no second one."""
         commits, order = self._database.whole_commits, [("version", -1 if newest_first else 1)]
-        found = await self._database.answer(
+        found = await self._database.execute(
             lambda session: commits.find(wanted, sort=order, limit=-limit, batch_size=limit, session=session).to_list()
         )
         return [commit_from_document(document) for document in found]
 
 
-_DUPLICATE_KEY = 11000
-
-
-async def keep_receipts(database: MongoDatabase, receipts: Sequence[Receipt]) -> None:
-    """Raises `StoreUnavailable`."""
-    now = datetime.now(UTC)
-
-    async def keep(session: AsyncClientSession) -> None:
-        try:
-            documents = [_document(receipt, now) for receipt in receipts]
-            await database.receipts.insert_many(documents, ordered=False, session=session)
-        except BulkWriteError as error:
-            if not _only_duplicates(error.details):
-                raise
-
-    await database.answer(keep)
-
-
-async def find_receipt(database: MongoDatabase, commit_id: str) -> Receipt | None:
-    """Raises `StoreUnavailable`."""
-    document = await database.answer(lambda session: database.receipts.find_one({"_id": commit_id}, session=session))
-    return _receipt(document) if document else None
-
-
-def _only_duplicates(details: Mapping[str, Any]) -> bool:
-    """Acknowledged by the majority otherwise."""
-    return not details["writeConcernErrors"] and all(each["code"] == _DUPLICATE_KEY for each in details["writeErrors"])
-
-
-def _document(receipt: Receipt, now: datetime) -> Document:
-    return {
-        "_id": receipt.commit_id,
-        "requestDigest": receipt.request_digest,
-        "streamId": receipt.stream_id,
-        "version": receipt.version,
-        "position": receipt.position,
-        "keptAt": now,
-    }
-
-
-def _receipt(document: Document) -> Receipt:
-    return Receipt(
-        commit_id=document["_id"],
-        request_digest=document["requestDigest"],
-        stream_id=PostId(document["streamId"]),
-        version=document["version"],
-        position=document["position"],
-    )
-
-
 class MongoEventStore:
-    """`tip_read_concern` is there for the test that shows what happens with another than majority."""
+    """A test passes another `tip_read_concern` to show what happens without majority."""
 
     def __init__(self, database: MongoDatabase, tip_read_concern: ReadConcern = MAJORITY) -> None:
         self._database = database
@@ -145,9 +98,9 @@ class MongoEventStore:
         self._writing = asyncio.Lock()
 
     async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
-        """A version behind a gap is `VersionTaken` too: the log does not stand where the commit believes. One call
-        writes at a time, for two would only take positions from each other. Raises `SchemaOutdated` when the database
-        lacks its unique keys, `LogChanged`."""
+        """A version behind a gap is `VersionTaken` too: the log does not end where the caller believes. One call writes
+        at a time, for two would only take positions from each other. Raises `SchemaOutdated` when the database lacks
+        its unique keys, `LogChanged`."""
         if not commits:
             return []
         write = GroupWrite(self._tools, commits)
@@ -157,47 +110,39 @@ class MongoEventStore:
     async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
         self._database.require_unchanged()
         commits, _ = await asyncio.gather(
-            self._past_events.read_stream(stream_id, after_version, limit), self._stood_lately()
+            self._past_events.read_stream(stream_id, after_version, limit), self._recheck_log()
         )
         if commits:
             last = commits[-1]
-            place = CommitRef(last.position, last.commit_id)
-            await self.guard.reaches(place)
-            self._stream_versions.saw(stream_id, StreamVersion(last.last_version, place))
-            self._database.committed_tip.saw(*place)
+            ref = CommitRef(last.position, last.commit_id)
+            await self.guard.require_whole_to(ref)
+            self._stream_versions.record(stream_id, StreamVersion(last.last_version, ref))
+            self._database.committed_tip.advance(*ref)
         return commits
 
     async def stream_tail(self, stream_id: PostId) -> StreamTail | None:
-        """Costs a small majority-committed write, shared by those who ask at the same time."""
+        """Costs a small majority-committed write, which concurrent callers share."""
         self._database.require_unchanged()
-        known = self._stream_versions.end(stream_id)
-        await asyncio.gather(self._fence.passed(), self._stood_lately())
-        last = await self._database.answer(
-            lambda session: self._database.commits.find_one(
-                {"streamId": stream_id}, EVENTS_COUNTED, sort=[("version", -1)], session=session
-            )
-        )
-        tail = stream_version_of(last) if last else None
+        known = self._stream_versions.last(stream_id)
+        await asyncio.gather(self._fence.establish(), self._recheck_log())
+        tail = await self._past_events.tail({"streamId": stream_id})
         if known is not None and (tail is None or tail.version < known.version):
             raise self._database.log_changed(
-                f"post {stream_id} has no version {known.version} any more, whose commit stood at position "
-                f"{known.place.position}"
+                f"post {stream_id} no longer has version {known.version}, whose commit was at position "
+                f"{known.commit.position}"
             )
         if tail is None:
             return None
-        await self.guard.reaches(tail.place)
-        self._stream_versions.saw(stream_id, tail)
-        return StreamTail(tail.version, tail.place.position)
+        await self.guard.require_whole_to(tail.commit)
+        self._stream_versions.record(stream_id, tail)
+        return StreamTail(tail.version, tail.commit.position)
 
     async def holds(self, stream_id: PostId, version: int, position: int, commit_id: str) -> bool:
         wanted = {"streamId": stream_id, "version": {"$lte": version}}
-        commits = self._database.commits
-        last = await self._database.answer(
-            lambda session: commits.find_one(wanted, EVENTS_COUNTED, sort=[("version", -1)], session=session)
-        )
-        if last is None or stream_version_of(last) != StreamVersion(version, CommitRef(position, commit_id)):
+        if await self._past_events.tail(wanted) != StreamVersion(version, CommitRef(position, commit_id)):
             return False
-        count = await self._database.answer(lambda session: commits.count_documents(wanted, session=session))
+        commits = self._database.commits
+        count = await self._database.execute(lambda session: commits.count_documents(wanted, session=session))
         if count >= version:
             return count == version
         versions: list[dict[str, Any]] = [
@@ -208,27 +153,67 @@ class MongoEventStore:
         async def summed(session: AsyncClientSession) -> list[Document]:
             return await (await commits.aggregate(versions, session=session)).to_list()
 
-        [found] = await self._database.answer(summed)
+        [found] = await self._database.execute(summed)
         return bool(found["sum"] == version)
 
     async def find_commit(self, commit_id: str) -> Commit | None:
         self._database.require_unchanged()
         commit = await self._past_events.find_commit(commit_id)
         if commit is not None:
-            await self.guard.reaches(CommitRef(commit.position, commit.commit_id))
+            await self.guard.require_whole_to(CommitRef(commit.position, commit.commit_id))
         return commit
 
     async def keep_receipts(self, receipts: Sequence[Receipt]) -> None:
+        """An index on `keptAt` lets them expire."""
         self._database.require_unchanged()
-        await keep_receipts(self._database, receipts)
+        now = datetime.now(UTC)
+        documents = [_receipt_document(receipt, now) for receipt in receipts]
+
+        async def keep(session: AsyncClientSession) -> None:
+            try:
+                await self._database.receipts.insert_many(documents, ordered=False, session=session)
+            except BulkWriteError as error:
+                if not _only_duplicates(error.details):
+                    raise
+
+        await self._database.execute(keep)
 
     async def find_receipt(self, commit_id: str) -> Receipt | None:
-        """A majority-committed one: another process's is seen once it is acknowledged, but for the moments of a
+        """A majority-committed one: another process's is seen once it is acknowledged, except for the moments of a
         failover."""
         self._database.require_unchanged()
-        return await find_receipt(self._database, commit_id)
+        document = await self._database.execute(
+            lambda session: self._database.receipts.find_one({"_id": commit_id}, session=session)
+        )
+        return _receipt(document) if document else None
 
-    async def _stood_lately(self) -> None:
+    async def _recheck_log(self) -> None:
         """Raises `LogChanged`, `StoreUnavailable`."""
-        if not self.guard.has_looked_lately():
-            await self.guard.still_stands()
+        if not self.guard.was_checked_recently():
+            await self.guard.recheck()
+
+
+def _only_duplicates(details: Mapping[str, Any]) -> bool:
+    """Then the majority has all of them."""
+    return not details["writeConcernErrors"] and all(each["code"] == _DUPLICATE_KEY for each in details["writeErrors"])
+
+
+def _receipt_document(receipt: Receipt, now: datetime) -> Document:
+    return {
+        "_id": receipt.commit_id,
+        "requestDigest": receipt.request_digest,
+        "streamId": receipt.stream_id,
+        "version": receipt.version,
+        "position": receipt.position,
+        "keptAt": now,
+    }
+
+
+def _receipt(document: Document) -> Receipt:
+    return Receipt(
+        commit_id=document["_id"],
+        request_digest=document["requestDigest"],
+        stream_id=PostId(document["streamId"]),
+        version=document["version"],
+        position=document["position"],
+    )

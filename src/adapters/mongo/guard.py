@@ -1,18 +1,16 @@
-"""Proof that what is read next misses nothing that was acknowledged before.
+"""Two proofs that reads give: nothing acknowledged is missed, and the log still holds what a write builds on.
 
-A primary that was deposed without knowing it, or a new one that does not know yet how much of its log the majority has,
-answers a majority read with an older state. So before a tail is believed, a small write is majority-committed: only a
-true primary can do that, and every commit acknowledged before stands before that write in its log. A read that waits
-for the write's time sees them all. (The server's own linearizable reads do the same, but wait for its periodic journal
-flush: 100 ms on a set of one node, measured, against 2 ms.)
+**`ReadFence`.** A primary that was deposed and has not noticed, or a new one that does not yet know how much of its log
+the majority has, answers a majority read with an older state. So before a tail is believed, a small write is
+majority-committed: only a true primary can do that, and every commit acknowledged before precedes that write in its
+log. A read that waits for the write's time sees them all. (The server's own linearizable reads do the same, but wait
+for its periodic journal flush: 100 ms on a set of one node, measured, against 2 ms.)
 
-Does the log still hold what a write builds on?
-
-A restore, a drop or an edit by hand takes commits away underneath a running process, and what it writes then stands
-behind a gap for ever. So nothing is acknowledged before one read, later than the insert, has shown the new commit and
-everything that it relies on: the commits between the last one that this process has checked and its base, and the end
-of each stream that it continues. That read runs beside the insert, while the server waits for journal and majority, on
-another connection; see docs/log-on-mongodb.md.
+**`LogGuard`.** A restore, a drop or an edit by hand removes commits underneath a running process, and what it writes
+then stays behind a gap for good. So nothing is acknowledged before one read, later than the insert, has shown the new
+commit and everything that it depends on: the commits between the last one that this process has checked and its base,
+and the last commit of each stream that it continues. That read runs beside the insert, while the server waits for
+journal and majority, on another connection; see docs/log-on-mongodb.md.
 """
 
 import asyncio
@@ -21,24 +19,42 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from adapters.mongo.database import MongoDatabase
-from adapters.mongo.errors import is_driver_error
 from adapters.mongo.schema import Index, missing_indexes
 from adapters.mongo.tip import START, CommitRef
 
+MAX_POSITIONS_CHECKED = 1_000
+"""Below a base. A write that was not acknowledged leaves its gap directly below itself, and has at most this many
+commits."""
+
+RECHECK_SECONDS = 0.05
+"""A write that begins this long after the last check of the indexes checks them again: a collection that was dropped is
+refused by its UUID, so this is for `dropIndexes` alone. A read that begins this long after the last check of the log
+repeats that check: a refusal must not rest on a log that was restored."""
+
+COMMENT = "postlog guard"
+"""Shown by the server's profiler for these reads."""
+
+_LARGE_GROUP = 16
+_PAUSE = 0.001
+"""Seconds between reads beside a large group, whose insert takes a while; the first or second read finds a small one.
+"""
+
+_Found = dict[int, Any]
+
 
 class ReadFence:
-    """Those who wait while one write is under way share the next."""
+    """Callers that arrive while one write is under way share the next."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._under_way: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
 
-    async def passed(self) -> None:
+    async def establish(self) -> None:
         """Returns when a write that began after this call is majority-committed; sessions of the database that begin
         afterwards read no older state. Raises `StoreUnavailable`."""
         if self._next is None:
-            self._next = self._database.run_beside(self._write_after(self._under_way), "barrier")
+            self._next = self._database.run_in_background(self._write_after(self._under_way), "read fence")
         await asyncio.shield(self._next)
 
     async def _write_after(self, before: asyncio.Task[None] | None) -> None:
@@ -46,147 +62,130 @@ class ReadFence:
             await asyncio.wait([before])
         self._under_way, self._next = self._next, None
         passed = {"$inc": {"passed": 1}}
-        await self._database.answer(
+        await self._database.execute(
             lambda session: self._database.writers.update_one({"_id": "barrier"}, passed, upsert=True, session=session)
         )
 
 
-MOST_POSITIONS = 1_000
-"""So many below a base are looked at. A write that was not acknowledged leaves its gap directly below itself, and has
-at most this many commits."""
-
-LOOK_SECONDS = 0.05
-"""A write that begins so long after the last look at the indexes looks at them again: a collection that was dropped is
-refused by its UUID, so this is for `dropIndexes` alone. A read that begins so long after the last look at the log looks
-whether that still stands: a refusal must not rest on a log that was restored."""
-
-COMMENT = "postlog guard"
-"""By which the server's profiler shows these reads."""
-
-_LARGE_GROUP = 16
-_PAUSE = 0.001
-"""Seconds between looks for a large group, whose insert takes a while; a small one is there at the first or second."""
-
-_Found = dict[int, Any]
-
-
 class LogGuard:
-    """Of one process's writes. What it finds missing is looked for again behind a barrier, so that a primary that lags
-    raises no false alarm; after that every call of the event store is refused (`MongoDatabase.require_unchanged`)."""
+    """Guards one process's writes. What it misses is read again behind a read fence, so that a primary that lags raises
+    no false alarm; after that every call of the event store is refused (`MongoDatabase.require_unchanged`)."""
 
     def __init__(self, database: MongoDatabase, fence: ReadFence) -> None:
         self._database = database
         self._fence = fence
         self._checked: CommitRef | None = None
-        self._indexes_at = float("-inf")
-        self._looked_at = float("-inf")
+        self._indexes_checked_at = float("-inf")
+        self._log_checked_at = float("-inf")
 
     @property
-    def has_begun(self) -> bool:
-        """Whether anything was checked yet. Before the first write this is done ahead of it, not beside it."""
+    def has_checked(self) -> bool:
+        """False before the first write, which is checked before it is sent, not beside its insert."""
         return self._checked is not None
 
-    def has_reached(self, place: CommitRef) -> bool:
-        """Whether the log was whole up to `place` when it was checked."""
-        return self._checked is not None and place.position <= self._checked.position
+    def is_checked_to(self, commit: CommitRef) -> bool:
+        """Whether a check has shown the log whole up to `commit`."""
+        return self._checked is not None and commit.position <= self._checked.position
 
-    def relied_on(self, base: CommitRef, ends: Iterable[CommitRef] = ()) -> dict[int, str | None]:
-        """By position, what must stand in the log for a write behind `base` that continues streams with these ends."""
+    def dependencies(self, base: CommitRef, stream_tails: Iterable[CommitRef] = ()) -> dict[int, str | None]:
+        """By position, the commits that must be in the log for a write behind `base` that continues streams with these
+        last commits."""
         checked = self._checked or START
-        lowest = max(checked.position, base.position - MOST_POSITIONS + 1, 1)
-        relied: dict[int, str | None] = dict.fromkeys(range(lowest, base.position + 1))
-        for place in (checked, base, *ends):
-            if place.position and (place.commit_id is not None or place.position not in relied):
-                relied[place.position] = place.commit_id
-        return relied
+        lowest = max(checked.position, base.position - MAX_POSITIONS_CHECKED + 1, 1)
+        required: dict[int, str | None] = dict.fromkeys(range(lowest, base.position + 1))
+        for commit in (checked, base, *stream_tails):
+            if commit.position and (commit.commit_id is not None or commit.position not in required):
+                required[commit.position] = commit.commit_id
+        return required
 
-    async def reaches(self, place: CommitRef) -> None:
-        """Returns when the log is known to be whole from what was checked before to `place`. Raises `LogChanged`,
+    async def require_whole_to(self, commit: CommitRef) -> None:
+        """Returns when the log is known to be whole from the last check to `commit`. Raises `LogChanged`,
         `StoreUnavailable`."""
-        if not self.has_reached(place):
-            await self.check(self.relied_on(place), place)
+        if not self.is_checked_to(commit):
+            await self.require_present(self.dependencies(commit), commit)
 
-    def has_looked_lately(self) -> bool:
-        """As it has while writes are checked; or there is nothing to look for yet."""
-        return self._checked is None or time.monotonic() - self._looked_at < LOOK_SECONDS
+    def was_checked_recently(self) -> bool:
+        """True while writes are checked, and before the first check."""
+        return self._checked is None or time.monotonic() - self._log_checked_at < RECHECK_SECONDS
 
-    async def still_stands(self, positions: int = 1) -> None:
-        """Raises `LogChanged` when so many of the newest commits that were checked are not there any more,
-        `StoreUnavailable`."""
+    async def recheck(self, positions: int = 1) -> None:
+        """Raises `LogChanged` when any of this many newest checked commits is gone, `StoreUnavailable`."""
         if self._checked is not None:
             last = self._checked.position
-            relied: dict[int, str | None] = dict.fromkeys(range(max(last - positions + 1, 1), last + 1))
-            relied.update([self._checked] if last else [])
-            await self.check(relied, self._checked)
+            required: dict[int, str | None] = dict.fromkeys(range(max(last - positions + 1, 1), last + 1))
+            required.update([self._checked] if last else [])
+            await self.require_present(required, self._checked)
 
-    async def beside(self, inserting: "asyncio.Future[Any]", relied: Mapping[int, str | None], own: CommitRef) -> bool:
-        """Whether one read has shown `own`, the last commit of the insert under way, and all that it relies on. Ends
-        with the insert. Raises as `reaches`."""
+    async def check_beside(
+        self, inserting: "asyncio.Future[Any]", required: Mapping[int, str | None], own: CommitRef
+    ) -> bool:
+        """Whether one read has shown `own`, the last commit of the insert under way, together with all that it depends
+        on. Ends with the insert. Raises as `require_whole_to`."""
         await self._check_indexes()
-        pause = _PAUSE if own.position - max(relied, default=0) > _LARGE_GROUP else 0.0
+        pause = _PAUSE if own.position - max(required, default=0) > _LARGE_GROUP else 0.0
         while not inserting.done():
             await asyncio.sleep(0)  # the insert is sent first
             if pause and (await asyncio.wait((inserting,), timeout=pause))[0]:
                 break
-            found = await self._find([own.position, *relied], "local")
-            await self._require(relied, found)
+            found = await self._find([own.position, *required], "local")
+            await self._require_found(required, found)
             if found.get(own.position) == own.commit_id:
                 return True
         return False
 
-    async def check(self, relied: Mapping[int, str | None], upto: CommitRef) -> None:
-        """Raises as `reaches` unless all of it stands; `upto` is the newest commit of it."""
-        if relied:
-            await self._require(relied, await self._find(list(relied), "local"))
-        self.passed(upto)
+    async def require_present(self, required: Mapping[int, str | None], upto: CommitRef) -> None:
+        """Raises as `require_whole_to` unless all of it is in the log; `upto` is its newest commit."""
+        if required:
+            await self._require_found(required, await self._find(list(required), "local"))
+        self.mark_checked(upto)
 
-    def passed(self, place: CommitRef) -> None:
-        """The majority-committed commit at `place` was seen, with all that it relies on. Raises `LogChanged`, when
-        something else has found the log changed."""
+    def mark_checked(self, commit: CommitRef) -> None:
+        """A read has shown this majority-committed commit with all that it depends on. Raises `LogChanged` when another
+        task has found the log changed."""
         self._database.require_unchanged()
-        if not self.has_reached(place):
-            self._checked = place
+        if not self.is_checked_to(commit):
+            self._checked = commit
 
-    async def _require(self, relied: Mapping[int, str | None], found: _Found) -> None:
-        if self._lost(relied, found) is None:
-            self._looked_at = time.monotonic()
+    async def _require_found(self, required: Mapping[int, str | None], found: _Found) -> None:
+        if self._missing(required, found) is None:
+            self._log_checked_at = time.monotonic()
             return
-        await self._fence.passed()
-        lost = self._lost(relied, await self._find(list(relied), "majority"))
-        if lost is not None:
-            raise self._database.log_changed(lost)
+        await self._fence.establish()
+        missing = self._missing(required, await self._find(list(required), "majority"))
+        if missing is not None:
+            raise self._database.log_changed(missing)
 
     async def _check_indexes(self) -> None:
         now = time.monotonic()
-        if now - self._indexes_at < LOOK_SECONDS:
+        if now - self._indexes_checked_at < RECHECK_SECONDS:
             return
         if await self._missing_indexes():
-            await self._fence.passed()
+            await self._fence.establish()
             if missing := await self._missing_indexes():
                 names = ", ".join(", ".join(index.keys) for index in missing)
                 raise self._database.log_changed(
-                    f"its collection 'commits' has lost the unique index on {names}, which `postlog init` makes"
+                    f"its collection 'commits' has lost the unique index on {names}, which `postlog init` creates"
                 )
-        self._indexes_at = now
+        self._indexes_checked_at = now
 
     async def _missing_indexes(self) -> list[Index]:
-        return await self._database.answer(lambda _: missing_indexes(self._database, ["commits"]))
+        return await self._database.execute(lambda _: missing_indexes(self._database, ["commits"]))
 
-    def _lost(self, relied: Mapping[int, str | None], found: _Found) -> str | None:
-        """What is missing, in words."""
-        for position in sorted(relied):
+    def _missing(self, required: Mapping[int, str | None], found: _Found) -> str | None:
+        """A clause about the lowest position that is not as required."""
+        for position in sorted(required):
             commit_id = found.get(position)
             if position not in found:
                 return f"it has no commit at position {position}, on which this process builds"
             if not isinstance(commit_id, str):
-                return f"its document at position {position} is no commit of Postlog"
-            if relied[position] not in (None, commit_id):
+                return f"its document at position {position} is not a commit of Postlog"
+            if required[position] not in (None, commit_id):
                 return f"it has another commit at position {position} than before"
         return None
 
     async def _find(self, positions: list[int], level: Literal["local", "majority"]) -> _Found:
         """Commit ids by position. The highest position is read first: what is found at a lower one was there when the
-        highest one was. A local read shows an insert before the majority has it; nothing is concluded from it alone."""
+        highest one was. A local read shows an insert before the majority has it; no decision relies on it alone."""
         wanted = {
             "find": "commits",
             "filter": {"_id": {"$in": positions}},
@@ -196,19 +195,15 @@ class LogGuard:
             "batchSize": len(positions) + 1,
             "singleBatch": True,
             "comment": COMMENT,
-            "readConcern": {"level": level, **self._after()},
+            "readConcern": {"level": level, **self._after_cluster_time()},
         }
         # In no session: the time of a local read may be that of a write which the majority never gets. And without a
-        # limit of its own: this is done for each write, and the driver has one for an answer.
-        try:
-            answer = await self._database.uncancelled(self._database.database.command(wanted))
-        except Exception as error:
-            if not is_driver_error(error):
-                raise
-            raise self._database.unavailable(error) from error
-        return {document["_id"]: document.get("commitId") for document in answer["cursor"]["firstBatch"]}
+        # time limit of its own: each write needs this read, and the driver limits how long it waits for a reply.
+        with self._database.translated_errors():
+            reply = await self._database.shield(self._database.database.command(wanted))
+        return {document["_id"]: document.get("commitId") for document in reply["cursor"]["firstBatch"]}
 
-    def _after(self) -> dict[str, Any]:
-        """So that a primary that has not caught up with what this process has seen waits, and shows no gap."""
-        seen = self._database.seen_time
+    def _after_cluster_time(self) -> dict[str, Any]:
+        """Makes a primary that has not caught up with what this process has read wait, instead of showing a gap."""
+        seen = self._database.operation_time
         return {} if seen is None else {"afterClusterTime": seen}

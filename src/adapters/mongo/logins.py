@@ -1,7 +1,5 @@
-"""What the service may do in MongoDB: a role in the log's database.
-
-`postlog init` for the log on MongoDB, with an administrator's address: the login of the service.
-"""
+"""`postlog init` for the log on MongoDB, with an administrator's address: the service's login, and the role that says
+what it may do."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -27,12 +25,12 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "writers": frozenset({"find", "insert", "update", "remove", "listIndexes"}),
     "": frozenset({"listCollections"}),
 }
-"""By collection, and that is all; "" stands for the database itself. `listIndexes` and `listCollections` are for the
-checks that the indexes are there, and that `commits` is the collection that it was."""
+"""All that the service may do, by collection; "" is the database itself. `listIndexes` and `listCollections` serve the
+checks that the indexes exist, and that `commits` is still the same collection."""
 
 
 async def make_role(database: AsyncDatabase[dict[str, Any]], write_concern: Mapping[str, Any]) -> str | None:
-    """One sentence when it was not there, or allowed something else."""
+    """Create or change the role; one sentence when there was something to do."""
     found = (await database.command("rolesInfo", ROLE, showPrivileges=True))["roles"]
     wanted = {(database.name, collection, actions) for collection, actions in ACTIONS.items()}
     if found and _as_set(found[0]["privileges"]) == wanted and not found[0]["roles"]:
@@ -45,7 +43,7 @@ async def make_role(database: AsyncDatabase[dict[str, Any]], write_concern: Mapp
     await database.command(command, ROLE, privileges=privileges, roles=[], writeConcern=write_concern)
     return (
         f"{'Changed' if found else 'Made'} the role '{ROLE}' in MongoDB's database '{database.name}': to find and "
-        f"insert commits, and to read and write what stands beside them."
+        f"insert commits, and to read and write the collections beside them."
     )
 
 
@@ -62,7 +60,7 @@ _SECONDS = 10.0
 _MAJORITY = {"w": "majority", "wtimeout": 5_000}
 _NOT_ALLOWED = 13
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,8 @@ class MongoLogins:
         return self._admin_url
 
     async def make_database(self) -> list[str]:
-        """Nothing: MongoDB makes a database with its first collection. But nothing is made in it either for a login
-        that may do more, or by somebody who is no administrator."""
+        """Only checks: MongoDB makes a database with its first collection. Raises before anything is made in it when
+        the service's login may do more, or when the given one is not an administrator's."""
         async with self._connected() as client:
             await self._is_there(client)
         return []
@@ -99,7 +97,7 @@ class MongoLogins:
             role = await make_role(client[self._database], _MAJORITY)
             return [*filter(None, [role]), await self._make_user(client, is_there)]
 
-    async def _is_there(self, client: AsyncMongoClient[Answer]) -> bool:
+    async def _is_there(self, client: AsyncMongoClient[Reply]) -> bool:
         name = self._login.name
         found = (await client[self._login.source].command("usersInfo", name))["users"]
         given = [role for user in found for role in user["roles"]]
@@ -107,8 +105,8 @@ class MongoLogins:
             raise may_do_more(URL_SETTING, name, [f"has the roles {', '.join(others)}"])
         return bool(found)
 
-    async def _make_user(self, client: AsyncMongoClient[Answer], is_there: bool) -> str:
-        # The password goes as it is: with SCRAM-SHA-256 the server makes the hash, and its log leaves the password out.
+    async def _make_user(self, client: AsyncMongoClient[Reply], is_there: bool) -> str:
+        # The password is sent as it is: with SCRAM-SHA-256 the server computes the hash, and does not log the password.
         await client[self._login.source].command(
             "updateUser" if is_there else "createUser",
             self._login.name,
@@ -125,10 +123,10 @@ class MongoLogins:
         return {"role": ROLE, "db": self._database}
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncMongoClient[Answer]]:
+    async def _connected(self) -> AsyncIterator[AsyncMongoClient[Reply]]:
         servers = SeenServers()
         try:
-            client: AsyncMongoClient[Answer] = AsyncMongoClient(
+            client: AsyncMongoClient[Reply] = AsyncMongoClient(
                 self._admin_url, appname="postlog init", event_listeners=[servers]
             )
         except (PyMongoError, ValueError, OSError) as error:
@@ -154,9 +152,9 @@ class MongoLogins:
 
 
 def _login(service_url: str) -> _Login:
-    """Raises `LoginNotMade` when the address leaves something open."""
+    """Raises `LoginNotMade` when the address lacks a user or a password."""
     try:
-        # Without the look-up that `+srv` stands for: who logs in stands in the address itself.
+        # Without the DNS request that `+srv` stands for: user and password are in the address itself.
         parsed = parse_uri(service_url.replace("mongodb+srv://", "mongodb://", 1))
     except (PyMongoError, ValueError):
         raise _no_address(URL_SETTING) from None
@@ -168,9 +166,9 @@ def _login(service_url: str) -> _Login:
 
 
 def _no_address(setting: str) -> LoginNotMade:
-    """Without what the driver says, which may quote a part of the password."""
+    """Without the driver's message, which may quote a part of the password."""
     return LoginNotMade(
-        f"{setting} is no MongoDB address; it has the form mongodb://login:password@host:port/?replicaSet=name, with "
-        f"%-escapes for special characters in login and password.",
+        f"{setting} is not a MongoDB address; it has the form mongodb://login:password@host:port/?replicaSet=name, "
+        f"with %-escapes for special characters in login and password.",
         path=setting,
     )

@@ -31,7 +31,7 @@ class MongoRelayState:
             ]
         }
         granted = {"$mergeObjects": ["$$ROOT", {"$cond": [free, grant, {}]}]}
-        lease = await self._database.answer(
+        lease = await self._database.execute(
             lambda session: self._database.relay.find_one_and_update(
                 _ID, [{"$replaceWith": granted}], upsert=True, return_document=ReturnDocument.AFTER, session=session
             )
@@ -53,17 +53,19 @@ class MongoRelayState:
         await self._change(lease, {"$set": {"owner": None}})
 
     async def state(self) -> RelayStatus | None:
-        stands = {"$cond": [{"$gt": ["$until", "$$NOW"]}, "$owner", None]}
-        fields = {"owner": stands, "token": 1, "position": 1}
-        found = await self._database.answer(lambda session: self._database.relay.find_one(_ID, fields, session=session))
+        owner = {"$cond": [{"$gt": ["$until", "$$NOW"]}, "$owner", None]}
+        wanted = {"owner": owner, "token": 1, "position": 1}
+        found = await self._database.execute(
+            lambda session: self._database.relay.find_one(_ID, wanted, session=session)
+        )
         if found is None:
             return None
         return RelayStatus(owner=found["owner"], token=int(found["token"]), position=int(found["position"]))
 
     async def _change(self, lease: Lease, change: Document | list[Document]) -> bool:
-        """Whether this lease is still the last that was granted."""
+        """Whether this lease is still the last one granted."""
         this = {**_ID, "owner": lease.owner, "token": lease.token}
-        result = await self._database.answer(
+        result = await self._database.execute(
             lambda session: self._database.relay.update_one(this, change, session=session)
         )
         return result.matched_count == 1

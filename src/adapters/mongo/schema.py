@@ -1,7 +1,5 @@
-"""Is the server what Postlog needs: a replica set, of one node or more?
-
-What must be in the database before anything is appended: the unique keys, above all.
-"""
+"""What must be there before anything is appended: a replica set (of one node or more), the unique keys and the other
+indexes, and the validator of the collection `commits`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from application.ports.event_store import RECEIPT_DAYS
 
 
 async def require_replica_set(database: MongoDatabase) -> Document:
-    """The server's greeting. Raises `StoreUnavailable` for another kind of server, and what the driver raises."""
-    hello = await database.uncancelled(database.client.admin.command("hello"))
+    """The server's `hello`. Raises `StoreUnavailable` for another kind of server, and what the driver raises."""
+    hello = await database.shield(database.client.admin.command("hello"))
     if "setName" in hello:
         return hello
     if hello.get("msg") == "isdbgrid":
@@ -41,7 +39,7 @@ class Index:
     expire_after: int | None = None
 
     def is_in(self, existing: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Under any name: what counts is what it does."""
+        """Under any name: only keys and uniqueness count."""
         wanted = [(key, 1) for key in self.keys]
         return any(
             [(key, int(direction)) for key, direction in index["key"]] == wanted
@@ -65,7 +63,7 @@ async def missing_indexes(database: MongoDatabase, collections: Sequence[str] = 
     """Raises what the driver raises."""
     missing: list[Index] = []
     for collection in collections:
-        existing = await database.uncancelled(database.database[collection].index_information())
+        existing = await database.shield(database.database[collection].index_information())
         missing += [index for index in INDEXES if index.collection == collection and not index.is_in(existing)]
     return missing
 
@@ -86,7 +84,8 @@ VALIDATOR = {
         },
     }
 }
-"""Of `commits`: refuses what is no commit at all. Events are not looked into, which would cost each insert."""
+"""Of `commits`: refuses documents without the fields of a commit. It does not check events, which would slow down each
+insert."""
 
 _NOT_ALLOWED = 13
 _COLLECTION_UUID = 17
@@ -94,10 +93,10 @@ _COLLECTION_UUID = 17
 
 
 async def commits_options(database: MongoDatabase) -> Document | None:
-    """What `listCollections` says of `commits`: `options` and `info`. {} when it is not there, None when this login may
-    not ask: its role is from before Postlog asked. Raises what the driver raises."""
+    """`options` and `info` of `commits` from `listCollections`. {} when there is no such collection, None when this
+    login may not list collections: its role is from an earlier version of Postlog. Raises what the driver raises."""
     try:
-        found = await database.uncancelled(_listed(database))
+        found = await database.shield(_listed(database))
     except OperationFailure as error:
         if error.code == _NOT_ALLOWED:
             return None
@@ -112,15 +111,15 @@ async def _listed(database: MongoDatabase) -> list[Document]:
 
 
 class SchemaCheck:
-    """Once for each process: without its unique keys the log would take anything, and without a replica set keep it
-    less surely."""
+    """Once for each process: without its unique keys the log would accept any commit, and without a replica set it
+    would keep commits less safely."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._passed = False
 
     async def check(self) -> None:
-        """Raises `SchemaOutdated`; `StoreUnavailable` for a server that is no replica set; `LogChanged` when
+        """Raises `SchemaOutdated`; `StoreUnavailable` for a server that is not a replica set; `LogChanged` when
         `commits` is another collection than before; what the driver raises."""
         if self._passed:
             return

@@ -1,8 +1,8 @@
 """Snapshots on MongoDB: one document a stream, `{_id: streamId, version, position, format, state}`.
 
-A document has at most 16 MB. Of a larger state it holds the first part, and says in `parts` how many there are; the
-others are documents of their own, `{_id: "streamId/version/n", version, state}`. They are written before it and
-removed behind it, so a reader that misses one has only been overtaken.
+A document has at most 16 MB. For a larger state it holds the first part, and `parts` is how many there are; the others
+are documents of their own, `{_id: "streamId/version/n", version, state}`. They are written before it and removed after
+it, so a reader that misses one was overtaken by a newer snapshot.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,10 +54,10 @@ class MongoSnapshots:
         not_newer = {"_id": snapshot.stream_id, "version": {"$lte": snapshot.version}}
         for number, part in enumerate(others, start=1):
             await self._store_part(snapshot, number, part)
-        useless: dict[str, Any] = {"version": {"$lt": snapshot.version}}
+        obsolete: dict[str, Any] = {"version": {"$lt": snapshot.version}}
         if not await self._replace(not_newer, document):
-            useless = {"version": snapshot.version}
-        await self._remove_parts(snapshot.stream_id, useless)
+            obsolete = {"version": snapshot.version}
+        await self._remove_parts(snapshot.stream_id, obsolete)
 
     async def _whole_state(self, stream_id: PostId, found: Mapping[str, Any]) -> bytes | None:
         """None when parts are missing."""
@@ -76,17 +76,17 @@ class MongoSnapshots:
 
     async def _remove_parts(self, stream_id: PostId, which: dict[str, Any]) -> None:
         of_stream = {"_id": {"$gt": f"{stream_id}/", "$lt": f"{stream_id}0"}}
-        await self._database.answer(
+        await self._database.execute(
             lambda session: self._database.snapshots.delete_many(of_stream | which, session=session)
         )
 
     async def _found(self, document_id: str) -> Document | None:
-        return await self._database.answer(
+        return await self._database.execute(
             lambda session: self._database.snapshots.find_one({"_id": document_id}, session=session)
         )
 
     async def _replace(self, this: Document, document: Document) -> bool:
-        """False: another one is there, so nothing matched, and its `_id` refuses a second."""
+        """False: a newer one is stored, so nothing matched, and its `_id` refuses a second."""
 
         async def replace(session: AsyncClientSession) -> bool:
             try:
@@ -95,7 +95,7 @@ class MongoSnapshots:
                 return False
             return True
 
-        return await self._database.answer(replace)
+        return await self._database.execute(replace)
 
 
 def _parts(state: bytes, size: int) -> Sequence[bytes]:

@@ -1,9 +1,4 @@
-"""Rows of the table `commits` as commits.
-
-The commit log on SQLite.
-
-Does the event log's file answer?
-"""
+"""The commit log on SQLite: the table `commits` in the order of positions, and the probe of its file."""
 
 import asyncio
 import sqlite3
@@ -24,7 +19,7 @@ from application.ports.provisioning import ProbeResult
 
 SELECT_COMMITS = """SELECT position, stream_id, version, commit_id, recorded_at,
     CAST(metadata AS BLOB), CAST(events AS BLOB) FROM commits """
-"""JSON comes as UTF-8 bytes: that is what it is read from, and what its size is told in."""
+"""JSON comes as UTF-8 bytes: the decoders read bytes, and a page's size is counted in them."""
 
 SELECT_EVENTS = "SELECT position, stream_id, version, commit_id, CAST(events AS BLOB) FROM commits "
 
@@ -34,12 +29,12 @@ Row = tuple[Any, ...]
 
 
 def commits_of(rows: Iterable[Row]) -> list[Commit]:
-    """Of rows of `SELECT_COMMITS`. Raises `MalformedCommit`."""
+    """From rows of `SELECT_COMMITS`. Raises `MalformedCommit`."""
     return [_commit_of(row) for row in rows]
 
 
 def commit_events_of(rows: Iterable[Row]) -> list[CommitEvents]:
-    """Of rows of `SELECT_EVENTS`. Raises `MalformedCommit`."""
+    """From rows of `SELECT_EVENTS`. Raises `MalformedCommit`."""
     return [
         CommitEvents(position, stream_id, version, commit_id, _events_of(position, events))
         for position, stream_id, version, commit_id, events in rows
@@ -47,8 +42,8 @@ def commit_events_of(rows: Iterable[Row]) -> list[CommitEvents]:
 
 
 def page_of(connection: sqlite3.Connection, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
-    """The first rows that `statement` yields, about 16 MB of events, which are the last column; at least one if there
-    is any."""
+    """The first rows of `statement`, up to about 16 MB of events, which are the last column; at least one if there is
+    any."""
     rows: list[Row] = []
     room = _PAGE_BYTES
     with closing(connection.execute(statement, parameters)) as cursor:
@@ -98,7 +93,7 @@ _READ_SHARE = SELECT_EVENTS + (
 _COUNT = "SELECT count(*) FROM commits WHERE position > ? AND position <= ?"
 
 _POLL_SECONDS = 0.1
-"""How often a wait looks for another process's append: half of what the port allows."""
+"""How often a wait checks for another process's append: half of what the port allows."""
 
 
 class SqliteCommitLog:
@@ -151,10 +146,10 @@ class SqliteCommitLog:
                 if await self.tip() > after:
                     return
             except Unavailable:
-                return  # the caller's next read says what is wrong
+                return  # the caller's next read raises what is wrong
 
 
-_SECONDS = 2.0
+_PROBE_SECONDS = 2.0
 
 
 class SqliteLogProbe:
@@ -165,12 +160,12 @@ class SqliteLogProbe:
 
     async def probe(self) -> ProbeResult:
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(_PROBE_SECONDS):
                 await self._log.prove()
                 tip = await SqliteCommitLog(self._log).tip()
         except Unavailable as error:
             return ProbeResult(self.name, ok=False, detail=error.message)
         except TimeoutError:
-            detail = f"The event log {self._log.path} ({SETTING}) did not answer within {_SECONDS:g} seconds."
+            detail = f"The event log {self._log.path} ({SETTING}) did not answer within {_PROBE_SECONDS:g} seconds."
             return ProbeResult(self.name, ok=False, detail=f"{detail} Is its disk busy or gone?")
-        return ProbeResult(self.name, ok=True, detail=f"The event log {self._log.path} stands at position {tip:,}.")
+        return ProbeResult(self.name, ok=True, detail=f"The event log {self._log.path} is at position {tip:,}.")

@@ -1,4 +1,4 @@
-"""Takes commits out of the log's file: in one transaction, in which the trigger that forbids it is away."""
+"""Removes commits from the log's file, in one transaction that drops and recreates the trigger that forbids it."""
 
 import asyncio
 import json
@@ -31,7 +31,9 @@ class SqliteCommitRemoval:
             these = [(commit.position, commit.commit_id) for commit in commits]
             removed = connection.executemany("DELETE FROM commits WHERE position = ? AND commit_id = ?", these).rowcount
             if removed != len(commits):
-                raise StoreUnavailable("Somebody else changes the log. Stop them, and begin again with another file.")
+                raise StoreUnavailable(
+                    "Another process changes the log. Stop it, and run this again with another file."
+                )
             connection.execute(NEVER_DELETED)
             connection.execute("DELETE FROM snapshots")
             connection.execute("UPDATE relay SET position = min(position, ?)", (position,))
@@ -42,7 +44,7 @@ class SqliteCommitRemoval:
 def _stored(
     position: int, stream_id: str, version: int, commit_id: str, recorded_at: str, metadata: bytes, events: bytes
 ) -> StoredCommit:
-    """Metadata and events go as they are stored: a damaged one must not be in the way."""
+    """Metadata and events are copied as they are stored, so that a damaged commit can be removed too."""
     head = {"_id": position, "streamId": stream_id, "version": version, "commitId": commit_id}
     line = json.dumps(head | {"recordedAt": {"$date": recorded_at}}, ensure_ascii=False)[:-1]
     line = f'{line}, "metadata": {metadata.decode()}, "events": {events.decode()}}}'

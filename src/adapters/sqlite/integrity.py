@@ -1,4 +1,4 @@
-"""Is a SQLite file sound, as a whole? It is read to its end, so `postlog doctor` asks this and no readiness does."""
+"""Whether a SQLite file is sound. The whole file is read, so `postlog doctor` checks this, and readiness does not."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,7 @@ _BUSY_SECONDS = 5.0
 
 
 class SqliteIntegrity:
-    """`setting` names the file, `remedy` is what to do with a damaged one."""
+    """`setting` is the one that names the file, `remedy` is what to do with a damaged one."""
 
     def __init__(self, path: Path, setting: str, remedy: str) -> None:
         self.name = f"integrity of {setting}"
@@ -21,7 +21,7 @@ class SqliteIntegrity:
     async def probe(self) -> ProbeResult:
         found = await asyncio.to_thread(self._problems)
         if not found:
-            return ProbeResult(self.name, ok=True, detail=f"SQLite finds {self._path} sound.")
+            return ProbeResult(self.name, ok=True, detail=f"SQLite found no damage in {self._path}.")
         return ProbeResult(self.name, ok=False, detail=f"{self._path} is damaged: {found[0]}. {self._remedy}")
 
     def _problems(self) -> list[str]:
@@ -34,7 +34,7 @@ class SqliteIntegrity:
 
 
 def problems(connection: sqlite3.Connection, *, quick: bool = False) -> list[str]:
-    """What SQLite finds damaged in the whole file: clauses, at most ten. `quick`: it does not compare indexes with
+    """The damage that SQLite finds in the whole file: at most ten clauses. `quick`: it does not compare indexes with
     their tables."""
     try:
         found = [row[0] for row in connection.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check(10)")]

@@ -1,7 +1,7 @@
 """Backup and restore of the log's file.
 
-A copy is made by `VACUUM INTO`, of one moment and while others write, under a temporary name; it gets its own name when
-it is on the disk and found sound. Who has the log open is told by SQLite's own lock on the file.
+A copy is made by `VACUUM INTO`, of one state and while others write, under a temporary name; it gets its own name when
+it is on the disk and found sound. SQLite's own lock on the file shows whether a process has the log open.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class SqliteLogBackup:
         return await self._run(lambda: self._restore(file.resolve()))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """In a thread. A caller that is cancelled waits until nothing half-made is left."""
+        """In a thread. A caller that is cancelled waits until no unfinished file is left."""
         working = asyncio.get_running_loop().run_in_executor(None, work)
         try:
             return await asyncio.shield(working)
@@ -63,14 +63,14 @@ class SqliteLogBackup:
                     with suppress(sqlite3.ProgrammingError):  # it was closed just now
                         connection.interrupt()
                 await asyncio.wait([working], timeout=0.1)
-            with suppress(Exception):  # the caller wants to end, and hears no more of it
+            with suppress(Exception):  # the caller is cancelled and needs no result
                 working.result()
             raise
 
     def _backup(self, file: Path, *, overwrite: bool) -> LogCopy:
         _refuse_same_file(file, self._path)
         if not overwrite and file.exists():
-            raise BackupRefused(f"{file} is there already; name another file, or replace it with --overwrite.")
+            raise BackupRefused(f"{file} exists already; name another file, or replace it with --overwrite.")
         if size_of(files_beside(file)[0]):
             raise BackupRefused(f"{file} is a database in use: it has a write-ahead log; name another file.")
         if not self._path.exists():
@@ -90,7 +90,7 @@ class SqliteLogBackup:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self._path), self._copied(file, self._path.parent) as (part, copy):
             if copy.gaps:
-                raise BackupRefused(f"{file} is no whole log: {'; '.join(copy.gaps)}. Restore another backup.")
+                raise BackupRefused(f"{file} is not a complete log: {'; '.join(copy.gaps)}. Restore another backup.")
             _give_to_owner(part, self._path)
             kept = _keep(self._path)
             # First the file: beside the old write-ahead log it is refused until this is run again, and harms nothing.
@@ -102,7 +102,7 @@ class SqliteLogBackup:
 
     @contextmanager
     def _copied(self, source: Path, folder: Path) -> Iterator[tuple[Path, LogCopy]]:
-        """A sound copy of the log in `source`, on the disk, under a temporary name in `folder`, and what it holds."""
+        """A sound copy of the log in `source`, on the disk, under a temporary name in `folder`, and its `LogCopy`."""
         part: Path | None = None
         try:
             handle, name = tempfile.mkstemp(dir=folder, prefix=f".{source.name}.", suffix=".part")
@@ -125,15 +125,15 @@ class SqliteLogBackup:
 
     @contextmanager
     def _source(self, path: Path) -> Iterator[sqlite3.Connection]:
-        """Raises `BackupRefused` for what is no sound log."""
+        """Raises `BackupRefused` for a file that is not a sound log."""
         require_log_of_wal(path)
         wal = size_of(files_beside(path)[0])
         if wal or path == self._path:
-            # Read only, so that closing does not bring a write-ahead log into a file that it may not belong to.
+            # Read only, so that closing does not move a write-ahead log into a file that it may not belong to.
             address = f"{path.as_uri()}?mode={'ro' if wal else 'rw'}"
             connection = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         else:
-            connection = connect_alone(path)  # which makes no file beside it, and needs no right to
+            connection = connect_alone(path)  # which creates no file beside it, and needs no right to
         with self._watched(connection):
             check(connection, path)
             require_own_wal(connection, path)
@@ -142,7 +142,7 @@ class SqliteLogBackup:
 
     @contextmanager
     def _watched(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-        """It can be interrupted while the block lasts."""
+        """A cancelled caller can interrupt it while the block lasts."""
         self._connection = connection
         try:
             with closing(connection):
@@ -202,7 +202,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _keep(path: Path) -> Path | None:
-    """The log that is there, under another name as well, with the write-ahead log that belongs to it."""
+    """Give the existing log a second name, and its write-ahead log too."""
     if not path.exists():
         return None
     kept = path.with_name(f"{path.name}.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
@@ -222,15 +222,15 @@ def _take_free_name(part: Path, file: Path) -> None:
     try:
         os.link(part, file)
     except FileExistsError as error:
-        raise BackupRefused(f"{file} is there already; name another file, or replace it with --overwrite.") from error
+        raise BackupRefused(f"{file} exists already; name another file, or replace it with --overwrite.") from error
 
 
 def _give_to_owner(part: Path, log: Path) -> None:
-    """As the log that is there; without one, to the folder's owner, who alone may read it."""
+    """Owner and mode of the existing log; without one, the folder's owner, who alone may read it."""
     like = log.stat() if log.exists() else None
     owner = like or log.parent.stat()
     if (owner.st_uid, owner.st_gid) != (part.stat().st_uid, part.stat().st_gid):
-        with suppress(PermissionError):  # only the superuser can, and only then it is needed
+        with suppress(PermissionError):  # only the superuser can do it, and only for them it is needed
             os.chown(part, owner.st_uid, owner.st_gid)
     if like is not None:
         part.chmod(like.st_mode & 0o777)

@@ -1,8 +1,8 @@
-"""Notices that the log's files are not what this process opened: replaced, copied over, removed, or damaged.
+"""Detects that the log's files are no longer those that this process opened: replaced, overwritten, removed or damaged.
 
-SQLite itself does not notice: it goes on with what it has cached, and its write-ahead log is then written into a file
-that it does not fit. So every read and write looks at the file first. Its time and size change only by a checkpoint,
-this process's or another one's, after which the file alone, without its write-ahead log, holds what it held before.
+SQLite itself does not notice: it continues with its cache, and its write-ahead log is then written into a file that it
+does not belong to. So every read and write checks the file's time and size first. They change only by a checkpoint, by
+this process or another one, after which the file alone, without its write-ahead log, still holds what it held before.
 """
 
 import ctypes
@@ -18,12 +18,12 @@ from adapters.sqlite.log_schema import SETTING, application_id, files_beside, fo
 from application.errors import CannotOpen, LogChanged, StoreUnavailable, Unavailable
 
 _SETTLE_SECONDS = 1.0
-"""How long a checkpoint of another process may leave the file alone in between two states."""
+"""How long a checkpoint of another process may leave the file alone between two states."""
 
 _PAUSE_SECONDS = 0.005
 
 _RETRY_SECONDS = 30
-"""Somebody has to act first."""
+"""An operator has to act first."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -31,7 +31,7 @@ _TIP = "SELECT position, commit_id FROM commits ORDER BY position DESC LIMIT 1"
 _FOUND = """SELECT count(*) FROM commits AS a WHERE position > ?
     AND position = (SELECT position FROM commits AS b WHERE b.commit_id = a.commit_id)
     AND position = (SELECT position FROM commits AS c WHERE c.stream_id = a.stream_id AND c.version = a.version)"""
-"""Those commits that are found by each of their keys."""
+"""Counts the commits that are found by each of their keys."""
 
 _COUNT = "SELECT count(*) FROM commits WHERE position > ?"
 
@@ -41,7 +41,7 @@ _NEWEST = 2_000
 _COMMIT_ID = "SELECT commit_id FROM commits WHERE position = ?"
 
 
-class Known(NamedTuple):
+class CommitRef(NamedTuple):
     """A commit that the log holds."""
 
     position: int
@@ -49,46 +49,46 @@ class Known(NamedTuple):
 
 
 class FileAlone(NamedTuple):
-    """What the log's file holds without its write-ahead log. Every copy that `VACUUM` or SQLite's backup makes has
-    another `schema_version`."""
+    """What the log's file holds without its write-ahead log. Every copy made by `VACUUM` or SQLite's backup has another
+    `schema_version`."""
 
     log_id: str
     application_id: int
     schema_version: int
-    tip: Known | None
+    tip: CommitRef | None
 
 
 class LogGuard:
-    """For one process. Of any thread, except where it says otherwise. What was once found to have changed stays so:
-    only a start of the process looks at the log anew."""
+    """For one process, and callable from any thread, except where a method says otherwise. A change that was found once
+    is final: only a restart of the process clears it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = str(path)
-        self._looking = threading.Lock()
+        self._comparing = threading.Lock()
         self._seen: tuple[int, int, int, int] | None = None
         self._alone: FileAlone | None = None
         self._schema_version = 0
-        """With the write-ahead log, which may hold a table that was made just now."""
+        """Including the write-ahead log, which may hold a table that was just created."""
         self._beside: list[tuple[str, int]] = []
-        self._known: Known | None = None
+        self._known: CommitRef | None = None
         self._reason: str | None = None
         self._is_in_doubt = False
         self._is_another = False
-        """What the write-ahead log holds does not belong into the file."""
+        """The write-ahead log does not belong to the file."""
 
     def opened(self, connection: sqlite3.Connection) -> None:
-        """The writer's thread has connected, for the first time or again, and has read from the log."""
+        """The writer thread has connected, for the first time or again, and has read from the log."""
         if self._seen is None:
             self._known = tip_of(connection)
-            self._seen = _look(self._file)
+            self._seen = _stat(self._file)
             self._alone = _settled(self._path)
             self._schema_version = _schema_version(connection)
         self._beside = [(str(place), place.stat().st_ino) for place in files_beside(self._path)]
 
     def close(self, connection: sqlite3.Connection, *, writes: bool = False) -> None:
-        """`writes`: it is the writer's. The last connection to be closed brings the write-ahead log into the file: not
-        when the file is another one by now."""
+        """`writes`: it is the writer's. Closing the last connection moves the write-ahead log into the file, which must
+        not happen when the file has been replaced."""
         try:
             self.check()
         except Unavailable:
@@ -100,68 +100,69 @@ class LogGuard:
         connection.close()
 
     def check_if_in_doubt(self) -> None:
-        """As `check`, when the last one failed: else nothing is looked at."""
+        """As `check` when the last one failed; otherwise does nothing."""
         if self._is_in_doubt:
             self.check()
 
     def check(self, *, with_index: bool = True) -> None:
         """Raises `LogChanged` when the files are not those that were opened, `StoreUnavailable` when the log is gone.
-        `with_index`: the write-ahead log's index too, which matters only to processes that begin later."""
+        `with_index`: also check the write-ahead log's index, which matters only to processes that start later."""
         self._is_in_doubt = True
         if self._reason is not None:
             raise self._refusal(self._reason)
         try:
-            now = _look(self._file)
+            now = _stat(self._file)
         except FileNotFoundError as error:
-            reason = f"there is no file {error.filename} any more"
+            reason = f"the file {error.filename} is gone"
             raise StoreUnavailable(self._sentence(reason), path=SETTING) from error
         for place, inode in self._beside if with_index else self._beside[:1]:
             if _inode(place) != inode:
-                raise self._condemned(f"{place} was removed or replaced")
+                raise self._mark_changed(f"{place} was removed or replaced")
         if now != self._seen:
-            with self._looking:
-                self._look_closer()
+            with self._comparing:
+                self._compare()
         self._is_in_doubt = False
 
     def check_commits(self, connection: sqlite3.Connection) -> None:
-        """Raises `LogChanged` when the newest commit that this process knows is not in the log any more."""
+        """Raises `LogChanged` when the newest commit that this process knows is gone from the log."""
         known = self._known
         if known is not None and not _holds(connection, known):
-            raise self._condemned(f"it lacks the commit at position {known.position:,} that it held before")
+            raise self._mark_changed(f"the commit at position {known.position:,} is gone")
 
-    def note_appended(self, position: int, commit_id: str) -> None:
+    def record_appended(self, position: int, commit_id: str) -> None:
         """A commit of this process, which is on the disk."""
-        self._known = Known(position, commit_id)
+        self._known = CommitRef(position, commit_id)
 
-    def note_written(self, connection: sqlite3.Connection) -> None:
-        """This process is about to commit something else than appends. It may make tables, or remove commits, but adds
-        none: what is noted stands too when the transaction fails."""
+    def record_written(self, connection: sqlite3.Connection) -> None:
+        """This process is about to commit a transaction other than an append. It may create tables or remove commits,
+        but adds none: what is recorded is also true when the transaction fails."""
         self._known, self._schema_version = tip_of(connection), _schema_version(connection)
 
-    def note_error(self, error: BaseException) -> None:
-        """A log that SQLite calls malformed takes no command any more, wherever the damage is."""
+    def record_error(self, error: BaseException) -> None:
+        """A log that SQLite reports as malformed refuses every later command, wherever the damage is."""
         if is_damage(error):
-            self.note_damage(str(error))
+            self.record_damage(str(error))
 
-    def note_damage(self, problem: str) -> None:
-        """What was found when the whole file was read."""
+    def record_damage(self, problem: str) -> None:
+        """Damage that was found when the whole file was read."""
         if self._reason is None:
             self._reason, self._is_another = f"SQLite finds it damaged ({problem})", True
             self._is_in_doubt = True
 
-    def _look_closer(self) -> None:
-        """The file was written to: by a checkpoint, after which it holds what it held before, or by somebody else."""
+    def _compare(self) -> None:
+        """The file was written to: by a checkpoint, after which it still holds what it held before, or by another
+        program."""
         until = time.monotonic() + _SETTLE_SECONDS
-        while (before := _look(self._file)) != self._seen:
+        while (before := _stat(self._file)) != self._seen:
             if self._seen is not None and before[:2] != self._seen[:2]:
                 raise self._refusal("the file was replaced")
             alone = self._file_alone_if_it_fits()
-            if _look(self._file) == before and alone is not None:
+            if _stat(self._file) == before and alone is not None:
                 self._seen, self._alone = before, alone
                 return
             if time.monotonic() >= until:
                 self._is_another = True
-                raise self._condemned("the file was written over, or its tables were changed")
+                raise self._mark_changed("the file was written over, or its tables were changed")
             time.sleep(_PAUSE_SECONDS)
 
     def _file_alone_if_it_fits(self) -> FileAlone | None:
@@ -176,9 +177,9 @@ class LogGuard:
                     return None
                 return now
         except sqlite3.Error:
-            return None  # it is told when it stays so
+            return None  # the caller raises when it stays so
 
-    def _condemned(self, reason: str) -> LogChanged:
+    def _mark_changed(self, reason: str) -> LogChanged:
         self._reason, self._is_in_doubt = reason, True
         return self._refusal(reason)
 
@@ -187,32 +188,32 @@ class LogGuard:
 
     def _sentence(self, reason: str) -> str:
         return (
-            f"The event log {self._path} ({SETTING}) was changed while Postlog ran: {reason}. No command is taken. "
-            "Stop every process of Postlog, bring the log back with `postlog restore`, and start again."
+            f"The event log {self._path} ({SETTING}) was changed while Postlog ran: {reason}. Commands are "
+            "refused. Stop every process of Postlog, restore the log with `postlog restore`, and start again."
         )
 
 
 def abandon(connection: sqlite3.Connection) -> None:
-    """Never close it: closing would bring a write-ahead log into a file that it does not belong to. The end of the
-    process takes it away without a word."""
+    """Never close it: closing would move a write-ahead log into a file that it does not belong to. The end of the
+    process drops the connection without doing so."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def connect_alone(path: Path) -> sqlite3.Connection:
-    """To the file without its write-ahead log, and without any lock: what is read may be in between two states."""
+    """To the file without its write-ahead log, and without any lock: what is read may be between two states."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?immutable=1", uri=True, isolation_level=None, check_same_thread=False
     )
 
 
-def tip_of(connection: sqlite3.Connection) -> Known | None:
+def tip_of(connection: sqlite3.Connection) -> CommitRef | None:
     row = connection.execute(_TIP).fetchone()
-    return Known(*row) if row else None
+    return CommitRef(*row) if row else None
 
 
 def read_alone(path: Path) -> FileAlone | None:
-    """None when it can't be read alone: a process that was killed in a checkpoint leaves it so, and its write-ahead log
-    completes it."""
+    """None when it can't be read alone: a process that was killed during a checkpoint leaves it so, and its write-ahead
+    log completes it."""
     try:
         with closing(connect_alone(path)) as connection:
             return _read_alone(connection)
@@ -225,20 +226,20 @@ def require_log_of_wal(path: Path) -> None:
     wal, _ = files_beside(path)
     if size_of(wal) and not size_of(path):
         raise CannotOpen(
-            f"The event log {path} ({SETTING}) is gone, but its write-ahead log {wal.name} is there, with commits that "
-            "nothing else may hold. Put the file back; or remove both to begin an empty log.",
+            f"The event log {path} ({SETTING}) is gone, but its write-ahead log {wal.name} exists, perhaps with the "
+            "only copy of some commits. Put the file back; or remove both to start with an empty log.",
             path=SETTING,
         )
 
 
 def require_own_wal(connection: sqlite3.Connection, path: Path) -> None:
     """Raises `CannotOpen` when the write-ahead log beside the file can't be its own, as when a copy was put over a log.
-    Of what the write-ahead log holds, everything is looked at; of the file, nothing more."""
+    Everything in the write-ahead log is checked, and nothing more of the file."""
     wal, _ = files_beside(path)
     if not size_of(wal):
         return
     alone = read_alone(path)
-    connection.execute("BEGIN")  # others may be writing: all that follows is of one moment
+    connection.execute("BEGIN")  # others may be writing: all that follows reads one state
     fits = _fits(connection, alone)
     connection.execute("COMMIT")
     if not fits:
@@ -258,9 +259,9 @@ def _fits(connection: sqlite3.Connection, alone: FileAlone | None) -> bool:
         since = alone.tip.position if alone.tip else 0
     if connection.execute(_COUNT, (since,)).fetchone()[0] != newest - since:
         return False
-    looked_at = (min(since, newest - _NEWEST),)
-    found: int = connection.execute(_FOUND, looked_at).fetchone()[0]
-    count: int = connection.execute(_COUNT, looked_at).fetchone()[0]
+    checked_from = (min(since, newest - _NEWEST),)
+    found: int = connection.execute(_FOUND, checked_from).fetchone()[0]
+    count: int = connection.execute(_COUNT, checked_from).fetchone()[0]
     return found == count
 
 
@@ -276,7 +277,7 @@ def is_damage(error: BaseException) -> bool:
 
 
 def _settled(path: Path) -> FileAlone | None:
-    """While another process's checkpoint goes on, the file alone may be in between two states."""
+    """During another process's checkpoint the file alone may be between two states."""
     until = time.monotonic() + _SETTLE_SECONDS
     while (alone := read_alone(path)) is None and time.monotonic() < until:
         time.sleep(_PAUSE_SECONDS)
@@ -293,11 +294,11 @@ def _schema_version(connection: sqlite3.Connection) -> int:
     return version
 
 
-def _holds(connection: sqlite3.Connection, known: Known) -> bool:
+def _holds(connection: sqlite3.Connection, known: CommitRef) -> bool:
     found = connection.execute(_COMMIT_ID, (known.position,)).fetchone()
     return found is not None and found[0] == known.commit_id
 
 
-def _look(file: str) -> tuple[int, int, int, int]:
+def _stat(file: str) -> tuple[int, int, int, int]:
     status = os.stat(file)  # noqa: PTH116 (a path's own `stat` takes twice as long, and each command pays for it)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

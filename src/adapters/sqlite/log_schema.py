@@ -1,9 +1,9 @@
-"""The log's file: its tables, and what makes a file one of ours.
+"""The log's file: its tables, and how it is recognized.
 
 `commits` has one row a commit, readable with any SQLite shell; triggers refuse to change or delete one. The file's
-`application_id` says that it is a log of Postlog, its `user_version` which format it has. A backup is one with another
-`application_id`, so that it is told from the log whose write-ahead log may lie beside it; when it is opened as the log,
-it becomes one.
+`application_id` marks it as a log of Postlog, its `user_version` is its format. A backup has another `application_id`,
+which distinguishes it from the log whose write-ahead log may lie beside it; when it is opened as the log, it becomes
+one.
 """
 
 import sqlite3
@@ -29,7 +29,7 @@ RECEIPTS = """CREATE TABLE IF NOT EXISTS receipts (
         position       INTEGER NOT NULL,
         kept_at        INTEGER NOT NULL
     ) STRICT"""
-"""Logs that were made before there were receipts get the table when they are opened."""
+"""Logs from before receipts existed get the table when they are opened."""
 
 _TABLES = (
     """CREATE TABLE commits (
@@ -66,8 +66,9 @@ _TABLES = (
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make a new file a log, and refuse what is none. Several processes may do so at once: one that gets in another's
-    way raises `sqlite3.OperationalError` (busy) and tries again. Raises `CannotOpen` for a file that is no log of ours.
+    """Make a new file a log, and refuse other databases. Several processes may do so at once: one that collides with
+    another raises `sqlite3.OperationalError` (busy), and its caller tries again. Raises `CannotOpen` for a file that is
+    not a log of Postlog.
     """
     if _is_new(connection):
         connection.execute("BEGIN IMMEDIATE")
@@ -110,15 +111,16 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises `CannotOpen` for a file that is neither a log of ours nor a backup of one."""
+    """Raises `CannotOpen` for a file that is neither a log of Postlog nor a backup of one."""
     if application_id(connection) not in (APPLICATION_ID, BACKUP_ID):
         raise CannotOpen(
-            f"{path} is a SQLite database, but no event log of Postlog; name another file in {SETTING}.", path=SETTING
+            f"{path} is a SQLite database, but not an event log of Postlog; name another file in {SETTING}.",
+            path=SETTING,
         )
     found = _pragma(connection, "user_version")
     if found != FORMAT:
         raise CannotOpen(
-            f"The event log {path} has format {found}, and this version of Postlog knows format {FORMAT} only; "
+            f"The event log {path} has format {found}, but this version of Postlog supports only format {FORMAT}; "
             f"run a newer Postlog, or name another file in {SETTING}.",
             path=SETTING,
         )
@@ -135,20 +137,20 @@ def foreign_wal(path: Path) -> CannotOpen:
     wal, _ = files_beside(path)
     return CannotOpen(
         f"The event log {path} ({SETTING}) can't be opened: the write-ahead log beside it ({wal.name}) belongs to "
-        "another file, as when a copy was put over a log. Bring the log back with `postlog restore`, which puts such "
+        "another file, as when a copy was put over a log. Restore the log with `postlog restore`, which moves such "
         "files aside.",
         path=SETTING,
     )
 
 
 def files_beside(path: Path) -> tuple[Path, Path]:
-    """The write-ahead log and its index: beside the file itself, where the path is a link to it."""
+    """The write-ahead log and its index: beside the real file if `path` is a link."""
     real = path.resolve()
     return real.with_name(f"{real.name}-wal"), real.with_name(f"{real.name}-shm")
 
 
 def size_of(path: Path) -> int:
-    """0 as well where there is no file."""
+    """0 also when there is no file."""
     return path.stat().st_size if path.exists() else 0
 
 

@@ -1,5 +1,5 @@
-"""Lease and checkpoint of the relay beside the log on SQLite, in one row. The store's clock is the machine's, as
-SQLite tells it inside the statement that compares it.
+"""Lease and checkpoint of the relay beside the log on SQLite, in one row. The store's clock is the machine's, which
+SQLite reads inside the statement that compares it.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from typing import Any
 from adapters.sqlite.log_file import SqliteLog
 from application.ports.relay_state import Lease, RelayStatus
 
-# `ends_at` is a Julian day, as SQLite's own clock tells it.
+# `ends_at` is a Julian day, the unit of SQLite's own clock.
 
 _ACQUIRE = """INSERT INTO relay (id, owner, token, position, ends_at)
         VALUES (1, :owner, 1, 0, julianday('now') + :ttl / 86400.0)

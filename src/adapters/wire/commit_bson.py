@@ -105,7 +105,7 @@ def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvent
 def foreign_document(key: object) -> LogDamaged:
     """For a document of the collection `commits` with this `_id`."""
     return LogDamaged(
-        f"MongoDB's collection 'commits' holds a document that is no commit of Postlog; its _id is {key!r}. Nothing "
+        f"MongoDB's collection 'commits' holds a document that is not a commit of Postlog; its _id is {key!r}. Nothing "
         "but Postlog may write there: look at it, keep a copy if you need it, and delete it."
     )
 

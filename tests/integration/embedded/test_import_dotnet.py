@@ -150,7 +150,7 @@ def test_a_collection_with_every_event_and_every_fault(
     assert (audit["posts"], audit["postsThatDiffer"], audit["position"]) == (3, 0, 18)
     reasons = {each.get("postId"): each["reason"] for each in skipped}
     assert reasons == {
-        None: "its AggregateIdentifier is no GUID",
+        None: "its AggregateIdentifier is not a GUID",
         TWINS: "2 events have version 2",
         GAP: "the event with version 2 is missing",
         NONSENSE: (

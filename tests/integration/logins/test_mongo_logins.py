@@ -47,12 +47,12 @@ async def shared(mongo_with_logins_url: str) -> AsyncIterator[MongoPlace]:
 
 async def test_indexes_role_and_login_are_made_with_a_sentence_each(mongo: MongoPlace) -> None:
     validator, *indexes, log, role, login = await mongo.init()
-    assert validator == "Made MongoDB's collection 'commits' refuse documents that are no commits."
+    assert validator == "Made MongoDB's collection 'commits' refuse documents that are not commits."
     assert len(indexes) == len(INDEXES)
     assert log.startswith("Gave the log in MongoDB its id, ")
     assert role == (
         f"Made the role 'postlogService' in MongoDB's database '{mongo.database}': to find and insert commits, and to "
-        f"read and write what stands beside them."
+        f"read and write the collections beside them."
     )
     assert login == f"Made the login '{mongo.login}' in MongoDB, known to the database 'admin'."
 

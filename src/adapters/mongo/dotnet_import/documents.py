@@ -4,7 +4,7 @@
 EventData: {_t: "PostCreatedEvent", _id, Version, Type, Author, Message, DatePosted}}`
 
 Its ids are GUIDs, which that driver writes as binary of subtype 3 in the byte order of C#, or of subtype 4 in standard
-order. `Version` counts from 0. Every field of an event must be there, and none that is not known.
+order. `Version` counts from 0. All fields of an event must be present, and no others.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,13 +25,14 @@ from domain.ids import PostId
 from domain.rules import is_storable
 
 AGGREGATE_TYPE = "PostAggregate"
-_MOST_VERSIONS = 2**62
+_VERSION_LIMIT = 2**62
 
 Document = Mapping[str, Any]
 
 
 def dotnet_event(document: Document) -> DotnetEvent | UnrecognizedDocument:
-    """What can't be read whole is still its post's, as long as the post can be read: without it the post is another."""
+    """A document that can't be read completely still counts for its post, if that can be read: without it the post
+    would be a different one."""
     document_id = str(document.get("_id"))
     try:
         post_id = PostId(_guid(document.get("AggregateIdentifier")))
@@ -43,12 +44,12 @@ def dotnet_event(document: Document) -> DotnetEvent | UnrecognizedDocument:
         return unreadable(document_id, other, problem)
     version, recorded_at = _whole_number(document.get("Version")), document.get("TimeStamp")
     if version is None:
-        return unreadable(document_id, post_id, "its Version is no whole number from 0 on")
+        return unreadable(document_id, post_id, "its Version is not a whole number from 0 on")
     found: StoredEvent | None = None
     problem_here: str | None = None
     try:
         if not isinstance(recorded_at, datetime):
-            raise ValueError("its TimeStamp is no date of the years 1 to 9999")
+            raise ValueError("its TimeStamp is not a date of the years 1 to 9999")
         found = _event(document, post_id)
     except ValueError as error:
         problem_here = str(error)
@@ -63,12 +64,12 @@ def dotnet_event(document: Document) -> DotnetEvent | UnrecognizedDocument:
 
 
 def unreadable(document_id: str, post_id: PostId, problem: str) -> DotnetEvent:
-    """Of which only the post can be read."""
+    """For a document of which only the post can be read."""
     return DotnetEvent(document_id=document_id, post_id=post_id, version=0, recorded_at=None, problem=problem)
 
 
 def other_post(document: Document, post_id: PostId | None) -> PostId | None:
-    """The post that the document's EventData names, unless it is `post_id`, or can't be read."""
+    """The post that the document's EventData names, unless that is `post_id` or can't be read."""
     data = document.get("EventData")
     try:
         found = PostId(_guid(data.get("_id"))) if isinstance(data, Mapping) else None
@@ -78,12 +79,12 @@ def other_post(document: Document, post_id: PostId | None) -> PostId | None:
 
 
 def _whole_number(value: Any) -> int | None:
-    """Numbers without a fraction are whole, however they were saved: as double by a shell or a script, say."""
+    """Numbers without a fraction are whole, whatever type they were stored as: a script may store doubles."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
     if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or not isfinite(value):
         return None
-    return int(value) if 0 <= value < _MOST_VERSIONS and value == int(value) else None
+    return int(value) if 0 <= value < _VERSION_LIMIT and value == int(value) else None
 
 
 def _event(document: Document, post_id: PostId) -> StoredEvent:
@@ -92,21 +93,21 @@ def _event(document: Document, post_id: PostId) -> StoredEvent:
     if document.get("AggregateType") != AGGREGATE_TYPE:
         raise ValueError(f"its AggregateType is {document.get('AggregateType')!r}, not {AGGREGATE_TYPE!r}")
     if not isinstance(event_type, str) or event_type not in _EVENTS:
-        raise ValueError(f"its EventType is {event_type!r}, which is none of {', '.join(_EVENTS)}")
+        raise ValueError(f"its EventType is {event_type!r}, not one of {', '.join(_EVENTS)}")
     if not isinstance(data, Mapping):
-        raise ValueError("its EventData is no document")
-    _check_what_it_says_of_itself(data, event_type, post_id)
+        raise ValueError("its EventData is not a document")
+    _check_consistency(data, event_type, post_id)
     name, fields = _EVENTS[event_type]
     unknown = [key for key in data if key not in fields and key not in _OF_EVERY_EVENT]
     if unknown:
         raise ValueError(f"its EventData has the unknown field {unknown[0]}")
-    stored = StoredEvent(name, 1, {_camel_case(field): _read(data, field, read) for field, read in fields.items()})
+    stored = StoredEvent(name, 1, {_stored_name(field): _read(data, field, read) for field, read in fields.items()})
     if len(events_to_json([stored])) > MAX_BYTES_PER_COMMIT:
-        raise ValueError(f"it takes more than {MAX_BYTES_PER_COMMIT:,} bytes, and no commit holds more")
+        raise ValueError(f"it takes more than {MAX_BYTES_PER_COMMIT:,} bytes, the limit for one commit")
     return stored
 
 
-def _check_what_it_says_of_itself(data: Document, event_type: str, post_id: PostId) -> None:
+def _check_consistency(data: Document, event_type: str, post_id: PostId) -> None:
     """The driver's discriminator `_t` is a name, or an array that ends with it."""
     discriminator = data.get("_t", event_type)
     names = [discriminator[-1] if isinstance(discriminator, list) and discriminator else discriminator]
@@ -136,14 +137,14 @@ def _guid(value: Any) -> str:
             try:
                 return str(UUID(value))
             except ValueError:
-                raise ValueError("is no GUID") from None
+                raise ValueError("is not a GUID") from None
         case _:
-            raise ValueError("is no GUID")
+            raise ValueError("is not a GUID")
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("is null, not text" if value is None else "is no text")
+        raise ValueError("is null, not text" if value is None else "is not text")
     if not is_storable(value):
         raise ValueError("holds a NUL character or half of a surrogate pair, which can't be stored")
     return value
@@ -151,11 +152,11 @@ def _text(value: Any) -> str:
 
 def _time(value: Any) -> str:
     if not isinstance(value, datetime):
-        raise ValueError("is no date of the years 1 to 9999")
+        raise ValueError("is not a date of the years 1 to 9999")
     return time_to_text(value)
 
 
-def _camel_case(field: str) -> str:
+def _stored_name(field: str) -> str:
     return field[0].lower() + field[1:]
 
 

@@ -1,4 +1,4 @@
-"""The history of the .NET course's system, from its MongoDB collection; `dotnet_documents` knows its form."""
+"""Reads the history of the .NET course's system from its MongoDB collection, once, into a staging file."""
 
 import asyncio
 import sqlite3
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _PAGE = 1_000
 _SERVER_SELECTION_MS = 5_000
-_ANSWER_MS = 60_000
+_REPLY_MS = 60_000
 
 _LENGTH = Struct("<i")
 _AS_WRITTEN: CodecOptions[Mapping[str, Any]] = CodecOptions(
@@ -41,7 +41,7 @@ _AS_WRITTEN: CodecOptions[Mapping[str, Any]] = CodecOptions(
 )
 
 _WITHOUT_BAD_TEXT = _AS_WRITTEN.with_options(unicode_decode_error_handler="replace")
-"""Tells to which post a document belongs whose text is no UTF-8."""
+"""For a document whose text is not UTF-8: enough to know its post."""
 
 
 class _Opened(NamedTuple):
@@ -50,10 +50,10 @@ class _Opened(NamedTuple):
 
 
 class MongoDotnetHistory:
-    """Opened by `async with`, in the event loop that uses it; opening asks no server for anything. A malformed address
-    is `InvalidInput`; `given_by` is what gives it, in sentences. What was read lies in a temporary folder (`TMPDIR`)
-    until it is closed. One thread works on it, and closes it: whoever leaves the block may have left work behind that
-    is not done."""
+    """Opened by `async with`, in the event loop that uses it; opening sends no request to a server. A malformed address
+    raises `InvalidInput`; `given_by` is the setting's name for messages. What was read is kept in a temporary folder
+    (`TMPDIR`) until it is closed. One thread uses the staging file, and closes it: when the block ends, work that its
+    caller has abandoned may still be running."""
 
     def __init__(self, url: str, database: str, collection: str, given_by: str = "MONGO_URL") -> None:
         self._url = url
@@ -72,7 +72,7 @@ class MongoDotnetHistory:
                 appname="postlog import-dotnet",
                 connect=False,
                 serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
-                socketTimeoutMS=_ANSWER_MS,
+                socketTimeoutMS=_REPLY_MS,
                 event_listeners=[self._servers],
             )
             self._servers.client = client
@@ -146,7 +146,8 @@ class MongoDotnetHistory:
         except sqlite3.Error as error:
             folder = tempfile.gettempdir()
             raise CannotOpen(
-                f"What was read can't be kept in {folder}: {error}. Make room there, or name another folder in TMPDIR.",
+                f"Can't store the history that was read in {folder}: {error}. Free space there, or name another folder "
+                "in TMPDIR.",
                 path="TMPDIR",
             ) from error
 
@@ -169,7 +170,7 @@ def _documents(batch: bytes) -> Iterator[bytes]:
 
 
 def _decoded(raw: bytes) -> Iterator[DotnetEvent | UnrecognizedDocument]:
-    """One, and a second one when the document names two posts: neither of them can be imported without it."""
+    """One event, and a second one when the document names two posts: neither of them can be imported without it."""
     problem = None
     try:
         document = bson.decode(raw, _AS_WRITTEN)

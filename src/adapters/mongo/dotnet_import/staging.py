@@ -1,4 +1,4 @@
-"""What was read of the .NET system's collection, on the disk of this machine until the import ends: so the collection
+"""Keeps what was read of the .NET system's collection on this machine's disk until the import ends: so the collection
 is read once, whatever its size, and sorted without an index of its own.
 """
 
@@ -39,8 +39,8 @@ _INSERT = f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: 
 _BY_POST = """CREATE TABLE by_post AS
     SELECT row_number() OVER (ORDER BY post_id, version, recorded_at, document_id) AS place, number FROM events"""
 
-# A post's events never stand behind one of a later version, even where the clock ran backwards between them. At one
-# time those that were stored first come first: the driver's document ids grow.
+# A post's events never come after one of a later version, even where the clock ran backwards between them. Of events
+# with the same time, the one stored first comes first: the driver's document ids grow.
 _IN_ORDER = """CREATE TABLE in_order AS
     SELECT row_number() OVER (ORDER BY due_at, due_id, post_id, version) AS place, number FROM (
         SELECT number, post_id, version, max(recorded_at) OVER so_far AS due_at, max(document_id) OVER so_far AS due_id
@@ -65,8 +65,8 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def staging_folder() -> Iterator[Path]:
-    """A new folder for temporary files (`TMPDIR`), locked for as long as the block lasts and removed behind it. Folders
-    of imports that were killed, which nobody has locked any more, are removed first."""
+    """A new folder for temporary files (`TMPDIR`), locked while the block lasts and removed after it. Folders of killed
+    imports, which are no longer locked, are removed first."""
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         _remove_if_left(left)
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, _locked(Path(name)):
@@ -80,13 +80,13 @@ def _remove_if_left(folder: Path) -> None:
         with _locked(folder):
             shutil.rmtree(folder)
     except OSError:
-        return  # somebody's who works on it, or another user's
-    logger.info("removed %s, which an import that was killed had left behind", folder)
+        return  # another import's, which is running, or another user's
+    logger.info("removed %s, left behind by a killed import", folder)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """The lock ends with this process, however that ends. Raises `OSError` when another one has it."""
+    """The lock ends with this process, even when that is killed. Raises `OSError` when another one has it."""
     number = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,8 +96,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 class DotnetStaging:
-    """In a file of its own, which nobody else may have open. Used by one thread at a time, but for `interrupt`. Its
-    errors are SQLite's."""
+    """In a file of its own, which no other process may have open. Used by one thread at a time, except `interrupt`.
+    Raises SQLite's errors."""
 
     def __init__(self, file: Path) -> None:
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
@@ -111,7 +111,7 @@ class DotnetStaging:
         self._connection.executescript(_TABLES)
 
     def interrupt(self) -> None:
-        """End what another thread is about, if it takes long, with an error there."""
+        """End a long statement of another thread, with an error there."""
         self._connection.interrupt()
 
     def close(self) -> None:
@@ -123,11 +123,11 @@ class DotnetStaging:
         self._connection.execute("COMMIT")
 
     def sort_by_post(self) -> int:
-        """How many places there are."""
+        """The number of places."""
         return self._sort("by_post", _BY_POST)
 
     def sort_in_order(self) -> int:
-        """What was left out until now has no place."""
+        """Events left out before this call get no place."""
         return self._sort("in_order", _IN_ORDER.format(kept=_KEPT))
 
     def by_post(self, after: int, until: int) -> list[DotnetEvent]:

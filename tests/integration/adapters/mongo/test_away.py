@@ -183,7 +183,7 @@ async def test_an_address_that_is_none_is_refused_at_once_without_quoting_it(url
             pass
     assert refused.value.path == "event_store.mongo.url"
     assert refused.value.message == (
-        "event_store.mongo.url is no MongoDB address; it has the form mongodb://login:password@host:port/"
+        "event_store.mongo.url is not a MongoDB address; it has the form mongodb://login:password@host:port/"
         "?replicaSet=name, with %-escapes for special characters in login and password."
     )
     assert refused.value.__cause__ is None

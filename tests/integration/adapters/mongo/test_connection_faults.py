@@ -315,7 +315,7 @@ async def test_a_member_that_can_not_be_reached_from_here(tls_mongod: Mongod, ce
 async def test_no_login_where_one_is_needed_and_the_wrong_database_for_it(mongo_with_logins_url: str) -> None:
     login, _, host = mongo_with_logins_url.rpartition("@")
     assert await said_of(f"mongodb://{host}") == (
-        "wants a login; put user and password into the address, or run `postlog init` as an administrator."
+        "requires a login; put user and password into the address, or run `postlog init` as an administrator."
     )
     async with MongoDatabase(f"{login}@{host}&authSource=elsewhere") as database:
         with pytest.raises(StoreUnavailable) as refused:

@@ -131,10 +131,10 @@ async def test_an_answer_that_the_driver_stumbles_over_is_one_too(killable_mongo
         raise KeyError("a fault of our own")
 
     async with MongoDatabase(killable_mongod.url) as database:
-        with pytest.raises(StoreUnavailable, match=r"answered what its driver does not understand: .*NoneType"):
-            await database.answer(stumble)
+        with pytest.raises(StoreUnavailable, match=r"sent a reply that its driver does not understand: .*NoneType"):
+            await database.execute(stumble)
         with pytest.raises(KeyError):
-            await database.answer(fail)
+            await database.execute(fail)
 
 
 @pytest.mark.parametrize("code", [2, 59, 133, 286, 9001])

@@ -55,7 +55,7 @@ IN_PLACE: dict[str, dict[str, Any]] = {
 }
 """In a commit's place, or between two."""
 
-SENTENCE = r"MongoDB's collection 'commits' holds a document that is no commit of Postlog; its _id is .*delete it\."
+SENTENCE = r"MongoDB's collection 'commits' holds a document that is not a commit of Postlog; its _id is .*delete it\."
 
 
 @pytest.fixture
@@ -177,12 +177,12 @@ async def test_nothing_is_acknowledged_behind_it(
 async def test_a_log_of_an_older_version_gets_the_validator(log: MongoDatabase) -> None:
     await log.database.command("collMod", "commits", validator={})
     await place(log, BESIDE["a text"])
-    with pytest.raises(SchemaOutdated, match="takes documents that are no commits; run `postlog init`"):
+    with pytest.raises(SchemaOutdated, match="accepts documents that are not commits; run `postlog init`"):
         await MongoProvisioning(log).check()
     assert await MongoEventStore(log).append([proposed(POST_A, 3)]) == [Appended(4)]
 
     assert await MongoProvisioning(log).provision() == [
-        "Made MongoDB's collection 'commits' refuse documents that are no commits."
+        "Made MongoDB's collection 'commits' refuse documents that are not commits."
     ]
     with pytest.raises(WriteError):
         await log.commits.insert_one({"_id": "another"})

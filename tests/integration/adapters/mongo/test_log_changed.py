@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
-from adapters.mongo import guard
+from adapters.mongo import append, guard
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
@@ -183,7 +184,7 @@ async def test_nothing_is_acknowledged_on_a_log_that_changed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whatever a process sends first."""
-    monkeypatch.setattr(guard, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(guard, "RECHECK_SECONDS", 0.0)
     await change(running)
     firsts = {running.one: created(POSTS[20]), running.two: liked(OLD, "Cid")}
     for process, command in firsts.items():
@@ -386,13 +387,11 @@ async def test_an_attempt_without_an_answer_is_not_taken_for_done_when_it_stands
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The insert arrives, its answer does not, and what it was built on is gone when it is looked for."""
-    from pymongo.errors import AutoReconnect
-
-    from adapters.mongo import append
+    insert_group = append.insert_group
 
     async def inserted_and_lost(database: MongoDatabase, documents: Any) -> Any:
-        monkeypatch.setattr(append, "insert_group", append.insert_group)
-        await append.insert_group(database, documents)
+        monkeypatch.setattr(append, "insert_group", insert_group)
+        await insert_group(database, documents)
         await running.admin.commits.delete_many({"_id": {"$gt": 5, "$lt": 11}})
         raise AutoReconnect("the connection was lost")
 
@@ -400,31 +399,29 @@ async def test_an_attempt_without_an_answer_is_not_taken_for_done_when_it_stands
         return True
 
     monkeypatch.setattr(append, "insert_group", inserted_and_lost)
-    monkeypatch.setattr(running.one.store.guard, "beside", sees_nothing)
+    monkeypatch.setattr(running.one.store.guard, "check_beside", sees_nothing)
     assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
 
 
 # The moment of the change
 
 
-async def test_a_change_between_the_look_and_the_insert_is_seen(
+async def test_a_change_between_the_check_and_the_insert_is_noticed(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look begins first and finds everything; then the log is restored, then the insert arrives."""
-    from adapters.mongo import append
-
-    looked = asyncio.Event()
-    find = running.one.store.guard._find
+    """The check begins first and finds everything; then the log is restored, then the insert arrives."""
+    checked = asyncio.Event()
+    find, insert_group = running.one.store.guard._find, append.insert_group
 
     async def noted(*wanted: Any) -> Any:
         found = await find(*wanted)
-        looked.set()
+        checked.set()
         return found
 
     async def late(database: MongoDatabase, documents: Any) -> Any:
-        await looked.wait()
+        await checked.wait()
         await delete_and_insert(running)
-        return await append.insert_group(database, documents)
+        return await insert_group(database, documents)
 
     monkeypatch.setattr(running.one.store.guard, "_find", noted)
     monkeypatch.setattr(append, "insert_group", late)

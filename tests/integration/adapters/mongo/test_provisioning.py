@@ -21,7 +21,7 @@ async def empty(fresh_mongo_database: Place) -> AsyncIterator[MongoDatabase]:
 async def test_the_first_time_everything_is_made_and_told(empty: MongoDatabase) -> None:
     made = await MongoProvisioning(empty).provision()
     assert made == [
-        "Made MongoDB's collection 'commits' refuse documents that are no commits.",
+        "Made MongoDB's collection 'commits' refuse documents that are not commits.",
         "Made the unique index 'stream_version' on commits(streamId, version) in MongoDB.",
         "Made the unique index 'commit_id' on commits(commitId) in MongoDB.",
         "Made the index 'receipts_expire' on receipts(keptAt) in MongoDB.",

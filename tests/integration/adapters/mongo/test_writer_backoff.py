@@ -68,22 +68,22 @@ FAR, NEAR = 0.020, 0.002
 """Seconds that an attempt takes."""
 
 
-def notes(*needs: float) -> Claims:
-    return Claims([Claim(need, until=100.0) for need in needs], clock_ahead=0.0)
+def claims(*attempts: float) -> Claims:
+    return Claims([Claim(attempt, until=100.0) for attempt in attempts], clock_ahead=0.0)
 
 
-def test_without_notes_nobody_waits() -> None:
-    assert notes().seconds_to_wait(own_need=0.0, won_at=10.0, now=10.0) == 0.0
+def test_without_claims_no_writer_waits() -> None:
+    assert claims().seconds_to_wait(own_attempt=0.0, succeeded_at=10.0, now=10.0) == 0.0
 
 
 @pytest.mark.parametrize(("now", "seconds"), [(10.005, 0.0), (10.039, 0.0), (10.041, 0.039), (10.079, 0.001)])
-def test_beside_a_far_writer_s_note_a_near_one_stands_aside_in_every_other_slice(now: float, seconds: float) -> None:
+def test_a_near_writer_skips_every_other_slice_while_a_far_one_has_a_claim(now: float, seconds: float) -> None:
     """A slice is two attempts of the far writer: 40 ms."""
-    for own_need in (0.0, NEAR):
-        assert notes(FAR).seconds_to_wait(own_need, None, now) == pytest.approx(seconds)
+    for own_attempt in (0.0, NEAR):
+        assert claims(FAR).seconds_to_wait(own_attempt, None, now) == pytest.approx(seconds)
 
 
-def test_all_near_writers_stand_aside_at_the_same_time() -> None:
+def test_all_near_writers_skip_the_same_slices() -> None:
     """The slices are cut by the server's clock, not by that of the process."""
     here = Claims([Claim(FAR, until=100.0)], clock_ahead=1_000.0)
     there = Claims([Claim(FAR, until=200.0)], clock_ahead=907.5)
@@ -96,16 +96,16 @@ def test_all_near_writers_stand_aside_at_the_same_time() -> None:
 def test_a_far_writer_does_not_wait_for_near_ones() -> None:
     for millisecond in range(100):
         now = 10 + millisecond / 1_000
-        assert notes(NEAR).seconds_to_wait(own_need=FAR, won_at=now, now=now) == 0.0
+        assert claims(NEAR).seconds_to_wait(own_attempt=FAR, succeeded_at=now, now=now) == 0.0
 
 
 def test_of_equals_the_one_that_got_through_pauses_as_long_as_an_attempt_takes() -> None:
-    assert notes(NEAR).seconds_to_wait(own_need=NEAR, won_at=10.0, now=10.0005) == pytest.approx(0.0015)
-    assert notes(NEAR).seconds_to_wait(own_need=NEAR, won_at=10.0, now=10.003) == 0.0
-    assert notes(NEAR).seconds_to_wait(own_need=NEAR, won_at=None, now=10.0005) == 0.0
+    assert claims(NEAR).seconds_to_wait(own_attempt=NEAR, succeeded_at=10.0, now=10.0005) == pytest.approx(0.0015)
+    assert claims(NEAR).seconds_to_wait(own_attempt=NEAR, succeeded_at=10.0, now=10.003) == 0.0
+    assert claims(NEAR).seconds_to_wait(own_attempt=NEAR, succeeded_at=None, now=10.0005) == 0.0
 
 
-def test_a_note_ends_and_nobody_waits_longer_than_a_quarter_of_a_second() -> None:
-    assert notes(FAR).seconds_to_wait(own_need=0.0, won_at=None, now=100.061) == 0.0
+def test_a_claim_ends_and_no_writer_waits_longer_than_a_quarter_of_a_second() -> None:
+    assert claims(FAR).seconds_to_wait(own_attempt=0.0, succeeded_at=None, now=100.061) == 0.0
     for millisecond in range(1_000):
-        assert notes(60.0).seconds_to_wait(0.0, None, 10 + millisecond / 1_000) <= 0.25
+        assert claims(60.0).seconds_to_wait(0.0, None, 10 + millisecond / 1_000) <= 0.25

@@ -117,12 +117,12 @@ def test_what_the_driver_adds_may_be_there_in_other_forms(data: dict[str, Any]) 
         (
             {"EventType": "PostPinnedEvent"},
             (
-                "its EventType is 'PostPinnedEvent', which is none of PostCreatedEvent, MessageUpdatedEvent, "
+                "its EventType is 'PostPinnedEvent', not one of PostCreatedEvent, MessageUpdatedEvent, "
                 "PostLikedEvent, CommentAddedEvent, CommentUpdatedEvent, CommentRemovedEvent, PostRemovedEvent"
             ),
         ),
         ({"EventType": ["x"]}, None),
-        ({"EventData": None}, "its EventData is no document"),
+        ({"EventData": None}, "its EventData is not a document"),
         (
             {"EventData": {"_t": "PostRemovedEvent"}},
             "its EventType is PostLikedEvent, but its EventData is a PostRemovedEvent",
@@ -133,7 +133,7 @@ def test_what_the_driver_adds_may_be_there_in_other_forms(data: dict[str, Any]) 
             "its EventType is PostLikedEvent, but its EventData is a PostRemovedEvent",
         ),
         ({"EventData": {"_id": guid(COMMENT)}}, "its EventData is of another post than its AggregateIdentifier"),
-        ({"EventData": {"_id": 7}}, "its _id is no GUID"),
+        ({"EventData": {"_id": 7}}, "its _id is not a GUID"),
         ({"EventData": {"Username": "Bob"}}, "its EventData has the unknown field Username"),
     ],
 )
@@ -147,11 +147,11 @@ def test_what_is_not_of_that_system_is_refused(changed: dict[str, Any], problem:
     ("field", "value", "problem"),
     [
         ("Author", None, "its Author is null, not text"),
-        ("Author", 7, "its Author is no text"),
+        ("Author", 7, "its Author is not text"),
         ("Message", "a\x00b", "its Message holds a NUL character or half of a surrogate pair, which can't be stored"),
-        ("DatePosted", "2023-05-06", "its DatePosted is no date of the years 1 to 9999"),
-        ("DatePosted", DatetimeMS(10**18), "its DatePosted is no date of the years 1 to 9999"),
-        ("Message", "é" * 500_000, "it takes more than 1,000,000 bytes, and no commit holds more"),
+        ("DatePosted", "2023-05-06", "its DatePosted is not a date of the years 1 to 9999"),
+        ("DatePosted", DatetimeMS(10**18), "its DatePosted is not a date of the years 1 to 9999"),
+        ("Message", "é" * 500_000, "it takes more than 1,000,000 bytes, the limit for one commit"),
     ],
 )
 def test_a_field_that_is_not_what_it_must_be_is_named(field: str, value: Any, problem: str) -> None:
@@ -183,7 +183,7 @@ def only_the_post_of(changed: dict[str, Any]) -> tuple[str, str | None]:
     ids=str,
 )
 def test_a_document_without_a_version_belongs_to_its_post(version: Any) -> None:
-    problem = "its Version is no whole number from 0 on"
+    problem = "its Version is not a whole number from 0 on"
     assert only_the_post_of({**document(), "Version": version}) == (POST, problem)
 
 
@@ -199,16 +199,16 @@ def test_a_document_without_a_time_is_an_event_that_can_not_be_read(time: Any) -
     event = dotnet_event({**document(), "TimeStamp": time})
     assert isinstance(event, DotnetEvent)
     assert (event.version, event.recorded_at, event.event) == (4, None, None)
-    assert event.problem == "its TimeStamp is no date of the years 1 to 9999"
+    assert event.problem == "its TimeStamp is not a date of the years 1 to 9999"
 
 
 def test_a_document_whose_aggregate_can_not_be_read_belongs_to_the_post_that_its_data_names() -> None:
-    assert only_the_post_of({**document(), "AggregateIdentifier": 7}) == (POST, "its AggregateIdentifier is no GUID")
+    assert only_the_post_of({**document(), "AggregateIdentifier": 7}) == (POST, "its AggregateIdentifier is not a GUID")
 
 
 @pytest.mark.parametrize("data", [None, 7, {}, {"_id": "x"}], ids=str)
-def test_a_document_that_names_no_post_is_a_stray(data: Any) -> None:
+def test_a_document_that_names_no_post_is_unrecognized(data: Any) -> None:
     changed = {**document(), "AggregateIdentifier": None, "EventData": data}
     assert dotnet_event(changed) == UnrecognizedDocument(
-        "64560c89f1a2b3c4d5e6f708", "its AggregateIdentifier is no GUID"
+        "64560c89f1a2b3c4d5e6f708", "its AggregateIdentifier is not a GUID"
     )

@@ -62,7 +62,7 @@ async def test_a_folder_that_takes_nothing_is_named_and_nothing_is_left_of_it(
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(sqlite3, "connect", full)
-    with pytest.raises(CannotOpen, match=r"disk is full\. Make room there, or name another folder in TMPDIR"):
+    with pytest.raises(CannotOpen, match=r"disk is full\. Free space there, or name another folder in TMPDIR"):
         async with MongoDotnetHistory(NOBODY, "socialMedia", "eventStore"):
             pass
     assert list(temporary.iterdir()) == []

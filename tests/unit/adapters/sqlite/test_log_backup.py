@@ -112,7 +112,7 @@ async def test_a_backup_gets_its_name_when_it_is_on_the_disk(
 async def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(log_path: Path, backups: Path) -> None:
     await filled(log_path, 1, 3)
     (backups / "b").write_text("dear diary", encoding="utf-8")
-    with pytest.raises(BackupRefused, match="is there already; name another file, or replace it with --overwrite"):
+    with pytest.raises(BackupRefused, match="exists already; name another file, or replace it with --overwrite"):
         await SqliteLogBackup(log_path).backup(backups / "b", overwrite=False)
     assert (backups / "b").read_text(encoding="utf-8") == "dear diary"
     assert (await SqliteLogBackup(log_path).backup(backups / "b", overwrite=True)).position == 3
@@ -185,7 +185,7 @@ async def test_a_log_with_a_gap_is_backed_up_with_a_word_and_not_restored(log_pa
     copy = await SqliteLogBackup(log_path).backup(backups / "b", overwrite=False)
     gaps = ["the commit at position 5 is missing", f"of post {POST_A} version 5 is missing"]
     assert (copy.position, copy.gaps) == (9, gaps)
-    with pytest.raises(BackupRefused, match="is no whole log: the commit at position 5 is missing"):
+    with pytest.raises(BackupRefused, match="is not a complete log: the commit at position 5 is missing"):
         await SqliteLogBackup(log_path).restore(backups / "b")
 
 

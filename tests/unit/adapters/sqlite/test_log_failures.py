@@ -225,7 +225,7 @@ async def test_nothing_is_acknowledged_into_a_file_that_was_deleted(log_path: Pa
         store = SqliteEventStore(log)
         await store.append([proposed(POST_A)])
         delete(log_path)
-        assert "there is no file" in unsettled(await store.append([proposed(POST_B)]))
+        assert "log.db is gone" in unsettled(await store.append([proposed(POST_B)]))
     assert "log.db" not in names_in(log_path.parent)
 
 

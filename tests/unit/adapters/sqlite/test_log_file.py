@@ -260,7 +260,8 @@ async def test_another_program_s_database_is_refused_and_left_alone(log_path: Pa
         connection.execute("CREATE TABLE posts (id TEXT)")
     before = content_of(log_path)
     assert await refusal_of(log_path) == (
-        f"{log_path} is a SQLite database, but no event log of Postlog; name another file in event_store.sqlite.path."
+        f"{log_path} is a SQLite database, but not an event log of Postlog; name another file in "
+        "event_store.sqlite.path."
     )
     assert content_of(log_path) == before
 
@@ -271,7 +272,7 @@ async def test_a_log_of_a_newer_postlog_is_refused(log_path: Path) -> None:
     with closing(sqlite3.connect(log_path)) as connection:
         connection.execute("PRAGMA user_version = 2")
     assert await refusal_of(log_path) == (
-        f"The event log {log_path} has format 2, and this version of Postlog knows format 1 only; "
+        f"The event log {log_path} has format 2, but this version of Postlog supports only format 1; "
         "run a newer Postlog, or name another file in event_store.sqlite.path."
     )
 
@@ -282,7 +283,7 @@ async def test_a_log_of_a_newer_postlog_is_refused(log_path: Path) -> None:
 async def test_the_probe_tells_where_the_log_stands(sqlite_log: SqliteLog) -> None:
     await SqliteEventStore(sqlite_log).append([proposed(POST_A)])
     assert await SqliteLogProbe(sqlite_log).probe() == ProbeResult(
-        "event_store", ok=True, detail=f"The event log {sqlite_log.path} stands at position 1."
+        "event_store", ok=True, detail=f"The event log {sqlite_log.path} is at position 1."
     )
 
 

@@ -179,7 +179,7 @@ async def test_what_is_there_no_more_as_it_was_saved_is_not_removed() -> None:
         pages = [page async for page in removal.commits_after(2)]
         commits: list[StoredCommit] = [commit for page in pages for commit in page]
         commits[1] = commits[1]._replace(commit_id="another")
-        with pytest.raises(Exception, match="Somebody else changes the log"):
+        with pytest.raises(Exception, match="Another process changes the log"):
             await removal.remove(commits, 2)
     assert positions() == [1, 2, 6, 7, 8]
 
