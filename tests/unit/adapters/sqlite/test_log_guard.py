@@ -261,10 +261,10 @@ async def test_readiness_is_red_while_nothing_can_be_written(sqlite_log: SqliteL
 async def test_readiness_stays_red_as_long_as_writes_fail(
     sqlite_log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = sqlite3.connect
-    monkeypatch.setattr(
-        "adapters.sqlite.log_file.connect", lambda path, *_: original(f"{path.as_uri()}?mode=ro", uri=True)
-    )
+    def connect(path: Path, *_: object) -> sqlite3.Connection:
+        return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+    monkeypatch.setattr("adapters.sqlite.log_file.connect", connect)
     await sqlite_log.write(lambda connection: connection.execute("PRAGMA query_only = ON"))
     await refused(sqlite_log, proposed(POST_B))
     result = await SqliteLogProbe(sqlite_log).probe()
@@ -348,7 +348,7 @@ async def test_a_write_ahead_log_whose_file_is_gone_is_not_removed(log_path: Pat
         await filled(log, 1, 3)
         left = leave_as_a_killed_process_does(log_path, tmp_path / "left")
     left.unlink()
-    with pytest.raises(CannotOpen, match=r"is gone, but its write-ahead log log\.db-wal is there"):
+    with pytest.raises(CannotOpen, match=r"is gone, but its write-ahead log log\.db-wal exists"):
         async with SqliteLog(left):
             pass
     assert beside(left, "wal").stat().st_size > 0
