@@ -1,8 +1,7 @@
-"""What surrounds an event: how it is stored, in which commit, at which position. Shared by the log, the bus and
-readers.
+"""The envelopes of events: how an event is stored, in which commit, at which position. Shared by log, bus and readers.
 
-A position is a commit's number in the whole log, a version an event's number within its stream; both count 1, 2, 3 …
-without gap, and 0 stands for "before the first". Times are aware, UTC, whole milliseconds.
+A position is a commit's number in the whole log, a version is an event's number within its stream; both count 1, 2, 3 …
+without gaps, and 0 means "before the first". Times are aware, UTC, whole milliseconds.
 """
 
 from collections.abc import Mapping
@@ -15,11 +14,13 @@ from domain.ids import PostId
 
 MAX_EVENTS_PER_COMMIT = 1_000
 MAX_BYTES_PER_COMMIT = 1_000_000
-"""Of the events' JSON; a MongoDB document may have 16 MB."""
+"""The size of the events as JSON; a MongoDB document may have 16 MB."""
 
 
 class StoredEvent(NamedTuple):
-    """As it stands in the log for ever: `data` is plain JSON data, camelCase, in the shape of its schema version."""
+    """As it is stored in the log, unchanged: `data` is plain JSON data, camelCase, in the shape of
+    its schema version.
+    """
 
     type: str
     schema_version: int
@@ -28,10 +29,10 @@ class StoredEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedCommit:
-    """What one command wants to append: 1 to 1,000 events of one stream. `version` is that of the first event.
+    """What one command proposes to append: 1 to 1,000 events of one stream. `version` is that of the first event.
 
-    `commit_id` is a UUID as lower-case text. `metadata` holds `actor`, `correlationId`, `causationId`, `traceparent`
-    and `requestDigest` as far as they are known.
+    `commit_id` is a UUID as lower-case text. `metadata` has `actor`, `correlationId`, `causationId`, `traceparent` and
+    `requestDigest`, as far as they are known.
     """
 
     stream_id: PostId
@@ -48,7 +49,7 @@ class ProposedCommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """A commit as the log holds it."""
+    """A commit as it is stored in the log."""
 
     position: int
     stream_id: PostId
@@ -64,7 +65,7 @@ class Commit:
 
 
 class CommitEvents(NamedTuple):
-    """What a projection needs of a commit: its events, and where they stand. A `Commit` has these fields, too."""
+    """The part of a commit that a projection needs. A `Commit` has all these fields."""
 
     position: int
     stream_id: PostId
@@ -89,7 +90,7 @@ class StreamTail:
 
 
 class VersionedEvent(NamedTuple):
-    """A decoded event and its stored version. Several share one after a split."""
+    """A decoded event and its stored version. Events that an upcaster split have the same version."""
 
     version: int
     event: PostEvent
@@ -97,7 +98,7 @@ class VersionedEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedEvent:
-    """A decoded event for people: in its current shape as plain data, and what it was stored as."""
+    """A decoded event for display: as plain data in its current shape, with the type that it was stored as."""
 
     version: int
     type: str

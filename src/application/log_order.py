@@ -1,4 +1,4 @@
-"""Positions and versions count 1, 2, 3 … without gap and without double; what is said, and raised, where they don't."""
+"""Positions and versions count 1, 2, 3 … without gaps and duplicates; the errors for logs where they don't."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,13 +18,13 @@ class LogGap(NamedTuple):
         missing = _numbers("position", self.first_missing, self.next_there - 1)
         return (
             f"The log has no commit at {missing}, but one at {self.next_there}: commits were removed, or a backup was "
-            f"restored under running processes. Restore the missing ones from a backup; or, where there is none, "
-            f"`postlog events cut` removes what stands behind the gap."
+            f"restored under running processes. Restore the missing commits from a backup; if there is none, "
+            f"`postlog events cut` removes the commits after the gap."
         )
 
 
 def require_dense(commits: Sequence[AnyCommit], after: int) -> None:
-    """Of a page of the log. Raises `LogDamaged` where a position is missing behind `after` or between two of them."""
+    """For a page of the log. Raises `LogDamaged` if a position is missing after `after` or between two commits."""
     if not commits or commits[-1].position == after + len(commits):
         return
     for expected, commit in enumerate(commits, after + 1):
@@ -33,7 +33,7 @@ def require_dense(commits: Sequence[AnyCommit], after: int) -> None:
 
 
 def require_next(commit: AnyCommit, version: int) -> None:
-    """The commit must hold the version that follows `version`, its stream's last one. Raises `StreamDamaged`."""
+    """The commit must begin with the version after `version`, the last one of its stream. Raises `StreamDamaged`."""
     if commit.version == version + 1 and commit.events:
         return
     raise StreamDamaged(
@@ -48,9 +48,9 @@ def _what_is_wrong(commit: AnyCommit, version: int) -> str:
         missing = _numbers("version", version + 1, commit.version - 1)
         return f"{missing} {'is' if commit.version == version + 2 else 'are'} missing before position {commit.position}"
     if not commit.events:
-        return f"version {commit.version} is missing, for the commit at position {commit.position} holds no event"
+        return f"version {commit.version} is missing: the commit at position {commit.position} has no event"
     return (
-        f"the commit at position {commit.position} begins with version {commit.version}, though another one ends with "
+        f"the commit at position {commit.position} begins with version {commit.version}, but an earlier one ends with "
         f"version {version}"
     )
 

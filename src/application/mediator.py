@@ -1,4 +1,4 @@
-"""Two dictionaries: command type to handler, query type to handler; filled at the composition root, nowhere else."""
+"""Two dictionaries, from command type and from query type to handler; filled at the composition root only."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Handler = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The caller's key (1 to 255 visible ASCII characters) and the digest of what the caller asked for with it."""
+    """The client's key (1 to 255 visible ASCII characters) and the digest of the request that it came with."""
 
     key: str
     request_digest: str
@@ -21,7 +21,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandContext:
-    """What comes with a command beside its content. `expected_version` is what `If-Match` names."""
+    """What accompanies a command. `expected_version` is the version in `If-Match`."""
 
     actor: str | None = None
     correlation_id: str | None = None
@@ -33,7 +33,7 @@ class CommandContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """`version` is the stream's and `position` that of the commit that holds it. A command already in effect has no
+    """`version` is the stream's version, and `position` that of its commit. A command that is already in effect has no
     commit of its own: they are then those of the stream's last commit.
     """
 
@@ -45,7 +45,7 @@ class CommandResult:
 
 
 class UnknownRequest(LookupError):
-    """No handler is registered for this type: a fault in the wiring, never of a caller."""
+    """No handler is registered for this type: a bug in the wiring, never the caller's fault."""
 
 
 class AlreadyRegistered(ValueError):
@@ -53,7 +53,7 @@ class AlreadyRegistered(ValueError):
 
 
 class Query(Generic[Result]):
-    """Marks a query and names what its handler answers with."""
+    """Marks a query and names the type of its result."""
 
     __slots__ = ()
 
@@ -76,13 +76,13 @@ class _Registry:
 
 class CommandDispatcher(_Registry):
     async def dispatch(self, command: PostCommand, context: CommandContext) -> CommandResult:
-        """Carry the command to its handler. Answers when what it decided is durable."""
+        """Pass the command to its handler. Returns when its outcome is durable."""
         result: CommandResult = await self._handler_of(command)(command, context)
         return result
 
 
 class QueryDispatcher(_Registry):
     async def ask(self, query: Query[Result]) -> Result:
-        """Carry the query to its handler."""
+        """Pass the query to its handler."""
         answer: Result = await self._handler_of(query)(query)
         return answer

@@ -1,8 +1,7 @@
-"""Which partition of the bus a post's events go to: Kafka's own default for messages with a key, so that other
-producers and consumers, in any language, agree without being told.
+"""The partition of the bus for a post's events: Kafka's default for messages with a key, so that other producers and
+consumers, in any language, compute the same.
 
-Relay, projectors and both buses share this one function: what a checkpoint of a partition says of the log depends on
-it.
+Relay, projectors and both buses share this function, because the meaning of a partition's checkpoint depends on it.
 """
 
 from functools import lru_cache

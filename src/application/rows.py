@@ -1,4 +1,4 @@
-"""The rows that readers are answered from. Rows are answers to readers, not rules."""
+"""The rows that queries return. No rule is decided on rows."""
 
 from datetime import datetime
 from enum import IntEnum
@@ -8,8 +8,9 @@ from domain.ids import CommentId, PostId
 
 
 class PostStatus(IntEnum):
-    """A removed post stays as a tombstone, so that a redelivered event can't bring it back. EMPTY is a stream of which
-    every event so far was dropped by an upcaster: there is nothing to show, but its version counts."""
+    """A removed post stays as a tombstone, so that a redelivered event can't bring it back. EMPTY: upcasters dropped
+    every event of the stream so far, so there is nothing to show, but a version.
+    """
 
     EMPTY = 0
     LIVE = 1
@@ -17,7 +18,7 @@ class PostStatus(IntEnum):
 
 
 class PostRow(NamedTuple):
-    """One post. `version` is the stream version that the row shows: that of the last event of a whole commit."""
+    """One post. `version` is the stream's version in this row: that of the last event of a whole commit."""
 
     post_id: PostId
     status: PostStatus
@@ -30,7 +31,7 @@ class PostRow(NamedTuple):
 
 
 class CommentRow(NamedTuple):
-    """One comment that was not removed. `comment_date` stays that of the first writing when it is edited."""
+    """One comment that is not removed. An edit does not change `comment_date`."""
 
     post_id: PostId
     comment_id: CommentId

@@ -90,12 +90,12 @@ KINDS: dict[str, tuple[tuple[int, dict[str, Any]], str, int]] = {
     ),
     "a commit begins inside another": (
         (4, {"version": 3, "events": [liked("Dan"), liked("Fay")]}),
-        "the commit at position 4 begins with version 3, though another one ends with version 3",
+        "the commit at position 4 begins with version 3, but an earlier one ends with version 3",
         3,
     ),
     "a commit has no event": (
         (4, {"events": []}),
-        "version 4 is missing, for the commit at position 4 holds no event",
+        "version 4 is missing: the commit at position 4 has no event",
         3,
     ),
 }

@@ -59,18 +59,18 @@ class LogHolesContract:
 
     async def test_it_is_found_and_found_gone(self, open_log: OpenLog, removed: Removed) -> None:
         async with open_log() as log:
-            assert await LogGaps(log.commits).look(thorough=True) is None
+            assert await LogGaps(log.commits).find(thorough=True) is None
             await filled(log)
             gaps = LogGaps(log.commits)
-            assert await gaps.look(thorough=True) is None
+            assert await gaps.find(thorough=True) is None
             async with removed([3, 4, 5]):
-                assert await gaps.look() == LogGap(3, 6)
-                assert await LogGaps(log.commits).look(thorough=True) == LogGap(3, 6)
-            assert await gaps.look() is None
+                assert await gaps.find() == LogGap(3, 6)
+                assert await LogGaps(log.commits).find(thorough=True) == LogGap(3, 6)
+            assert await gaps.find() is None
             async with removed([1]):
-                assert await gaps.look() == LogGap(1, 2)
+                assert await gaps.find() == LogGap(1, 2)
             async with removed([5, 6]):
-                assert await gaps.look(thorough=True) is None
+                assert await gaps.find(thorough=True) is None
 
     async def test_a_process_that_starts_behind_it_takes_no_command_and_goes_on_when_it_is_gone(
         self, open_log: OpenLog, removed: Removed
@@ -87,7 +87,7 @@ class LogHolesContract:
                     with pytest.raises(LogDamaged, match=SENTENCE):
                         await system.process.commands.handle(command, ANYBODY)
                 assert await log.commits.tip() == 6
-            await gaps.look()
+            await gaps.find()
             create = CreatePost(post_id=POST_B, author="Ann", message="Hello", date_posted=NOON)
             assert (await system.process.commands.handle(create, ANYBODY)).position == 7
 

@@ -68,7 +68,7 @@ class Doctor:
         self._unopened = unopened or {}
         self._provisionings = provisionings
         self._log = log
-        self._holes = gaps
+        self._gaps = gaps
         self._thorough = thorough
         self._store = store
         self._views = views
@@ -111,7 +111,7 @@ class Doctor:
         }
 
     async def _positions(self, check: str) -> Finding:
-        gap = await self._holes.look(thorough=self._thorough)
+        gap = await self._gaps.find(thorough=self._thorough)
         return Finding(check, gap is None, gap.sentence if gap else "No position is missing from the log.")
 
     async def _relay(self, check: str) -> Finding:

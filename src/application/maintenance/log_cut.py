@@ -38,7 +38,7 @@ class LogCut:
 
     async def look(self) -> CommitsAfterGap | None:
         """None: no position is missing. Raises `StoreUnavailable`."""
-        gap = await LogGaps(self._log).look(thorough=True)
+        gap = await LogGaps(self._log).find(thorough=True)
         if gap is None:
             return None
         tip = await self._log.proven_tip()

@@ -174,7 +174,7 @@ class ShardedBatches:
             until = min(await asyncio.gather(*[worker.read(position, until) for worker in self._workers]))
             cuts = await asyncio.gather(*[worker.cut(position, until) for worker in self._workers])
             if sum(cut.commits for cut in cuts) != until - position:
-                gap = await LogGaps(self._log).look(thorough=True)
+                gap = await LogGaps(self._log).find(thorough=True)
                 raise LogDamaged(gap.sentence if gap else "The log changed while it was read; begin again.")
             folds_begun = asyncio.Event()
             [last] = await self._log.read_events(until - 1, 1)

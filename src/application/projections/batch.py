@@ -1,9 +1,7 @@
-"""How much one transaction takes.
+"""Fold many commits on the rows of a read database: pure, in memory, and returning only the rows that changed.
 
-Fold many commits on the rows of a read database: pure, in memory, and naming only the rows that changed.
-
-The version guard stands here: a commit seen before is skipped, a missing one is asked for, a stream whose commit can't
-be read or applied is parked, and everything else flows.
+This is where versions are checked: a commit that was applied before is skipped, a missing one is requested, and a
+stream whose commit can't be read or applied is parked, without blocking the others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,11 +22,11 @@ from domain.ids import CommentId, PostId
 C = TypeVar("C", Commit, CommitEvents)
 
 MAX_EVENTS = 20_000
-"""Bounds the memory and the time of one transaction; an imported commit alone may hold 1,000 events."""
+"""Per transaction: bounds its memory and time. One imported commit may hold 1,000 events."""
 
 
 def at_most(commits: Sequence[C], max_events: int = MAX_EVENTS) -> list[C]:
-    """The first commits that hold at most `max_events` together; at least one if there is any."""
+    """The first commits with at most `max_events` together; at least one if there is any."""
     taken: list[C] = []
     events = 0
     for commit in commits:
@@ -40,22 +38,22 @@ def at_most(commits: Sequence[C], max_events: int = MAX_EVENTS) -> list[C]:
 
 
 Lacks = Callable[[PostId, int], bool]
-"""Whether the log has nothing that begins right behind this version of this post, though a later commit is there."""
+"""Whether the log itself lacks the commit that begins after this version of this post, although it has a later one."""
 
 
 def not_known(_: PostId, __: int) -> bool:
-    """Of commits that may have come without those before them."""
+    """For commits that may have been delivered without the ones before them."""
     return False
 
 
 def all_given(_: PostId, __: int) -> bool:
-    """Of commits that are everything that the log has behind the rows."""
+    """For commits that are all that the log has after the rows."""
     return True
 
 
 class MissingCommits(Exception):
-    """The rows stand below the version that a commit begins with: `after` names, for each such post, the version that
-    the rows have. The commits between are in the log.
+    """The rows are below the version that a commit begins with: `after` has, for each such post, the version of the
+    rows. The commits in between are in the log.
     """
 
     def __init__(self, after: dict[PostId, int]) -> None:
@@ -82,7 +80,7 @@ def _decode(commit: AnyCommit, codec: EventCodec) -> Sequence[VersionedEvent] | 
 
 
 def row_keys_of(decoded: Sequence[DecodedCommit]) -> RowKeys:
-    """What `fold_batch` will want to see."""
+    """The keys of the rows that `fold_batch` reads."""
     posts = dict.fromkeys([commit.stream_id for commit, _ in decoded])
     comments: dict[CommentKey, None] = {}
     for commit, events in decoded:
@@ -96,9 +94,9 @@ def row_keys_of(decoded: Sequence[DecodedCommit]) -> RowKeys:
 def fold_batch(
     decoded: Sequence[DecodedCommit], rows: Rows, now: datetime, unpark: bool = False, lacks: Lacks = not_known
 ) -> RowChanges:
-    """Apply the commits in order. With `unpark`, posts that are parked are tried too, and freed when they have caught
-    up with all that waits. Where the log `lacks` what comes before a commit, its post is parked. Raises
-    `MissingCommits` for the others.
+    """Apply the commits in order. With `unpark`, parked posts are tried, too, and are no longer parked when they have
+    caught up with everything that waits. If the log `lacks` the commit before a commit, the post is parked. Raises
+    `MissingCommits` for other missing commits.
     """
     fold = _BatchFold(rows, now, unpark, lacks)
     for each in decoded:
@@ -149,7 +147,7 @@ class _BatchFold:
         return post
 
     def _waits(self, post_id: PostId, last_version: int) -> bool:
-        """Whether its stream is parked; what waits is noted in the parked stream, so that nobody frees it too early."""
+        """Whether its stream is parked. The waiting version is recorded, so that the post is not unparked too early."""
         parked = self._parked.get(post_id) or self._rows.parked.get(post_id)
         if parked is None or (self._unpark and post_id not in self._blocked):
             return False

@@ -1,9 +1,9 @@
-"""A read database belongs to one log, in one state of it: the log must have the commits that its checkpoints name.
+"""Two checks of the log: is it the one that the read database was filled from, and has it every position?
 
-Positions that the log lacks: looked for at little cost where there are none, and exactly where there may be one.
+A read database belongs to one log in one state: the log must have the commits that the checkpoints name.
 
-No writer of Postlog leaves a gap. One is there when commits were removed by hand, a backup was restored in part, or one
-was restored below running processes of an older version.
+No writer of Postlog leaves a gap in the positions. There is one if commits were removed by hand, if a backup was
+restored in part, or if one was restored under running processes of an older version.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from application.ports.provisioning import ProbeResult
 from application.ports.read_db import Checkpoint, LiveGeneration
 from domain.errors import PostlogError
 
-_REMEDY = "Point read_db at its own database, or fill this one anew with `postlog rebuild`."
+_REMEDY = "Point read_db at its own database, or refill this one with `postlog rebuild`."
 
 
 async def require_same_log(live: LiveGeneration, checkpoints: Iterable[Checkpoint], log: CommitLog) -> None:
-    """Raises `WrongLog` if the rows of these checkpoints can not have come from `log` as it is now."""
+    """Raises `WrongLog` if the rows of these checkpoints can't come from `log` as it is now."""
     log_id = await log.log_id()
     if live.log_id not in (None, log_id):
         raise WrongLog(
@@ -39,8 +39,9 @@ async def require_same_log(live: LiveGeneration, checkpoints: Iterable[Checkpoin
 
 
 async def commit_at(position: int, log: CommitLog) -> Commit | None:
-    """None only when the log has lost it, or never had it: a read straight after a failover may lag, so before a commit
-    is believed to be gone, the log has to prove where it ends."""
+    """None only if the log does not have it. A read right after a failover may be stale, so before a commit counts as
+    gone, the log must prove where it ends.
+    """
     found = await log.read(position - 1, 1)
     if not found and await log.proven_tip() >= position:
         found = await log.read(position - 1, 1)
@@ -48,50 +49,52 @@ async def commit_at(position: int, log: CommitLog) -> Commit | None:
 
 
 _NEAR_THE_END = 4_096
-"""Where a log that changed underneath its writers has its gap: behind it stands what came since."""
+"""If the log was changed under running writers, the gap is this close to the end: after it are their new commits."""
 
 _AT_ONCE = 500_000
-"""Positions that one request counts, in a fraction of a second."""
+"""Positions counted by one request, which takes a fraction of a second."""
 
 
 class LogGaps:
-    """`known` is the gap that the last look found; None: none.
+    """Finds gaps at little cost if there are none. `known` is the gap that the last search found, or None.
 
-    A look counts the last positions, and compares the tip with the store's own count of commits. Where the store does
-    not keep one, each look counts a piece more of what is older. Everything is counted only where these disagree.
+    A search counts the last positions, and compares the tip with the store's own count of commits. If the store keeps
+    no count, each search counts a further part of the older positions. All positions are counted only if these
+    disagree.
     """
 
     def __init__(self, log: CommitLog) -> None:
         self._log = log
-        self._looking = asyncio.Lock()
-        self._has_looked = False
+        self._searching = asyncio.Lock()
+        self._has_searched = False
         self._dense_up_to = 0
         self._miscounted = 0
         self.known: LogGap | None = None
 
     async def require_none(self) -> None:
-        """Looks the first time only; then it goes by what the last look found. Raises `LogDamaged`, `Unavailable`."""
-        if not self._has_looked:
-            async with self._looking:
-                if not self._has_looked:
-                    await self._look(thorough=False)
+        """Searches at the first call only; later calls use the last result. Raises `LogDamaged`, `Unavailable`."""
+        if not self._has_searched:
+            async with self._searching:
+                if not self._has_searched:
+                    await self._update(thorough=False)
         if self.known is not None:
             raise LogDamaged(self.known.sentence)
 
-    async def look(self, *, thorough: bool = False) -> LogGap | None:
-        """`thorough`: an old gap is found at once, too. One that is cancelled goes on where it was. Raises
-        `StoreUnavailable`."""
-        async with self._looking:
-            return await self._look(thorough=thorough)
+    async def find(self, *, thorough: bool = False) -> LogGap | None:
+        """`thorough` finds an old gap at once, too. After a cancellation the next search resumes there. Raises
+        `StoreUnavailable`.
+        """
+        async with self._searching:
+            return await self._update(thorough=thorough)
 
-    async def _look(self, *, thorough: bool) -> LogGap | None:
+    async def _update(self, *, thorough: bool) -> LogGap | None:
         if self.known is None or not await self._is_still_there(self.known):
             self.known = await self._found(thorough=thorough)
-        self._has_looked = True
+        self._has_searched = True
         return self.known
 
     async def _found(self, *, thorough: bool) -> LogGap | None:
-        await self._log.log_id()  # a store that holds two logs says so
+        await self._log.log_id()  # raises if the store holds two logs
         tip = await self._log.tip()
         if tip < self._dense_up_to:  # another log, or this one before it grew
             self._dense_up_to = 0
@@ -112,7 +115,7 @@ class LogGaps:
         return await self._log.count(after, until) == until - after
 
     async def _is_still_there(self, gap: LogGap) -> bool:
-        """A few keys are looked at, not the whole log again."""
+        """Reads a few keys, not the whole log again."""
         before = gap.first_missing - 1
         return (
             (before == 0 or await self._log.count(before - 1, before) == 1)
@@ -129,7 +132,7 @@ class LogGaps:
         return None
 
     async def _exactly(self, whole: int, lacking: int) -> LogGap:
-        """Everything up to `whole` is there, and something up to `lacking` is not."""
+        """Bisect: no position up to `whole` is missing, and some position up to `lacking` is."""
         while lacking - whole > 1:
             middle = (whole + lacking) // 2
             if await self._is_dense(whole, middle):
@@ -147,16 +150,16 @@ class LogGaps:
 
 
 class PositionsProbe:
-    """Whether the log has every position, for processes that would stop at a gap, or must not write behind it."""
+    """Whether the log has every position: a projector stops at a gap, and no command is accepted after one."""
 
     name = "positions"
 
     def __init__(self, gaps: LogGaps) -> None:
-        self._holes = gaps
+        self._gaps = gaps
 
     async def probe(self) -> ProbeResult:
         try:
-            gap = await self._holes.look()
+            gap = await self._gaps.find()
         except PostlogError as error:
             return ProbeResult(self.name, False, error.message)
         if gap is not None:

@@ -1,10 +1,8 @@
-"""The projection: how events become the rows of one post. Projector, rebuild, audit and time machine share it.
+"""The projection: how events become the rows of one post. Projector, rebuild, audit and time travel share it.
 
-`PostFold` is what is known of a post while its commits are applied, one after the other: it changes in place, since a
-rebuild applies millions of events and most of them add one to a number. It asks nobody for anything but the comments
-that events name, so the same rows and events always lead to the same rows.
-
-One post with all its comments, folded in memory: for what is not a batch (audit, repair, the post as it was).
+`PostFold` applies the commits of a post in order. It is changed in place, because a rebuild applies millions of events
+and most of them add one to a number. The only input beside row and events are the comments that the events name, so the
+same rows and events always lead to the same rows. `WholePost` keeps all comments in memory, where there is no batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,19 +27,19 @@ from domain.ids import CommentId, PostId
 from domain.rules import is_storable
 
 StoredComment = Callable[[CommentId], CommentRow | None]
-"""What there was of a comment before the fold began."""
+"""The row of a comment as it was before the fold began."""
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_LIVE = PostStatus.LIVE  # looked at for every event, and an enum's members are slow to get
-
+_LIVE = PostStatus.LIVE  # read for every event, and access to an enum's member is slow
 
 COMMENT_EVENTS = (CommentAdded, CommentUpdated, CommentRemoved)
-"""Those of which a fold asks for the comment that they name."""
+"""The events for which a fold reads the comment that they name."""
 
 
 class PostFold:
-    """`version` is that of the last whole commit that was applied. `comments` holds those that events have named: each
-    as it is now, None when it is there no more."""
+    """`version` is that of the last whole commit that was applied. `comments` has the comments that events named: each
+    as it is now, None if it was removed.
+    """
 
     __slots__ = (*PostRow._fields, "comments", "stored_comment")
 
@@ -57,11 +55,11 @@ class PostFold:
     def __init__(self, row: PostRow, stored_comment: StoredComment) -> None:
         self.comments: dict[CommentId, CommentRow | None] = {}
         self.stored_comment = stored_comment
-        self._stand_at(row)
+        self._set(row)
 
     @classmethod
     def begin(cls, post_id: PostId, stored_comment: StoredComment) -> Self:
-        """Of a post that has no row yet."""
+        """For a post that has no row yet."""
         return cls(PostRow(post_id, PostStatus.EMPTY, "", _EPOCH, "", 0, 0, 0), stored_comment)
 
     def copy(self) -> "PostFold":
@@ -83,8 +81,9 @@ class PostFold:
         )
 
     def apply(self, events: Sequence[VersionedEvent], version: int) -> None:
-        """A whole commit, which ends at stored version `version`, even if every event in it was dropped. Raises
-        `EventNotApplicable`; the post is then as it was."""
+        """Apply a whole commit, which ends at stored version `version`, even if every event in it was dropped. Raises
+        `EventNotApplicable`, and leaves the post unchanged.
+        """
         if len(events) == 1:
             self._evolve(events[0].event)
         elif events:
@@ -94,7 +93,7 @@ class PostFold:
     def comment(self, comment_id: CommentId) -> CommentRow | None:
         return self.comments[comment_id] if comment_id in self.comments else self.stored_comment(comment_id)
 
-    def _stand_at(self, row: PostRow) -> None:
+    def _set(self, row: PostRow) -> None:
         (
             self.post_id,
             self.status,
@@ -107,17 +106,17 @@ class PostFold:
         ) = row
 
     def _evolve_together(self, events: Sequence[VersionedEvent]) -> None:
-        """On a copy: any of them may turn out not to be applicable."""
+        """On a copy, because any of them may not be applicable."""
         trial = PostFold(self.row, self.comment)
         for versioned in events:
             trial._evolve(versioned.event)
-        self._stand_at(trial.row)
+        self._set(trial.row)
         self.comments.update(trial.comments)
         if trial.status is PostStatus.REMOVED:
             self.comments.clear()
 
     def _evolve(self, event: PostEvent) -> None:
-        """Either all of it or, when it raises, nothing."""
+        """Applies the event whole, or raises and changes nothing."""
         if isinstance(event, PostCreated):
             self._create(event)
             return
@@ -181,23 +180,25 @@ class PostFold:
 
 
 def _require_storable(event: PostEvent, *texts: str) -> None:
-    """A text from another system may hold what not every database can; it must not stop the posts of others."""
+    """A text from another system may contain what not every database can store; it must not block other posts."""
     for text in texts:
         if not is_storable(text):
             raise EventNotApplicable(
-                f"{type(event).__name__} holds a character that a read database can't: "
-                "NUL, or half of a surrogate pair."
+                f"{type(event).__name__} contains a character that a read database can't store: "
+                "NUL, or an unpaired surrogate."
             )
 
 
 class WholePost:
-    """`post` is None before the first commit."""
+    """One post with all its comments, folded in memory: for audit, repair, and the post as of a version. `post` is None
+    before the first commit.
+    """
 
     def __init__(self, post_id: PostId) -> None:
         self._fold = PostFold.begin(post_id, _none_stored)
 
     def copy(self) -> "WholePost":
-        """On which more can be applied; this one stays as it is."""
+        """An independent copy."""
         copied = WholePost(self.post_id)
         copied._fold = self._fold.copy()
         return copied
@@ -219,7 +220,7 @@ class WholePost:
         return self._fold.version
 
     def apply(self, events: Sequence[VersionedEvent], version: int) -> None:
-        """The events up to stored version `version`. Raises `EventNotApplicable`; the post is then as it was."""
+        """As `PostFold.apply`."""
         self._fold.apply(events, version)
 
 

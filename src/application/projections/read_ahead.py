@@ -1,4 +1,4 @@
-"""The next page of the log is read while the one before is being written."""
+"""Read the next page of the log while the previous one is being written."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class ReadAhead(Generic[T]):
-    """One read at a time. What is under way when the `async with` block ends is given up, however it went."""
+    """One read at a time. A read in flight is cancelled when the `async with` block ends."""
 
     def __init__(self) -> None:
         self._reading: asyncio.Task[T] | None = None
@@ -28,7 +28,7 @@ class ReadAhead(Generic[T]):
         self._reading = asyncio.create_task(read)
 
     async def result(self) -> T:
-        """Of the read that was begun; raises what it raised."""
+        """The result of the read that was begun, or its exception."""
         if self._reading is None:
             raise RuntimeError("No read was begun.")
         try:

@@ -76,7 +76,7 @@ def test_the_way_back_to_a_backup(tmp_path: Path):
     assert [doctor.returncode, started.returncode, rebuilt.returncode] == [2, 2, 0], doctor.stdout + started.stderr
     for sentence in (doctor.stdout, started.stderr):
         assert "the log was restored to an older state" in sentence
-        assert "fill this one anew with `postlog rebuild`" in sentence
+        assert "refill this one with `postlog rebuild`" in sentence
     assert postlog("doctor", env=env).returncode == 0
     [old] = data.glob("log.sqlite.before-restore-*")
     assert commits_in(old) == 7

@@ -91,7 +91,7 @@ async def test_an_administrator_removes_it_and_the_service_goes_on(holed: MongoP
 
     async with MongoDatabase(holed.service_url, holed.database) as database:
         log, snapshots = MongoCommitLog(database), MongoSnapshots(database)
-        assert await LogGaps(log).look(thorough=True) is None
+        assert await LogGaps(log).find(thorough=True) is None
         assert await snapshots.load(POSTS[7]) is None
         state = await MongoRelayState(database).state()
         assert state is not None

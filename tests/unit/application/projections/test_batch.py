@@ -210,7 +210,7 @@ def test_a_commit_that_overlaps_the_row_is_parked_not_guessed_at():
 
     [waiting] = changes.parked
     assert waiting.code == "stream-damaged"
-    assert "the commit at position 2 begins with version 2, though another one ends with version 2" in waiting.reason
+    assert "the commit at position 2 begins with version 2, but an earlier one ends with version 2" in waiting.reason
 
 
 def test_a_post_of_which_the_log_lacks_a_commit_is_parked_and_says_which():
@@ -238,7 +238,7 @@ def test_a_commit_without_events_parks_its_post():
     assert changes.posts == [row(1)]
     [waiting] = changes.parked
     assert (waiting.version, waiting.waiting_version, waiting.code) == (2, 3, "stream-damaged")
-    assert "version 2 is missing, for the commit at position 2 holds no event" in waiting.reason
+    assert "version 2 is missing: the commit at position 2 has no event" in waiting.reason
 
 
 def test_what_a_batch_touches_is_named_once():

@@ -131,18 +131,18 @@ HOLES = {
 @pytest.mark.parametrize("miscount", [0, None])
 @pytest.mark.parametrize(("positions", "gap"), HOLES.values(), ids=HOLES.keys())
 async def test_a_thorough_look_finds_the_first_gap(positions: list[int], gap: LogGap, miscount: int | None) -> None:
-    assert await LogGaps(Positions(positions, miscount)).look(thorough=True) == gap
+    assert await LogGaps(Positions(positions, miscount)).find(thorough=True) == gap
 
 
 @pytest.mark.parametrize(("positions", "gap"), HOLES.values(), ids=HOLES.keys())
 async def test_any_look_finds_it_where_the_store_counts_its_commits(positions: list[int], gap: LogGap) -> None:
-    assert await LogGaps(Positions(positions)).look() == gap
+    assert await LogGaps(Positions(positions)).find() == gap
 
 
 async def test_without_such_a_count_old_positions_are_looked_through_a_piece_at_a_time() -> None:
     log = Positions(numbers((1, 2_345), (2_347, 9_000)), miscount=None)
     gaps = LogGaps(log)
-    found = [await gaps.look() for _ in range(3)]
+    found = [await gaps.find() for _ in range(3)]
     assert found == [None, None, LogGap(2_346, 2_347)]
 
 
@@ -151,47 +151,47 @@ async def test_without_such_a_count_old_positions_are_looked_through_a_piece_at_
 async def test_a_whole_log_has_none(positions: list[int], miscount: int | None) -> None:
     log = Positions(positions, miscount)
     gaps = LogGaps(log)
-    assert [await gaps.look(), await gaps.look(thorough=True), await gaps.look()] == [None, None, None]
+    assert [await gaps.find(), await gaps.find(thorough=True), await gaps.find()] == [None, None, None]
 
 
 async def test_a_look_at_a_long_log_counts_its_last_positions_only() -> None:
     log = Positions(numbers((1, 50_000)))
-    assert await LogGaps(log).look() is None
+    assert await LogGaps(log).find() is None
     assert log.counted == 100
 
 
 async def test_a_count_that_an_unclean_shutdown_has_left_wrong_is_checked_once() -> None:
     log = Positions(numbers((1, 5_000)), miscount=-7)
     gaps = LogGaps(log)
-    assert await gaps.look() is None
+    assert await gaps.find() is None
     assert log.counted >= 5_000
     before = log.counted
-    assert await gaps.look() is None
+    assert await gaps.find() is None
     assert log.counted - before == 100
     log.positions.remove(17)
     log.positions.remove(18)
-    assert await gaps.look() is None  # it was counted before; a thorough look begins anew in another process
-    assert await LogGaps(log).look() == LogGap(17, 19)
+    assert await gaps.find() is None  # it was counted before; a thorough look begins anew in another process
+    assert await LogGaps(log).find() == LogGap(17, 19)
 
 
 async def test_a_gap_that_is_there_still_is_not_searched_again_and_one_that_is_gone_is_forgotten() -> None:
     log = Positions(numbers((1, 3_000), (3_010, 9_000)))
     gaps = LogGaps(log)
-    assert await gaps.look() == LogGap(3_001, 3_010)
+    assert await gaps.find() == LogGap(3_001, 3_010)
     before = log.counted
-    assert await gaps.look() == LogGap(3_001, 3_010)
+    assert await gaps.find() == LogGap(3_001, 3_010)
     assert log.counted - before == 2
     log.positions |= set(range(3_001, 3_010))
-    assert await gaps.look() is None
+    assert await gaps.find() is None
     assert gaps.known is None
 
 
 async def test_a_gap_of_which_a_part_was_filled_is_searched_again() -> None:
     log = Positions(numbers((1, 3_000), (3_010, 9_000)))
     gaps = LogGaps(log)
-    assert await gaps.look() == LogGap(3_001, 3_010)
+    assert await gaps.find() == LogGap(3_001, 3_010)
     log.positions |= {3_001, 3_002, 3_009}
-    assert await gaps.look() == LogGap(3_003, 3_009)
+    assert await gaps.find() == LogGap(3_003, 3_009)
 
 
 async def test_what_must_not_go_on_behind_a_gap_is_refused_until_a_look_finds_it_gone() -> None:
@@ -201,8 +201,8 @@ async def test_what_must_not_go_on_behind_a_gap_is_refused_until_a_look_finds_it
         await gaps.require_none()
     assert refused.value.message == (
         "The log has no commit at positions 6 to 55, but one at 56: commits were removed, or a backup was restored "
-        "under running processes. Restore the missing ones from a backup; or, where there is none, `postlog events "
-        "cut` removes what stands behind the gap."
+        "under running processes. Restore the missing commits from a backup; if there is none, `postlog events cut` "
+        "removes the commits after the gap."
     )
     assert (await PositionsProbe(gaps).probe()).detail == refused.value.message
     log.positions.remove(56)
