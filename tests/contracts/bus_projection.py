@@ -141,7 +141,7 @@ class BusProjectionContract:
                 async with world.projecting():
                     await world.caught_up()
         assert world.rows() == await world.fold()
-        assert "the topic was deleted and made anew; going on from the log behind position" in caplog.text
+        assert "the topic was recreated; resuming from the log after position" in caplog.text
         assert world.metrics.counts["projector_bus_resets"] == 3
 
     async def test_a_topic_that_is_made_anew_under_a_running_projector_loses_nothing(self, world: World) -> None:
@@ -169,7 +169,7 @@ class BusProjectionContract:
                 async with world.projecting():
                     await world.caught_up()
         assert world.rows() == await world.fold()
-        assert "the topic does not have the next message any more; going on from the log" in caplog.text
+        assert "the topic no longer has the next message; resuming from the log" in caplog.text
         assert world.metrics.counts["projector_bus_resets"] >= 1
 
     async def test_a_failed_delivery_is_sent_again(self, world: World) -> None:
@@ -198,7 +198,7 @@ class BusProjectionContract:
         assert world.rows() == await world.fold()
         assert len(world.rows()) == 1
         assert len(publisher.lost) == 1
-        assert "partition 1: messages did not arrive; reading positions 1 to 1 from the log" in caplog.text
+        assert "partition 1: messages are missing; reading positions 1 to 1 from the log" in caplog.text
         assert world.metrics.counts["projector_gaps"] == 1
 
     @pytest.mark.parametrize("batch_size", [1, 100])

@@ -25,6 +25,7 @@ from application.ports.read_db import (
     RowKeys,
     Rows,
     Slot,
+    lowest_checkpoint,
 )
 from application.rows import CommentKey, CommentRow, PostRow, PostStatus
 from domain.ids import CommentId, PostId
@@ -134,8 +135,7 @@ class MemoryProjectionStore:
         stored = self._read_db.checkpoints[live.generation]
         if not stored:
             return
-        old = [stored.get(number, Checkpoint(partition=number, position=0)) for number in range(live.partitions)]
-        lowest = min(old, key=lambda checkpoint: checkpoint.position)
+        lowest = lowest_checkpoint(stored, live.partitions)
         self._read_db.checkpoints[live.generation] = {
             number: replace(lowest, partition=number, topic_id=None, offset=None) for number in range(partitions)
         }
@@ -225,12 +225,11 @@ class MemoryPostViews:
     def _stamp(self, post_id: PostId | None = None) -> Stamp:
         live, parked = self._read_db.live, self._read_db.live_parked
         checkpoints = self._read_db.checkpoints[live.generation]
-        positions = [checkpoints[number].position for number in range(live.partitions) if number in checkpoints]
         waiting = None if post_id is None else parked.get(post_id)
         return Stamp(
             generation=live.generation,
             ready=live.ready,
-            position=min(positions) if len(positions) == live.partitions else 0,
+            position=lowest_checkpoint(checkpoints, live.partitions).position,
             parked=len(parked),
             post_parked_at=None if waiting is None else waiting.position,
         )
@@ -255,9 +254,8 @@ class MemoryAuditRows:
 
     async def start(self) -> AuditStart:
         live = self._read_db.live
-        checkpoints = self._read_db.checkpoints[live.generation]
-        positions = [checkpoints[number].position if number in checkpoints else 0 for number in range(live.partitions)]
-        return AuditStart(live.generation, min(positions), len(self._read_db.live_rows.posts))
+        lowest = lowest_checkpoint(self._read_db.checkpoints[live.generation], live.partitions)
+        return AuditStart(live.generation, lowest.position, len(self._read_db.live_rows.posts))
 
     async def page(self, generation: int, after: PostId | None, limit: int) -> Sequence[AuditedPost]:
         self._require(generation)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, up
 from adapters.sql.backend import SqlBackend
 from adapters.sql.rows import from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import checkpoints, generations, read_db
-from application.ports.read_db import Checkpoint, CheckpointMoved, LiveGeneration
+from application.ports.read_db import Checkpoint, CheckpointMoved, LiveGeneration, lowest_checkpoint
 
 SELECT_LIVE = select(read_db)
 SELECT_CHECKPOINTS = (
@@ -76,8 +76,7 @@ def _spread(connection: Connection, live: LiveGeneration, stored: Mapping[int, C
     stands, because only up to there the rows are whole."""
     if not stored:
         return
-    old = [stored.get(partition, Checkpoint(partition=partition, position=0)) for partition in range(live.partitions)]
-    lowest = min(old, key=lambda checkpoint: checkpoint.position)
+    lowest = lowest_checkpoint(stored, live.partitions)
     new = [replace(lowest, partition=partition, topic_id=None, offset=None) for partition in range(partitions)]
     connection.execute(delete(checkpoints).where(checkpoints.c.generation == live.generation))
     connection.execute(insert(checkpoints), [from_checkpoint(live.generation, checkpoint) for checkpoint in new])

@@ -1,9 +1,8 @@
 """From the messages of one partition to the commits that the rows lack: pure, and never guessing.
 
-Messages may come twice, in another order, spoilt, or not at all. A commit is taken only when it follows what the rows
-have, and only whole. Whatever does not fit is answered with a `Gap`: read this much from the log, then go on.
-
-Commits of some partitions, read from the log by position where the bus did not bring them: pure.
+Messages may come twice, in another order, damaged, or not at all. A commit is taken only when it follows what the rows
+have, and only whole. Whatever does not fit is answered with a `Gap`: read this much from the log, then continue. A
+`GapFill` does that, for one or several partitions at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from application.ports.read_db import Checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The commits of the partition behind the reader's position and up to `until` must be read from the log, before
+    """The commits of the partition after the assembler's position and up to `until` must be read from the log, before
     the same message is offered again."""
 
     until: int
@@ -25,9 +24,9 @@ class Gap:
 
 
 class CommitAssembler:
-    """Where one partition stands. Every commit of it up to `position` was handed out; `offset` is the next to read,
-    never behind a commit that is not whole, and None while it is unknown. `repeated` counts events
-    that were seen before, `foreign` messages of another log.
+    """Of one partition. Every commit of it up to `position` was handed out; `offset` is the next to read, never past
+    the first message of a commit that is not whole, and None while it is unknown. `repeated` counts events that were
+    seen before, `foreign` messages of another log.
     """
 
     def __init__(
@@ -64,17 +63,17 @@ class CommitAssembler:
         return taken
 
     def skip(self, message: BusMessage) -> None:
-        """Go on behind it; what it stood for is read from the log when the next message shows that it is missing."""
+        """Continue after it; what it announced is read from the log when the next message shows that it is missing."""
         self._parts.clear()
         self.offset = message.offset + 1
 
     def read_from_log(self, position: int, last: Commit | None) -> None:
-        """Every commit of this partition up to `position` was handed out by another way. `last` is the last commit of
-        the log that was seen there, whichever partition it is for."""
+        """Every commit of this partition up to `position` was read from the log. `last` is the last commit of the log
+        that was read, whichever partition it is for."""
         self._parts.clear()
         self.position = position
         if last is not None:
-            self._note(last)
+            self._remember(last)
 
     def _take(self, message: BusMessage) -> Commit | Gap | None:
         if message.position is None:
@@ -86,16 +85,16 @@ class CommitAssembler:
             self.repeated += isinstance(message, EventMessage)
             return None
         if isinstance(message, UnreadableMessage):
-            return Gap(message.position, f"a message could not be read: {message.reason}")
+            return Gap(message.position, f"a message is unreadable: {message.reason}")
         return self._gap_before(message) or self._take_next(message)
 
     def _gap_before(self, message: EventMessage | WatermarkMessage) -> Gap | None:
         if message.partitions != self._partitions:
-            return Gap(message.position, f"it was published when the topic had {message.partitions} partitions")
+            return Gap(message.position, f"a message was published when the topic had {message.partitions} partitions")
         if message.prev_position > self.position:
-            return Gap(message.prev_position, "messages did not arrive")
+            return Gap(message.prev_position, "messages are missing")
         if self._parts and (isinstance(message, WatermarkMessage) or message.position != self._parts[0].position):
-            return Gap(message.position, "the rest of a commit did not arrive")
+            return Gap(message.position, "the rest of a commit is missing")
         return None
 
     def _take_next(self, message: EventMessage | WatermarkMessage) -> Commit | Gap | None:
@@ -105,7 +104,7 @@ class CommitAssembler:
         if message.commit_index == 0:
             self._parts.clear()
         if message.commit_index != len(self._parts):
-            return Gap(message.position, "the events of a commit did not arrive in order")
+            return Gap(message.position, "the events of a commit are not in order")
         self._parts.append(message)
         return self._whole(message) if len(self._parts) == message.commit_size else None
 
@@ -114,47 +113,47 @@ class CommitAssembler:
         commit = message.part if len(events) == 1 else replace(message.part, events=events)
         self._parts.clear()
         self.position = commit.position
-        self._note(commit)
+        self._remember(commit)
         return commit
 
-    def _note(self, commit: Commit) -> None:
+    def _remember(self, commit: Commit) -> None:
         self._commit_position = commit.position
         self._commit_id = commit.commit_id
 
 
 @dataclass(frozen=True, slots=True)
 class GapFill:
-    """What is behind the reader's position and up to `until` is read from the log; then the bus is taken up again at
+    """What is after the assembler's position and up to `until` is read from the log; then the bus is resumed at
     `offset`."""
 
-    reader: CommitAssembler
+    assembler: CommitAssembler
     until: int
     offset: int
 
     @property
     def done(self) -> bool:
-        return self.reader.position >= self.until
+        return self.assembler.position >= self.until
 
 
 def log_range(fills: Sequence[GapFill]) -> tuple[int, int]:
-    """From which position on, and up to which, the spans need the log."""
-    return min(fill.reader.position for fill in fills), max(fill.until for fill in fills)
+    """After which position, and up to which, the log must be read."""
+    return min(fill.assembler.position for fill in fills), max(fill.until for fill in fills)
 
 
 def missing_commits(page: Sequence[Commit], fills: Mapping[int, GapFill], partitions: int) -> list[Commit]:
-    """The commits of a page of the log that the spans, by partition, lack; their readers move over it. The page begins
-    at or before the first position that any of them lacks."""
-    lacking: list[Commit] = []
+    """The commits of a page of the log that are missing, `fills` by partition; their assemblers move past the page. It
+    begins at or before the first position that any of them lacks."""
+    missing: list[Commit] = []
     for commit in page:
         fill = fills.get(partition_of(commit.stream_id, partitions))
-        if fill is not None and fill.reader.position < commit.position <= fill.until:
-            lacking.append(commit)
+        if fill is not None and fill.assembler.position < commit.position <= fill.until:
+            missing.append(commit)
     for fill in fills.values():
         _move(fill, page)
-    return lacking
+    return missing
 
 
 def _move(fill: GapFill, page: Sequence[Commit]) -> None:
     reached = min(page[-1].position, fill.until) if page else 0
-    if reached > fill.reader.position:
-        fill.reader.read_from_log(reached, page[reached - page[0].position])
+    if reached > fill.assembler.position:
+        fill.assembler.read_from_log(reached, page[reached - page[0].position])

@@ -1,7 +1,7 @@
-"""Follows the log, or the bus, for ever: session after session, each from the checkpoints until anything goes wrong.
+"""The loop of every projector: session after session, each from the checkpoints until anything goes wrong.
 
-Whatever interrupts a session, the next one begins after a pause, and pauses grow: a server that is away, an answer that
-nobody expected, a bug. Only a database that belongs to another log ends it.
+Whatever interrupts a session (a server that is unavailable, an unexpected answer, a bug), the next one begins after a
+pause, and pauses grow. Only a database that belongs to another log ends the loop.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ logger = logging.getLogger(__name__)
 
 
 class TopicChanged(Exception):
-    """The topic was made anew, or has another number of partitions."""
+    """The topic was recreated, or has another number of partitions."""
 
 
 async def run_sessions(session: Callable[[Backoff], Awaitable[Never]], metrics: Metrics) -> Never:
-    """Until cancelled. A session resets the backoff when it gets on. Raises `WrongLog`."""
+    """Until cancelled. A session resets the backoff when it makes progress. Raises `WrongLog`."""
     backoff = Backoff()
     while True:
         try:
             await session(backoff)
         except CheckpointMoved:
-            logger.info("another projector or a swap moved a checkpoint; going on from the checkpoints")
+            logger.info("another projector or a swap moved a checkpoint; resuming from the checkpoints")
         except TopicChanged:
-            logger.warning("the topic was made anew or divided anew; going on from the checkpoints")
+            logger.warning("the topic was recreated or repartitioned; resuming from the checkpoints")
             metrics.count("projector_interruptions", code="topic-changed")
         except WrongLog:
             raise

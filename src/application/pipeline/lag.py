@@ -1,6 +1,6 @@
-"""How far the rows, and the bus, are behind the log: looked at from outside, whether anybody gets on with the work or
-not. What does not answer leaves the other figures right: a log that grows while the read database is away shows as lag.
-A figure that could not be measured for `_GOOD_SECONDS` is shown no more: the last one would look like news.
+"""How far the rows, and the bus, are behind the log, sampled from outside, so that projectors that are stuck or gone
+show too. A server that is unavailable leaves the other gauges right: a log that grows while the read database is away
+shows as lag. A gauge that could not be sampled for `_GOOD_SECONDS` is removed: its last value would be stale data.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ class RowsLag:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await _now_and_then(self._look_at_rows, self._look_at_log)
+        await _sample_forever(self._sample_rows, self._sample_log)
 
-    async def _look_at_rows(self) -> None:
+    async def _sample_rows(self) -> None:
         stamp = await self._views.stamp()
         self._position = stamp.position
         self._metrics.gauge("parked_streams", stamp.parked, good_for=_GOOD_SECONDS)
 
-    async def _look_at_log(self) -> None:
+    async def _sample_log(self) -> None:
         tip = await self._log.tip()
         self._growth.observe(tip, self._clock.monotonic())
         if self._position is None:
@@ -56,7 +56,7 @@ class RowsLag:
 
 
 class BusLag:
-    """The gauge `relay_lag`: commits that the bus has not acknowledged, by the checkpoint of whichever relay works."""
+    """The gauge `relay_lag`: commits that the bus has not acknowledged, by the checkpoint of the active relay."""
 
     def __init__(self, relay_state: RelayState, log: CommitLog, metrics: Metrics) -> None:
         self._relay_state = relay_state
@@ -65,20 +65,20 @@ class BusLag:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await _now_and_then(self._look)
+        await _sample_forever(self._sample)
 
-    async def _look(self) -> None:
+    async def _sample(self) -> None:
         state = await self._relay_state.state()
         published = state.position if state else 0
         lag = max(0, await self._log.tip() - published)
         self._metrics.gauge("relay_lag", lag, good_for=_GOOD_SECONDS)
 
 
-async def _now_and_then(*looks: Callable[[], Awaitable[None]]) -> None:
+async def _sample_forever(*samples: Callable[[], Awaitable[None]]) -> None:
     while True:
-        for look in looks:
+        for sample in samples:
             try:
-                await look()
+                await sample()
             except Unavailable:
-                continue  # readiness and the log say what is away; the last figures stand for a while
+                continue  # readiness and the log report it; the last values stay for a while
         await asyncio.sleep(_SECONDS)

@@ -1,4 +1,4 @@
-"""A projector that follows the log itself by position: one checkpoint, number 0, no bus."""
+"""A projector that reads the log itself by position: one checkpoint, number 0, no bus."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _IDLE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class _Standing:
-    """Where this projector believes the rows are."""
+class _RowsState:
+    """What this projector believes of the rows."""
 
     generation: int
     checkpoint: Checkpoint | None
@@ -49,39 +49,39 @@ class LogConsumer:
         await run_sessions(self._session, self._metrics)
 
     async def _session(self, backoff: Backoff) -> Never:
-        standing = await self._open()
+        rows = await self._open()
         await self._parked.retry_at_start()
         async with ReadAhead[list[DecodedCommit]]() as ahead:
-            ahead.begin(self._read(standing.position))
+            ahead.begin(self._read(rows.position))
             while True:
                 page = await ahead.result()
                 if page:
                     ahead.begin(self._read(page[-1].commit.position))
-                if page or standing.checkpoint is None:
-                    await self._apply(standing, page)
-                elif standing.ready:
-                    await self._log.wait(standing.position, _IDLE_SECONDS)
-                if not standing.ready and standing.position >= standing.fill_until:
-                    await self._projector.mark_ready(standing.generation)
-                    standing.ready = True
+                if page or rows.checkpoint is None:
+                    await self._apply(rows, page)
+                elif rows.ready:
+                    await self._log.wait(rows.position, _IDLE_SECONDS)
+                if not rows.ready and rows.position >= rows.fill_until:
+                    await self._projector.mark_ready(rows.generation)
+                    rows.ready = True
                 if not page:
-                    ahead.begin(self._read(standing.position))
+                    ahead.begin(self._read(rows.position))
                 backoff.reset()
 
     async def _read(self, after: int) -> list[DecodedCommit]:
         return await self._projector.decode(at_most(await self._log.read_events(after, self._batch_size)))
 
-    async def _open(self) -> _Standing:
+    async def _open(self) -> _RowsState:
         live, checkpoints = await self._projector.open(partitions=1)
-        return _Standing(live.generation, checkpoints.get(0), live.ready, await self._log.tip())
+        return _RowsState(live.generation, checkpoints.get(0), live.ready, await self._log.tip())
 
-    async def _apply(self, standing: _Standing, page: Sequence[DecodedCommit]) -> None:
-        after = _checkpoint_behind(page[-1].commit) if page else Checkpoint(partition=0, position=0)
-        move = CheckpointMove(standing.checkpoint, after)
-        await self._projector.apply_decoded(standing.generation, [move], page, partitions=1)
-        standing.checkpoint = after
+    async def _apply(self, rows: _RowsState, page: Sequence[DecodedCommit]) -> None:
+        after = _checkpoint_at(page[-1].commit) if page else Checkpoint(partition=0, position=0)
+        move = CheckpointMove(rows.checkpoint, after)
+        await self._projector.apply_decoded(rows.generation, [move], page, partitions=1)
+        rows.checkpoint = after
         self._metrics.gauge("projector_position", after.position, partition="0")
 
 
-def _checkpoint_behind(last: AnyCommit) -> Checkpoint:
+def _checkpoint_at(last: AnyCommit) -> Checkpoint:
     return Checkpoint(partition=0, position=last.position, commit_position=last.position, commit_id=last.commit_id)

@@ -1,10 +1,7 @@
-"""Try parked streams again: at every start, after a rebuild, and on request.
+"""Parked streams, the dead letters of projectors: they are retried at every start, after a rebuild, and on request.
 
-A parked stream is freed when its rows have caught up with all that projectors have left out of it. The transaction
-locks every checkpoint, so no projector leaves out more in the meantime; it may run beside live projectors, in any
-process.
-
-Parked posts for operators: which wait, why, and trying them again.
+A parked stream is freed when its rows have caught up with everything that projectors left out of it. The transaction
+locks every checkpoint, so no projector leaves out more meanwhile; it may run beside live projectors, in any process.
 """
 
 import logging
@@ -13,6 +10,7 @@ from dataclasses import dataclass
 
 from application.envelopes import Commit
 from application.errors import StreamDamaged
+from application.pipeline.projector import commits_after
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
@@ -45,7 +43,7 @@ class Retried:
 
 
 class ParkedRetry:
-    """`repair` writes the rows of a post whose history is whole anew from the log."""
+    """`repair` rewrites from the log the rows of a post whose history is whole."""
 
     def __init__(
         self,
@@ -80,36 +78,28 @@ class ParkedRetry:
         return results
 
     async def retry_at_start(self) -> None:
-        """Of a projector: whoever reads its log is told what is left, too."""
+        """When a projector starts; logs how many are left."""
         still = [retried for retried in await self.retry_all() if retried.still is not None]
         if still:
             logger.warning("%d posts are still parked; `postlog parked list` has them", len(still))
 
     async def retry(self, post_id: PostId) -> Retried:
-        """Go on with the stream where its rows stand, until it is freed or something can't be projected again."""
+        """Resume the stream from the version of its rows, until it is freed or an event can't be projected again."""
         version = 0
         while (parked := await self._parked_streams.parked_stream(post_id)) is not None:
-            commits = await self._what_follows(post_id, version)
+            commits = await commits_after(version, post_id, _COMMITS_A_PAGE, self._past_events, self._log)
             reached = await self._apply(parked, commits, version)
             if reached == version:
                 break
             version = reached
         if parked is not None and parked.code == StreamDamaged.code:
-            await self._repair(post_id)  # its rows may come from a commit that was put right since
+            await self._repair(post_id)  # its rows may come from a commit that was corrected since
         return self._result(post_id, await self._parked_streams.parked_stream(post_id))
 
-    async def _what_follows(self, post_id: PostId, version: int) -> Sequence[Commit]:
-        """[] only when the log has nothing, and not because a read straight after a failover lags."""
-        commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_PAGE)
-        if not commits:
-            await self._log.proven_tip()
-            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_PAGE)
-        return commits
-
     async def _apply(self, parked: ParkedStream, commits: Sequence[Commit], after: int) -> int:
-        """Apply a page of commits, all that the log has behind version `after` or the first of them, and answer the
-        version that the rows have then. When there are none, and no more waits than when the log was read, nothing
-        waits: what did was removed from the log."""
+        """Apply a page of commits, the first that the log has after version `after`, and return the version that the
+        rows have then. When there are none, and no more is waiting than when the log was read, the stream is freed:
+        what was waiting has been removed from the log."""
         post_id = parked.post_id
         generation = (await self._store.live()).generation
         decoded = decode_all(commits, self._codec)
@@ -134,17 +124,14 @@ class ParkedRetry:
 
     def _result(self, post_id: PostId, parked: ParkedStream | None) -> Retried:
         if parked is None:
-            logger.info("post %s is not parked any more", post_id)
+            logger.info("post %s is no longer parked", post_id)
             self._metrics.count("parked_streams_freed")
         return Retried(post_id, parked)
 
 
-_POSTS_A_PAGE = 100
-
-
 @dataclass(frozen=True, slots=True)
 class RetrySummary:
-    """`untried` are left because the time was up."""
+    """`untried`: the time was up before all had been tried."""
 
     freed: int
     still: int
@@ -152,6 +139,8 @@ class RetrySummary:
 
 
 class ParkedPosts:
+    """For operators: which posts are parked, why, and retrying them."""
+
     def __init__(
         self, *, streams: ParkedStreams, retry: ParkedRetry, store: ProjectionStore, log: CommitLog, clock: Clock
     ) -> None:
@@ -161,23 +150,23 @@ class ParkedPosts:
         self._log = log
         self._clock = clock
 
-    async def some(self, limit: int = _POSTS_A_PAGE) -> Sequence[ParkedStream]:
-        """By post id. Raises `ReadDbUnavailable`."""
+    async def page(self, limit: int = _STREAMS_A_PAGE) -> Sequence[ParkedStream]:
+        """The first, by post id. Raises `ReadDbUnavailable`."""
         return await self._streams.parked(limit)
 
     async def retry(self, post_id: PostId) -> Retried:
-        """Raises `WrongLog` when the rows come from another log: nothing of this one may go into them. And
-        `Unavailable`."""
-        await self._require_match()
+        """Raises `Unavailable`, and `WrongLog` when the rows come from another log: nothing of this one may be written
+        into them."""
+        await self._require_same_log()
         return await self._retry.retry(post_id)
 
     async def retry_all(self, seconds: float) -> RetrySummary:
         """Each once, until so many seconds have passed. Raises as `retry`."""
-        await self._require_match()
+        await self._require_same_log()
         until = self._clock.monotonic() + seconds
         results: list[Retried] = []
         after: PostId | None = None
-        while page := await self._streams.parked(_POSTS_A_PAGE, after):
+        while page := await self._streams.parked(_STREAMS_A_PAGE, after):
             for parked in page:
                 if self._clock.monotonic() >= until:
                     return _counted(results, untried=True)
@@ -185,7 +174,7 @@ class ParkedPosts:
             after = page[-1].post_id
         return _counted(results, untried=False)
 
-    async def _require_match(self) -> None:
+    async def _require_same_log(self) -> None:
         live = await self._store.live()
         await require_same_log(live, (await self._store.checkpoints(live.generation)).values(), self._log)
 

@@ -1,6 +1,6 @@
 """Applies commits to the live rows, batch by batch, each with its checkpoints in one transaction.
 
-Where the commits come from, the log itself or the bus, is its callers' business: `follow_log`, `follow_bus`.
+Where the commits come from is up to its callers: the log itself (`log_consumer`) or the bus (`bus_consumer`).
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from domain.ids import PostId
 
 logger = logging.getLogger(__name__)
 
-_COMMITS_A_HEALING = 200
+_COMMITS_A_GAP = 200
 _EVENTS_AT_ONCE = 500
 _PARKED_SHOWN = 10
 
@@ -57,14 +57,14 @@ class Projector:
         self._journal = journal
 
     async def open(self, partitions: int) -> tuple[LiveGeneration, dict[int, Checkpoint]]:
-        """The live generation and its checkpoints, claimed for this log. Raises `WrongLog` when the database belongs to
-        another log, or to this one before it was restored to an older state."""
+        """The live generation and its checkpoints; claims the database for this log. Raises `WrongLog` when it belongs
+        to another log, or to this one before it was restored to an older state."""
         log_id = await self._log.log_id()
         live = await self._store.live()
         if live.log_id is not None and live.partitions != partitions:
             logger.warning(
-                "the rows stood in %d partitions and stand in %d from now on; told again and again, it means that "
-                "projectors with different buses share this read database: give all of them the same bus settings",
+                "read database repartitioned from %d to %d; if this repeats, projectors with different buses share it: "
+                "give all of them the same bus settings",
                 live.partitions,
                 partitions,
             )
@@ -95,8 +95,8 @@ class Projector:
         decoded: Sequence[DecodedCommit],
         partitions: int | None = None,
     ) -> None:
-        """One transaction. Commits that the rows lack before these are read from the log first. `partitions` is by how
-        many the moves divide the posts. Raises `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
+        """One transaction. Earlier commits that the rows lack are read from the log first. `partitions` is the number
+        by which the moves divide the posts. Raises `CheckpointMoved`, `ReadDbUnavailable`, `StoreUnavailable`.
         """
         batch = ProjectionBatch(generation, moves, row_keys_of(decoded), partitions)
         started = self._clock.monotonic()
@@ -116,63 +116,55 @@ class Projector:
                 await self._store.project(batch, fold)
                 break
             except MissingCommits as missing:
-                gaps |= await self._heal(generation, moves, missing, partitions)
+                gaps |= await self._fill_gaps(generation, moves, missing, partitions)
         for move in moves:
             after = move.before.position if move.before else 0
             self._journal.record_projected(move.after.partition, after, move.after.position)
-        self._note(decoded, started)
-        self._note_parked(parked)
+        self._report(decoded, started)
+        self._report_parked(parked)
 
     async def mark_ready(self, generation: int) -> None:
         await self._store.mark_ready(generation)
         self._rows_moved.notify()
 
-    async def _heal(
+    async def _fill_gaps(
         self, generation: int, moves: Sequence[CheckpointMove], missing: MissingCommits, partitions: int | None
     ) -> set[tuple[PostId, int]]:
-        """Apply a page of what the rows of these posts lack. The checkpoints stay: they are only locked and checked.
-        Answers the posts, each with its version, behind which the log itself has a gap."""
-        stay = [CheckpointMove(move.before, move.before) for move in moves if move.before is not None]
+        """Apply a page of what the rows of these posts lack. The checkpoints don't move: they are only locked and
+        checked. Returns the posts, each with its version, after which the log itself has a gap."""
+        unmoved = [CheckpointMove(move.before, move.before) for move in moves if move.before is not None]
         gaps: set[tuple[PostId, int]] = set()
         for post_id, version in missing.after.items():
-            commits = await self._what_follows(post_id, version)
+            commits = await commits_after(version, post_id, _COMMITS_A_GAP, self._past_events, self._log)
             if commits and commits[0].version > version + 1:
                 gaps.add((post_id, version))
                 continue
             if not commits:
                 raise WrongLog(
-                    f"The read database has post {post_id} at version {version}, and the log has nothing that follows "
-                    "it, though later events came: the log was restored to an older state, or is another one."
+                    f"The read database has post {post_id} at version {version}, and the log has nothing after that, "
+                    "although later events came: the log was restored to an older state, or is another one."
                 )
             logger.warning("read %d missing commits of post %s from the log", len(commits), post_id)
             self._metrics.count("projector_healed_commits", len(commits))
-            await self.apply(generation, stay, commits, partitions)
+            await self.apply(generation, unmoved, commits, partitions)
         return gaps
 
-    async def _what_follows(self, post_id: PostId, version: int) -> list[Commit]:
-        """[] only when the log has nothing, and not because a read straight after a failover lags."""
-        commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
-        if not commits:
-            await self._log.proven_tip()
-            commits = await self._past_events.read_stream(post_id, version, _COMMITS_A_HEALING)
-        return commits
-
     async def decode(self, commits: Sequence[AnyCommit]) -> list[DecodedCommit]:
-        """Many events are decoded in a thread, so that requests in this process are answered meanwhile."""
+        """Many events are decoded in a thread, so that this process can answer requests meanwhile."""
         if sum(len(commit.events) for commit in commits) < _EVENTS_AT_ONCE:
             return decode_all(commits, self._codec)
         return await asyncio.to_thread(decode_all, commits, self._codec)
 
-    def _note(self, decoded: Sequence[DecodedCommit], started: float) -> None:
+    def _report(self, decoded: Sequence[DecodedCommit], started: float) -> None:
         self._rows_moved.notify()
         self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
         self._metrics.count("projector_commits", len(decoded))
         self._metrics.count("projector_events", sum(len(each.commit.events) for each in decoded))
 
-    def _note_parked(self, parked: Sequence[ParkedStream]) -> None:
+    def _report_parked(self, parked: Sequence[ParkedStream]) -> None:
         for stream in parked[:_PARKED_SHOWN]:
             logger.warning(
-                "post %s is parked from version %d at position %d on: %s",
+                "post %s is parked from version %d at position %d: %s",
                 stream.post_id,
                 stream.version,
                 stream.position,
@@ -182,3 +174,14 @@ class Projector:
             logger.warning("%d more posts are parked; `postlog parked list` has them", len(parked) - _PARKED_SHOWN)
         if parked:
             self._metrics.count("streams_parked", len(parked))
+
+
+async def commits_after(
+    version: int, post_id: PostId, limit: int, past_events: PastEvents, log: CommitLog
+) -> Sequence[Commit]:
+    """[] only when the log has none, and not because a read straight after a failover lags."""
+    commits = await past_events.read_stream(post_id, version, limit)
+    if not commits:
+        await log.proven_tip()
+        commits = await past_events.read_stream(post_id, version, limit)
+    return commits

@@ -1,13 +1,9 @@
-"""What is said of each commit, and to whom: pure.
-
-One relay's time in office, under one lease.
-
-Publishes the log to the bus: the log itself is the outbox.
+"""Publishes the log to the bus: the log itself is the outbox.
 
 One relay is active at a time, by a lease; others stand by. It reads the log by position from its checkpoint, and the
-checkpoint moves only over what the bus has acknowledged. When anything fails it gives the lease back, and the next
-term, its own or another relay's, begins at the checkpoint: messages may come twice, none is left out. Two relays at
-once, when one was paused beyond its lease, do no harm: what a message says of the log is true whoever sends it.
+checkpoint moves only past what the bus has acknowledged. When anything fails it releases the lease, and the next
+holder, this relay or another, starts at the checkpoint: messages may come twice, none is left out. Two relays at once,
+when one was paused beyond its lease, do no harm: what a message says of the log is true whichever relay sends it.
 """
 
 import asyncio
@@ -26,62 +22,126 @@ from application.ports.relay_state import Lease, RelayState
 from application.ports.system import Clock, Ids, Journal, Metrics
 from application.projections.batch import at_most
 
+logger = logging.getLogger(__name__)
 
-class PublicationPlan:
-    """Knows the position that was sent last to each partition. At first that is `position`, the relay's checkpoint:
-    what came before it is no claim of this relay's.
-    """
-
-    def __init__(self, log_id: str, partitions: int, position: int) -> None:
-        self.partitions = partitions
-        self.position = position
-        self._log_id = log_id
-        self._sent = [position] * partitions
-
-    @property
-    def level(self) -> bool:
-        """Whether every partition was told of the position."""
-        return all(sent == self.position for sent in self._sent)
-
-    def commits(self, commits: Sequence[Commit]) -> list[CommitEntry]:
-        """They follow each other, and the position, without gap."""
-        entries: list[CommitEntry] = []
-        for commit in commits:
-            partition = partition_of(commit.stream_id, self.partitions)
-            entries.append(CommitEntry(partition, self._sent[partition], commit))
-            self._sent[partition] = self.position = commit.position
-        return entries
-
-    def watermarks(self) -> list[Watermark]:
-        """For the partitions that were not told of the position yet: a database is as new as its oldest partition."""
-        behind = [partition for partition, sent in enumerate(self._sent) if sent < self.position]
-        return [self._watermark(partition) for partition in behind]
-
-    def reminders(self) -> list[Watermark]:
-        """For every partition: who missed the last message of a quiet partition learns of it by this."""
-        return [self._watermark(partition) for partition in range(self.partitions)]
-
-    def publication(self, entries: Sequence[CommitEntry | Watermark]) -> Publication:
-        return Publication(self._log_id, self.partitions, entries)
-
-    def _watermark(self, partition: int) -> Watermark:
-        mark = Watermark(partition, self._sent[partition], self.position)
-        self._sent[partition] = self.position
-        return mark
-
+_STANDBY_SECONDS = 1.0
+_FAREWELL_SECONDS = 0.5
 
 _WINDOW = 4
-"""Publications under way at once: the next page is read while the bus acknowledges those before."""
+"""Publications in flight: the next page is read while the bus acknowledges those before."""
 
 _CHECKPOINT_SECONDS = 0.1
-"""Between two writes of the checkpoint: each is as dear as a commit, and at worst so much is published twice."""
+"""Between two writes of the checkpoint: each costs as much as a commit, and at worst this much is published twice."""
 
 _WATERMARK_SECONDS = 0.0002
-"""Per partition, between two rounds of watermarks that go with commits, so that many partitions are not flooded."""
-
+"""Per partition, between two rounds of watermarks that go with commits, so that many partitions don't get too many."""
 
 _CANCEL_AGAIN_SECONDS = 0.5
 """A task may swallow a cancellation: `asyncio.wait_for` of Python 3.11 does when what it waits for ends just then."""
+
+
+class Relay:
+    """`batch_size` is how many commits one publication has at most; every `watermark_seconds` each partition gets a
+    watermark that says how far the log is published, whether there was anything to publish or not.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: CommitLog,
+        relay_state: RelayState,
+        publisher: Publisher,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        journal: Journal,
+        batch_size: int,
+        lease_seconds: float,
+        watermark_seconds: float,
+    ) -> None:
+        self._log = log
+        self._relay_state = relay_state
+        self._publisher = publisher
+        self._clock = clock
+        self._owner = ids.new()
+        self._metrics = metrics
+        self._journal = journal
+        self._batch_size = batch_size
+        self._lease_seconds = lease_seconds
+        self._watermark_seconds = watermark_seconds
+
+    async def run(self) -> None:
+        """Until cancelled; then the lease is given back."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._publish_if_leader(backoff)
+            except LeaseLost:
+                logger.warning("another relay has taken over; standing by")
+            except LogWentBack:
+                logger.warning("the log ends before the position up to which it was published; restarting")
+            except PartitionsChanged:
+                logger.warning("the topic has another number of partitions now; restarting with that")
+            except Exception as error:
+                pause = backoff.next()
+                code = log_interruption(logger, "publishing", error, pause)
+                self._metrics.count("relay_interruptions", code=code)
+                await asyncio.sleep(pause)
+
+    async def _publish_if_leader(self, backoff: Backoff) -> None:
+        asked_at = self._clock.monotonic()
+        lease = await self._relay_state.acquire(self._owner, self._lease_seconds)
+        if lease is None:
+            self._metrics.gauge("relay_active", 0)
+            await asyncio.sleep(min(_STANDBY_SECONDS, self._lease_seconds / 4))
+            return
+        lease = await self._within_log(lease)
+        logger.info("publishing from position %d, with lease %d", lease.position, lease.token)
+        relay_lease = self._relay_lease(lease, asked_at)
+        self._metrics.gauge("relay_active", 1)
+        try:
+            await relay_lease.run()
+        finally:
+            if relay_lease.has_published:
+                backoff.reset()
+            await self._release(lease, relay_lease)
+
+    async def _within_log(self, lease: Lease) -> Lease:
+        """Move the checkpoint back to the log's end, if it is past that: everything in the log was published."""
+        tip = await self._log.proven_tip()
+        if lease.position <= tip:
+            return lease
+        logger.warning(
+            "the log was published up to position %d, but ends at %d: it was restored to an older state; resuming "
+            "from its end. If projectors refuse what the topic carries, delete the topic and run `postlog init`.",
+            lease.position,
+            tip,
+        )
+        if not await self._relay_state.set_back(lease, tip):
+            raise LeaseLost
+        return replace(lease, position=tip)
+
+    def _relay_lease(self, lease: Lease, asked_at: float) -> "RelayLease":
+        return RelayLease(
+            lease=lease,
+            asked_at=asked_at,
+            log=self._log,
+            relay_state=self._relay_state,
+            publisher=self._publisher,
+            clock=self._clock,
+            metrics=self._metrics,
+            journal=self._journal,
+            batch_size=self._batch_size,
+            watermark_seconds=self._watermark_seconds,
+        )
+
+    async def _release(self, lease: Lease, relay_lease: "RelayLease") -> None:
+        """If the store does not answer in time, nothing is lost: the lease expires, and messages come twice."""
+        self._metrics.gauge("relay_active", 0)
+        with suppress(LeaseLost, Unavailable, TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await relay_lease.store_checkpoint()
+                await self._relay_state.release(lease)
 
 
 class LeaseLost(Exception):
@@ -89,7 +149,7 @@ class LeaseLost(Exception):
 
 
 class PartitionsChanged(Exception):
-    """The topic has another number of partitions than when the term began."""
+    """The topic has another number of partitions than when the lease began."""
 
 
 class LogWentBack(Exception):
@@ -97,8 +157,8 @@ class LogWentBack(Exception):
 
 
 class RelayLease:
-    """`asked_at` is when the lease was asked for, by the clock's monotonic time: it stands for `ttl_seconds` from then
-    on, at least. `has_published`: whether the bus has acknowledged anything in this term."""
+    """Publishes while this relay holds the lease. `asked_at` is when it was asked for, by the clock's monotonic time:
+    it is valid for at least `ttl_seconds` from then. `has_published`: the bus has acknowledged something meanwhile."""
 
     def __init__(
         self,
@@ -133,8 +193,8 @@ class RelayLease:
         self._deliveries: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until cancelled or until something fails. Raises `LeaseLost`, `LogWentBack`,
-        `PartitionsChanged`, `Unavailable`."""
+        """Until cancelled or until something fails. Raises `LeaseLost`, `LogWentBack`, `PartitionsChanged`,
+        `Unavailable`."""
         # No task group: one that is ending takes no more tasks, and waits for a loop that swallowed its cancellation.
         self._failed = asyncio.get_running_loop().create_future()
         loops = [asyncio.create_task(each) for each in (self._renew(), self._move_checkpoint(), self._publish_all())]
@@ -146,7 +206,7 @@ class RelayLease:
             await _end(loops)
             await _end(self._deliveries)
             self._failed.cancel()
-            await asyncio.gather(self._failed, return_exceptions=True)  # else its error counts as never looked at
+            await asyncio.gather(self._failed, return_exceptions=True)  # else asyncio logs its error as never retrieved
 
     async def store_checkpoint(self) -> None:
         """Of everything that was acknowledged. Raises `LeaseLost`, `StoreUnavailable`."""
@@ -157,7 +217,7 @@ class RelayLease:
             self._stored = position
 
     async def _renew(self) -> None:
-        """Raises `StoreUnavailable` when it is time and nobody has answered: another relay may hold the lease then."""
+        """Raises `StoreUnavailable` when the store has not answered in time: another relay may hold the lease then."""
         ttl, proven_at = self._lease.ttl_seconds, self._asked_at
         while True:
             await asyncio.sleep(ttl / 3)
@@ -184,42 +244,42 @@ class RelayLease:
 
     async def _publish_all(self) -> None:
         partitions = await self._publisher.partitions()
-        announcer = PublicationPlan(await self._log.log_id(), partitions, self._lease.position)
-        level_at = remind_at = self._clock.monotonic()
+        plan = PublicationPlan(await self._log.log_id(), partitions, self._lease.position)
+        watermarks_at = remind_at = self._clock.monotonic()
         while True:
-            commits = at_most(await self._log.read(announcer.position, self._batch_size))
-            entries: list[CommitEntry | Watermark] = [*announcer.commits(commits)]
+            commits = at_most(await self._log.read(plan.position, self._batch_size))
+            entries: list[CommitEntry | Watermark] = [*plan.commits(commits)]
             now = self._clock.monotonic()
             if now >= remind_at:
-                await self._look_around(announcer)
-                entries += announcer.reminders()
+                await self._check_topic_and_log(plan)
+                entries += plan.reminders()
                 remind_at = now + self._watermark_seconds
-            elif now >= level_at:
-                entries += announcer.watermarks()
-                level_at = now + _WATERMARK_SECONDS * announcer.partitions
-            await self._publish(announcer, entries)
+            elif now >= watermarks_at:
+                entries += plan.watermarks()
+                watermarks_at = now + _WATERMARK_SECONDS * plan.partitions
+            await self._publish(plan, entries)
             if commits:
                 self._metrics.count("relay_commits", len(commits))
             else:
-                due = remind_at if announcer.level else min(level_at, remind_at)
-                await self._log.wait(announcer.position, max(0.0, due - now))
+                due = remind_at if plan.is_even else min(watermarks_at, remind_at)
+                await self._log.wait(plan.position, max(0.0, due - now))
 
-    async def _look_around(self, announcer: PublicationPlan) -> None:
-        if await self._publisher.partitions() != announcer.partitions:
+    async def _check_topic_and_log(self, plan: "PublicationPlan") -> None:
+        if await self._publisher.partitions() != plan.partitions:
             raise PartitionsChanged
-        position = announcer.position
+        position = plan.position
         if await self._log.tip() < position and await self._log.proven_tip() < position:
             raise LogWentBack
 
-    async def _publish(self, announcer: PublicationPlan, entries: Sequence[CommitEntry | Watermark]) -> None:
+    async def _publish(self, plan: "PublicationPlan", entries: Sequence[CommitEntry | Watermark]) -> None:
         if entries:
             await self._room.acquire()
-            under_way = self._deliver(announcer.publication(entries), announcer.position, self._last)
-            self._last = asyncio.create_task(under_way)
+            delivery = self._deliver(plan.publication(entries), plan.position, self._last)
+            self._last = asyncio.create_task(delivery)
             self._deliveries.add(self._last)
-            self._last.add_done_callback(self._note_delivery)
+            self._last.add_done_callback(self._end_delivery)
 
-    def _note_delivery(self, delivery: asyncio.Task[None]) -> None:
+    def _end_delivery(self, delivery: asyncio.Task[None]) -> None:
         self._deliveries.discard(delivery)
         error = None if delivery.cancelled() else delivery.exception()
         if error is not None and not self._failed.done():
@@ -246,111 +306,44 @@ async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-logger = logging.getLogger(__name__)
-
-_STANDBY_SECONDS = 1.0
-_FAREWELL_SECONDS = 0.5
-
-
-class Relay:
-    """`batch_size` is how many commits one publication has at most; every `watermark_seconds` each partition is told
-    how far the log is published, whether there was anything to publish or not.
+class PublicationPlan:
+    """Decides which messages to publish for a commit (pure). It knows the position that was sent last to each
+    partition: at first `position`, the relay's checkpoint, since this relay claims nothing about what came before.
     """
 
-    def __init__(
-        self,
-        *,
-        log: CommitLog,
-        relay_state: RelayState,
-        publisher: Publisher,
-        clock: Clock,
-        ids: Ids,
-        metrics: Metrics,
-        journal: Journal,
-        batch_size: int,
-        lease_seconds: float,
-        watermark_seconds: float,
-    ) -> None:
-        self._log = log
-        self._relay_state = relay_state
-        self._publisher = publisher
-        self._clock = clock
-        self._owner = ids.new()
-        self._metrics = metrics
-        self._journal = journal
-        self._batch_size = batch_size
-        self._lease_seconds = lease_seconds
-        self._watermark_seconds = watermark_seconds
+    def __init__(self, log_id: str, partitions: int, position: int) -> None:
+        self.partitions = partitions
+        self.position = position
+        self._log_id = log_id
+        self._sent = [position] * partitions
 
-    async def run(self) -> None:
-        """Until cancelled; then the lease is given back."""
-        backoff = Backoff()
-        while True:
-            try:
-                await self._take_a_turn(backoff)
-            except LeaseLost:
-                logger.warning("another relay has taken over; standing by")
-            except LogWentBack:
-                logger.warning("the log ends before what was published of it; beginning again")
-            except PartitionsChanged:
-                logger.warning("the topic has another number of partitions now; beginning again with that")
-            except Exception as error:
-                pause = backoff.next()
-                code = log_interruption(logger, "publishing", error, pause)
-                self._metrics.count("relay_interruptions", code=code)
-                await asyncio.sleep(pause)
+    @property
+    def is_even(self) -> bool:
+        """Whether the position was sent to every partition."""
+        return all(sent == self.position for sent in self._sent)
 
-    async def _take_a_turn(self, backoff: Backoff) -> None:
-        asked_at = self._clock.monotonic()
-        lease = await self._relay_state.acquire(self._owner, self._lease_seconds)
-        if lease is None:
-            self._metrics.gauge("relay_active", 0)
-            await asyncio.sleep(min(_STANDBY_SECONDS, self._lease_seconds / 4))
-            return
-        lease = await self._within_the_log(lease)
-        logger.info("publishing from position %d on, with lease %d", lease.position, lease.token)
-        term = self._term(lease, asked_at)
-        self._metrics.gauge("relay_active", 1)
-        try:
-            await term.run()
-        finally:
-            if term.has_published:
-                backoff.reset()
-            await self._resign(lease, term)
+    def commits(self, commits: Sequence[Commit]) -> list[CommitEntry]:
+        """`commits` follow each other, and the position, without gap."""
+        entries: list[CommitEntry] = []
+        for commit in commits:
+            partition = partition_of(commit.stream_id, self.partitions)
+            entries.append(CommitEntry(partition, self._sent[partition], commit))
+            self._sent[partition] = self.position = commit.position
+        return entries
 
-    async def _within_the_log(self, lease: Lease) -> Lease:
-        """What is in the log was published, also where it ends before the checkpoint: it was longer then."""
-        tip = await self._log.proven_tip()
-        if lease.position <= tip:
-            return lease
-        logger.warning(
-            "the log was published up to position %d, but ends at %d: it was restored to an older state; publishing "
-            "from its end on. If projectors refuse what the topic carries, delete the topic and run `postlog init`.",
-            lease.position,
-            tip,
-        )
-        if not await self._relay_state.set_back(lease, tip):
-            raise LeaseLost
-        return replace(lease, position=tip)
+    def watermarks(self) -> list[Watermark]:
+        """For the partitions that lack the position: a database is as new as its oldest partition."""
+        behind = [partition for partition, sent in enumerate(self._sent) if sent < self.position]
+        return [self._watermark(partition) for partition in behind]
 
-    def _term(self, lease: Lease, asked_at: float) -> RelayLease:
-        return RelayLease(
-            lease=lease,
-            asked_at=asked_at,
-            log=self._log,
-            relay_state=self._relay_state,
-            publisher=self._publisher,
-            clock=self._clock,
-            metrics=self._metrics,
-            journal=self._journal,
-            batch_size=self._batch_size,
-            watermark_seconds=self._watermark_seconds,
-        )
+    def reminders(self) -> list[Watermark]:
+        """For every partition: a consumer that missed the last message of a quiet partition detects it by this."""
+        return [self._watermark(partition) for partition in range(self.partitions)]
 
-    async def _resign(self, lease: Lease, term: RelayLease) -> None:
-        """What can't be told to the store in time is no loss: the lease ends by itself, and messages come twice."""
-        self._metrics.gauge("relay_active", 0)
-        with suppress(LeaseLost, Unavailable, TimeoutError):
-            async with asyncio.timeout(_FAREWELL_SECONDS):
-                await term.store_checkpoint()
-                await self._relay_state.release(lease)
+    def publication(self, entries: Sequence[CommitEntry | Watermark]) -> Publication:
+        return Publication(self._log_id, self.partitions, entries)
+
+    def _watermark(self, partition: int) -> Watermark:
+        mark = Watermark(partition, self._sent[partition], self.position)
+        self._sent[partition] = self.position
+        return mark

@@ -1,5 +1,9 @@
-"""Does the bus carry what the log holds? When a log is restored to an older state, the topic still has what came
-after, and commits that are new in the log take the same positions."""
+"""Does the topic carry what the log holds? When a log is restored to an older state, the topic still has what came
+after, and commits that are new in the log take the same positions.
+
+Comparing every commit with the log would cost as much as reading the log. So the last commit of each partition is
+compared while old messages are read and once when a partition begins, and the rows are compared when messages repeat.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,25 +23,23 @@ class TopicVerifier:
         self._projector = projector
         self._log = log
         self._partitions = partitions
-        self._proven: set[int] = set()
+        self._verified: set[int] = set()
         self._checked_at = asyncio.get_running_loop().time()
 
     def doubt(self, partition: int) -> None:
-        """Its messages begin anew, perhaps long ago."""
-        self._proven.discard(partition)
+        """Its messages start from another offset, perhaps from long ago."""
+        self._verified.discard(partition)
 
     async def check_commits(self, commits: Sequence[Commit], *, catching_up: bool) -> None:
-        """Compare the last commit of each partition with the log before it goes into the rows: while old messages are
-        read, and once when a partition begins. Raises `WrongLog`, `StoreUnavailable`.
-        """
+        """Before they go into the rows. Raises `WrongLog`, `StoreUnavailable`."""
         last = {partition_of(commit.stream_id, self._partitions): commit for commit in commits}
         for partition, commit in last.items():
-            if catching_up or partition not in self._proven:
+            if catching_up or partition not in self._verified:
                 await self._compare(commit)
-                self._proven.add(partition)
+                self._verified.add(partition)
 
     async def check_rows(self) -> None:
-        """Messages came again: the relay began anew, and perhaps on an older log. Raises `WrongLog`."""
+        """Messages were repeated: the relay restarted, perhaps on an older log. Raises `WrongLog`."""
         now = asyncio.get_running_loop().time()
         if now - self._checked_at >= _SECONDS_BETWEEN_CHECKS:
             await self._projector.open(self._partitions)

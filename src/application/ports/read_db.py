@@ -38,6 +38,12 @@ class Checkpoint:
     offset: int | None = None
 
 
+def lowest_checkpoint(checkpoints: Mapping[int, Checkpoint], partitions: int) -> Checkpoint:
+    """Of all partitions: a read database is as new as the one that is furthest behind. A missing checkpoint is at 0."""
+    of_all = [checkpoints.get(number) or Checkpoint(partition=number, position=0) for number in range(partitions)]
+    return min(of_all, key=lambda checkpoint: checkpoint.position)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveGeneration:
     """The live row. `log_id` is None until a projector has claimed the database for its log. The database's position is

@@ -145,7 +145,7 @@ class OperationsPage:
         if status.rows is None or not status.rows.parked:
             return []
         try:
-            return list(await self.operations.parked.some(_PARKED_SHOWN))
+            return list(await self.operations.parked.page(_PARKED_SHOWN))
         except PostlogError:
             return []
 

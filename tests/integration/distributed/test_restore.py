@@ -56,7 +56,7 @@ def test_a_backup_is_restored_in_the_order_of_the_handbook(tmp_path: Path, place
         assert_refused(system, "the log was restored to an older state", "`postlog rebuild`")
         # 4. Delete the topic, and make it anew.
         delete_topic(place.kafka_bootstrap, place.topic)
-        for _ in ticks(30, "the topic is not made anew"):
+        for _ in ticks(30, "the topic is not recreated"):
             if system.run("init").returncode == 0:
                 break
         # 5. The rows anew.

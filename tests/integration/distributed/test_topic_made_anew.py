@@ -28,7 +28,7 @@ def test_a_topic_that_is_deleted_with_messages_unread_and_made_anew_loses_nothin
             writers.wait_for_more(50)
             delete_topic(place.kafka_bootstrap, place.topic)
             writers.wait_for_more(50)
-            for _ in ticks(30, "the topic is not made anew"):
+            for _ in ticks(30, "the topic is not recreated"):
                 if system.run("init").returncode == 0:
                     break
             system.again("projector")
@@ -37,5 +37,5 @@ def test_a_topic_that_is_deleted_with_messages_unread_and_made_anew_loses_nothin
 
         system.wait_for_lag_0("queries", len(commits_of(place)))
         assert_rows_tell(rows_of(place), acknowledged)
-        assert "the topic was deleted and made anew" in system["projector"].printed
+        assert "the topic was recreated" in system["projector"].printed
         assert system.run("audit").returncode == 0

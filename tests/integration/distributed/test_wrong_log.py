@@ -125,7 +125,7 @@ def test_a_topic_that_carries_another_past_than_the_restored_log_is_refused_unti
         assert "Delete the topic and run `postlog init`" in refused.stderr.splitlines()[-1]
 
         delete_topic(place.kafka_bootstrap, place.topic)
-        for _ in ticks(20, "the topic is not made anew"):
+        for _ in ticks(20, "the topic is not recreated"):
             if system.run("init").returncode == 0:
                 break
         system.again("relay")

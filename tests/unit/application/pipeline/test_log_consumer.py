@@ -284,6 +284,6 @@ async def test_it_is_told_when_the_rows_are_divided_otherwise(caplog: pytest.Log
     await system.projector.open(partitions=3)
     await system.projector.open(partitions=1)
     assert [message.partition(";")[0] for message in caplog.messages] == [
-        "the rows stood in 1 partitions and stand in 3 from now on",
-        "the rows stood in 3 partitions and stand in 1 from now on",
+        "read database repartitioned from 1 to 3",
+        "read database repartitioned from 3 to 1",
     ]

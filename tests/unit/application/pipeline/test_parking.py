@@ -191,7 +191,7 @@ def operated(system: SmallSystem, seconds_a_look: float = 0.0) -> ParkedPosts:
 async def test_one_is_freed_and_the_others_wait():
     posts = operated(await with_parked())
     assert (await posts.retry(POSTS[1])).still is None
-    assert [parked.post_id for parked in await posts.some()] == [POSTS[0], POSTS[2]]
+    assert [parked.post_id for parked in await posts.page()] == [POSTS[0], POSTS[2]]
 
 
 async def test_all_are_freed():
@@ -212,7 +212,7 @@ async def test_nothing_of_one_log_goes_into_the_rows_of_another():
         await posts.retry(POSTS[0])
     with pytest.raises(WrongLog):
         await posts.retry_all(10)
-    assert len(await posts.some()) == 3
+    assert len(await posts.page()) == 3
 
 
 UNKNOWN_VERSION = StoredEvent("PostLiked", 9, {"username": "a secret"})
@@ -236,7 +236,7 @@ async def test_it_is_logged_with_its_place_and_reason_and_counted(caplog: pytest
         system = await projected([[CREATED], [UNKNOWN_VERSION], [LIKED_BY_BOB]], [[CREATED]])
     assert [record.getMessage() for record in caplog.records] == [
         (
-            f"post {post(0)} is parked from version 2 at position 2 on: Event 2 of post {post(0)} (PostLiked, schema "
+            f"post {post(0)} is parked from version 2 at position 2: Event 2 of post {post(0)} (PostLiked, schema "
             "version 9): this version of Postlog reads up to schema version 2; run a newer one."
         )
     ]
