@@ -4,17 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from adapters.system.journal import LocalJournal
 from adapters.wire.event_codec import MsgspecEventCodec
-from application.command_side.command_queue import CommandQueue, Decider
-from application.command_side.group_commit import GroupCommitter
-from application.command_side.post_commands import PostCommands
-from application.command_side.stream_state import Snapshotting, StateCache, StateLoader
+from application.command_side.stream_state import StateCache
 from application.envelopes import Commit
 from application.mediator import CommandContext, IdempotencyKey
 from application.ports.event_store import EventStore, Snapshots
 from application.ports.system import Journal
-from domain.limits import Limits
+from containers import IN_MEMORY, container_with
+from entrypoints.settings.model import Commands as CommandSettings
+from entrypoints.settings.model import Snapshots as SnapshotSettings
 
 CODEC = MsgspecEventCodec()
 
@@ -77,21 +78,24 @@ class CommandProcess:
     ) -> None:
         self.metrics = RecordedMetrics()
         self.journal = journal or LocalJournal()
-        clock = SteppingClock()
-        snapshotting = Snapshotting(snapshots, self.metrics, every)
-        self.queue = CommandQueue(
-            store=store,
-            codec=CODEC,
-            committer=GroupCommitter(store, clock, self.metrics, self.journal),
-            loader=StateLoader(store, CODEC, snapshotting),
-            cache=StateCache(cache_bytes, max_states=10_000),
-            decider=Decider(CODEC, clock, Limits()),
-            snapshotting=snapshotting,
-            metrics=self.metrics,
-            attempts=attempts,
+        settings = replace(
+            IN_MEMORY,
+            commands=CommandSettings(timeout_seconds=timeout, attempts=attempts),
+            snapshots=SnapshotSettings(every=every),
         )
-        gate = {"require_writable": require_writable} if require_writable else {}
-        self.commands = PostCommands(self.queue, CountingIds(series), self.journal, timeout=timeout, **gate)
+        self.container = container_with(
+            settings,
+            event_store=store,
+            snapshots=snapshots,
+            clock=SteppingClock(),
+            ids=CountingIds(series),
+            metrics=self.metrics,
+            journal=self.journal,
+            state_cache=StateCache(cache_bytes, 10_000),
+            **({"require_writable": require_writable} if require_writable else {}),
+        )
+        self.queue = self.container.command_queue()
+        self.commands = self.container.commands()
 
 
 def keyed(key: str, digest: str = "digest", expected_version: int | None = None) -> CommandContext:

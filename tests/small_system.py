@@ -1,4 +1,4 @@
-"""Log, projector and queries in memory, wired as the composition root does: for tests of how they work together."""
+"""Log, projector and queries in memory, built by the container: for tests of how they work together."""
 
 import asyncio
 import itertools
@@ -6,28 +6,28 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemorySnapshots
-from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
-from adapters.system.clock_and_ids import SystemClock
+from adapters.memory.read_db import (
+    MemoryAuditRows,
+    MemoryParkedStreams,
+    MemoryPostViews,
+    MemoryProjectionStore,
+    MemoryReadDb,
+)
 from adapters.system.journal import LocalJournal
-from adapters.system.rows_moved import LocalRowsMoved
-from application.maintenance.repair import Repair
-from application.mediator import QueryDispatcher
-from application.pipeline.log_consumer import LogConsumer
-from application.pipeline.parking import ParkedRetry
-from application.pipeline.projector import Projector
 from application.ports.event_codec import EventCodec
 from application.ports.post_views import PostViews
 from application.ports.read_db import ParkedStreams, ProjectionStore
 from application.projections.log_checks import LogGaps
-from application.query_side.freshness import Freshness, LogEnd
-from application.query_side.history import HistoryQueries
-from application.query_side.posts import PostQueries
-from application.query_side.posts_as_of import PostsAsOf
-from application.query_side.status import StatusQueries
 from command_process import CODEC, CommandProcess, RecordedMetrics
+from containers import IN_MEMORY, container_with
 from contracts.log_handle import LogHandle
+from entrypoints.composition.container import Container
+from entrypoints.settings.model import Http
+from entrypoints.settings.model import Projector as ProjectorSettings
 
 _SERIES = itertools.count(1)
 """Several systems on one log make different ids, as several processes do."""
@@ -69,7 +69,6 @@ class SmallSystem:
         self.event_store, self.commit_log, self.past_events = on.store, on.commits, on.past_events
         self.store, self.views, self.parked_streams = read_side.store, read_side.views, read_side.parked
         self.metrics = RecordedMetrics()
-        self.rows_moved = LocalRowsMoved()
         self.journal = LocalJournal()
         self.process = CommandProcess(
             self.event_store,
@@ -78,37 +77,36 @@ class SmallSystem:
             journal=self.journal,
             require_writable=(gaps or LogGaps(self.commit_log)).require_none,
         )
-        clock = SystemClock()
-        shared = {
-            "store": self.store,
+        self.generations, self.audit_rows = MemoryGenerations(self.read_db), MemoryAuditRows(self.read_db)
+        self._settings = replace(
+            IN_MEMORY,
+            http=Http(min_position_wait_seconds=patience),
+            projector=ProjectorSettings(batch_size=batch_size),
+        )
+        self._parts = {
+            "event_store": self.event_store,
+            "commit_log": self.commit_log,
             "past_events": self.past_events,
+            "projection_store": self.store,
+            "post_views": self.views,
+            "parked_streams": self.parked_streams,
+            "generations": self.generations,
+            "audit_rows": self.audit_rows,
             "codec": codec,
-            "clock": clock,
             "metrics": self.metrics,
-            "rows_moved": self.rows_moved,
+            "journal": self.journal,
         }
-        self.projector = Projector(log=self.commit_log, journal=self.journal, **shared)
-        repair = Repair(store=self.store, past_events=self.past_events, codec=codec)
-        self.retry = ParkedRetry(
-            parked_streams=self.parked_streams, log=self.commit_log, repair=repair.repair, **shared
-        )
-        self.follower = LogConsumer(self.projector, self.retry, self.commit_log, self.metrics, batch_size)
-        self.queries = QueryDispatcher()
-        PostQueries(
-            self.views, Freshness(clock, self.rows_moved, LogEnd(self.commit_log, clock), patience)
-        ).register_with(self.queries)
-        HistoryQueries(self.past_events, codec).register_with(self.queries)
-        PostsAsOf(self.past_events, codec, clock).register_with(self.queries)
-        self.status = StatusQueries(
-            adapter="memory",
-            views=self.views,
-            store=self.store,
-            generations=MemoryGenerations(self.read_db),
-            log=self.commit_log,
-            relay_state=None,
-            clock=clock,
-        )
-        self.status.register_with(self.queries)
+        self.container = self.process_with()
+        self.rows_moved = self.container.rows_moved()
+        self.projector = self.container.projector()
+        self.retry = self.container.parked_retry()
+        self.follower = self.container.follower()
+        self.queries = self.container.query_dispatcher()
+        self.status = self.container.status_queries()
+
+    def process_with(self, **parts: object) -> Container:
+        """Another process on the same log and read database."""
+        return container_with(self._settings, **(self._parts | parts))
 
     async def caught_up(self, seconds: float = 5.0) -> None:
         """Return when the rows stand at the log's tip and are ready."""

@@ -12,15 +12,10 @@ from typing import Any
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemoryRelayState
 from adapters.memory.read_db import MemoryParkedStreams, MemoryPostViews, MemoryProjectionStore, MemoryReadDb
-from adapters.system.clock_and_ids import SystemClock, UuidIds
-from adapters.system.journal import LocalJournal
-from adapters.system.rows_moved import LocalRowsMoved
 from adapters.wire.cloudevents import WireMessage
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit, StoredEvent
-from application.maintenance.repair import Repair
 from application.pipeline.bus_consumer import BusConsumer
-from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.pipeline.relay import Relay
 from application.ports.bus import Publisher, Subscription
@@ -30,9 +25,11 @@ from application.ports.read_db import ProjectionStore
 from application.ports.relay_state import RelayState
 from application.projections.post import WholePost
 from application.rows import CommentRow, PostRow
+from containers import container_with
 from contracts.log_handle import proposed
 from contracts.waiting import eventually
 from domain.ids import PostId
+from entrypoints.composition.container import Container
 
 PARTITIONS = 3
 SOON = 20.0
@@ -114,54 +111,33 @@ class World:
 
     def relay(self, publisher: Publisher | None = None, state: RelayState | None = None, **changes: Any) -> Relay:
         settings: dict[str, Any] = {"batch_size": 100, "lease_seconds": 5.0, "watermark_seconds": WATERMARK_SECONDS}
-        return Relay(
-            log=self.log,
+        return self._container().bus_relay(
             relay_state=state or MemoryRelayState(self.memory_log),
             publisher=publisher or self.bus.publisher,
-            clock=SystemClock(),
-            ids=UuidIds(),
-            metrics=self.metrics,
-            journal=LocalJournal(),
             **(settings | changes),
         )
 
     def projector(self, store: ProjectionStore | None = None) -> Projector:
-        return Projector(
-            store=store or MemoryProjectionStore(self.read_db),
-            log=self.log,
-            past_events=MemoryEventStore(self.memory_log),
-            codec=self.codec,
-            clock=SystemClock(),
-            metrics=self.metrics,
-            rows_moved=LocalRowsMoved(),
-            journal=LocalJournal(),
-        )
+        return self._container().projector(store=store or MemoryProjectionStore(self.read_db))
 
     def follower(
         self, subscription: Subscription, store: ProjectionStore | None = None, batch_size: int = 100
     ) -> BusConsumer:
-        parked = ParkedRetry(
-            store=MemoryProjectionStore(self.read_db),
-            parked_streams=MemoryParkedStreams(self.read_db),
-            log=self.log,
-            past_events=MemoryEventStore(self.memory_log),
-            codec=self.codec,
-            clock=SystemClock(),
-            metrics=self.metrics,
-            rows_moved=LocalRowsMoved(),
-            repair=Repair(
-                store=MemoryProjectionStore(self.read_db),
-                past_events=MemoryEventStore(self.memory_log),
-                codec=self.codec,
-            ).repair,
+        return self._container().bus_follower(
+            projector=self.projector(store), subscription=subscription, batch_size=batch_size
         )
-        return BusConsumer(
-            projector=self.projector(store),
-            parked=parked,
-            log=self.log,
-            subscription=subscription,
+
+    def _container(self) -> Container:
+        """A new one each time: as another process."""
+        store = MemoryEventStore(self.memory_log)
+        return container_with(
+            event_store=store,
+            commit_log=self.log,
+            past_events=store,
+            projection_store=MemoryProjectionStore(self.read_db),
+            parked_streams=MemoryParkedStreams(self.read_db),
+            codec=self.codec,
             metrics=self.metrics,
-            batch_size=batch_size,
         )
 
     @asynccontextmanager

@@ -9,18 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog, MemorySnapshots
-from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock_and_ids import SystemClock
 from application.command_side.stream_state import FORMAT, Snapshotting, StateLoader, encode_state
 from application.errors import StreamDamaged
 from application.maintenance import events_check
-from application.maintenance.audit import Audit
-from application.maintenance.continuous_audit import ContinuousAudit
 from application.maintenance.events_check import EventsCheck, RangeCheck
-from application.maintenance.rebuild import Rebuild
-from application.maintenance.repair import Repair
 from application.ports.event_store import Appended, Snapshot, Snapshots
 from application.ports.generations import BuildState
 from application.query_side.history import ListEvents
@@ -225,14 +218,12 @@ class DamagedStreamsContract:
             async with system.projecting():
                 await system.caught_up()
             await rewrite(position, **changes)
-            audit = Audit(
-                rows=MemoryAuditRows(system.read_db), log=log.commits, past_events=log.past_events, codec=CODEC
-            )
+            audit = system.container.audit()
             for report in (await audit.run(), await audit.sample(10)):
                 [found] = [each for each in report.differences if each.post_id == POST_A]
                 assert found.field == "log"
                 assert sentence in found.found
-            repaired = await Repair(store=system.store, past_events=log.past_events, codec=CODEC).repair(POST_A)
+            repaired = await system.container.repair().repair(POST_A)
             assert repaired.problem is not None
             assert sentence in repaired.problem
 
@@ -246,9 +237,7 @@ class DamagedStreamsContract:
             system = SmallSystem(on=log)
             async with system.projecting():
                 await system.caught_up()
-            audit = Audit(
-                rows=MemoryAuditRows(system.read_db), log=log.commits, past_events=log.past_events, codec=CODEC
-            )
+            audit = system.container.audit()
             report = await audit.run()
             assert POST_A in report.parked
             assert [sentence in each.found for each in report.differences if each.post_id == POST_A] == [True]
@@ -264,15 +253,8 @@ class DamagedStreamsContract:
             async with system.projecting():
                 await system.caught_up()
             await rewrite(position, **changes)
-            rebuild = Rebuild(
-                log=log.commits,
-                store=system.store,
-                generations=MemoryGenerations(system.read_db),
-                codec=CODEC,
-                clock=SystemClock(),
-                metrics=RecordedMetrics(),
-                batch_events=2,
-                batches=sharded_batches(system, 2, workers) if workers > 1 else None,
+            rebuild = system.container.rebuild(
+                batch_events=2, batches=sharded_batches(system, 2, workers) if workers > 1 else None
             )
             builds = [build async for build in rebuild.run()]
             assert builds[-1].state is BuildState.LIVE
@@ -302,17 +284,7 @@ class DamagedStreamsContract:
             if is_in_the_rows:
                 await rewrite(position, **changes)
             caplog.clear()
-            rows, metrics = MemoryAuditRows(system.read_db), RecordedMetrics()
-            audit = Audit(rows=rows, log=log.commits, past_events=log.past_events, codec=CODEC)
-            worker = ContinuousAudit(
-                audit=audit,
-                rows=rows,
-                store=system.store,
-                log=log.commits,
-                clock=SystemClock(),
-                metrics=metrics,
-                commits_per_second=1_000_000,
-            )
+            worker = system.container.continuous_audit(commits_per_second=1_000_000)
             running = asyncio.create_task(worker.run())
             try:
                 async with asyncio.timeout(20):

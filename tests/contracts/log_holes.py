@@ -8,10 +8,8 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from adapters.memory.read_db import MemoryAuditRows
 from application.errors import LogChanged, LogDamaged
 from application.log_order import LogGap
-from application.maintenance.audit import Audit
 from application.maintenance.events_check import EventsCheck, RangeCheck
 from application.ports.event_store import Appended, Unsettled, VersionTaken
 from application.projections.log_checks import LogGaps
@@ -50,11 +48,8 @@ class LogHolesContract:
                         lambda _: None
                     )
                 system = SmallSystem(on=log)
-                audit = Audit(
-                    rows=MemoryAuditRows(system.read_db), log=log.commits, past_events=log.past_events, codec=CODEC
-                )
                 with pytest.raises(LogDamaged, match=SENTENCE):
-                    await audit.run()
+                    await system.container.audit().run()
             assert len(await log.commits.read(0)) == 6
 
     async def test_it_is_found_and_found_gone(self, open_log: OpenLog, removed: Removed) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.sql.read_db import (
     SqlAuditRows,
@@ -19,21 +20,15 @@ from adapters.sql.read_db import (
     SqlReadDb,
 )
 from adapters.sqlite.read_db import sqlite_read_db
-from adapters.system.clock_and_ids import SystemClock
-from adapters.system.journal import LocalJournal
-from adapters.system.rows_moved import LocalRowsMoved
-from application.maintenance.audit import Audit
-from application.maintenance.rebuild import Rebuild
-from application.maintenance.repair import Repair
-from application.pipeline.log_consumer import LogConsumer
-from application.pipeline.parking import ParkedRetry
-from application.pipeline.projector import Projector
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import Appended
 from application.rows import CommentRow, PostRow, PostStatus
-from command_process import CODEC, RecordedMetrics
+from command_process import CODEC
+from containers import IN_MEMORY, container_with
 from contracts.log_handle import LogHandle, OpenLog
 from domain.ids import PostId
+from entrypoints.composition.container import Container
+from entrypoints.settings.model import Projector as ProjectorSettings
 from given import COMMENT, NOON
 from old_shapes import CODEC as NEWER_CODEC
 from old_shapes import STORIES, commits
@@ -73,22 +68,23 @@ class _World:
         self.generations = SqlGenerations(database)
         self.audit_rows = SqlAuditRows(database)
 
+    def _container(self, codec: EventCodec, **settings: object) -> Container:
+        return container_with(
+            replace(IN_MEMORY, **settings),
+            event_store=self.log.store,
+            commit_log=self.log.commits,
+            past_events=self.log.past_events,
+            projection_store=self.store,
+            post_views=self.views,
+            parked_streams=self.parked,
+            generations=self.generations,
+            audit_rows=self.audit_rows,
+            codec=codec,
+        )
+
     @asynccontextmanager
     async def projecting(self, codec: EventCodec) -> AsyncIterator[None]:
-        clock, metrics, moved = SystemClock(), RecordedMetrics(), LocalRowsMoved()
-        shared = {
-            "store": self.store,
-            "past_events": self.log.store,
-            "codec": codec,
-            "clock": clock,
-            "metrics": metrics,
-            "rows_moved": moved,
-        }
-        repair = Repair(store=self.store, past_events=self.log.past_events, codec=codec)
-        retry = ParkedRetry(parked_streams=self.parked, log=self.log.commits, repair=repair.repair, **shared)
-        follower = LogConsumer(
-            Projector(log=self.log.commits, journal=LocalJournal(), **shared), retry, self.log.commits, metrics, 3
-        )
+        follower = self._container(codec, projector=ProjectorSettings(batch_size=3)).follower()
         task = asyncio.create_task(follower.run())
         try:
             yield
@@ -115,20 +111,11 @@ class _World:
         return {each.post.post_id: (each.post, list(each.comments)) for each in page}
 
     async def rebuild(self) -> None:
-        rebuild = Rebuild(
-            log=self.log.commits,
-            store=self.store,
-            generations=self.generations,
-            codec=NEWER_CODEC,
-            clock=SystemClock(),
-            metrics=RecordedMetrics(),
-            batch_events=3,
-        )
+        rebuild = self._container(NEWER_CODEC).rebuild(batch_events=3)
         assert [build.generation async for build in rebuild.run()][-1] == (await self.store.live()).generation
 
     async def differences(self) -> list[object]:
-        audit = Audit(rows=self.audit_rows, log=self.log.commits, past_events=self.log.store, codec=NEWER_CODEC)
-        return list((await audit.run()).differences)
+        return list((await self._container(NEWER_CODEC).audit().run()).differences)
 
 
 class OldHistoryContract:

@@ -22,7 +22,6 @@ from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailabl
 from application.maintenance.audit import Audit, AuditReport
 from application.maintenance.rebuild import Rebuild
 from application.maintenance.rebuild_batches import ShardBatch, ShardedBatches, ShardReader
-from application.maintenance.repair import Repair
 from application.ports.audit_rows import AuditRows, GenerationGone
 from application.ports.commit_log import Shard
 from application.ports.generations import Build, BuildState, Generations
@@ -30,7 +29,7 @@ from application.ports.post_views import PostFilter
 from application.ports.read_db import Checkpoint, CheckpointMove, ProjectionBatch, RowChanges, RowKeys, Rows
 from application.query_side.posts import GetPost, ListPosts
 from application.rows import CommentRow, PostStatus
-from command_process import ANYBODY, CODEC, RecordedMetrics
+from command_process import ANYBODY, CODEC
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -44,6 +43,7 @@ from domain.commands import (
 )
 from domain.errors import PostlogError
 from domain.ids import CommentId, PostId
+from entrypoints.composition.container import Container
 from given import NOON
 from small_system import ReadSide, SmallSystem
 
@@ -77,19 +77,16 @@ class Maintained:
     audit_rows: AuditRows
 
     def rebuild(self, system: SmallSystem, batch_events: int = 100, workers: int = 1) -> Rebuild:
-        return Rebuild(
-            log=system.commit_log,
-            store=self.read_side.store,
-            generations=self.generations,
-            codec=CODEC,
-            clock=SystemClock(),
-            metrics=RecordedMetrics(),
-            batch_events=batch_events,
-            batches=sharded_batches(system, batch_events, workers) if workers > 1 else None,
-        )
+        batches = sharded_batches(system, batch_events, workers) if workers > 1 else None
+        return self._container(system).rebuild(batch_events=batch_events, batches=batches)
 
     def audit(self, system: SmallSystem) -> Audit:
-        return Audit(rows=self.audit_rows, log=system.commit_log, past_events=system.event_store, codec=CODEC)
+        return self._container(system).audit()
+
+    def _container(self, system: SmallSystem) -> Container:
+        return system.process_with(
+            projection_store=self.read_side.store, generations=self.generations, audit_rows=self.audit_rows
+        )
 
     async def dump(self) -> list[str]:
         """Every row of the live generation, canonically."""
@@ -545,7 +542,7 @@ class RebuildingContract:
         report = await maintained.audit(system).run()
         assert {each.post_id for each in report.differences} == {where}
 
-        repair = Repair(store=maintained.read_side.store, past_events=system.event_store, codec=CODEC)
+        repair = system.process_with(projection_store=maintained.read_side.store).repair()
         assert (await repair.repair(where)).problem is None
         assert (await maintained.audit(system).run()).differences == []
         assert await maintained.dump() == before

@@ -135,6 +135,8 @@ class Container(containers.DeclarativeContainer):
     event_store = log.provided.event_store
     commit_log = log.provided.commit_log
     past_events = log.provided.past_events
+    snapshots = log.provided.snapshots
+    relay_state = log.provided.relay_state
     gaps = providers.Singleton(LogGaps, commit_log)
 
     bus = providers.Selector(
@@ -146,8 +148,8 @@ class Container(containers.DeclarativeContainer):
     bus_state = providers.Selector(
         settings.provided.bus.adapter,
         log=providers.Object(None),
-        kafka=log.provided.relay_state,
-        memory=log.provided.relay_state,
+        kafka=relay_state,
+        memory=relay_state,
     )
     """How far the bus is; None where there is no bus."""
 
@@ -166,32 +168,32 @@ class Container(containers.DeclarativeContainer):
     """Databases beside the one that queries read, for rebuilds into them: `container.other_read_dbs("postgres")`."""
     projection_store = read_db.provided.projection_store
     post_views = read_db.provided.post_views
+    parked_streams = read_db.provided.parked_streams
+    generations = read_db.provided.generations
+    audit_rows = read_db.provided.audit_rows
 
     # Command side
-    snapshotting = providers.Singleton(Snapshotting, log.provided.snapshots, metrics, settings.provided.snapshots.every)
+    snapshotting = providers.Singleton(Snapshotting, snapshots, metrics, settings.provided.snapshots.every)
+    state_cache = providers.Singleton(
+        StateCache,
+        providers.Callable(operator.mul, settings.provided.commands.cache_megabytes, 1_000_000),
+        settings.provided.commands.cache_entries,
+    )
     command_queue = providers.Singleton(
         CommandQueue,
         store=event_store,
         codec=codec,
         committer=providers.Singleton(GroupCommitter, event_store, clock, metrics, journal),
         loader=providers.Singleton(StateLoader, event_store, codec, snapshotting),
-        cache=providers.Singleton(
-            StateCache,
-            providers.Callable(operator.mul, settings.provided.commands.cache_megabytes, 1_000_000),
-            settings.provided.commands.cache_entries,
-        ),
+        cache=state_cache,
         decider=providers.Singleton(Decider, codec, clock, limits),
         snapshotting=snapshotting,
         metrics=metrics,
         attempts=settings.provided.commands.attempts,
     )
+    require_writable = gaps.provided.require_none
     commands = providers.Singleton(
-        PostCommands,
-        command_queue,
-        ids,
-        journal,
-        settings.provided.commands.timeout_seconds,
-        gaps.provided.require_none,
+        PostCommands, command_queue, ids, journal, settings.provided.commands.timeout_seconds, require_writable
     )
     command_dispatcher = providers.Singleton(build_command_dispatcher, commands)
     post_import = providers.Singleton(PostImport, commands, event_store, codec, clock)
@@ -215,7 +217,7 @@ class Container(containers.DeclarativeContainer):
         adapter=settings.provided.read_db.adapter,
         views=post_views,
         store=projection_store,
-        generations=read_db.provided.generations,
+        generations=generations,
         log=commit_log,
         relay_state=bus_state,
         clock=clock,
@@ -237,7 +239,7 @@ class Container(containers.DeclarativeContainer):
     parked_retry = providers.Singleton(
         ParkedRetry,
         store=projection_store,
-        parked_streams=read_db.provided.parked_streams,
+        parked_streams=parked_streams,
         log=commit_log,
         past_events=past_events,
         codec=codec,
@@ -277,7 +279,7 @@ class Container(containers.DeclarativeContainer):
     bus_relay = providers.Singleton(
         Relay,
         log=commit_log,
-        relay_state=log.provided.relay_state,
+        relay_state=relay_state,
         publisher=bus.provided.publisher,
         clock=clock,
         ids=ids,
@@ -291,14 +293,14 @@ class Container(containers.DeclarativeContainer):
         settings.provided.bus.adapter, log=providers.Object(None), kafka=bus_relay, memory=bus_relay
     )
     rows_lag = providers.Singleton(RowsLag, post_views, commit_log, clock, metrics)
-    bus_lag = providers.Singleton(BusLag, log.provided.relay_state, commit_log, metrics)
+    bus_lag = providers.Singleton(BusLag, relay_state, commit_log, metrics)
 
     # Maintenance
     rebuild = providers.Factory(
         Rebuild,
         log=commit_log,
         store=projection_store,
-        generations=read_db.provided.generations,
+        generations=generations,
         codec=codec,
         clock=clock,
         metrics=metrics,
@@ -308,13 +310,11 @@ class Container(containers.DeclarativeContainer):
         ShardedBatches, commit_log, clock, batch_events=settings.provided.rebuild.batch_events
     )
     """Called with the workers that share them."""
-    audit = providers.Singleton(
-        Audit, rows=read_db.provided.audit_rows, log=commit_log, past_events=past_events, codec=codec
-    )
+    audit = providers.Singleton(Audit, rows=audit_rows, log=commit_log, past_events=past_events, codec=codec)
     continuous_audit = providers.Singleton(
         ContinuousAudit,
         audit=audit,
-        rows=read_db.provided.audit_rows,
+        rows=audit_rows,
         store=projection_store,
         log=commit_log,
         clock=clock,
@@ -333,8 +333,8 @@ class Container(containers.DeclarativeContainer):
         gaps=gaps,
         store=projection_store,
         views=post_views,
-        parked_streams=read_db.provided.parked_streams,
-        generations=read_db.provided.generations,
+        parked_streams=parked_streams,
+        generations=generations,
         clock=clock,
         relay_state=bus_state,
         thorough=False,
@@ -351,7 +351,7 @@ class Container(containers.DeclarativeContainer):
     audit_runs = providers.Singleton(AuditRuns, audit, clock)
     parked_posts = providers.Singleton(
         ParkedPosts,
-        streams=read_db.provided.parked_streams,
+        streams=parked_streams,
         retry=parked_retry,
         store=projection_store,
         log=commit_log,

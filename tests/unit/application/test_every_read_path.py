@@ -12,22 +12,16 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
-from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemorySnapshots
-from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock_and_ids import SystemClock
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.command_side.idempotency import result_of_commit
 from application.command_side.stream_state import Snapshotting, StateLoader
 from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
-from application.maintenance.audit import Audit
 from application.maintenance.events_check import PositionRange, RangeCheck
 from application.maintenance.rebuild import Rebuild
-from application.maintenance.repair import Repair
 from application.pipeline import projector
 from application.ports.event_codec import EventCodec
 from application.query_side.history import ListEvents
-from application.query_side.log import LogQueries
 from application.query_side.posts_as_of import GetPostAsOf
 from application.rows import PostStatus
 from command_process import CODEC, RecordedMetrics
@@ -177,29 +171,20 @@ async def the_retry_of_a_parked_post(history: Any, codec: WatchedCodec) -> Any:
     return rows_of(system)
 
 
-def rebuild_of(system: SmallSystem, generations: MemoryGenerations, codec: EventCodec) -> Rebuild:
-    return Rebuild(
-        log=system.commit_log,
-        store=system.store,
-        generations=generations,
-        codec=codec,
-        clock=SystemClock(),
-        metrics=RecordedMetrics(),
-        batch_events=2,
-    )
+def rebuild_of(system: SmallSystem, codec: EventCodec) -> Rebuild:
+    return system.process_with(codec=codec).rebuild(batch_events=2)
 
 
 async def the_rebuild(history: Any, codec: WatchedCodec) -> Any:
     system = await projected(await system_with(history, UnreadingCodec()))
-    rebuild = rebuild_of(system, MemoryGenerations(system.read_db), codec)
-    assert [build.generation async for build in rebuild.run()][-1] == 2
+    assert [build.generation async for build in rebuild_of(system, codec).run()][-1] == 2
     return rows_of(system)
 
 
 async def the_last_step_of_a_rebuild(history: Any, codec: WatchedCodec) -> Any:
     """The whole history comes, and is seen by projectors, when the build has caught up already."""
     system = await projected(SmallSystem(codec=UnreadingCodec()))
-    generations = MemoryGenerations(system.read_db)
+    generations = system.generations
     swap = generations.swap
 
     @asynccontextmanager
@@ -210,31 +195,25 @@ async def the_last_step_of_a_rebuild(history: Any, codec: WatchedCodec) -> Any:
             yield begun
 
     generations.swap = swap_after_more
-    assert [build.generation async for build in rebuild_of(system, generations, codec).run()][-1] == 2
+    assert [build.generation async for build in rebuild_of(system, codec).run()][-1] == 2
     return rows_of(system)
 
 
 async def the_audit(history: Any, codec: WatchedCodec) -> Any:
     system = await projected(await system_with(history, codec))
     codec.decoded.clear()
-    audit = Audit(
-        rows=MemoryAuditRows(system.read_db), log=system.commit_log, past_events=system.event_store, codec=codec
-    )
-    return (await audit.run()).differences
+    return (await system.container.audit().run()).differences
 
 
 async def a_sample_of_the_audit(history: Any, codec: WatchedCodec) -> Any:
     system = await projected(await system_with(history, codec))
     codec.decoded.clear()
-    audit = Audit(
-        rows=MemoryAuditRows(system.read_db), log=system.commit_log, past_events=system.event_store, codec=codec, seed=1
-    )
-    return (await audit.sample(10)).differences
+    return (await system.container.audit(seed=1).sample(10)).differences
 
 
 async def the_repair(history: Any, codec: WatchedCodec) -> Any:
     system = await projected(await system_with(history, UnreadingCodec()))
-    assert (await Repair(store=system.store, past_events=system.event_store, codec=codec).repair(POST)).problem is None
+    assert (await system.process_with(codec=codec).repair().repair(POST)).problem is None
     return rows_of(system)
 
 
@@ -295,7 +274,6 @@ async def the_list_of_events(system: SmallSystem) -> list[Any]:
 async def the_stream_of_events(system: SmallSystem) -> list[Any]:
     """Of the first event, and then of those that come."""
     running = services(poll_seconds=0.001)
-    LogQueries(system.commit_log, system.past_events, CODEC, SystemClock()).register_with(system.queries)
     first = await system.queries.ask(ListEvents(post_id=POST, limit=1))
     messages = follow(LogChangeNotifier(system.queries, running.stopping, 0.001), running, POST, first, 0)
     shown = []

@@ -6,16 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.memory.generations import MemoryGenerations
 from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.maintenance import audit
 from application.maintenance.audit import Audit, AuditProgress, AuditReport
-from application.maintenance.rebuild import Rebuild
-from application.maintenance.repair import Repair
 from application.rows import CommentRow, PostRow, PostStatus
-from command_process import ANYBODY, CODEC, RecordedMetrics
+from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, LikePost, RemovePost
 from domain.ids import PostId
 from given import COMMENT, NOON, OTHER_COMMENT
@@ -44,13 +40,7 @@ async def system():
 
 
 def audit_of(system: SmallSystem, seed: int | None = None) -> Audit:
-    return Audit(
-        rows=MemoryAuditRows(system.read_db),
-        log=system.commit_log,
-        past_events=system.event_store,
-        codec=CODEC,
-        seed=seed,
-    )
+    return system.process_with().audit(seed=seed)
 
 
 def found(report: AuditReport) -> list[tuple[PostId, str, str, str]]:
@@ -176,7 +166,7 @@ async def test_each_planted_fault_is_found_and_mended(system, plant, expected):
     report = await audit_of(system).run()
     assert found(report) == expected
 
-    repair = Repair(store=system.store, past_events=system.event_store, codec=CODEC)
+    repair = system.container.repair()
     for post_id in {each.post_id for each in report.differences}:
         assert (await repair.repair(post_id)).problem is None
     assert found(await audit_of(system).run()) == []
@@ -273,17 +263,8 @@ async def test_it_begins_again_when_the_live_generation_is_swapped(system):
         return answer
 
     rows.page = page_then_swap
-    rebuild = Rebuild(
-        log=system.commit_log,
-        store=system.store,
-        generations=MemoryGenerations(system.read_db),
-        codec=CODEC,
-        clock=SystemClock(),
-        metrics=RecordedMetrics(),
-        batch_events=100,
-    )
-    audit = Audit(rows=rows, log=system.commit_log, past_events=system.event_store, codec=CODEC)
-    report = await audit.run()
+    rebuild = system.container.rebuild()
+    report = await system.process_with(audit_rows=rows).audit().run()
 
     assert (report.generation, found(report)) == (2, [])
 
@@ -307,7 +288,7 @@ async def test_a_row_that_a_projector_brings_further_meanwhile_is_not_set_back(s
 
     reading = Reading()
     reading.read_stream = read_then_write_more
-    await Repair(store=system.store, past_events=reading, codec=CODEC).repair(POSTS[3])
+    await system.process_with(past_events=reading).repair().repair(POSTS[3])
 
     assert (posts_of(system)[POSTS[3]].likes, posts_of(system)[POSTS[3]].version) == (4, 5)
     assert found(await audit_of(system).run()) == []
@@ -325,7 +306,7 @@ async def test_a_post_that_cannot_be_read_is_left_as_it_is_with_the_reason(syste
     await system.event_store.append([commit])
     before = posts_of(system)[POSTS[2]]
 
-    repaired = await Repair(store=system.store, past_events=system.event_store, codec=CODEC).repair(POSTS[2])
+    repaired = await system.container.repair().repair(POSTS[2])
 
     assert repaired.problem is not None
     assert "PostPinned" in repaired.problem

@@ -7,17 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
 from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock_and_ids import SystemClock
 from application.errors import ReadDbUnavailable, WrongLog
 from application.maintenance import continuous_audit as module
-from application.maintenance.audit import Audit
-from application.maintenance.continuous_audit import ContinuousAudit
-from application.maintenance.rebuild import Rebuild
 from application.rows import CommentRow, PostRow, PostStatus
-from command_process import ANYBODY, CODEC, RecordedMetrics
+from command_process import ANYBODY, RecordedMetrics
 from domain.commands import CreatePost, LikePost
 from domain.ids import CommentId, PostId
 from given import NOON
@@ -54,16 +49,8 @@ class Watched:
 
     def __init__(self, system: SmallSystem, rows: MemoryAuditRows) -> None:
         self.metrics = RecordedMetrics()
-        audit = Audit(rows=rows, log=system.commit_log, past_events=system.event_store, codec=CODEC)
-        self.worker = ContinuousAudit(
-            audit=audit,
-            rows=rows,
-            store=system.store,
-            log=system.commit_log,
-            clock=SystemClock(),
-            metrics=self.metrics,
-            commits_per_second=1e9,
-        )
+        process = system.process_with(audit_rows=rows, metrics=self.metrics)
+        self.worker = process.continuous_audit(commits_per_second=1e9)
 
     def counted(self, name: str) -> float:
         return self.metrics.counts.get(name, 0)
@@ -189,15 +176,7 @@ async def test_what_was_written_just_now_is_compared_before_the_pass_goes_on(
 async def test_nothing_is_told_while_people_write_and_rebuilds_swap(
     system: SmallSystem, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rebuild = Rebuild(
-        log=system.commit_log,
-        store=system.store,
-        generations=MemoryGenerations(system.read_db),
-        codec=CODEC,
-        clock=SystemClock(),
-        metrics=RecordedMetrics(),
-        batch_events=50,
-    )
+    rebuild = system.container.rebuild(batch_events=50)
 
     async def keep_writing() -> None:
         while True:

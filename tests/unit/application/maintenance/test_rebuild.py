@@ -7,13 +7,12 @@ import pytest
 
 from adapters.memory.generations import MemoryGenerations, MemorySwap
 from adapters.memory.log import MemoryCommitLog, MemoryLog
-from adapters.system.clock_and_ids import SystemClock
 from application.errors import RebuildCancelled, RebuildRunning, StoreUnavailable
 from application.maintenance.rebuild import Rebuild
 from application.ports.generations import Build, BuildState, SwapInterrupted
 from application.ports.read_db import CheckpointMoved
 from application.query_side.posts import GetPost
-from command_process import ANYBODY, CODEC, RecordedMetrics
+from command_process import ANYBODY
 from domain.commands import AddComment, CreatePost, LikePost, RemovePost
 from domain.ids import PostId
 from given import COMMENT, NOON, POST
@@ -28,14 +27,8 @@ def rebuild_of(
     generations: MemoryGenerations | None = None,
     log: MemoryCommitLog | None = None,
 ) -> Rebuild:
-    return Rebuild(
-        log=log or system.commit_log,
-        store=system.store,
-        generations=generations or MemoryGenerations(system.read_db),
-        codec=CODEC,
-        clock=SystemClock(),
-        metrics=RecordedMetrics(),
-        batch_events=batch_events,
+    return system.container.rebuild(
+        log=log or system.commit_log, generations=generations or system.generations, batch_events=batch_events
     )
 
 

@@ -7,13 +7,12 @@ from datetime import timedelta
 import pytest
 
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
-from adapters.system.clock_and_ids import SystemClock
 from application.errors import RebuildEnded, RebuildNotFound, RebuildNotPossible, RebuildRunning, StoreUnavailable
 from application.maintenance.progress import describe_progress, events_per_second, seconds_left
 from application.maintenance.rebuild import Rebuild
-from application.maintenance.rebuilds import Rebuilds, RebuildState, RebuildStatus
+from application.maintenance.rebuilds import RebuildState, RebuildStatus
 from application.ports.generations import Build, BuildState, Generations
-from command_process import ANYBODY, CODEC, RecordedMetrics
+from command_process import ANYBODY
 from domain.commands import CreatePost, LikePost
 from given import NOON, POST
 from small_system import SmallSystem
@@ -27,12 +26,8 @@ class Operated:
         self.generations = MemoryGenerations(self.system.read_db)
         self.gate = asyncio.Event()
         self.processes = MemoryRebuildProcess(self._run)
-        self.rebuilds = Rebuilds(
-            live="memory",
-            adapters=["memory"],
-            generations_of=self._generations_of,
-            process=self.processes,
-            clock=SystemClock(),
+        self.rebuilds = self.system.container.rebuilds(
+            adapters=["memory"], generations_of=self._generations_of, process=self.processes
         )
 
     async def write(self) -> None:
@@ -52,15 +47,7 @@ class Operated:
             await self.gate.wait()
 
     def rebuild(self) -> Rebuild:
-        return Rebuild(
-            log=self.system.commit_log,
-            store=self.system.store,
-            generations=self.generations,
-            codec=CODEC,
-            clock=SystemClock(),
-            metrics=RecordedMetrics(),
-            batch_events=10,
-        )
+        return self.system.container.rebuild(generations=self.generations, batch_events=10)
 
     async def until(self, state: RebuildState, rebuild_id: str = "memory-2") -> RebuildStatus:
         async with asyncio.timeout(5):

@@ -4,18 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog
 from adapters.system import journal
-from adapters.system.clock_and_ids import SystemClock
 from adapters.system.journal import LocalJournal
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import CommitNotFound, ReadDbUnavailable
 from application.ports.relay_state import RelayStatus
-from application.query_side.pipeline_sampler import PipelineSampler
-from application.query_side.status import StatusQueries
-from application.query_side.trace import CommandTrace, Source, Step, TraceCommand, TraceQueries
-from command_process import ANYBODY, CODEC
+from application.query_side.trace import CommandTrace, Source, Step, TraceCommand
+from command_process import ANYBODY
 from domain.commands import CreatePost, LikePost
 from given import NOON, POST
 from small_system import SmallSystem
@@ -56,18 +52,10 @@ class Traced:
 
     def __init__(self, system: SmallSystem, noted: LocalJournal | None = None, relay: Relay | None = None) -> None:
         self.system = system
-        status = StatusQueries(
-            adapter="memory",
-            views=system.views,
-            store=system.store,
-            generations=MemoryGenerations(system.read_db),
-            log=system.commit_log,
-            relay_state=relay,
-            clock=SystemClock(),
-        )
-        self.sampler = PipelineSampler(status.pipeline)
         self.journal = noted or system.journal
-        TraceQueries(system.event_store, system.views, CODEC, self.journal, self.sampler).register_with(system.queries)
+        process = system.process_with(journal=self.journal, bus_state=relay)
+        self.sampler = process.pipeline_sampler()
+        self._queries = process.query_dispatcher()
 
     async def create(self) -> str:
         await self.system.process.commands.handle(CREATED, ANYBODY)
@@ -78,7 +66,7 @@ class Traced:
             await self.system.caught_up()
 
     async def trace(self, commit_id: str) -> CommandTrace:
-        return await self.system.queries.ask(TraceCommand(commit_id))
+        return await self._queries.ask(TraceCommand(commit_id))
 
 
 def told(trace: CommandTrace) -> list[tuple[Step, bool, Source]]:

@@ -10,11 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
-from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import VersionedEvent
 from application.errors import IdempotencyKeyReused, VersionMismatch
-from application.maintenance.rebuild import Rebuild
-from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandContext, CommandDispatcher, CommandResult, QueryDispatcher
 from application.ports.generations import Build
 from application.ports.post_views import CommentKeyset, PostKey
@@ -27,7 +24,6 @@ from application.query_side.posts_as_of import GetPostAsOf
 from application.query_side.status import GetPipelineStatus, GetReadDbStatus, PartitionLag, ReadDbStatus
 from application.query_side.trace import TraceCommand
 from application.rows import CommentRow, PostRow, PostStatus
-from command_process import CODEC
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -333,33 +329,19 @@ class FakeRebuilds:
         self.system = SmallSystem()
         self.gate = asyncio.Event()
         self._waits = waits
-        self._generations = MemoryGenerations(self.system.read_db)
         self.processes = MemoryRebuildProcess(self._run)
-        self.rebuilds = Rebuilds(
-            live="memory",
-            adapters=["memory"],
-            generations_of=self._generations_of,
-            process=self.processes,
-            clock=SystemClock(),
+        self.rebuilds = self.system.container.rebuilds(
+            adapters=["memory"], generations_of=self._generations_of, process=self.processes
         )
 
     async def _generations_of(self, _: str) -> MemoryGenerations:
-        return self._generations
+        return self.system.generations
 
     async def _run(self) -> AsyncIterator[Build]:
         while await self.system.commit_log.tip() < 3:
             command = CreatePost(post_id=PostId(str(uuid4())), author="ann", message="Hello", date_posted=NOW)
             await self.system.process.commands.handle(command, CommandContext())
-        rebuild = Rebuild(
-            log=self.system.commit_log,
-            store=self.system.store,
-            generations=self._generations,
-            codec=CODEC,
-            clock=SystemClock(),
-            metrics=FakeMetrics(),
-            batch_events=2,
-        )
-        async for build in rebuild.run():
+        async for build in self.system.container.rebuild(batch_events=2).run():
             yield build
             if self._waits:
                 await self.gate.wait()

@@ -17,25 +17,19 @@ import pytest
 from msgspec import json
 
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
-from adapters.memory.read_db import MemoryAuditRows
-from adapters.system.clock_and_ids import SystemClock
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import ReadDbUnavailable
-from application.maintenance.audit import Audit, AuditRuns
-from application.maintenance.doctor import CachedDiagnosis, Doctor, Finding, Findings
-from application.maintenance.rebuild import Rebuild
-from application.maintenance.rebuilds import Rebuilds, RebuildState
+from application.maintenance.doctor import Finding, Findings
+from application.maintenance.rebuilds import RebuildState
 from application.mediator import CommandDispatcher, QueryDispatcher
-from application.pipeline.parking import ParkedPosts
 from application.ports.generations import Build
-from application.projections.log_checks import LogGaps
 from application.query_side.status import (
     PartitionStatus,
     PipelineStatus,
     RelayProgress,
     RowsStatus,
 )
-from command_process import ANYBODY, CODEC
+from command_process import ANYBODY
 from domain.commands import CreatePost
 from entrypoints.web.health_summary import summarize_health
 from entrypoints.web.operations import samples_of
@@ -57,61 +51,18 @@ class Operated:
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        system, clock = self.system, SystemClock()
-        self.generations = MemoryGenerations(system.read_db)
-        audit = Audit(
-            rows=MemoryAuditRows(system.read_db), log=system.commit_log, past_events=system.event_store, codec=CODEC
-        )
+        container, self.generations = self.system.container, self.system.generations
         self.process = MemoryRebuildProcess(self._rebuild)
-        self.operations = Operations(
-            rebuilds=Rebuilds(
-                live="memory",
-                adapters=["memory"],
-                generations_of=self._generations_of,
-                process=self.process,
-                clock=clock,
-            ),
-            checkup=CachedDiagnosis(self._doctor, clock),
-            audits=AuditRuns(audit, clock),
-            parked=ParkedPosts(
-                streams=system.parked_streams,
-                retry=system.retry,
-                store=system.store,
-                log=system.commit_log,
-                clock=clock,
-            ),
-        )
+        rebuilds = container.rebuilds(adapters=["memory"], generations_of=self._generations_of, process=self.process)
+        self.operations: Operations = container.operations(rebuilds=rebuilds)
 
     async def _generations_of(self, _: str) -> MemoryGenerations:
         return self.generations
 
     async def _rebuild(self) -> AsyncIterator[Build]:
-        rebuild = Rebuild(
-            log=self.system.commit_log,
-            store=self.system.store,
-            generations=self.generations,
-            codec=CODEC,
-            clock=SystemClock(),
-            metrics=self.system.metrics,
-            batch_events=100,
-        )
-        async for build in rebuild.run():
+        async for build in self.system.container.rebuild().run():
             yield build
             await self.goes_on.wait()
-
-    def _doctor(self) -> Doctor:
-        system = self.system
-        return Doctor(
-            probes=[],
-            provisionings={},
-            log=system.commit_log,
-            gaps=LogGaps(system.commit_log),
-            store=system.store,
-            views=system.views,
-            parked_streams=system.parked_streams,
-            generations=self.generations,
-            clock=SystemClock(),
-        )
 
     def commands(self) -> CommandDispatcher:
         return CommandDispatcher()
