@@ -26,12 +26,16 @@ class DaemonThreadPool:
         self._threads: list[threading.Thread] = []
 
     async def run(self, work: Callable[[], T]) -> T:
-        """A cancelled caller does not end work that has begun; nobody hears how it went."""
+        """A cancelled caller does not end work that has begun; its outcome is dropped."""
+        return await self.submit(work)
+
+    def submit(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """As `run`, but the work is queued when this returns. Cancelling the future drops work that has not begun."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if not self._idle.acquire(blocking=False) and len(self._threads) < self._limit:
             self._start_thread()
         self._calls.put(lambda: _perform(work, done))
-        return await done
+        return done
 
     async def close(self, patience: float) -> None:
         """Wait at most `patience` seconds for what is under way. Closing twice is no fault."""

@@ -15,14 +15,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from adapters.sqlite.integrity import problems
 from adapters.sqlite.log_guard import LogGuard, abandon, is_damage, require_log_of_wal, require_own_wal, tip_of
 from adapters.sqlite.log_schema import SETTING, files_beside, prepare, size_of
+from adapters.threads import DaemonThreadPool
 from adapters.wire.commit_json import MalformedCommit
 from application.errors import CannotOpen, StoreUnavailable
 
@@ -65,7 +66,7 @@ class SqliteLog:
         writer, self._writer = self._writer, None
         readers, self._readers = self._readers, None
         if readers is not None:
-            readers.close()
+            await readers.close()
         if writer is not None:
             await writer.close()
 
@@ -141,19 +142,19 @@ class LogWriter:
         self._guard = guard
         self._seconds = seconds
         self._stop = threading.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postlog-log-writer")
+        self._thread = DaemonThreadPool("postlog-log-writer", limit=1)
         self._connection: sqlite3.Connection | None = None
         self.has_failed = False
 
     async def open(self) -> None:
         """Raises `CannotOpen`."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
+        await self._thread.run(self._open)
 
     async def close(self) -> None:
         """A write under way is finished first; one that still waits for another process's lock gives up."""
         self._stop.set()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._drop_connection)
-        self._thread.shutdown()
+        await self._thread.run(self._drop_connection)
+        await self._thread.close(self._seconds)
 
     def submit(
         self,
@@ -161,7 +162,7 @@ class LogWriter:
         happened: Callable[[sqlite3.Connection, T], bool] | None,
     ) -> asyncio.Future[T]:
         deadline = time.monotonic() + self._seconds
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._write, change, happened, deadline)
+        return self._thread.submit(partial(self._write, change, happened, deadline))
 
     def _open(self) -> None:
         self._connection = open_log(self._path)
@@ -244,16 +245,16 @@ class LogReaders:
         self._path = path
         self._guard = guard
         self._seconds = seconds
-        self._threads = ThreadPoolExecutor(max_workers=_READER_THREADS, thread_name_prefix="postlog-log-reader")
+        self._threads = DaemonThreadPool("postlog-log-reader", limit=_READER_THREADS)
         self._idle: deque[sqlite3.Connection] = deque()
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Raises `StoreUnavailable`."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
+        return await self._threads.run(partial(self._read, query))
 
-    def close(self) -> None:
-        """Waits for the queries under way."""
-        self._threads.shutdown()
+    async def close(self) -> None:
+        """Waits for the queries under way, at most as long as a write waits for another process."""
+        await self._threads.close(self._seconds)
         while self._idle:
             self._guard.close(self._idle.pop())
 

@@ -1,10 +1,8 @@
 """Reads the history of the .NET course's system from its MongoDB collection, once, into a staging file."""
 
-import asyncio
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from struct import Struct
@@ -22,6 +20,7 @@ from pymongo.errors import PyMongoError
 from adapters.mongo.dotnet_import.documents import dotnet_event, other_post, unreadable
 from adapters.mongo.dotnet_import.staging import DotnetStaging, staging_folder
 from adapters.mongo.errors import SeenServers, cannot_open, unavailable
+from adapters.threads import DaemonThreadPool
 from application.errors import CannotOpen, StoreUnavailable
 from application.ports.history_source import DotnetEvent, UnrecognizedDocument
 from domain.ids import PostId
@@ -32,6 +31,7 @@ T = TypeVar("T")
 _PAGE = 1_000
 _SERVER_SELECTION_MS = 5_000
 _REPLY_MS = 60_000
+_CLOSE_SECONDS = 10.0
 
 _LENGTH = Struct("<i")
 _AS_WRITTEN: CodecOptions[Mapping[str, Any]] = CodecOptions(
@@ -61,7 +61,7 @@ class MongoDotnetHistory:
         self._database = database
         self._collection = collection
         self._stack = AsyncExitStack()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postlog-import")
+        self._thread = DaemonThreadPool("postlog-import", limit=1)
         self._servers = SeenServers()
         self._now_open: _Opened | None = None
 
@@ -82,7 +82,7 @@ class MongoDotnetHistory:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(client.close)
             folder = stack.enter_context(staging_folder())
-            stack.callback(self._thread.shutdown)
+            stack.push_async_callback(self._thread.close, _CLOSE_SECONDS)
             staging = await self._stage(DotnetStaging, folder / "events.sqlite")
             stack.push_async_callback(self._close, staging)
             self._stack = stack.pop_all()
@@ -142,7 +142,7 @@ class MongoDotnetHistory:
 
     async def _stage(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+            return await self._thread.run(partial(work, *args, **kwargs))
         except sqlite3.Error as error:
             folder = tempfile.gettempdir()
             raise CannotOpen(
