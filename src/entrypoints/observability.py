@@ -7,8 +7,9 @@ import traceback
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
+import structlog
+
 from domain.errors import PostlogError
-from entrypoints.lean_imports import without
 from entrypoints.settings.model import Log
 from entrypoints.settings.secret import mask
 
@@ -32,9 +33,6 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
 
 
 def _formatter(settings: Log, stream: TextIO) -> logging.Formatter:
-    with without("rich"):  # it is for tracebacks that are not used here
-        import structlog
-
     console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     if console:
         colors = stream.isatty() and not os.environ.get("NO_COLOR")

@@ -1,7 +1,4 @@
-"""One process, one loop: its parts run side by side until a signal comes or one of them ends.
-
-What one process of the service does.
-"""
+"""The parts of one process of the service: they run in one event loop until a signal arrives or one of them ends."""
 
 import asyncio
 import logging
@@ -18,22 +15,34 @@ from application.ports.provisioning import ProbeResult
 from domain.errors import PostlogError
 
 GRACE_SECONDS = 11.0
-"""How long a part may take to stop by itself, before it is cancelled. What has nothing under way stops at once; this is
-for requests that are being answered."""
+"""How long a part may take to stop before it is cancelled. Idle parts stop at once; the time is for requests in
+flight."""
 
 RESTART_SECONDS = 5.0
-"""Until a part that failed is begun again."""
+"""Pause before a failed part is started again."""
 
 FORCED = 130
 
 Part = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
-"""Is handed the event that says: stop. It ends soon after the event is set, and never before."""
+"""Receives the event that asks it to stop. It ends soon after the event is set, and never before."""
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRoles:
+    """What one process does. One that serves neither commands nor queries is a worker: it serves its health and metrics
+    only."""
+
+    commands: bool = False
+    queries: bool = False
+    projector: bool = False
+    relay: bool = False
+    auditor: bool = False
+
+
 class PartEnded(Exception):
-    """A part of the service ended though nobody asked it to."""
+    """A part of the service ended without being asked to."""
 
 
 @contextmanager
@@ -59,16 +68,16 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
 
 
 class FailureProbe:
-    """Of a part that is begun again and again, because its process has other work to do. A probe: it fails while the
-    part does."""
+    """The last failure of a part that is restarted after failures, because its process has other work to do. As a
+    probe it fails while the part does."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._sentence = ""
         self._at: float | None = None
 
-    def note(self, sentence: str) -> bool:
-        """Whether it is another failure than the last."""
+    def record(self, sentence: str) -> bool:
+        """Whether it differs from the last failure."""
         is_new = sentence != self._sentence or self._at is None
         self._sentence, self._at = sentence, time.monotonic()
         return is_new
@@ -81,11 +90,11 @@ class FailureProbe:
 
 
 def endless(run: Callable[[], Coroutine[Any, Any, None]], failure: FailureProbe | None = None) -> Part:
-    """A part out of something that runs until it is cancelled, and is begun again when it fails. Without a `failure` to
-    note it in, `WrongLog` ends the part, and so its process: it has nothing else to do."""
+    """A part that runs `run` until it is cancelled, and restarts it when it fails. Without a `failure` to record it in,
+    `WrongLog` ends the part and so the process, which has nothing else to do."""
 
     async def part(stopping: asyncio.Event) -> None:
-        running = asyncio.ensure_future(_again_and_again(run, failure))
+        running = asyncio.ensure_future(_restarting(run, failure))
         asked = asyncio.ensure_future(stopping.wait())
         try:
             await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -99,81 +108,70 @@ def endless(run: Callable[[], Coroutine[Any, Any, None]], failure: FailureProbe 
     return part
 
 
-async def _again_and_again(run: Callable[[], Coroutine[Any, Any, None]], failure: FailureProbe | None) -> None:
+async def _restarting(run: Callable[[], Coroutine[Any, Any, None]], failure: FailureProbe | None) -> None:
     while True:
         try:
             return await run()
         except WrongLog as error:
             if failure is None:
                 raise
-            if failure.note(error.message):
-                logger.warning("the %s stopped, again every %g s: %s", failure.name, RESTART_SECONDS, error.message)
+            if failure.record(error.message):
+                logger.warning("the %s stopped, retrying every %g s: %s", failure.name, RESTART_SECONDS, error.message)
         except Exception:
             name = getattr(run, "__qualname__", "a part of this process")
-            logger.exception("%s stopped because of a bug in Postlog, again in %g s", name, RESTART_SECONDS)
+            logger.exception("%s stopped because of a bug in Postlog, restarting in %g s", name, RESTART_SECONDS)
             if failure is not None:
-                failure.note("It stopped because of a bug in Postlog; the log has the traceback.")
+                failure.record("It stopped because of a bug in Postlog; the log has the traceback.")
         await asyncio.sleep(RESTART_SECONDS)
 
 
 async def run_parts(parts: Mapping[str, Part], stopping: asyncio.Event) -> None:
-    """Until `stopping` is set. A part that ends earlier takes the others with it: a service does not go on half-dead.
-    Raises what the part raised, or `PartEnded`."""
+    """Run until `stopping` is set. When a part ends earlier, all others are stopped too, so that no service keeps
+    running without one of its parts. Raises the error of that part, or `PartEnded`."""
     tasks = [asyncio.create_task(part(stopping), name=name) for name, part in parts.items()]
     asked = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([*tasks, asked], return_when=asyncio.FIRST_COMPLETED)
         ended = None if stopping.is_set() else next(task for task in tasks if task.done())
-        if ended is not None and not _could_not_begin(ended):  # before anything is closed, which may take a while
+        if ended is not None and not _could_not_start(ended):  # closing may take a while
             logger.error("the %s ended, so this process stops: %s", ended.get_name(), _reason(ended))
     finally:
         stopping.set()
         asked.cancel()
         await _wait_for_end(tasks)
-    _tell_failures(task for task in tasks if task is not ended)
+    _log_failures(task for task in tasks if task is not ended)
     if ended is not None:
         _raise_for(ended)
 
 
-def _could_not_begin(task: asyncio.Task[None]) -> bool:
-    """The command line says why at once."""
+def _could_not_start(task: asyncio.Task[None]) -> bool:
+    """The command line prints the reason at once."""
     return not task.cancelled() and isinstance(task.exception(), CannotOpen)
 
 
 async def _wait_for_end(tasks: list[asyncio.Task[None]]) -> None:
     _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
     for task in late:
-        logger.warning("%s did not stop within %g s and is cancelled", task.get_name(), GRACE_SECONDS)
+        logger.warning("the %s did not stop within %g s and is cancelled", task.get_name(), GRACE_SECONDS)
         task.cancel()
     if late:
         await asyncio.wait(late, timeout=GRACE_SECONDS)
 
 
-def _tell_failures(tasks: Iterable[asyncio.Task[None]]) -> None:
+def _log_failures(tasks: Iterable[asyncio.Task[None]]) -> None:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
-            logger.warning("%s ended with %s: %s", task.get_name(), type(error).__name__, error)
+            logger.warning("the %s ended with %s: %s", task.get_name(), type(error).__name__, error)
 
 
 def _reason(task: asyncio.Task[None]) -> str:
     error = None if task.cancelled() else task.exception()
     if error is None:
-        return "nothing had asked it to"
+        return "it was not asked to"
     return str(error) if isinstance(error, PostlogError) else f"{type(error).__name__}: {error}"
 
 
 def _raise_for(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         raise error
-    raise PartEnded(f"The {task.get_name()} ended though nothing had asked it to, so the whole service stops.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRoles:
-    """What a process does. One that serves neither commands nor queries is a worker: it answers for its health only."""
-
-    commands: bool = False
-    queries: bool = False
-    projector: bool = False
-    relay: bool = False
-    auditor: bool = False
+    raise PartEnded(f"The {task.get_name()} ended without being asked to, so the service stops.")

@@ -1,45 +1,38 @@
-"""`postlog backup FILE`: a copy of the log, whole and at one moment.
+"""`postlog backup FILE`: a consistent copy of the log. `postlog restore FILE`: the log from such a copy."""
 
-`postlog restore FILE`: the log out of a backup.
-"""
-
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import rich_click
 
 from entrypoints.cli import exit_codes
-from entrypoints.cli.options import settings_from, settings_options
+from entrypoints.cli.options import load, settings_options
 from entrypoints.cli.output import emit_json, json_option
 from entrypoints.cli.running import run_job
+from entrypoints.composition.cli_scopes import log_backup
 
 
 @rich_click.command(
     "backup",
     epilog=exit_codes.epilog(
         "postlog backup /backups/log-monday.sqlite",
-        done="the copy is on the disk, and sound",
+        done="the copy is on the disk and intact",
         data="done, but commits are missing in the log",
         job=True,
     ),
 )
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--overwrite", is_flag=True, help="Replace FILE when it is there.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @settings_options
 @json_option
 @click.pass_context
-def backup_command(
-    ctx: click.Context, file: str, overwrite: bool, config_file: str | None, assignments: Sequence[str], as_json: bool
-) -> int:
-    """Copy the log, which is a SQLite file, to FILE, also while Postlog runs and writes. FILE is checked as a whole
-    before it gets its name. The read database needs no backup: `postlog rebuild` computes it."""
-    from entrypoints.composition.cli_scopes import log_backup
-
-    backup = log_backup(settings_from(ctx, config_file, assignments), "backup")
+def backup(ctx: click.Context, file: str, overwrite: bool, as_json: bool) -> int:
+    """Copy the log, which is a SQLite file, to FILE. Postlog may run and write meanwhile. The copy is checked
+    completely before it is named FILE. The read database needs no backup: `postlog rebuild` computes it."""
+    log = log_backup(load(ctx), "backup")
 
     async def job() -> int:
-        copy = await backup.backup(Path(file), overwrite=overwrite)
+        copy = await log.backup(Path(file), overwrite=overwrite)
         size = copy.file.stat().st_size
         if as_json:
             emit_json(
@@ -52,9 +45,9 @@ def backup_command(
                 }
             )
         else:
-            click.echo(f"{copy.file} holds log {copy.log_id} up to position {copy.position:,} ({size:,} bytes).")
+            click.echo(f"{copy.file} contains log {copy.log_id} up to position {copy.position:,} ({size:,} bytes).")
             for gap in copy.gaps:
-                click.echo(f"The log is not whole: {gap}; `postlog doctor` tells more.", err=True)
+                click.echo(f"The log has a gap: {gap}; `postlog doctor` says what to do.", err=True)
         return exit_codes.DATA if copy.gaps else exit_codes.DONE
 
     return run_job(job)
@@ -68,27 +61,23 @@ def backup_command(
 @settings_options
 @json_option
 @click.pass_context
-def restore_command(
-    ctx: click.Context, file: str, config_file: str | None, assignments: Sequence[str], as_json: bool
-) -> int:
-    """Make FILE, which `postlog backup` has made, the log. Stop every process of Postlog before. The log that is there
-    is kept under another name; run `postlog rebuild` afterwards, for the rows have seen more than the log has."""
-    from entrypoints.composition.cli_scopes import log_backup
-
-    loaded = settings_from(ctx, config_file, assignments)
-    backup = log_backup(loaded, "restore")
-    log = Path(loaded.settings.event_store.sqlite.path).absolute()
+def restore(ctx: click.Context, file: str, as_json: bool) -> int:
+    """Replace the log with FILE, a copy that `postlog backup` created. Stop every Postlog process first. The current
+    log is kept under another name. Run `postlog rebuild` afterwards: the rows may contain more than the log."""
+    loaded = load(ctx)
+    log = log_backup(loaded, "restore")
+    path = Path(loaded.settings.event_store.sqlite.path).absolute()
 
     async def job() -> int:
-        copy = await backup.restore(Path(file))
+        copy = await log.restore(Path(file))
         kept = None if copy.kept is None else str(copy.kept.absolute())
         if as_json:
-            emit_json({"log": copy.log_id, "position": copy.position, "file": str(log), "kept": kept})
+            emit_json({"log": copy.log_id, "position": copy.position, "file": str(path), "kept": kept})
         else:
-            click.echo(f"{log} is log {copy.log_id} up to position {copy.position:,} now, from {copy.file}.")
+            click.echo(f"{path} is now log {copy.log_id} up to position {copy.position:,}, from {copy.file}.")
             if kept is not None:
-                click.echo(f"The log that was there is kept as {kept}.")
-            click.echo("Run `postlog rebuild` before you start Postlog: the rows may have seen more than the log has.")
+                click.echo(f"The previous log is kept as {kept}.")
+            click.echo("Run `postlog rebuild` before you start Postlog: the rows may contain more than the log.")
         return exit_codes.DONE
 
     return run_job(job)

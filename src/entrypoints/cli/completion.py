@@ -1,10 +1,11 @@
-"""`postlog completion`: what a shell needs to complete this command's verbs and options."""
+"""`postlog completion`: the script with which a shell completes verbs and options."""
 
 import os
 from pathlib import PurePath
 
 import click
 import rich_click
+from click.shell_completion import get_completion_class
 
 from entrypoints.cli import exit_codes
 
@@ -15,9 +16,7 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(_SHELLS), required=False)
 @click.pass_context
 def command(ctx: click.Context, shell: str | None) -> None:
-    """Print the script that makes a shell complete `postlog`; without SHELL, for the one you are in."""
-    from click.shell_completion import get_completion_class
-
+    """Print the script that makes a shell complete `postlog`. Without SHELL, it is for the current shell."""
     name = shell or PurePath(os.environ.get("SHELL", "")).name
     completion = get_completion_class(name) if name in _SHELLS else None
     if completion is None:

@@ -1,15 +1,14 @@
-"""`postlog doctor`: is this installation sound?"""
-
-from collections.abc import Sequence
+"""`postlog doctor`: checks this installation."""
 
 import click
 import rich_click
 
 from application.maintenance.doctor import Finding
 from entrypoints.cli import exit_codes
-from entrypoints.cli.options import settings_from, settings_options
+from entrypoints.cli.options import load, settings_options
 from entrypoints.cli.output import emit_json, json_option, one_line
 from entrypoints.cli.running import run_job
+from entrypoints.composition.cli_scopes import open_doctor
 from entrypoints.settings.leaves import SettingsError
 from entrypoints.settings.rendering import LOG, READ_DB, in_words, places
 from entrypoints.settings.secret import mask
@@ -19,7 +18,7 @@ from entrypoints.settings.secret import mask
     "doctor",
     epilog=exit_codes.epilog(
         "postlog doctor",
-        done="all is well",
+        done="no problems",
         data="it runs, but rows or the bus are behind, or posts are parked",
         job=True,
     ),
@@ -27,9 +26,8 @@ from entrypoints.settings.secret import mask
 @settings_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
-    """Check settings, servers, schema, log and rows; a line each, and what to do."""
-    from entrypoints.composition.cli_scopes import open_doctor
+def command(ctx: click.Context, as_json: bool) -> int:
+    """Check settings, servers, schema, log and rows. Print a line for each check, with what to do about a problem."""
 
     async def job() -> int:
         worst = exit_codes.DONE
@@ -40,10 +38,9 @@ def command(ctx: click.Context, config_file: str | None, assignments: Sequence[s
         return worst
 
     try:
-        loaded = settings_from(ctx, config_file, assignments)
-        _print(
-            Finding("settings", True, f"Settings are valid. {in_words(places(loaded.settings, LOG, READ_DB))}"), as_json
-        )
+        loaded = load(ctx)
+        where = in_words(places(loaded.settings, LOG, READ_DB))
+        _print(Finding("settings", True, f"Settings are valid. {where}"), as_json)
         return run_job(job)
     except SettingsError as error:
         for problem in error.problems:

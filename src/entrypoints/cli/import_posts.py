@@ -1,15 +1,12 @@
-"""`postlog import FILE`: posts from a file of JSON lines into the log.
-
-What `postlog import` reads: JSON lines in UTF-8. A file that is something else is refused before its first line is
-imported, with what to do. Memory is bounded, however long a line is.
-"""
+"""`postlog import FILE`: imports posts from a file of JSON lines in UTF-8. A file of another kind is refused before
+anything is imported, with a sentence that says how to convert it. Memory is bounded, however long a line is."""
 
 import asyncio
 import codecs
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -22,14 +19,15 @@ import rich_click
 from application.imports.post_import import ImportedLine, UnfinishedLine
 from application.imports.post_lines import BYTE_ORDER_MARK, LONGEST_LINE, BadLine, is_blank_line
 from entrypoints.cli import exit_codes
-from entrypoints.cli.options import settings_from, settings_options
-from entrypoints.cli.output import emit_json, json_option, one_line, say_places
+from entrypoints.cli.options import load, settings_options
+from entrypoints.cli.output import emit_json, json_option, one_line, print_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
+from entrypoints.composition.cli_scopes import open_post_import
 from entrypoints.settings.rendering import LOG, places
 
 _MOST_SHOWN = 100
-"""So many bad lines are named, the rest is counted."""
+"""Bad lines that are printed; the rest is counted."""
 
 
 @rich_click.command(
@@ -42,21 +40,19 @@ _MOST_SHOWN = 100
 @settings_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, file: str, config_file: str | None, assignments: Sequence[str], as_json: bool) -> int:
-    """Import posts from FILE (- for stdin), in UTF-8: on each line a JSON object with externalId, author, message,
-    datePosted, likes. Run again, it finishes what was interrupted; a later dump of a post may have more likes.
-    docs/importing.md has the format, and converters for exports of Mastodon, Twitter and Reddit."""
-    from entrypoints.composition.cli_scopes import open_post_import
-
-    loaded = settings_from(ctx, config_file, assignments)
+def command(ctx: click.Context, file: str, as_json: bool) -> int:
+    """Import posts from FILE (- for stdin), in UTF-8. Each line is a JSON object with externalId, author, message,
+    datePosted, likes. An interrupted import is finished when it is run again; a later dump of a post may have more
+    likes. docs/importing.md describes the format, and has converters for exports of Mastodon, Twitter and Reddit."""
+    loaded = load(ctx)
 
     async def job() -> int:
-        tally, has_begun = _Tally(), False
+        tally, has_started = _Tally(), False
         with _opened(file) as opened:
             source = ImportSource(opened, "stdin" if file == "-" else file)
             try:
                 async with open_post_import(loaded, "import") as post_import:
-                    has_begun = True
+                    has_started = True
                     try:
                         with show_progress("lines", source.lines) as progress:
                             async for line in post_import.run(source):
@@ -68,10 +64,10 @@ def command(ctx: click.Context, file: str, config_file: str | None, assignments:
                         for left in post_import.left:
                             tally.add(left)
             except asyncio.CancelledError:
-                has_begun = True  # or would have, a moment later
+                has_started = True  # or was about to
                 raise
             finally:
-                if has_begun:
+                if has_started:
                     tally.report(places(loaded.settings, LOG), as_json)
         return exit_codes.DATA if tally.bad else exit_codes.DONE
 
@@ -80,7 +76,7 @@ def command(ctx: click.Context, file: str, config_file: str | None, assignments:
 
 @dataclass(slots=True)
 class _Tally:
-    """`present` lines stood in the log before, whole; of `unfinished` ones a part is in the log."""
+    """`present` counts lines that were completely in the log before. `unfinished` lines are partly in the log."""
 
     lines: int = 0
     imported: int = 0
@@ -132,12 +128,12 @@ class _Tally:
                 }
             )
             return
-        unfinished = f", {len(self.unfinished):,} are unfinished" if self.unfinished else ""
+        unfinished = f", {len(self.unfinished):,} unfinished" if self.unfinished else ""
         click.echo(
             f"{self.lines:,} lines: {self.imported:,} posts imported ({self.events:,} events), "
-            f"{self.present:,} were there before, {self.bad:,} lines are bad{unfinished}."
+            f"{self.present:,} already present, {self.bad:,} bad lines{unfinished}."
         )
-        say_places(where)
+        print_places(where)
 
 
 @contextmanager
@@ -162,7 +158,7 @@ _BEGINNINGS = {
     b"\x00\x00\xfe\xff": "is UTF-32 text; convert it, as in `iconv -f UTF-32 -t UTF-8 FILE | postlog import -`",
     b"\xff\xfe": "is UTF-16 text; convert it, as in `iconv -f UTF-16 -t UTF-8 FILE | postlog import -`",
     b"\xfe\xff": "is UTF-16 text; convert it, as in `iconv -f UTF-16 -t UTF-8 FILE | postlog import -`",
-    b"[": "is a JSON array, not one object a line; write it so, as in `jq -c '.[]' FILE | postlog import -`",
+    b"[": "is a JSON array, not one object a line; convert it, as in `jq -c '.[]' FILE | postlog import -`",
     b"<": f"is HTML or XML, not JSON; {_PAGE}",
     b"window.": f"is JavaScript, as in a Twitter archive, not JSON; {_PAGE}",
     b"var ": f"is JavaScript, not JSON; {_PAGE}",
@@ -172,14 +168,14 @@ _BINARY = (
     "is binary, or text in UTF-16 or UTF-32; if it is text, convert it, as in `iconv -f UTF-16LE -t UTF-8 FILE | "
     "postlog import -`"
 )
-_SPREAD = "has its JSON over several lines; write each object on one line, as in `jq -c . FILE | postlog import -`"
-_OUTBOX = f"is an outbox of ActivityPub, as Mastodon exports it; {_PAGE}"
+_MULTILINE = "has JSON objects on several lines; write each object on one line, as in `jq -c . FILE | postlog import -`"
+_OUTBOX = f"is an ActivityPub outbox, as exported by Mastodon; {_PAGE}"
 _CSV = f"is CSV, not JSON; {_PAGE}"
 
 
 class ImportSource:
-    """Its lines, of which those that are too long are cut. Raises `click.ClickException` when it is a file of another
-    kind."""
+    """The lines of a file or pipe; a line that is too long is cut. Raises `click.ClickException` when the content is of
+    another kind."""
 
     def __init__(self, source: IO[bytes], name: str) -> None:
         self._source = source
@@ -187,9 +183,9 @@ class ImportSource:
         self._is_file = stat.S_ISREG(os.fstat(source.fileno()).st_mode)
         self._begin: list[bytes] = []
         self.lines: int | None = None
-        """None for what can be read only once: a pipe."""
+        """The number of lines; None for a pipe, which can be read only once."""
         self.stopped: BadLine | None = None
-        """Where a pipe turned out not to be UTF-8: nothing from that line on is imported."""
+        """The first line of a pipe that is not UTF-8: nothing from that line on is imported."""
         start = source.tell() if self._is_file else 0
         self._refuse_another_kind()
         if self._is_file:
@@ -207,7 +203,7 @@ class ImportSource:
             yield line
 
     def _refuse_another_kind(self) -> None:
-        """Reads up to the first lines that are not blank, and keeps what it has read."""
+        """Reads up to the first lines that are not blank, and keeps them for the iteration."""
         lines = _lines(self._source)
         first = self._next_of_text(lines)
         text = first.removeprefix(BYTE_ORDER_MARK).lstrip()
@@ -220,7 +216,7 @@ class ImportSource:
             if b'"orderedItems"' in text and b'"externalId"' not in text:
                 raise self._refusal(_OUTBOX)
             if text.strip() == b"{":
-                raise self._refusal(_SPREAD)
+                raise self._refusal(_MULTILINE)
         elif any(separator in text for separator in b",;\t") and not self._next_of_text(lines).lstrip().startswith(
             b"{"
         ):
@@ -246,8 +242,8 @@ class ImportSource:
         except UnicodeDecodeError as error:
             number = lines + error.object.count(b"\n", 0, error.start) + 1
             raise self._refusal(
-                f"is not UTF-8 text: line {number:,} holds the byte 0x{error.object[error.start]:02x}; convert it, as "
-                "in `iconv -f LATIN1 -t UTF-8 FILE | postlog import -`"
+                f"is not UTF-8 text: line {number:,} contains the byte 0x{error.object[error.start]:02x}; convert it, "
+                "as in `iconv -f LATIN1 -t UTF-8 FILE | postlog import -`"
             ) from None
         return lines + (last != b"\n")
 
@@ -264,7 +260,8 @@ def _lines(source: IO[bytes]) -> Iterator[bytes]:
 
 
 def _not_utf8(line: bytes) -> int | None:
-    """At which byte; what a line was cut off is nobody's fault."""
+    """The index of the first byte that is not UTF-8. A character that is incomplete because its line was cut counts as
+    UTF-8."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(line, final=len(line) <= LONGEST_LINE)
     except UnicodeDecodeError as error:

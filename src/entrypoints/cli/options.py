@@ -1,10 +1,8 @@
-"""The options by which every command takes its settings.
-
-A post's id as an argument.
-"""
+"""Options and arguments that several verbs share. Every verb takes its settings the same way: options that set one
+setting are collected while click parses the line, and `load(ctx)` reads all sources."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,65 +14,84 @@ from entrypoints.settings.loading import LoadedSettings, Option, load_settings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+_CONFIG, _ASSIGNMENTS, _OPTIONS = (f"postlog.{name}" for name in ("config", "assignments", "options"))
+
+
+def load(ctx: click.Context, defaults: Mapping[str, str] = {}) -> LoadedSettings:
+    """The settings of the command line, the environment and the files; `defaults` are the verb's own. Raises
+    `SettingsError`."""
+    return load_settings(
+        environ=os.environ,
+        options=[*ctx.meta.get(_ASSIGNMENTS, ()), *ctx.meta.get(_OPTIONS, ())],
+        config_file=ctx.meta.get(_CONFIG) or ctx.find_root().obj,
+        defaults=defaults,
+    )
+
 
 def settings_options(function: Decorated) -> Decorated:
-    """Adds `--config FILE` and `--set PATH=VALUE`; the command gets them as `config_file` and `assignments`."""
-    config = click.option("--config", "config_file", metavar="FILE", type=click.Path(), help="Settings file (YAML).")
+    """Adds `--config FILE` and `--set PATH=VALUE`, for `load`."""
+    config = click.option(
+        "--config",
+        metavar="FILE",
+        type=click.Path(),
+        expose_value=False,
+        callback=_keep_config,
+        help="Settings file (YAML).",
+    )
     assign = click.option(
         "--set",
-        "assignments",
         metavar="PATH=VALUE",
         multiple=True,
-        shell_complete=_settings_that_begin_with,
-        help="One setting, as in --set log.level=debug.",
+        expose_value=False,
+        callback=_keep_assignments,
+        shell_complete=_complete_assignment,
+        help="Set one setting, as in --set log.level=debug.",
     )
     return config(assign(function))
 
 
-def _settings_that_begin_with(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """For a shell that completes `--set`: the paths of settings, and behind a path what it may be."""
-    path, equals, _value = incomplete.partition("=")
-    if not equals:
-        return [f"{each}=" for each in leaves() if each.startswith(incomplete)]
-    leaf = leaves().get(path)
-    choices = () if leaf is None else ("true", "false") if leaf.kind is bool else leaf.choices
-    return [f"{path}={each}" for each in choices if f"{path}={each}".startswith(incomplete)]
+def setting_option(name: str, path: str, help_text: str) -> Callable[[Decorated], Decorated]:
+    """Adds an option that sets `path`, for `load`."""
+
+    def keep(ctx: click.Context, _: click.Parameter, text: str | None) -> None:
+        if text is not None:
+            ctx.meta.setdefault(_OPTIONS, []).append(Option(path, text, name))
+
+    return click.option(name, expose_value=False, callback=keep, help=f"{help_text} ({path}).")
 
 
 def listening_options(function: Decorated) -> Decorated:
     """Adds `--host` and `--port`."""
-    host = click.option("--host", help="Address to listen on (http.host).")
-    port = click.option("--port", help="Port to listen on (http.port); 0 takes a free one.")
+    host = setting_option("--host", "http.host", "Address to listen on")
+    port = setting_option("--port", "http.port", "Port to listen on; 0 selects a free one")
     return host(port(function))
 
 
 def worker_options(function: Decorated) -> Decorated:
     """Adds `--host` and `--port` of a worker."""
-    host = click.option("--host", help="Address for its health and metrics (worker.host).")
-    port = click.option("--port", help="Port for its health and metrics (worker.port); 0 takes a free one.")
+    host = setting_option("--host", "worker.host", "Address of the health and metrics endpoints")
+    port = setting_option("--port", "worker.port", "Port of the health and metrics endpoints; 0 selects a free one")
     return host(port(function))
 
 
-def settings_from(
-    ctx: click.Context,
-    config_file: str | None,
-    assignments: Sequence[str],
-    *options: Option | None,
-    defaults: Mapping[str, str] = {},
-) -> LoadedSettings:
-    """Load the settings that this command line, the environment and the files give, over the command's own `defaults`.
-    Raises `SettingsError`, and `click.UsageError` for a `--set` without a path and a value."""
-    given = [_assignment(text) for text in assignments] + [option for option in options if option]
-    return load_settings(
-        environ=os.environ,
-        options=given,
-        config_file=config_file or ctx.find_root().obj,
-        defaults=defaults,
-    )
+class PostIdParameter(click.ParamType[PostId]):
+    """A UUID in any spelling; converted to the log's spelling."""
+
+    name = "post id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PostId:
+        try:
+            return PostId(str(UUID(str(value))))
+        except ValueError:
+            self.fail(f"{value!r} is not a post id, which is a UUID.", param, ctx)
 
 
-def option(path: str, text: str | None, name: str) -> Option | None:
-    return None if text is None else Option(path, text, name)
+def _keep_config(ctx: click.Context, _: click.Parameter, file: str | None) -> None:
+    ctx.meta[_CONFIG] = file
+
+
+def _keep_assignments(ctx: click.Context, _: click.Parameter, texts: tuple[str, ...]) -> None:
+    ctx.meta[_ASSIGNMENTS] = [_assignment(text) for text in texts]
 
 
 def _assignment(text: str) -> Option:
@@ -84,13 +101,11 @@ def _assignment(text: str) -> Option:
     return Option(path, value, f"--set {path}")
 
 
-class PostIdParameter(click.ParamType[PostId]):
-    """A UUID in any spelling; as the log spells it."""
-
-    name = "post id"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PostId:
-        try:
-            return PostId(str(UUID(str(value))))
-        except ValueError:
-            self.fail(f"{value!r} is not a post id, which is a UUID.", param, ctx)
+def _complete_assignment(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: paths of settings, and after a path the allowed values."""
+    path, equals, _value = incomplete.partition("=")
+    if not equals:
+        return [f"{each}=" for each in leaves() if each.startswith(incomplete)]
+    leaf = leaves().get(path)
+    choices = () if leaf is None else ("true", "false") if leaf.kind is bool else leaf.choices
+    return [f"{path}={each}" for each in choices if f"{path}={each}".startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""How far a job is, on stderr: a bar on a terminal, elsewhere one plain line every few seconds."""
+"""Progress of a job on stderr: a bar on a terminal, elsewhere a plain line every few seconds."""
 
 import sys
 import time
@@ -6,23 +6,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress(Protocol):
     def advance_to(self, done: int) -> None:
-        """So much is done, in all. Cheap enough to be called for every item."""
+        """`done` is the total so far. Cheap enough to call for every item."""
         ...
 
     def set_total(self, total: int) -> None:
-        """So much there is to do, as far as is known now."""
+        """The size of the whole job, as far as it is known now."""
         ...
 
 
 @contextmanager
 def show_progress(what: str, total: int | None, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Show how a job goes on while the block runs. `what` is counted in plural (`posts`); `total` is None when nobody
-    knows it."""
+    """Show progress while the block runs. `what` names the items in plural (`posts`); `total` is None while it is
+    unknown."""
     stream = stream or sys.stderr
     if stream.isatty():
         with _bar(what, total) as bar:
@@ -39,19 +43,19 @@ class PlainProgress:
         self._total = total
         self._stream = stream
         self._clock = clock
-        self._started = self._said = clock()
+        self._started = self._printed = clock()
 
     def advance_to(self, done: int) -> None:
         now = self._clock()
-        if now - self._said < SECONDS_BETWEEN_LINES:
+        if now - self._printed < SECONDS_BETWEEN_LINES:
             return
-        self._said = now
-        print(self._sentence(done, now - self._started), file=self._stream, flush=True)
+        self._printed = now
+        print(self._line(done, now - self._started), file=self._stream, flush=True)
 
     def set_total(self, total: int) -> None:
         self._total = total
 
-    def _sentence(self, done: int, seconds: float) -> str:
+    def _line(self, done: int, seconds: float) -> str:
         rate = done / seconds
         if self._total is None:
             return f"{done:,} {self._what}, {rate:,.0f}/s"
@@ -67,10 +71,6 @@ class _Bar:
 
 @contextmanager
 def _bar(what: str, total: int | None) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
-
     columns = (
         BarColumn(),
         MofNCompleteColumn(),

@@ -1,7 +1,7 @@
-"""A rebuild that a service has begun: `python -m entrypoints.cli.rebuild_process`. It ends with the service.
+"""A rebuild that a service has started: `python -m entrypoints.cli.rebuild_process`. It ends with the service.
 
-Its settings come as a line of JSON on stdin, which the service holds open for as long as it lives. stdout says, in
-lines of JSON, which generation is built, and what stops it.
+It reads its settings as a line of JSON from stdin, which the service keeps open for as long as it runs. On stdout it
+reports, in lines of JSON, the generation that it builds and the error that stops it.
 """
 
 import json
@@ -17,6 +17,7 @@ from application.errors import RebuildRunning
 from domain.errors import PostlogError
 from entrypoints.cli import exit_codes
 from entrypoints.cli.running import run_job
+from entrypoints.composition.cli_scopes import open_rebuild
 from entrypoints.settings.leaves import SettingsError
 from entrypoints.settings.loading import LoadedSettings, from_line
 from entrypoints.settings.secret import mask
@@ -37,28 +38,27 @@ def _end_with_the_service() -> None:
         continue
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(_SECONDS_TO_END)
-    os._exit(exit_codes.INTERRUPTED)  # something waits for a server that does not answer
+    os._exit(exit_codes.INTERRUPTED)  # a thread still waits for a server that does not respond
 
 
 async def _rebuild(loaded: LoadedSettings) -> int:
-    from entrypoints.composition.cli_scopes import open_rebuild
-
     try:
         async with open_rebuild(loaded, "rebuild") as tools:
             async with aclosing(tools.rebuild.run()) as building:
-                _say({"generation": (await anext(building)).generation})
+                _report({"generation": (await anext(building)).generation})
                 async for _ in building:
                     continue
             await tools.parked.retry_all()
     except PostlogError as error:
-        _say({"error": _described(error)})
+        _report({"error": _described(error)})
         return exit_codes.COULD_NOT_RUN
     except SettingsError as error:
-        _say({"error": {"code": "settings", "message": mask(str(error))}})
+        _report({"error": {"code": "settings", "message": mask(str(error))}})
         return exit_codes.COULD_NOT_RUN
     except Exception as error:
         logger.exception("unexpected error")
-        _say({"error": {"code": "internal-error", "message": f"A fault of Postlog itself: {type(error).__name__}."}})
+        message = f"Internal error. This is a bug in Postlog: {type(error).__name__}."
+        _report({"error": {"code": "internal-error", "message": message}})
         return exit_codes.COULD_NOT_RUN
     return exit_codes.DONE
 
@@ -68,7 +68,7 @@ def _described(error: PostlogError) -> dict[str, Any]:
     return described | ({"generation": error.generation} if isinstance(error, RebuildRunning) else {})
 
 
-def _say(record: dict[str, Any]) -> None:
+def _report(record: dict[str, Any]) -> None:
     print(json.dumps(record), flush=True)
 
 

@@ -8,6 +8,8 @@ import operator
 from collections.abc import Mapping
 from typing import Protocol
 
+from dependency_injector import containers, providers
+
 from adapters.system.clock_and_ids import SystemClock, UuidIds
 from adapters.system.journal import LocalJournal
 from adapters.system.metrics import PrometheusMetrics
@@ -57,13 +59,9 @@ from entrypoints.composition.read_db import (
     sqlserver_read_db,
 )
 from entrypoints.http.services import HttpServices
-from entrypoints.lean_imports import without
 from entrypoints.serving.request_context import ServingLimits
 from entrypoints.settings.model import Settings
 from entrypoints.web.services import Operations, WebServices
-
-with without("werkzeug"):  # it is for injecting into Flask's handlers
-    from dependency_injector import containers, providers
 
 PROBE_SECONDS = 6.0
 """A little longer than a probe's own limit, because its own message says more."""

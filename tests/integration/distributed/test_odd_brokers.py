@@ -82,7 +82,7 @@ def test_init_and_doctor_go_on_past_a_login_with_few_rights(tmp_path: Path, odd_
         made = system.run("init")
         said += made.stdout + made.stderr
         assert made.returncode == 2
-        assert "Not complete: bus. All else is there; run `postlog init` again." in made.stderr
+        assert "Incomplete: bus. Everything else exists; fix this and run `postlog init` again." in made.stderr
         assert f"Describe on the topic {odd_place.topic}" in made.stderr
         assert tables_of(odd_place)
         doctor = system.run("doctor")

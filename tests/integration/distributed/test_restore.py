@@ -52,7 +52,7 @@ def test_a_backup_is_restored_in_the_order_of_the_handbook(tmp_path: Path, place
         drop_database(log_of(place))
         assert mongorestore(log_of(place), dump) == 0
         # 3. `postlog init` finds everything there; `postlog doctor` says what the rows have seen.
-        assert system.run("init").stdout.startswith("Everything was there already.\n")
+        assert system.run("init").stdout.startswith("Everything exists already; nothing was changed.\n")
         assert_refused(system, "the log was restored to an older state", "`postlog rebuild`")
         # 4. Delete the topic, and make it anew.
         delete_topic(place.kafka_bootstrap, place.topic)

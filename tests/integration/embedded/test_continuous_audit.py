@@ -56,5 +56,5 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path):
     both = postlog("audit", "--continuous", "--repair", env=env)
     port = postlog("audit", "--port", "0", env=env)
     assert (both.returncode, port.returncode) == (2, 2)
-    assert "--continuous logs what it finds; leave --sample, --repair and --json out." in both.stderr
+    assert "--continuous logs its findings; it takes no --sample, --repair or --json." in both.stderr
     assert "--host and --port are for --continuous" in port.stderr

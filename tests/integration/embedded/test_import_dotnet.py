@@ -335,10 +335,10 @@ def test_the_older_of_two_is_taken_on_request(
     done = run(data, fresh_mongo_database, "--on-duplicate", "first")
 
     assert done.returncode == 0, done.stderr
-    assert f"{TWINS}  of 2 events with version 2 the oldest was taken" in done.stdout
+    assert f"{TWINS}  the oldest of 2 events with version 2 was taken" in done.stdout
     assert [event for *_, event, _ in log_of(data)] == ["PostCreated", "PostLiked", "PostLiked"]
-    assert "4 documents: 3 events imported, 0 were there before; 0 posts or documents left out." in done.stdout
-    assert "1 posts at position 3: all as the log says." in done.stdout
+    assert "4 documents: 3 events imported, 0 already present; 0 posts or documents skipped." in done.stdout
+    assert "1 posts checked at position 3: no differences." in done.stdout
 
 
 def test_it_works_beside_a_running_service_and_can_be_run_again_when_there_is_more(
@@ -373,7 +373,7 @@ def test_without_a_read_database_the_import_is_done_and_says_that_it_was_not_aud
     assert done.returncode == 0, done.stderr
     assert "1 documents: 1 events imported" in done.stdout
     assert "Not audited: " in done.stderr
-    assert "Run `postlog audit` when that is mended." in done.stderr
+    assert "Run `postlog audit` when that is fixed." in done.stderr
     assert "s3cr3t" not in done.stderr
     assert len(log_of(tmp_path / "data")) == 1
 
@@ -410,7 +410,7 @@ def test_into_a_log_on_mongodb(tmp_path: Path, collection: Collection, fresh_mon
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--collection", "events"], "has nothing in {name}.events; name the right ones with --database and"),
+        (["--collection", "events"], "has no events in {name}.events; select another one with --database and"),
         (["--on-duplicate", "second"], "Invalid value for '--on-duplicate'"),
     ],
 )
@@ -445,7 +445,7 @@ def test_a_password_on_the_command_line_is_refused(tmp_path: Path) -> None:
     url = "mongodb://ann:s3cr3t@127.0.0.1:1/"
     done = postlog("import-dotnet", url, env={"POSTLOG_DATA": str(tmp_path)})
     assert done.returncode == 2
-    assert "MONGO_URL holds a password, and everybody on this machine can read command lines" in done.stderr
+    assert "MONGO_URL contains a password, and every user of this machine can read command lines" in done.stderr
     assert "--url-file FILE" in done.stderr
     assert "s3cr3t" not in done.stderr + done.stdout
 

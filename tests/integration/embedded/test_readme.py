@@ -64,4 +64,4 @@ def test_the_tour_works(service):
     assert '"type":"PostLiked"' in printed
     assert '"likes":0' in printed
     assert "is live" in printed
-    assert "all as the log says" in printed
+    assert "no differences" in printed

@@ -41,7 +41,7 @@ def test_a_read_database_of_another_log_takes_no_commands_down_and_readiness_say
         assert running.process.poll() is None
 
     assert (ready.status_code, created.status_code) == (503, 201)
-    assert running.printed.count("the projector stopped, again every 5 s") == 1
+    assert running.printed.count("the projector stopped, retrying every 5 s") == 1
     assert "Traceback" not in running.printed
 
 

@@ -65,7 +65,7 @@ async def test_the_service_s_own_login_sees_it_and_may_not_remove_it(holed: Mong
     status, printed = cut(holed)
     assert status == 1
     assert "The log has no commit at positions 3 to 5, but one at 6" in printed
-    assert "Behind position 2 stand 3 commits, up to position 8." in printed
+    assert "3 commits after position 2, up to position 8." in printed
 
     status, printed = cut(holed, "--behind", "2", "--save", str(tmp_path / "cut.ndjson"))
     assert status == 2
@@ -84,7 +84,7 @@ async def test_an_administrator_removes_it_and_the_service_goes_on(holed: MongoP
         before = {each["_id"]: each for each in client[holed.database].commits.find()}
     status, printed = cut(holed, "--behind", "2", "--save", str(file), admin=holed.admin_url)
     assert status == 0, printed
-    assert "Removed 3 commits behind position 2, where the log ends now" in printed
+    assert "Removed 3 commits after position 2, where the log ends now" in printed
     assert positions(holed) == [1, 2]
     saved = [bson.json_util.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert [_plain(each) for each in saved] == [_plain(before[number]) for number in (6, 7, 8)]

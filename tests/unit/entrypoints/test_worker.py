@@ -48,7 +48,7 @@ async def test_a_part_that_just_ends_is_a_failure_too() -> None:
     async def ending(_: asyncio.Event) -> None:
         return
 
-    with pytest.raises(PartEnded, match="The projector ended though nothing had asked it to"):
+    with pytest.raises(PartEnded, match="The projector ended without being asked to"):
         await asyncio.wait_for(run_parts({"projector": ending, "http": until_asked}, asyncio.Event()), 2)
 
 
@@ -116,12 +116,12 @@ async def test_a_projector_of_another_log_leaves_the_other_parts_alone_and_readi
 ) -> None:
     monkeypatch.setattr(worker, "RESTART_SECONDS", 0.2)
     failure, times = FailureProbe("projector"), 0
-    is_mended = asyncio.Event()
+    is_fixed = asyncio.Event()
 
     async def projector() -> None:
         nonlocal times
         times += 1
-        if not is_mended.is_set():
+        if not is_fixed.is_set():
             raise WrongLog("The read database belongs to another log.")
         await asyncio.Event().wait()
 
@@ -136,7 +136,7 @@ async def test_a_projector_of_another_log_leaves_the_other_parts_alone_and_readi
     running = asyncio.create_task(run_parts({"http": until_asked, "projector": endless(projector, failure)}, stopping))
     await eventually(failed_again)
     assert await failure.probe() == ProbeResult("projector", False, "The read database belongs to another log.")
-    is_mended.set()
+    is_fixed.set()
     await eventually(is_well)
     assert not running.done()
     assert len(caplog.records) == 1, "told once"

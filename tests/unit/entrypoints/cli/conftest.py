@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +30,17 @@ def _logging_restored() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def stood_back(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The niceness that the process of a rebuild, which is pytest's here, would have been given: tests after it would
-    keep it."""
+def _signals_restored() -> Iterator[None]:
+    """Loading the verb of a service sets signal handlers for its process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def niceness_set(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The niceness values that a rebuild sets for its process. It is pytest's here, and later tests would keep them."""
     given: list[int] = []
     monkeypatch.setattr(os, "setpriority", lambda _which, _who, niceness: given.append(niceness))
     return given

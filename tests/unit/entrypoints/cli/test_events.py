@@ -201,7 +201,7 @@ def test_only_the_first_places_are_shown(tmp_path: Path, capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()[-5:]
     assert lines[0] == "15 events in 15 commits: 5 commits can't be read by this version."
     assert [line.partition(":")[0] for line in lines[1:3]] == ["position 11", "position 12"]
-    assert lines[3] == "… and 3 more; --places shows more of them."
+    assert lines[3] == "… and 3 more; --places prints more of them."
 
 
 def test_nothing_is_changed(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_without_a_confirmation_it_shows_what_stands_behind_the_gap(capsys: pyte
     shown = capsys.readouterr().out
     assert SENTENCE in shown
     assert f"position 6  post {post(6)}  version 1" in shown
-    assert "Behind position 2 stand 3 commits, up to position 8." in shown
+    assert "3 commits after position 2, up to position 8." in shown
     assert "postlog events cut --behind 2 --save FILE" in shown
     assert positions() == [1, 2, 6, 7, 8]
 
@@ -93,10 +93,7 @@ def test_without_a_confirmation_it_shows_what_stands_behind_the_gap(capsys: pyte
 @pytest.mark.usefixtures("holed")
 def test_confirmed_it_saves_and_removes_them_and_what_rests_on_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["events", "cut", OPTION, "--behind", "2", "--save", "cut.ndjson"]) == 0
-    assert (
-        "Removed 3 commits behind position 2, where the log ends now; they are in cut.ndjson."
-        in capsys.readouterr().out
-    )
+    assert "Removed 3 commits after position 2, where the log ends now; saved in cut.ndjson." in capsys.readouterr().out
     saved = [json.loads(line) for line in Path("cut.ndjson").read_text(encoding="utf-8").splitlines()]
     assert [(each["_id"], each["streamId"]) for each in saved] == [(number, post(number)) for number in (6, 7, 8)]
     assert saved[0]["events"][1] == {"type": "PostLiked", "schemaVersion": 2, "data": {"username": "Ann 6 Żółć"}}
@@ -135,10 +132,10 @@ def test_another_position_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.usefixtures("holed")
 def test_without_a_file_to_save_to_nothing_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "belong together" in refused(capsys, "--behind", "2")
-    assert "belong together" in refused(capsys, "--save", "cut.ndjson")
+    assert "Give both --behind POSITION and --save FILE" in refused(capsys, "--behind", "2")
+    assert "Give both --behind POSITION and --save FILE" in refused(capsys, "--save", "cut.ndjson")
     Path("there.ndjson").write_text("precious")
-    assert "there.ndjson is there already" in refused(capsys, "--behind", "2", "--save", "there.ndjson")
+    assert "there.ndjson exists already" in refused(capsys, "--behind", "2", "--save", "there.ndjson")
     assert Path("there.ndjson").read_text() == "precious"
     assert "nowhere/cut.ndjson: No such file" in refused(capsys, "--behind", "2", "--save", "nowhere/cut.ndjson")
 

@@ -52,8 +52,8 @@ def test_posts_are_imported_once(posts: Path, capsys: pytest.CaptureFixture[str]
     first = ran(capsys, "import", str(posts))
     again = ran(capsys, "import", str(posts))
     where = f"Log: sqlite {Path('var/log.sqlite').absolute()}.\n"
-    assert first == (0, f"2 lines: 2 posts imported (4 events), 0 were there before, 0 lines are bad.\n{where}", "")
-    assert again == (0, f"2 lines: 0 posts imported (0 events), 2 were there before, 0 lines are bad.\n{where}", "")
+    assert first == (0, f"2 lines: 2 posts imported (4 events), 0 already present, 0 bad lines.\n{where}", "")
+    assert again == (0, f"2 lines: 0 posts imported (0 events), 2 already present, 0 bad lines.\n{where}", "")
 
 
 def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
@@ -119,14 +119,14 @@ OTHER_KINDS = {
     "utf-32-be with a mark": (b"\0\0\xfe\xff" + TEXT.encode("utf-32-be"), "is UTF-32 text; convert it"),
     "gzip": (gzip.compress(TEXT.encode()), "is compressed with gzip; unpack it first, as in `gunzip -c FILE | "),
     "zip": (b"PK\x03\x04 and so on", "is a zip archive; unpack it first"),
-    "array": (json.dumps([GOOD] * 3).encode(), "is a JSON array, not one object a line; write it so, as in `jq -c "),
+    "array": (json.dumps([GOOD] * 3).encode(), "is a JSON array, not one object a line; convert it, as in `jq -c "),
     "array, printed": (json.dumps([GOOD] * 3, indent=2).encode(), "is a JSON array, not one object a line"),
-    "object, printed": (json.dumps(GOOD, indent=2).encode(), "has its JSON over several lines; write each object on"),
+    "object, printed": (json.dumps(GOOD, indent=2).encode(), "has JSON objects on several lines; write each object on"),
     "csv": (b"id,permalink,body\nx,https://,Hello\n", "is CSV, not JSON; docs/importing.md has converters"),
     "csv in quotes": (b'"id";"body"\n"x";"Hello"\n', "is CSV, not JSON"),
     "javascript": (b"window.YTD.tweets.part0 = [\n  {", "is JavaScript, as in a Twitter archive, not JSON; docs/"),
     "html": (b"\n  <!DOCTYPE html>\n<html>", "is HTML or XML, not JSON"),
-    "outbox": (b'{"@context": "x", "orderedItems": []}', "is an outbox of ActivityPub, as Mastodon exports it"),
+    "outbox": (b'{"@context": "x", "orderedItems": []}', "is an ActivityPub outbox, as exported by Mastodon"),
     "array behind a mark": (b"\xef\xbb\xbf \n[1]", "is a JSON array"),
 }
 
@@ -160,7 +160,7 @@ def test_nothing_of_a_file_in_another_encoding_is_imported(
     posts.write_bytes(lines_of(*[GOOD] * 20_000) + accent)
     status, out, err = ran(capsys, "import", str(posts))
     assert (status, out) == (2, "")
-    assert err.startswith(f"Error: {posts} is not UTF-8 text: line 20,001 holds the byte 0x")
+    assert err.startswith(f"Error: {posts} is not UTF-8 text: line 20,001 contains the byte 0x")
     assert not Path("var").exists()
 
 
@@ -171,7 +171,7 @@ def test_a_pipe_is_read_up_to_the_line_that_is_not_utf_8(
     status, out, err = ran_with_stdin(capsys, monkeypatch, lines_of(GOOD) + accent + lines_of(ACCENT))
     assert status == 1
     assert err == "line 2: it is not UTF-8 text (byte 0xeb); nothing from here on was imported\n"
-    assert out.startswith("2 lines: 1 posts imported (3 events), 0 were there before, 1 lines are bad.\n")
+    assert out.startswith("2 lines: 1 posts imported (3 events), 0 already present, 1 bad lines.\n")
 
 
 def test_utf_8_with_a_byte_order_mark_is_imported(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
@@ -213,7 +213,7 @@ def test_bad_lines_are_counted_behind_the_first_hundred(capsys: pytest.CaptureFi
     status, out, err = ran(capsys, "import", str(posts))
     assert (status, len(err.splitlines())) == (1, 101)
     assert err.splitlines()[-1] == "… and 1,134 more bad lines"
-    assert "1,234 lines are bad" in out
+    assert "1,234 bad lines" in out
 
 
 @pytest.mark.parametrize("way", ["file", "pipe"])
@@ -414,7 +414,7 @@ def test_bytes_are_read_as_they_are_or_the_file_is_refused(
             content.decode()
         except UnicodeDecodeError as error:
             number = content.count(b"\n", 0, error.start) + 1
-            with pytest.raises(click.ClickException, match=f"line {number} holds the byte"):
+            with pytest.raises(click.ClickException, match=f"line {number} contains the byte"):
                 read(file)
             refused += 1
         else:

@@ -1,6 +1,7 @@
 """The command line's frame: help, statuses, one sentence for every failure."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from domain.errors import PostlogError
 from entrypoints.cli import config, main
 
 VERBS = sorted(main.VERBS)
+SPACES = re.compile(r"\s+")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -22,6 +24,13 @@ def test_every_help_has_a_sentence_an_example_and_its_statuses(verb: str) -> Non
     assert "Exit status: 0 " in result.output
     assert "2 could not run" in result.output
     assert f"postlog {verb}" in result.output.partition("Example: ")[2]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_summary_of_a_verb_is_the_first_sentence_of_its_help(verb: str) -> None:
+    """The list of verbs is printed without loading any of them."""
+    help_text = SPACES.sub(" ", main.load_verb(verb).help or "")
+    assert help_text.startswith(main.VERBS[verb].summary.removesuffix("."))
 
 
 def test_help_lists_every_verb_and_is_plain_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +94,7 @@ def test_an_expected_failure_is_a_sentence_without_traceback(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(config, "settings_from", fail)
+    monkeypatch.setattr(config, "load", fail)
     assert main.run(["config"]) == 2
     assert capsys.readouterr().err == sentence
 
@@ -96,10 +105,10 @@ def test_an_unexpected_failure_is_logged_with_its_traceback_and_called_a_fault(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(config, "settings_from", fail)
+    monkeypatch.setattr(config, "load", fail)
     assert main.run(["config"]) == 70
     assert capsys.readouterr().err == (
-        "Error: Something unexpected happened, a fault of Postlog itself: ZeroDivisionError: division by zero\n"
+        "Error: Internal error. This is a bug in Postlog: ZeroDivisionError: division by zero\n"
     )
     assert caplog.records[0].exc_info is not None
 
@@ -108,7 +117,7 @@ def test_an_interrupted_job_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(config, "settings_from", interrupt)
+    monkeypatch.setattr(config, "load", interrupt)
     assert main.run(["config"]) == 130
 
 
@@ -130,16 +139,21 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 _IMPORTED = """
 import sys
 from entrypoints.cli.main import run
-status = run(["config"])
+status = run(["LINE"])
 loaded = {name.partition(".")[0] for name in sys.modules}
 print(sorted(loaded & set(sys.argv[1:])), file=sys.stderr)
 sys.exit(status)
 """
 
 
-def test_printing_the_settings_loads_no_server_driver_or_web_framework() -> None:
+@pytest.mark.parametrize("line", ["config", "--help"])
+def test_printing_the_settings_or_the_verbs_loads_no_server_driver_or_web_framework(line: str) -> None:
     heavy = ["litestar", "granian", "sqlalchemy", "pymongo", "confluent_kafka", "psycopg", "pyodbc", "structlog"]
     result = subprocess.run(
-        [sys.executable, "-c", _IMPORTED, *heavy], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", _IMPORTED.replace("LINE", line), *heavy],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
     assert result.stderr == "[]\n"

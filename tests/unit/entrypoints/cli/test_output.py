@@ -38,7 +38,7 @@ def test_text_for_people_shows_the_escapes() -> None:
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_import_of_history_escapes_what_it_reports(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     report = _Report(as_json, {})
-    report.stray(UnrecognizedDocument(EVIL, EVIL))
+    report.unrecognized(UnrecognizedDocument(EVIL, EVIL))
     report.found(Skipped(POST, EVIL, [unreadable(EVIL, POST, EVIL)]))
     lines = capsys.readouterr().out.split("\n")
     assert all(map(is_harmless, lines))

@@ -64,11 +64,11 @@ def test_the_number_of_workers_is_bounded(tmp_path: Path, capsys: pytest.Capture
     assert "--workers" in capsys.readouterr().err
 
 
-def test_a_rebuild_stands_back_behind_the_services_of_its_machine(tmp_path: Path, stood_back: list[int]) -> None:
+def test_a_rebuild_lowers_its_priority(tmp_path: Path, niceness_set: list[int]) -> None:
     fill(tmp_path)
     before = os.getpriority(os.PRIO_PROCESS, 0)
     assert main.run(["rebuild"]) == 0
-    assert stood_back == [10]
+    assert niceness_set == [10]
 
     assert main.run(["rebuild", "--set", f"rebuild.niceness={before}"]) == 0
-    assert stood_back == [10]
+    assert niceness_set == [10]

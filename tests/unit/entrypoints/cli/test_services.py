@@ -17,8 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrypoints.cli import main
-from entrypoints.composition import services
+from entrypoints.cli import main, services
 from entrypoints.composition.container import container_for
 from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import LoadedSettings, load_settings
@@ -189,7 +188,7 @@ def test_init_names_what_it_makes_and_can_be_repeated(capsys: pytest.CaptureFixt
     assert rows.startswith("Made the tables of the read database var/read.sqlite (revision ")
     assert main.run(["init"]) == 0
     said, where = capsys.readouterr().out.splitlines()
-    assert said == "Everything was there already."
+    assert said == "Everything exists already; nothing was changed."
     assert where.startswith(f"Log: sqlite {tmp_path / 'var/log.sqlite'}. Read database: ")
     assert sorted(path.name for path in (tmp_path / "var").glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
 
@@ -206,7 +205,7 @@ def test_init_makes_what_it_can_when_a_server_is_away(
     printed = capsys.readouterr()
     problem, summary = printed.err.splitlines()
     assert problem.startswith("Error: event_store: The event store, MongoDB at mongodb://ann:***@127.0.0.1:1/ (")
-    assert summary == "Not complete: event_store. All else is there; run `postlog init` again."
+    assert summary == "Incomplete: event_store. Everything else exists; fix this and run `postlog init` again."
     assert "s3cr3t" not in printed.err + printed.out
     with sqlite3.connect(tmp_path / "var/read.sqlite") as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0] > 3
