@@ -1,4 +1,4 @@
-"""Leaves of the error tree (`domain.errors`) that concern the log, the read database, and many writers at once.
+"""The errors (see the tree in `domain.errors`) that concern the log, the read database, and concurrent writers.
 
 PostlogError
 ├── InvalidInput
@@ -6,38 +6,38 @@ PostlogError
 ├── RuleBroken
 │   └── IdempotencyKeyReused   idempotency-key-reused
 ├── CommitTooLarge             commit-too-large
-├── VersionMismatch            version-mismatch        If-Match names another version
-├── PositionBeyondLog          position-beyond-log     a query asks for rows of a position that the log does not have
-├── WriteConflict              write-conflict          others were faster until the attempts were used up
-├── EventNotApplicable         event-not-applicable    a stored event makes no sense on what stands before it
-├── CutRefused                 cut-refused             nothing may be removed from the log there, or now
-├── RebuildRunning             rebuild-running         another process builds this read database
+├── VersionMismatch            version-mismatch        If-Match has another version
+├── PositionBeyondLog          position-beyond-log     a query requires a position that the log does not have
+├── WriteConflict              write-conflict          other writers were faster at every attempt
+├── EventNotApplicable         event-not-applicable    a stored event can't be applied to the rows before it
+├── CutRefused                 cut-refused             nothing may be removed from the log there, or not now
+├── RebuildRunning             rebuild-running         another process is rebuilding this read database
 ├── RebuildCancelled           rebuild-cancelled
-├── AuditRunning               audit-running           one runs in this process
+├── AuditRunning               audit-running           this process is running one
 ├── NotFound
 │   ├── CommitNotFound         commit-not-found
-│   ├── VersionNotFound        version-not-found       the post has not come to it yet
+│   ├── VersionNotFound        version-not-found       the post does not have this version yet
 │   └── RebuildNotFound        rebuild-not-found
 ├── StateConflict
-│   ├── RebuildEnded           rebuild-ended           it is live already
-│   └── RebuildNotPossible     rebuild-not-possible    not into that read database, not from here
+│   ├── RebuildEnded           rebuild-ended           it is already live
+│   └── RebuildNotPossible     rebuild-not-possible    not into that read database, or not in this process
 └── Unavailable                try again later
     ├── StoreUnavailable       store-unavailable
     ├── HistoryNotRead         history-not-read        more events than one query may read
-    ├── LogChanged             log-changed             the log lost what this process wrote or read
+    ├── LogChanged             log-changed             the log lost commits that this process wrote or read
     ├── ReadDbUnavailable      read-db-unavailable
     ├── ReadDbNotReady         read-db-not-ready       it is being filled for the first time
-    ├── SchemaOutdated         schema-outdated         the database's revision is not this version's
+    ├── SchemaOutdated         schema-outdated         the database has the schema of another version
     ├── BusUnavailable         bus-unavailable
-    ├── NotYetVisible          not-yet-visible         the rows are older than the position asked for
+    ├── NotYetVisible          not-yet-visible         the rows have not reached the required position yet
     ├── PostParked             post-parked
     ├── LogDamaged             log-damaged             positions are missing from the log
-    ├── StreamDamaged          stream-damaged          the log lacks a version of the post, or holds it twice
-    ├── RebuildNotBegun        rebuild-not-begun       its process ended, or took too long, before it began
+    ├── StreamDamaged          stream-damaged          the log lacks a version of the post, or has it twice
+    ├── RebuildNotBegun        rebuild-not-begun       its process ended, or did not begin in time
     └── Stopping               stopping
-Fatal to a process, never an answer:
-├── CannotOpen                 cannot-open             a local file or folder is not what it must be
-├── BackupRefused              backup-refused          a backup or a restore can't be made; nothing was changed
+Fatal to a process, never a response:
+├── CannotOpen                 cannot-open             a local file or folder can't be opened
+├── BackupRefused              backup-refused          a backup or restore can't be made; nothing was changed
 ├── WrongLog                   wrong-log               the read database belongs to another log
 └── TopicInUse                 topic-in-use            its number of partitions can't be changed any more
 """
@@ -46,13 +46,13 @@ from domain.errors import InvalidInput, NotFound, PostlogError, RuleBroken, Stat
 
 
 class MalformedRequest(InvalidInput):
-    """The input has the wrong form: a bad id, a bad cursor, an unknown field, a wrong type."""
+    """The input is malformed: an invalid id or cursor, an unknown field, a wrong type."""
 
     code = "malformed-request"
 
 
 class IdempotencyKeyReused(RuleBroken):
-    """The key was spent by another request."""
+    """The key was used by another request."""
 
     code = "idempotency-key-reused"
 
@@ -62,20 +62,21 @@ class CommitTooLarge(PostlogError):
 
 
 class EventNotApplicable(PostlogError):
-    """The event can be read but makes no sense on the rows before it; its stream is parked."""
+    """The event can be read but not applied to the rows before it; its stream is parked."""
 
     code = "event-not-applicable"
 
 
 class CutRefused(PostlogError):
-    """`postlog events cut` does not remove what it was asked to."""
+    """`postlog events cut` refuses to remove the commits."""
 
     code = "cut-refused"
 
 
 class RebuildRunning(PostlogError):
     """Another process is building in the idle slot of this read database. `generation` is what it builds, `rebuild_id`
-    the name by which operators know that; None where it is not known."""
+    its public name; None if unknown.
+    """
 
     code = "rebuild-running"
 
@@ -86,7 +87,7 @@ class RebuildRunning(PostlogError):
 
 
 class RebuildCancelled(PostlogError):
-    """Somebody cancelled the rebuild; the live rows are untouched."""
+    """The rebuild was cancelled; the live rows did not change."""
 
     code = "rebuild-cancelled"
 
@@ -96,7 +97,7 @@ class RebuildNotFound(NotFound):
 
 
 class RebuildEnded(StateConflict):
-    """There is nothing to cancel: its rows are live, or were."""
+    """The rebuild can't be cancelled: its rows are live, or were."""
 
     code = "rebuild-ended"
 
@@ -118,7 +119,7 @@ class AuditRunning(PostlogError):
 
 
 class VersionMismatch(PostlogError):
-    """`current_version` is the version at which the stream stands."""
+    """`current_version` is the stream's version."""
 
     code = "version-mismatch"
 
@@ -128,7 +129,7 @@ class VersionMismatch(PostlogError):
 
 
 class PositionBeyondLog(PostlogError):
-    """No commit stands at the position that a query asks for: waiting would not help."""
+    """The log has no commit at the position that a query requires: waiting would not help."""
 
     code = "position-beyond-log"
 
@@ -138,7 +139,7 @@ class WriteConflict(PostlogError):
 
 
 class Unavailable(PostlogError):
-    """Nothing is wrong with the request; the same request may succeed later. `retry_after` is in seconds."""
+    """The request is correct and may succeed later. `retry_after` is in seconds."""
 
     code = "unavailable"
 
@@ -152,14 +153,15 @@ class StoreUnavailable(Unavailable):
 
 
 class HistoryNotRead(Unavailable):
-    """So much of it was read as one query may; the next one goes on from there."""
+    """One query may read only so many events; the next one resumes there."""
 
     code = "history-not-read"
 
 
 class LogChanged(Unavailable):
-    """The log is not the one that this process has built on: it was restored, dropped or changed underneath. The
-    process takes no more commands until it is restarted; trying again in the same process does not help."""
+    """The log is not the one that this process builds on: it was restored, dropped or changed underneath. The process
+    accepts no more commands until it is restarted; a retry in the same process does not help.
+    """
 
     code = "log-changed"
 
@@ -185,15 +187,16 @@ class PostParked(Unavailable):
 
 
 class LogDamaged(Unavailable):
-    """Positions are missing from the log, which no writer of Postlog leaves behind: somebody removed commits by hand,
-    or a backup was restored in part. Reading on would lose events unseen, so readers stop there until the gap is gone.
+    """Positions are missing from the log. No writer of Postlog leaves a gap, so commits were removed by hand, or a
+    backup was restored in part. Skipping the gap would silently lose events, so readers stop there until the gap is
+    gone.
     """
 
     code = "log-damaged"
 
 
 class StreamDamaged(Unavailable):
-    """A version of the stream is missing from the log, or two commits hold it. Nothing is appended to the stream."""
+    """A version of the stream is missing from the log, or two commits have it. Nothing is appended to the stream."""
 
     code = "stream-damaged"
 
@@ -211,19 +214,19 @@ class WrongLog(PostlogError):
 
 
 class TopicInUse(PostlogError):
-    """The topic holds messages and has another number of partitions than it should."""
+    """The topic has messages, and another number of partitions than configured."""
 
     code = "topic-in-use"
 
 
 class SchemaOutdated(Unavailable):
-    """A database without the tables or indexes of this version: `postlog init` makes them, while processes wait."""
+    """A database lacks tables or indexes of this version: `postlog init` creates them, while processes wait."""
 
     code = "schema-outdated"
 
 
 class CannotOpen(PostlogError):
-    """A local file can't be opened, and trying again won't help. `path` is that of the setting that names it."""
+    """A local file can't be opened, and a retry does not help. `path` is that of the setting that names it."""
 
     code = "cannot-open"
 

@@ -1,6 +1,6 @@
-"""What people ask for. A command carries all that its decision needs: ids and the time come in with it.
+"""What users request. A command carries everything that its decision needs, including ids and the time.
 
-Times are aware, UTC, cut to milliseconds. `username=None` in `LikePost` is an anonymous like.
+Times are aware, UTC, truncated to milliseconds. `username=None` in `LikePost` is an anonymous like.
 """
 
 from dataclasses import dataclass

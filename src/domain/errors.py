@@ -1,9 +1,9 @@
-"""The tree of errors that a caller of Postlog can meet. `code` is stable: problems, docs and metrics name it.
+"""The tree of errors that Postlog reports to its callers. `code` is stable: problems, docs and metrics use it.
 
     PostlogError
-    ├── InvalidInput              it can't be a command or a query at all
+    ├── InvalidInput              it is not a well-formed command or query
     │   └── TextNotStorable       text-not-storable
-    ├── RuleBroken                a rule of the domain says no
+    ├── RuleBroken                a business rule is violated
     │   ├── BlankText             blank-text
     │   ├── TextTooLong           text-too-long
     │   ├── SurroundingBlanks     surrounding-blanks
@@ -20,14 +20,16 @@
     │   └── CommentExists         comment-exists
     └── EventNotReadable          event-not-readable
 
-`application.errors` adds the leaves that concern the log, the read database and concurrency.
+`application.errors` adds the errors that concern the log, the read database and concurrency.
 """
 
 from typing import ClassVar
 
 
 class PostlogError(Exception):
-    """Root. The message is one sentence for people, `code` is for programs, `path` names the field to blame, if any."""
+    """The root. The message is a sentence for people, `code` is for programs, `path` names the
+    invalid field, if any.
+    """
 
     code: ClassVar[str] = "postlog-error"
 
@@ -42,7 +44,7 @@ class InvalidInput(PostlogError):
 
 
 class TextNotStorable(InvalidInput):
-    """The text holds a character that not every store can hold: NUL or half of a surrogate pair."""
+    """The text contains a character that not every database can store: NUL, or an unpaired surrogate."""
 
     code = "text-not-storable"
 
@@ -64,7 +66,7 @@ class SurroundingBlanks(RuleBroken):
 
 
 class HiddenCharacters(RuleBroken):
-    """A name holds a control character, or one that nobody can see."""
+    """A name contains a control character, or an invisible one."""
 
     code = "hidden-characters"
 
@@ -110,8 +112,9 @@ class CommentExists(StateConflict):
 
 
 class EventNotReadable(PostlogError):
-    """A stored event whose type, schema version or data this version of Postlog does not know. `version` is its number
-    in the stream; None: the events of its commit can't be read together."""
+    """This version of Postlog does not know the type, schema version or shape of a stored event. `version` is its
+    number in the stream; None: the events of its commit can't be read together.
+    """
 
     code = "event-not-readable"
 

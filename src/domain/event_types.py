@@ -1,4 +1,4 @@
-"""Stored name and schema version <-> class: the one table. Renaming a class here can't change history."""
+"""The table of stored names and schema versions, and their classes. Renaming a class here does not affect the log."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from domain.events import PostEvent
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """`name` is what stands in the log for ever; `schema_version` is the shape that today's code writes."""
+    """`name` is stored in the log and never changes; `schema_version` is the shape that the current code writes."""
 
     name: str
     schema_version: int

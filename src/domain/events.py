@@ -1,7 +1,7 @@
 """What has happened to a post: the current shape of each event. Older shapes exist only as stored data and upcasters.
 
-Events do not name their post: the stream they stand in does. A `username` of None means that the source did not
-record one (an anonymous like, or an event of a system that kept no names). The docstrings of the classes go into the
+Events do not name their post: their stream does. A `username` of None means that the source did not record one (an
+anonymous like, or an event of a system that recorded no names). The docstrings of the classes are published in the
 event catalogue.
 """
 

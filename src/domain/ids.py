@@ -1,4 +1,4 @@
-"""Ids as they are stored and spoken: a UUID as lower-case text with hyphens, 36 characters."""
+"""Ids, in storage and on the wire: a UUID as lower-case text with hyphens, 36 characters."""
 
 from typing import NewType
 

@@ -1,4 +1,4 @@
-"""How long texts may be, in characters (Unicode code points). The settings fill it; `decide` is handed it."""
+"""The maximum lengths of texts in characters (Unicode code points), from the settings; an argument of `decide`."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""An immutable map whose `put` and `remove` cost O(log n) and leave the older map as it was.
+"""An immutable map whose `put` and `remove` cost O(log n) and do not change the older map.
 
-A post may have 100,000 named likers. A frozen state that copied a dict for each like would make a command on such a
-post as slow as the post is popular; here a change copies one path of a trie, about four short tuples.
+A post may have 100,000 named likers. If the frozen state copied a dict for each like, a command would become slower
+with every like; here a change copies one path of a trie, about four short tuples.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -31,7 +31,7 @@ class PersistentMap(Generic[K, V]):
 
     @classmethod
     def of(cls, entries: Mapping[K, V]) -> "PersistentMap[K, V]":
-        """The same map as one `put` after the other makes, several times sooner."""
+        """As one `put` after the other, but several times faster."""
         return cls._with(_built(dict(entries), 0) if entries else None, len(entries))
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class PersistentMap(Generic[K, V]):
         return self._with(_put(self._root, key, value, 0), self._length + grown)
 
     def remove(self, key: K) -> "PersistentMap[K, V]":
-        """A key that is not there is no error: the map stays as it is."""
+        """Removing a missing key is not an error: the result is the same map."""
         if key not in self:
             return self
         return self._with(_remove(self._root, key, 0), self._length - 1)

@@ -1,8 +1,8 @@
 """THE AGGREGATE. Reading order: the state that the next decision needs, `evolve`, `decide`.
 
-`decide(command, state, limits)` answers the events that the command leads to: none when it is already in effect, and
-an error of `domain.errors` when a rule refuses it. Deciding the same command on the evolved state yields nothing.
-Names compare by `name_key`, so that no database's collation has a say in who may do what.
+`decide(command, state, limits)` returns the events that the command leads to: none if it is already in effect. It
+raises an error of `domain.errors` if a rule refuses the command. Deciding the same command on the evolved state yields
+nothing. Names are compared by `name_key`, so that no database's collation influences who may do what.
 """
 
 from collections.abc import Iterable
@@ -61,7 +61,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePost:
-    """`likers` holds the keys of names (`name_key`); anonymous likes decide nothing and are not kept."""
+    """`likers` has the keys of names (`name_key`). No decision depends on anonymous likes, so they are not kept."""
 
     author: str
     message: str
@@ -71,7 +71,7 @@ class LivePost:
 
 @dataclass(frozen=True, slots=True)
 class RemovedPost:
-    """Refuses every command; its history stays readable."""
+    """Every command is refused; the history stays readable."""
 
 
 PostState = NoPost | LivePost | RemovedPost
@@ -120,9 +120,9 @@ def decide(command: PostCommand, state: PostState, limits: Limits) -> list[PostE
         return _create(command, state)
     match state:
         case NoPost():
-            raise PostNotFound(f"There is no post {command.post_id}.", path="id")
+            raise PostNotFound(f"Post {command.post_id} does not exist.", path="id")
         case RemovedPost():
-            raise PostRemovedAlready(f"Post {command.post_id} was removed; it takes no more changes.", path="id")
+            raise PostRemovedAlready(f"Post {command.post_id} was removed and can't be changed.", path="id")
         case LivePost():
             return _decide_live(command, state)
         case _:
@@ -130,7 +130,9 @@ def decide(command: PostCommand, state: PostState, limits: Limits) -> list[PostE
 
 
 def _names_in(state: PostState, command: PostCommand) -> tuple[str, ...]:
-    """The keys of the names in the post's history that may send this command, whatever rules new names must keep."""
+    """The keys of names in the post's history that may send this command, even if they break the
+    rules for new names.
+    """
     if not isinstance(state, LivePost) or isinstance(command, CreatePost):
         return ()
     names = [name_key(state.author)]
@@ -172,11 +174,11 @@ def _create(command: CreatePost, state: PostState) -> list[PostEvent]:
         case NoPost():
             return [PostCreated(author=command.author, message=command.message, date_posted=command.date_posted)]
         case RemovedPost():
-            raise PostRemovedAlready(f"Post {command.post_id} was removed; its id is not used again.", path="id")
+            raise PostRemovedAlready(f"Post {command.post_id} was removed; its id can't be reused.", path="id")
         case LivePost(author=command.author, message=command.message):
             return []
         case LivePost():
-            raise PostExists(f"There is a post {command.post_id} already, with another content.", path="id")
+            raise PostExists(f"Post {command.post_id} already exists with different content.", path="id")
         case _:
             assert_never(state)
 
@@ -208,7 +210,7 @@ def _add_comment(command: AddComment, post: LivePost) -> list[PostEvent]:
         case Comment(text=command.comment, username=command.username):
             return []
         case _:
-            raise CommentExists(f"There is a comment {command.comment_id} already.", path="commentId")
+            raise CommentExists(f"Comment {command.comment_id} already exists.", path="commentId")
 
 
 def _edit_comment(command: EditComment, post: LivePost) -> list[PostEvent]:
@@ -229,10 +231,10 @@ def _own_comment(command: EditComment | RemoveComment, post: LivePost) -> Commen
     if comment is None:
         raise CommentNotFound(f"Post {command.post_id} has no comment {command.comment_id}.", path="commentId")
     if name_key(comment.username) != name_key(command.username):
-        raise NotTheWriter("Only its writer edits or removes a comment.", path="username")
+        raise NotTheWriter("Only the writer of a comment may edit or remove it.", path="username")
     return comment
 
 
 def _require_author(command: EditMessage | RemovePost, post: LivePost) -> None:
     if name_key(post.author) != name_key(command.username):
-        raise NotTheAuthor("Only its author edits or removes a post.", path="username")
+        raise NotTheAuthor("Only the author of a post may edit or remove it.", path="username")

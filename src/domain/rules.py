@@ -1,7 +1,7 @@
-"""Rules on texts, the same for every command: storable, not blank, not too long; names also without surrounding blanks
-and without characters that nobody can see.
+"""Rules on texts, the same for every command: storable, not blank, not too long; names also without surrounding
+whitespace and without invisible characters.
 
-Rules for names bind new names only: a name that the post's history holds already may act on, however it came there.
+The rules for names apply to new names only: a name that is already in the post's history may send further commands.
 """
 
 import re
@@ -27,7 +27,7 @@ _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def check_texts(command: PostCommand, limits: Limits, known: Container[str] = ()) -> None:
-    """`known` are the keys of the names (`name_key`) that the post's history holds."""
+    """`known` are the keys (`name_key`) of the names in the post's history."""
     match command:
         case CreatePost():
             check_name(command.author, "author", limits, known)
@@ -53,15 +53,15 @@ def check_name(name: str, path: str, limits: Limits, known: Container[str] = ())
         return
     check_text(name, path, limits.name)
     if name != name.strip():
-        raise SurroundingBlanks(f"{path} begins or ends with a blank; send it without.", path=path)
+        raise SurroundingBlanks(f"{path} starts or ends with whitespace; remove it.", path=path)
     if (hidden := hidden_character(name)) is not None:
         raise HiddenCharacters(
-            f"{path} holds the control or invisible character U+{ord(hidden):04X}; send it without.", path=path
+            f"{path} contains the control or invisible character U+{ord(hidden):04X}; remove it.", path=path
         )
 
 
 def is_storable(text: str) -> bool:
-    """Whether every store can hold it."""
+    """Whether every database can store it."""
     return not _NOT_STORABLE.search(text)
 
 
@@ -76,5 +76,5 @@ def check_text(text: str, path: str, limit: int) -> None:
 def _check_storable(text: str, path: str) -> None:
     if not is_storable(text):
         raise TextNotStorable(
-            f"{path} holds a NUL character or half of a surrogate pair, which can't be stored.", path=path
+            f"{path} contains a NUL character or an unpaired surrogate, which can't be stored.", path=path
         )

@@ -1,7 +1,7 @@
-"""This domain's steps from every stored shape to today's.
+"""The upcasters from every stored shape of an event to the current one.
 
 Version 1 of the events that have a version 2 is the shape of the .NET course's event store, which recorded no user:
-their `username` reads as null, "not recorded".
+their `username` is read as null, "not recorded".
 """
 
 from domain.upcasting import Part, Step, UpcasterChain, add_field, split_event

@@ -1,11 +1,12 @@
-"""Old events read as today's: pure steps on plain data, chained at read time.
+"""Upcasting: old events are converted to their current shape when they are read, by a chain of pure steps on plain
+data.
 
-A step maps the events of one commit, list to list, and touches only those of its stored name and schema version. The
-chain is a tuple of steps, each run once, in order; so a chain ends, and a later step sees what an earlier one made.
-Kinds of steps: `add_field`, `rename_field`, `remove_field`, `retype_field`; `rename_event`, `split_event`,
+A step maps the events of one commit, list to list, and changes only those of its stored name and schema version. The
+chain is a tuple of steps, each run once, in order; so it always ends, and a later step sees the results of earlier
+ones. Kinds of steps: `add_field`, `rename_field`, `remove_field`, `retype_field`; `rename_event`, `split_event`,
 `merge_events`, `drop_event`.
 
-Versions count *stored* events: what comes out of a split shares its version, a merge carries the last one's.
+Versions count *stored* events: all parts of a split have its version, and a merged event has the last one's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ Data = Mapping[str, Any]
 
 
 class PlainEvent(NamedTuple):
-    """An event as plain data on its way through the chain. `version` is its number in the stream, as stored."""
+    """An event as plain data within the chain. `version` is its number in the stream, as stored."""
 
     type: str
     schema_version: int
@@ -35,7 +36,7 @@ class PlainEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`consumes` are the keys that the step takes away; `produces` those that it may put in their place."""
+    """`consumes` are the keys that the step replaces; `produces` those that it may replace them with."""
 
     consumes: tuple[EventKey, ...]
     produces: tuple[EventKey, ...]
@@ -44,14 +45,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the events that a split makes: its key, and its data from the whole's data."""
+    """One of the events that a split produces: its key, and its data from the data of the whole."""
 
     key: EventKey
     data: Callable[[Data], Data]
 
 
 class UpcasterChain:
-    """Brings the events of one commit to their current shape. What no step knows comes out as it went in."""
+    """Converts the events of one commit to their current shape. Events that no step consumes are returned unchanged."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = tuple(steps)
@@ -63,7 +64,7 @@ class UpcasterChain:
         return self._steps
 
     def is_old(self, key: EventKey) -> bool:
-        """Whether an event stored under `key` needs the chain at all."""
+        """Whether a step consumes events stored under `key`."""
         return key in self._old_keys
 
     def upcast(self, events: Sequence[PlainEvent]) -> Sequence[PlainEvent]:
@@ -78,7 +79,7 @@ class UpcasterChain:
 
 
 def add_field(name: str, from_version: int, field: str, value: Any) -> Step:
-    """`value` is what the field means for events that were stored without it."""
+    """`value` is the field's value in events that were stored without it."""
     return _reshape(name, from_version, lambda data: {**data, field: value})
 
 
@@ -101,13 +102,13 @@ def rename_event(old: EventKey, new: EventKey) -> Step:
 
 
 def split_event(whole: EventKey, *parts: Part) -> Step:
-    """Each stored `whole` becomes one event a part, in the order given; all of them carry the whole's version."""
+    """Each stored `whole` becomes one event per part, in this order; all of them have its version."""
 
     def apply(events: Sequence[PlainEvent]) -> list[PlainEvent]:
         result: list[PlainEvent] = []
         for event in events:
             if event.key == whole:
-                result += [_reborn(event, part.key, part.data(event.data)) for part in parts]
+                result += [_replaced(event, part.key, part.data(event.data)) for part in parts]
             else:
                 result.append(event)
         return result
@@ -120,16 +121,16 @@ def drop_event(key: EventKey) -> Step:
 
 
 def merge_events(first: EventKey, second: EventKey, into: EventKey, merge: Callable[[Data, Data], Data]) -> Step:
-    """Neighbours `first`, `second` of one commit become one event, with the version of `second`.
+    """Adjacent events `first` and `second` of one commit become one event, with the version of `second`.
 
-    One without the other is left as it is, so the chain needs a step for it if it can have been stored alone.
+    One without the other is not changed, so the chain needs another step if one of them may have been stored alone.
     """
 
     def apply(events: Sequence[PlainEvent]) -> list[PlainEvent]:
         result: list[PlainEvent] = []
         for event in events:
             if event.key == second and result and result[-1].key == first:
-                result[-1] = _reborn(event, into, merge(result[-1].data, event.data))
+                result[-1] = _replaced(event, into, merge(result[-1].data, event.data))
             else:
                 result.append(event)
         return result
@@ -141,5 +142,5 @@ def _reshape(name: str, from_version: int, change: Callable[[Data], Data]) -> St
     return split_event((name, from_version), Part((name, from_version + 1), change))
 
 
-def _reborn(event: PlainEvent, key: EventKey, data: Data) -> PlainEvent:
+def _replaced(event: PlainEvent, key: EventKey, data: Data) -> PlainEvent:
     return PlainEvent(*key, data, event.version, event.stored_type, event.stored_schema_version)

@@ -146,7 +146,7 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("is null, not text" if value is None else "is not text")
     if not is_storable(value):
-        raise ValueError("holds a NUL character or half of a surrogate pair, which can't be stored")
+        raise ValueError("contains a NUL character or an unpaired surrogate, which can't be stored")
     return value
 
 

@@ -148,7 +148,7 @@ def test_what_is_not_of_that_system_is_refused(changed: dict[str, Any], problem:
     [
         ("Author", None, "its Author is null, not text"),
         ("Author", 7, "its Author is not text"),
-        ("Message", "a\x00b", "its Message holds a NUL character or half of a surrogate pair, which can't be stored"),
+        ("Message", "a\x00b", "its Message contains a NUL character or an unpaired surrogate, which can't be stored"),
         ("DatePosted", "2023-05-06", "its DatePosted is not a date of the years 1 to 9999"),
         ("DatePosted", DatetimeMS(10**18), "its DatePosted is not a date of the years 1 to 9999"),
         ("Message", "é" * 500_000, "it takes more than 1,000,000 bytes, the limit for one commit"),

@@ -130,7 +130,7 @@ async def test_only_the_author_edits_and_removes() -> None:
             answer = await client.post(
                 f"/posts/{POST}/{path}", data={"key": path, "text": "Mine now", "version": "1"}, headers=OWN_PAGE
             )
-            assert (answer.status_code, "Only its author" in answer.text) == (403, True)
+            assert (answer.status_code, "Only the author" in answer.text) == (403, True)
     assert len(await commits_of(world)) == 1
 
 
