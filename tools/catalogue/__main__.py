@@ -1,8 +1,8 @@
-"""The committed catalogue of events, checked against the code and written from it.
+"""Checks the committed catalogue of events against the code, and generates it from the code.
 
-From the root of the repository, `python -m tools.catalogue` checks and edits nothing: exit status 1 and a
-sentence for everything that is wrong. With `--write` it writes what follows from the code: schemas of current events,
-`docs/events.md`, `docs/asyncapi.yaml`. It never writes over a shape that logs hold already.
+From the root of the repository, `python -m tools.catalogue` checks and edits nothing: exit status 1 and a message for
+each problem. With `--write` it generates the schemas of current events, `docs/events.md` and `docs/asyncapi.yaml`. It
+never overwrites a shape of which logs hold events.
 """
 
 import sys
@@ -14,7 +14,7 @@ from domain.event_types import CURRENT, EventType
 from domain.upcasters import CHAIN
 from domain.upcasting import EventKey, UpcasterChain
 from tools.catalogue.asyncapi import asyncapi_yaml
-from tools.catalogue.events_page import event_catalogue
+from tools.catalogue.events_page import events_page
 from tools.catalogue.history_check import broken_history
 from tools.catalogue.json_schema import Schema, obstacles, schema_of
 from tools.catalogue.stored_shapes import HISTORY, StoredShapes, json_text, schema_path
@@ -23,18 +23,18 @@ EVENTS_PAGE = "docs/events.md"
 ASYNCAPI = "docs/asyncapi.yaml"
 
 _NEW_VERSION = (
-    "Logs hold events of this schema version, and today's code can't read them any more. Take the change back, or make "
+    "Logs hold events of this schema version, and the current code can no longer read them. Revert the change, or add "
     "schema version {next}: raise it in src/domain/event_types.py, lead version {version} to it by a step in "
-    "src/domain/upcasters.py, write tests/golden/{name}.v{next}.json, mend `readAs` in the golden files of older "
+    "src/domain/upcasters.py, write tests/golden/{name}.v{next}.json, correct `readAs` in the golden files of older "
     "versions, then run `make fix` (docs/versioning.md shows the whole way). Only if version {version} was never "
-    "released: delete {path}, mend its golden file and run `make fix`."
+    "released: delete {path}, correct its golden file and run `make fix`."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """`problems` are sentences about what only a person can mend; while there are any, there are no `files`: texts that
-    follow from the code, by path."""
+    """`problems` are messages about what only a person can fix; while there are any, there are no `files`: the
+    generated texts, by path."""
 
     problems: Sequence[str]
     files: dict[str, str]
@@ -46,14 +46,14 @@ def catalogue(root: Path, event_types: Sequence[EventType] = CURRENT, chain: Upc
     try:
         current = _current_schemas(shapes, event_types)
     except TypeError as error:
-        return Catalogue([f"{error} Use another type, or teach it to src/adapters/wire/event_shape.py."], {})
+        return Catalogue([f"{error} Use another type, or add it to src/adapters/wire/event_shape.py."], {})
     problems = [sentence for key, schema in current.items() for sentence in _broken_shape(key, shapes, schema)]
     problems += broken_history(shapes, event_types, chain)
     return Catalogue(problems, {} if problems else _files(shapes, current, chain))
 
 
 def drift(root: Path, found: Catalogue) -> list[str]:
-    """The generated files that are not what the code says."""
+    """The generated files that do not match the code."""
     return [path for path, text in found.files.items() if not _has(root / path, text)]
 
 
@@ -77,7 +77,7 @@ def _files(shapes: StoredShapes, current: dict[EventKey, Schema], chain: Upcaste
     return {
         **{schema_path(key): json_text(schema) for key, schema in current.items()},
         HISTORY: json_text(history),
-        EVENTS_PAGE: event_catalogue(list(current), every, shapes.golden),
+        EVENTS_PAGE: events_page(list(current), every, shapes.golden),
         ASYNCAPI: asyncapi_yaml(every),
     }
 
@@ -87,7 +87,7 @@ def _has(path: Path, text: str) -> bool:
 
 
 def main(arguments: Sequence[str], root: Path) -> int:
-    """0: everything is as it should be, or was written."""
+    """Returns 0 when everything matches, or was written."""
     if [*arguments] not in ([], ["--write"]):
         print("usage: python -m tools.catalogue [--write]", file=sys.stderr)
         return 2
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str], root: Path) -> int:
             (root / path).write_text(found.files[path], encoding="utf-8")
             print(f"wrote {path}")
         else:
-            print(f"{path} is not what the code says. Run `make fix`, and look at what it changes.", file=sys.stderr)
+            print(f"{path} does not match the code. Run `make fix`, and review the changes.", file=sys.stderr)
     return 1 if found.problems or (stale and not arguments) else 0
 
 

@@ -1,6 +1,6 @@
-"""`docs/asyncapi.yaml`: what goes over the Kafka topic, for those who listen to it with other programs (AsyncAPI 3.0).
+"""`docs/asyncapi.yaml`: the messages of the Kafka topic, for authors of other consumers (AsyncAPI 3.0).
 
-One message is one event as it is stored, so every stored version can be met there.
+One message is one event as it is stored, so it may have any stored schema version.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from tools.catalogue.stored_shapes import shape_name
 TOPIC = "SocialMediaPostEvents"
 
 _VERSION = "1.0.0"
-"""Of what is promised about the topic, under semantic versioning."""
+"""Of the topic's contract, under semantic versioning."""
 
 _HEAD = """\
-# The messages of the Kafka topic. Generated from src/domain/events.py and docs/schemas: `make fix` writes it anew.
+# The messages of the Kafka topic. Generated from src/domain/events.py and docs/schemas: `make fix` updates it.
 """
 
 _ABOUT = """\
@@ -25,9 +25,9 @@ Every event of every post, in the order of the log within a post. A message is a
 attributes are headers `ce_…` (UTF-8 text), the event's data is the value (JSON), the post's id is the key. Partitions
 follow Kafka's own default for messages with a key (murmur2).
 
-A message may come twice; `ce_id` is the same then. A reader that keeps the highest `ce_position` of its partition
-sees by `ce_prevposition` whether it missed anything. Events are sent as they are stored, in whatever schema version
-that was: a reader knows `ce_type` and `ce_schemaversion` before it looks at the value.
+A message may be delivered twice, with the same `ce_id`. A consumer that keeps the highest `ce_position` of its
+partition can tell by `ce_prevposition` whether it missed one. Events are sent as they are stored, in the
+schema version of that time: `ce_type` and `ce_schemaversion` are known before the value is read.
 """
 
 _EVENT_HEADERS = "EventHeaders"
@@ -40,12 +40,14 @@ def _number(description: str) -> dict[str, Any]:
 
 
 _COMMON = {
-    "ce_specversion": {"type": "string", "const": "1.0", "description": "Of CloudEvents."},
+    "ce_specversion": {"type": "string", "const": "1.0", "description": "Version of CloudEvents."},
     "ce_source": {"type": "string", "pattern": "^urn:uuid:", "description": "The log's id, as urn:uuid:…"},
-    "ce_id": {"type": "string", "description": "Unique: <post id>:<version>; of a watermark, its partition and place."},
-    "ce_position": _number("Number of the event's commit in the whole log; of a watermark, how far it is published."),
+    "ce_id": {"type": "string", "description": "Unique: <post id>:<version>; in a watermark, partition and position."},
+    "ce_position": _number(
+        "Number of the event's commit in the whole log; in a watermark, how far the log is published."
+    ),
     "ce_prevposition": _number(
-        "What was sent to this partition before: whoever has everything up to here has missed nothing."
+        "Position sent to this partition before; a consumer that has processed it has missed nothing."
     ),
     "ce_partitioncount": _number("How many partitions the topic had when this was sent."),
 }
@@ -58,7 +60,7 @@ _OF_EVENTS = {
     "ce_streamversion": _number("Number of the event in the stream of its post: 1, 2, 3 … without gap."),
     "ce_schemaversion": _number("Schema version of the value."),
     "ce_commitid": {**_UUID, "description": "The same for all events of one commit, which belong together."},
-    "ce_commitindex": _number("Place of the event in its commit, from 0."),
+    "ce_commitindex": _number("Index of the event in its commit, from 0."),
     "ce_commitsize": _number("How many events the commit has."),
 }
 
@@ -86,7 +88,7 @@ def asyncapi(schemas: Mapping[EventKey, Schema]) -> dict[str, Any]:
             "publishEvents": {
                 "action": "send",
                 "channel": {"$ref": f"#/channels/{TOPIC}"},
-                "summary": "Postlog's relay publishes the log; listen with any consumer group of your own.",
+                "summary": "Postlog's relay publishes the log; consume it with a consumer group of your own.",
             }
         },
         "components": {
@@ -135,14 +137,14 @@ def _watermark() -> dict[str, Any]:
     return {
         "name": WATERMARK,
         "title": "Watermark",
-        "summary": "No event: tells a partition how far the log is published. It has neither key nor value.",
+        "summary": "Not an event: it shows how far the log is published to a partition. It has no key and no value.",
         "headers": _headers({**_COMMON, "ce_type": {"type": "string", "const": WATERMARK}}),
         "payload": {"type": "null"},
     }
 
 
 def _payload(schema: Schema) -> dict[str, Any]:
-    """Without what names it elsewhere: here the document does."""
+    """Without `$schema` and `$id`, which the document replaces."""
     return {keyword: value for keyword, value in schema.items() if keyword not in ("$schema", "$id")}
 
 

@@ -1,4 +1,4 @@
-"""`docs/events.md`: what happens to posts, as it stands in the log, for people. Made from schemas and golden files."""
+"""`docs/events.md`: the stored events, for readers. Generated from schemas and golden files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,11 @@ from tools.catalogue.stored_shapes import GoldenEvent, shape_name
 _INTRODUCTION = """\
 # The events
 
-Everything that happens to a post, as it stands in the log for ever and goes over the bus. An event is stored with its
+Everything that happens to a post, as it is stored in the log and sent over the bus. An event is stored with its
 name, its schema version and its `data`, a JSON object; older schema versions are brought to the current one when they
 are read ([how](versioning.md)). All fields of a version are always there, and no others. Times are RFC 3339 in UTC
-with `Z`; ids are UUIDs as lower-case text. An event does not name its post: the stream does, and on the bus the key.
+with `Z`; ids are UUIDs as lower-case text. An event does not contain its post's id: the stream has it, and on the bus
+the key.
 
 This page is generated (`make fix`) from the classes in `src/domain/events.py`, the [schemas](schemas) and the golden
 files in `tests/golden`. [asyncapi.yaml](asyncapi.yaml) describes the messages of the Kafka topic.
@@ -25,8 +26,8 @@ Schemas = Mapping[EventKey, Schema]
 Golden = Mapping[str, GoldenEvent]
 
 
-def event_catalogue(current: Sequence[EventKey], schemas: Schemas, golden: Golden) -> str:
-    """`current` are the events in the order in which the page has them."""
+def events_page(current: Sequence[EventKey], schemas: Schemas, golden: Golden) -> str:
+    """`current` are the events in the order of the page."""
     names = list(dict.fromkeys([name for name, _ in current] + sorted({name for name, _ in schemas})))
     contents = "| event | schema version | since |\n|---|---|---|\n"
     contents += "".join(_contents_row(name, schemas, current) for name in names)
@@ -41,7 +42,7 @@ def _versions(name: str, schemas: Schemas) -> list[int]:
 
 def _contents_row(name: str, schemas: Schemas, current: Sequence[EventKey]) -> str:
     newest = _versions(name, schemas)[0]
-    version = str(newest) if (name, newest) in current else f"{newest}, not written any more"
+    version = str(newest) if (name, newest) in current else f"{newest}, no longer written"
     return f"| [{name}](#{name.lower()}) | {version} | {schemas[name, newest][SINCE]} |\n"
 
 

@@ -1,4 +1,5 @@
-"""Does today's code still read every shape that was ever stored, and is what is written down about them unchanged?"""
+"""Checks that the current code still reads every shape that was ever stored, and that the files about old shapes are
+unchanged."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from tools.catalogue.stored_shapes import (
 
 
 def broken_history(shapes: StoredShapes, event_types: Sequence[EventType], chain: UpcasterChain) -> Iterator[str]:
-    """A sentence for each thing that is wrong, with what to do."""
+    """A message for each problem, with what to do."""
     current = [(event_type.name, event_type.schema_version) for event_type in event_types]
     codec = MsgspecEventCodec(chain, event_types)
     old = {key for step in chain.steps for key in step.consumes}
@@ -30,12 +31,12 @@ def broken_history(shapes: StoredShapes, event_types: Sequence[EventType], chain
             yield _unreadable(key, current)
     for key in sorted(key for key in old - shapes.schemas.keys() if shape_name(*key) not in shapes.history):
         yield (
-            f"{schema_path(key)} is missing. An upcaster reads this shape and no class has it any more, so write its "
+            f"{schema_path(key)} is missing. An upcaster reads this shape, but no class has it, so write its "
             "schema by hand, after those of other old versions."
         )
     gone = shapes.history.keys() - {shape_name(*key) for key in shapes.schemas}
     for shape in sorted(gone):
-        yield f"{SCHEMAS}/{shape}.json is gone, but logs hold events of this shape. Bring it back: it is history."
+        yield f"{SCHEMAS}/{shape}.json is gone, but logs hold events of this shape. Restore it: it is history."
     for key in sorted({*current, *old}):
         yield from _broken_golden(key, shapes, codec)
     for key in sorted(old & shapes.schemas.keys()):
@@ -45,9 +46,9 @@ def broken_history(shapes: StoredShapes, event_types: Sequence[EventType], chain
 def _unreadable(key: EventKey, current: Sequence[EventKey]) -> str:
     name, version = key
     known = [f"schema version {v}" for n, v in current if n == name]
-    target = f"lead to {known[0]}" if known else "say what they are today (rename_event, split_event, drop_event)"
+    target = f"lead to {known[0]}" if known else "map them to current events (rename_event, split_event, drop_event)"
     return (
-        f"{name}, schema version {version}, can't be read any more: logs hold such events, and there is neither a "
+        f"{name}, schema version {version}, can no longer be read: logs hold such events, and there is neither a "
         f"class in src/domain/event_types.py nor a step in src/domain/upcasters.py for them. Let a step {target}."
     )
 
@@ -55,23 +56,23 @@ def _unreadable(key: EventKey, current: Sequence[EventKey]) -> str:
 def _broken_golden(key: EventKey, shapes: StoredShapes, codec: MsgspecEventCodec) -> Iterator[str]:
     golden = shapes.golden.get(shape_name(*key))
     if golden is None and shape_name(*key) in shapes.history:
-        yield f"{golden_path(key)} is gone, but logs hold events of this shape. Bring it back: it is history."
+        yield f"{golden_path(key)} is gone, but logs hold events of this shape. Restore it: it is history."
     elif golden is None:
         yield f"{golden_path(key)} is missing: write an example of this event, and what it reads as."
     elif key not in {(event.type, event.schema_version) for event in golden.stored}:
-        yield f"{golden_path(key)} holds another event than its name says."
+        yield f"{golden_path(key)} contains another event than its name says."
     else:
-        yield from _read_otherwise(golden, golden_path(key), codec)
+        yield from _read_differently(golden, golden_path(key), codec)
 
 
-def _read_otherwise(golden: GoldenEvent, path: str, codec: MsgspecEventCodec) -> Iterator[str]:
+def _read_differently(golden: GoldenEvent, path: str, codec: MsgspecEventCodec) -> Iterator[str]:
     try:
         read = codec.encode([each.event for each in codec.decode(_commit(golden))])
     except EventNotReadable as error:
-        yield f"What {path} holds can't be read any more: {error.message} Mend the step that leads from it."
+        yield f"What {path} contains can no longer be read: {error.message} Fix the step that leads from it."
     else:
         if read != golden.read_as:
-            yield f"What {path} holds reads otherwise than its `readAs` says. Mend the upcaster, or `readAs`."
+            yield f"What {path} contains does not read as its `readAs` says. Fix the upcaster, or `readAs`."
 
 
 def _commit(golden: GoldenEvent) -> Commit:
@@ -95,5 +96,5 @@ def _changed(key: EventKey, shapes: StoredShapes) -> Iterator[str]:
         if pinned.get(what) != now[what]:
             yield (
                 f"{path} was changed, but logs hold events of this old version as they are: the file is history. "
-                f"Take the change back (git checkout {path}); {HISTORY} remembers what it was."
+                f"Revert the change (git checkout {path}); {HISTORY} has the digest of the original."
             )

@@ -1,5 +1,5 @@
-"""JSON Schema (2020-12) of an event's `data`: made from the class of a current event, and compared with what was made
-before.
+"""JSON Schema (2020-12) of an event's `data`: generated from the class of a current event, and compared with the
+committed schema.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from domain.event_types import EventType
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SINCE = "x-since"
-"""The annotation that says which version of Postlog, or which other system, wrote the first event of this shape."""
+"""Annotation: the version of Postlog, or the other system, that wrote the first event of this shape."""
 
 Schema = Mapping[str, Any]
 
 _COMPARED = ("type", "format", "pattern")
-"""What narrows the values of a field. A schema that uses anything else can't be compared."""
+"""The keywords that narrow a field's values. A schema that uses any other can't be compared."""
 
 
 def schema_of(event_type: EventType, since: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def obstacles(stored: Schema, current: Schema) -> list[str]:
 
 def _narrowed(before: Schema, now: Schema) -> list[str]:
     refused = sorted(_types(before) - _types(now))
-    clauses = [f"takes no {kind} any more" for kind in refused]
+    clauses = [f"no longer allows {kind}" for kind in refused]
     unknown = sorted({*before, *now} - {*_COMPARED})
     clauses += [f"changed its {keyword}" for keyword in unknown if before.get(keyword) != now.get(keyword)]
     if any(keyword in now and now[keyword] != before.get(keyword) for keyword in ("format", "pattern")):

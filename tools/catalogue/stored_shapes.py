@@ -76,7 +76,7 @@ class StoredShapes:
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Raises `OSError`, and `ValueError` for a file that is not what its name says."""
+        """Raises `OSError`, and `ValueError` for a file that its name does not describe."""
         release = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
         history = root / HISTORY
         pinned = json.loads(history.read_text(encoding="utf-8")) if history.exists() else {}

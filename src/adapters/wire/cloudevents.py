@@ -28,7 +28,7 @@ _TO_JSON = msgspec.json.Encoder()
 _DATA = msgspec.json.Decoder(dict[str, Any])
 
 Header = tuple[str, str | bytes | None]
-"""As Kafka's client has it; here every value is written, and expected, as UTF-8 bytes."""
+"""As in Kafka's client; every value is written, and expected, as UTF-8 bytes."""
 
 
 class WireMessage(NamedTuple):
@@ -99,7 +99,7 @@ def from_message(
     value: bytes | None,
     headers: Sequence[Header] | None,
 ) -> BusMessage:
-    """What stands in the message; an `UnreadableMessage` says what is wrong with it."""
+    """The content of the message; an `UnreadableMessage` has the reason why it can't be read."""
     attributes = dict(headers or ())
     try:
         if _text(attributes, "ce_type") == WATERMARK:

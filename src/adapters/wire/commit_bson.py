@@ -1,4 +1,4 @@
-"""A commit as one BSON document, as it stands in MongoDB's collection `commits`:
+"""A commit as one BSON document of MongoDB's collection `commits`:
 
 `{_id: position, streamId, version, commitId, recordedAt, metadata: {…}, events: [{type, schemaVersion, data: {…}}]}`
 
@@ -33,18 +33,18 @@ class _PlainIntegers(TypeDecoder):
 
 
 CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(type_registry=TypeRegistry([_PlainIntegers()]))
-"""With these the driver must decode what `commit_from_document` gets. Its times have no zone then, and are UTC: to put
-the zone in afterwards takes a third of the time that the driver takes."""
+"""The driver must decode with these what `commit_from_document` gets. Times then have no zone, and are UTC: adding the
+zone afterwards takes a third of the time that the driver takes for it."""
 
 PLAIN_CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions()
-"""For `commit_events_of`: integers beyond 32 bits come as the driver's own, which takes a third of the time less."""
+"""For `commit_events_of`: integers beyond 32 bits stay the driver's own type, which saves a third of the time."""
 
 FIELDS_OF_EVENTS = ("streamId", "version", "commitId", "events")
-"""And the `_id`: what `commit_events_of` needs of a document."""
+"""The fields that `commit_events_of` needs, beside `_id`."""
 
 
 def encode_without_position(commit: ProposedCommit) -> bytes:
-    """Encoded once, however many positions it is tried at. `OverflowError` for an integer beyond 64 bits."""
+    """Encoded once, however many positions are tried. `OverflowError` for an integer beyond 64 bits."""
     return bson.encode(
         {
             "streamId": commit.stream_id,
@@ -67,7 +67,7 @@ def at_position(encoded: bytes, position: int) -> RawBSONDocument:
 
 
 def commit_from_document(document: Mapping[str, Any]) -> Commit:
-    """Raises `LogDamaged` for a document that is no commit."""
+    """Raises `LogDamaged` for a document that is not a commit."""
     try:
         commit = Commit(
             position=document["_id"],
@@ -86,7 +86,7 @@ def commit_from_document(document: Mapping[str, Any]) -> Commit:
 
 
 def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvents]:
-    """Raises `LogDamaged` for a document that is no commit."""
+    """Raises `LogDamaged` for a document that is not a commit."""
     commits: list[CommitEvents] = []
     for document in documents:
         try:
@@ -105,8 +105,8 @@ def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvent
 def foreign_document(key: object) -> LogDamaged:
     """For a document of the collection `commits` with this `_id`."""
     return LogDamaged(
-        f"MongoDB's collection 'commits' holds a document that is not a commit of Postlog; its _id is {key!r}. Nothing "
-        "but Postlog may write there: look at it, keep a copy if you need it, and delete it."
+        f"MongoDB's collection 'commits' holds a document that is not a commit of Postlog; its _id is {key!r}. Only "
+        "Postlog may write there: check the document, keep a copy if you need it, and delete it."
     )
 
 

@@ -22,7 +22,7 @@ from domain.upcasting import EventKey, PlainEvent, UpcasterChain
 
 
 class MsgspecEventCodec:
-    """A commit in today's shapes is decoded without the chain: that is the path of a rebuild."""
+    """A commit in current shapes is decoded without the upcasters, which keeps rebuilds fast."""
 
     def __init__(self, chain: UpcasterChain = CHAIN, event_types: Sequence[EventType] = CURRENT) -> None:
         self._chain = chain
@@ -70,10 +70,10 @@ class MsgspecEventCodec:
     def _decode_through_the_chain(self, commit: AnyCommit) -> list[VersionedEvent]:
         try:
             upcast = self._chain.upcast(_plain_events(commit))
-        except Exception as error:  # a step is free code that met data which its author did not foresee
+        except Exception as error:  # a step is arbitrary code, given data that its author did not foresee
             raise EventNotReadable(
                 f"The events from version {commit.version} to {commit.last_version} of post {commit.stream_id} "
-                f"({_stored_types(commit)}) can't be brought to today's shape: {error!r}."
+                f"({_stored_types(commit)}) can't be brought to the current shape: {error!r}."
             ) from error
         return [VersionedEvent(event.version, self._decode_plain(commit, event)) for event in upcast]
 
@@ -95,17 +95,17 @@ class MsgspecEventCodec:
         return f"no upcaster leads from this schema version to {max(known)}."
 
     def _alone(self, event: PlainEvent) -> Sequence[PlainEvent]:
-        """In its current shape where that can be had without its neighbours, otherwise as it was stored."""
+        """In its current shape if that needs no other event of the commit, otherwise as it was stored."""
         shown = self._in_current_shape([event])
         return [event] if shown is None else shown
 
     def _in_current_shape(self, events: Sequence[PlainEvent]) -> Sequence[PlainEvent] | None:
-        """None when any of them can't be read."""
+        """None when one of them can't be read."""
         try:
             upcast = self._chain.upcast(events)
             for event in upcast:
                 self._shapes[event.key].decode(event.data)
-        except Exception:  # as above: a step is free code; people are then shown what is stored
+        except Exception:  # as above: a step is arbitrary code; the stored form is shown instead
             return None
         return upcast
 

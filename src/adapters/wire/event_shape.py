@@ -1,4 +1,4 @@
-"""How one class of events looks as plain data: its fields in camelCase, times as text. Made from the class itself."""
+"""The stored form of one class of events as plain data: its fields in camelCase, times as text."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -14,11 +14,11 @@ Data = Mapping[str, Any]
 
 
 class WrongShape(ValueError):
-    """The data is not of this shape. The message is a clause that says what is wrong."""
+    """The data does not have this shape. The message is a clause with the reason."""
 
 
 class _Kind(NamedTuple):
-    """How a field's value is read from plain data and written to it, and the JSON Schema of what can be read. `read`
+    """How a field's value is read from plain data and written to it, and the JSON Schema of readable values. `read`
     raises `ValueError` with a clause."""
 
     read: Callable[[Any], Any]
@@ -44,7 +44,7 @@ class EventShape:
 
 
 def shape_of(event_type: EventType) -> EventShape:
-    """Raises `TypeError` when a field's type has no stored form yet, or the class is more than slots for its fields."""
+    """Raises `TypeError` when a field's type has no stored form, or the class has more than slots for its fields."""
     hints = get_type_hints(event_type.event_class)
     shape = tuple(
         _Field(field.name, _camel_case(field.name), _kind_of(event_type, field.name, hints[field.name]))
@@ -55,7 +55,7 @@ def shape_of(event_type: EventType) -> EventShape:
 
 
 def _decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Callable[[Data], PostEvent]:
-    """Sets the fields by their slots, past an `__init__` that does nothing else: a rebuild decodes millions."""
+    """Sets the fields by their slots and bypasses `__init__`, which does nothing else: a rebuild decodes millions."""
     if "__slots__" not in vars(event_class) or hasattr(event_class, "__post_init__"):
         raise TypeError(f"{event_class.__name__} is no dataclass with slots and without __post_init__.")
     fields_set = tuple((getattr(event_class, field.attribute).__set__, field.name, field.kind.read) for field in shape)
@@ -70,8 +70,8 @@ def _decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Callabl
                     set_field(event, read(data[name]))
                 return event
         except (LookupError, TypeError, ValueError) as error:
-            raise WrongShape(_what_is_wrong(data, shape)) from error
-        raise WrongShape(_what_is_wrong(data, shape))
+            raise WrongShape(_problems(data, shape)) from error
+        raise WrongShape(_problems(data, shape))
 
     return decode
 
@@ -83,7 +83,7 @@ def _encoder(shape: tuple[_Field, ...]) -> Callable[[PostEvent], dict[str, Any]]
     return encode
 
 
-def _what_is_wrong(data: Any, shape: tuple[_Field, ...]) -> str:
+def _problems(data: Any, shape: tuple[_Field, ...]) -> str:
     if not isinstance(data, Mapping):
         return f"its data is {_kind_name(data)}, not an object"
     known = [field.name for field in shape]
@@ -135,7 +135,7 @@ def _read_time(value: Any) -> datetime:
     return time_from_text(_read_text(value))
 
 
-def _write_as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -149,14 +149,14 @@ def _or_null(kind: _Kind) -> _Kind:
 
 _TIME = {"format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d+)?Z$"}
 
-_NUMBER = _Kind(_read_number, _write_as_it_is, {"type": "integer"})
-_FLAG = _Kind(_read_flag, _write_as_it_is, {"type": "boolean"})
+_NUMBER = _Kind(_read_number, _unchanged, {"type": "integer"})
+_FLAG = _Kind(_read_flag, _unchanged, {"type": "boolean"})
 _INSTANT = _Kind(_read_time, time_to_text, {"type": "string", **_TIME})
 
 _KINDS: dict[Any, _Kind] = {
-    str: _Kind(_read_text, _write_as_it_is, {"type": "string"}),
-    CommentId: _Kind(_read_text, _write_as_it_is, {"type": "string", "format": "uuid"}),
-    str | None: _Kind(_read_text_or_null, _write_as_it_is, {"type": ["string", "null"]}),
+    str: _Kind(_read_text, _unchanged, {"type": "string"}),
+    CommentId: _Kind(_read_text, _unchanged, {"type": "string", "format": "uuid"}),
+    str | None: _Kind(_read_text_or_null, _unchanged, {"type": ["string", "null"]}),
     datetime: _INSTANT,
     datetime | None: _or_null(_INSTANT),
     int: _NUMBER,

@@ -119,7 +119,7 @@ def write(root: Path, found: Catalogue) -> None:
         (root / path).write_text(text)
 
 
-def test_the_committed_catalogue_is_what_the_code_says() -> None:
+def test_the_committed_catalogue_matches_the_code() -> None:
     found = OF_THIS_DOMAIN(ROOT)
     assert found.problems == []
     assert drift(ROOT, found) == []
@@ -128,16 +128,16 @@ def test_the_committed_catalogue_is_what_the_code_says() -> None:
 # What needs a person
 
 
-def test_a_field_more_without_a_new_version_is_refused_and_what_to_do_is_said(root: Path) -> None:
+def test_an_added_field_without_a_new_version_is_refused_with_the_remedy(root: Path) -> None:
     found = catalogue(root, with_opened(OpenedWithReason))
     assert found.files == {}
     assert found.problems[0] == (
-        "Opened, schema version 1: field reason was added. Logs hold events of this schema version, and today's "
-        "code can't read them any more. Take the change back, or make schema version 2: raise it in "
+        "Opened, schema version 1: field reason was added. Logs hold events of this schema version, and the current "
+        "code can no longer read them. Revert the change, or add schema version 2: raise it in "
         "src/domain/event_types.py, lead version 1 to it by a step in src/domain/upcasters.py, write "
-        "tests/golden/Opened.v2.json, mend `readAs` in the golden files of older versions, then run `make fix` "
+        "tests/golden/Opened.v2.json, correct `readAs` in the golden files of older versions, then run `make fix` "
         "(docs/versioning.md shows the whole way). Only if version 1 was never released: delete "
-        "docs/schemas/Opened.v1.json, mend its golden file and run `make fix`."
+        "docs/schemas/Opened.v1.json, correct its golden file and run `make fix`."
     )
 
 
@@ -150,7 +150,7 @@ def test_a_new_version_without_a_step_is_refused(root: Path) -> None:
     problems = catalogue(root, with_opened(OpenedWithReason, 2)).problems
     assert problems == [
         (
-            "Opened, schema version 1, can't be read any more: logs hold such events, and there is neither a "
+            "Opened, schema version 1, can no longer be read: logs hold such events, and there is neither a "
             "class in src/domain/event_types.py nor a step in src/domain/upcasters.py for them. Let a step lead to "
             "schema version 2."
         ),
@@ -163,27 +163,27 @@ def test_a_new_version_whose_step_forgets_a_field_is_refused(root: Path) -> None
     write_golden(root, "Opened.v2", opened, opened)
     [problem] = catalogue(root, with_opened(OpenedWithReason, 2), chain(add_field("Opened", 1, "motive", ""))).problems
     assert problem == (
-        "What tests/golden/Opened.v1.json holds can't be read any more: Event 1 of post "
+        "What tests/golden/Opened.v1.json contains can no longer be read: Event 1 of post "
         "00000000-0000-0000-0000-000000000000 (Opened, schema version 1): field reason is missing; field motive "
-        "is unknown. Mend the step that leads from it."
+        "is unknown. Fix the step that leads from it."
     )
 
 
 def test_an_event_that_is_gone_without_a_step_is_refused(root: Path) -> None:
     assert catalogue(root, [EVENTS[1]]).problems == [
         (
-            "Opened, schema version 1, can't be read any more: logs hold such events, and there is neither a "
-            "class in src/domain/event_types.py nor a step in src/domain/upcasters.py for them. Let a step say what "
-            "they are today (rename_event, split_event, drop_event)."
+            "Opened, schema version 1, can no longer be read: logs hold such events, and there is neither a "
+            "class in src/domain/event_types.py nor a step in src/domain/upcasters.py for them. Let a step map "
+            "them to current events (rename_event, split_event, drop_event)."
         )
     ]
 
 
-def test_a_step_for_a_shape_that_nobody_described_is_refused(root: Path) -> None:
+def test_a_step_for_a_shape_without_a_schema_is_refused(root: Path) -> None:
     write_golden(root, "Slammed.v1", event("Slammed", 1))
     assert catalogue(root, EVENTS, chain(drop_event(("Slammed", 1)))).problems == [
         (
-            "docs/schemas/Slammed.v1.json is missing. An upcaster reads this shape and no class has it any more, so "
+            "docs/schemas/Slammed.v1.json is missing. An upcaster reads this shape, but no class has it, so "
             "write its schema by hand, after those of other old versions."
         )
     ]
@@ -194,8 +194,8 @@ def test_the_schema_of_an_old_version_is_never_changed(root: Path) -> None:
     assert catalogue(root).problems == [
         (
             "docs/schemas/Closed.v1.json was changed, but logs hold events of this old version as they are: the "
-            "file is history. Take the change back (git checkout docs/schemas/Closed.v1.json); "
-            "docs/schemas/history.json remembers what it was."
+            "file is history. Revert the change (git checkout docs/schemas/Closed.v1.json); "
+            "docs/schemas/history.json has the digest of the original."
         )
     ]
 
@@ -207,19 +207,16 @@ def test_what_a_golden_file_of_an_old_version_holds_is_never_changed(root: Path)
     assert problem.startswith("tests/golden/Closed.v1.json was changed, but logs hold")
 
 
-def test_a_golden_file_that_says_otherwise_is_refused(root: Path) -> None:
+def test_a_golden_file_that_reads_differently_is_refused(root: Path) -> None:
     change(root, "tests/golden/Closed.v1.json", lambda plain: plain["readAs"][0]["data"].update(who="Bob"))
     assert catalogue(root).problems == [
-        (
-            "What tests/golden/Closed.v1.json holds reads otherwise than its `readAs` says. Mend the upcaster, or "
-            "`readAs`."
-        )
+        ("What tests/golden/Closed.v1.json contains does not read as its `readAs` says. Fix the upcaster, or `readAs`.")
     ]
 
 
 def test_a_golden_file_of_another_event_is_refused(root: Path) -> None:
     shutil.copyfile(root / "tests/golden/Closed.v2.json", root / "tests/golden/Opened.v1.json")
-    assert catalogue(root).problems == ["tests/golden/Opened.v1.json holds another event than its name says."]
+    assert catalogue(root).problems == ["tests/golden/Opened.v1.json contains another event than its name says."]
 
 
 def test_history_can_not_be_deleted(root: Path) -> None:
@@ -227,21 +224,21 @@ def test_history_can_not_be_deleted(root: Path) -> None:
         (root / folder / "Closed.v1.json").unlink()
     without_its_step = UpcasterChain([step for step in STEPS if ("Closed", 1) not in step.consumes])
     assert catalogue(root, EVENTS, without_its_step).problems == [
-        "docs/schemas/Closed.v1.json is gone, but logs hold events of this shape. Bring it back: it is history."
+        "docs/schemas/Closed.v1.json is gone, but logs hold events of this shape. Restore it: it is history."
     ]
 
 
-def test_an_example_of_an_old_version_is_not_to_be_written_anew(root: Path) -> None:
+def test_the_example_of_an_old_version_must_be_restored(root: Path) -> None:
     (root / "tests/golden/Closed.v1.json").unlink()
     assert catalogue(root).problems == [
-        "tests/golden/Closed.v1.json is gone, but logs hold events of this shape. Bring it back: it is history."
+        "tests/golden/Closed.v1.json is gone, but logs hold events of this shape. Restore it: it is history."
     ]
 
 
 def test_a_field_of_a_type_that_has_no_stored_form_is_refused(root: Path) -> None:
     assert catalogue(root, with_opened(OpenedTimes)).problems == [
         (
-            "OpenedTimes.times: <class 'complex'> has no stored form. Use another type, or teach it to "
+            "OpenedTimes.times: <class 'complex'> has no stored form. Use another type, or add it to "
             "src/adapters/wire/event_shape.py."
         )
     ]
@@ -321,14 +318,14 @@ PARTS = (
         ),
     ],
 )
-def test_the_page_tells_what_became_of_an_event_that_is_not_written_any_more(
+def test_the_page_shows_how_an_event_that_is_no_longer_written_is_read(
     root: Path, step: Step, read_as: Sequence[Any], sentence: str
 ) -> None:
     schema = json.loads((root / "docs/schemas/Opened.v1.json").read_text())
     (root / "docs/schemas/Swung.v1.json").write_text(json.dumps({**schema, "description": "A swap."}))
     write_golden(root, "Swung.v1", event("Swung", 1, who="Bob"), *read_as)
     page = catalogue(root, EVENTS, chain(step)).files["docs/events.md"]
-    assert "| [Swung](#swung) | 1, not written any more | 0.1.0 |" in page
+    assert "| [Swung](#swung) | 1, no longer written | 0.1.0 |" in page
     assert sentence in page.partition("## Swung")[2]
 
 
@@ -365,7 +362,7 @@ def test_the_command_checks_and_edits_nothing(root: Path, run: Run) -> None:
     (root / "docs/events.md").write_text("Something else.")
     status, out, err = run()
     assert (status, out) == (1, "")
-    assert err == "docs/events.md is not what the code says. Run `make fix`, and look at what it changes.\n"
+    assert err == "docs/events.md does not match the code. Run `make fix`, and review the changes.\n"
     assert (root / "docs/events.md").read_text() == "Something else."
 
     assert run("--write") == (0, "wrote docs/events.md\n", "")
@@ -398,7 +395,7 @@ def test_the_command_writes_over_nothing_while_a_person_is_needed(
     assert {path: path.read_text() for path in root.rglob("*.*") if path.is_file()} == before
 
 
-def test_the_command_says_what_it_can_not_read(root: Path, run: Run) -> None:
+def test_the_command_names_the_file_that_it_can_not_read(root: Path, run: Run) -> None:
     (root / "docs/schemas/Closed.v2.json").write_text("{")
     status, _, err = run()
     assert status == 2

@@ -319,7 +319,7 @@ def test_a_step_that_fails_on_its_data_is_named_by_the_events_of_its_commit() ->
     broken = StoredEvent("PostCreatedAndLiked", 1, {"message": "Hi"})
     assert refusal_of(liked, broken, version=5, codec=OTHER_CODEC) == (
         f"The events from version 5 to 6 of post {POST} (PostCreatedAndLiked 1, PostLiked 2) "
-        "can't be brought to today's shape: KeyError('author')."
+        "can't be brought to the current shape: KeyError('author')."
     )
 
 

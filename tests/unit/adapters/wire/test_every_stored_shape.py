@@ -1,6 +1,4 @@
-"""Whatever was ever stored can be read, and reads the same whether it is brought to today's shape before it is stored
-or when it is read.
-"""
+"""Every stored event can be read, and reads the same whether it is upcast before it is stored or when it is read."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

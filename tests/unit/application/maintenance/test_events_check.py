@@ -112,7 +112,7 @@ async def test_a_step_that_fails_is_reported_at_its_commit():
     log = await log_of([[CREATED], [LIKED_BY_BOB, event("PostLiked", 1, username=7)]])
     [place] = (await check(log, MsgspecEventCodec(chain))).places
     assert (place.position, place.version) == (2, 2)
-    assert "can't be brought to today's shape: TypeError" in place.reason
+    assert "can't be brought to the current shape: TypeError" in place.reason
 
 
 async def test_an_empty_log_has_nothing_to_check():
