@@ -1,21 +1,12 @@
-"""A read database in a SQLite file.
-
-The read database's file, before there is an engine for it.
-"""
+"""A read database in a SQLite file. SQLAlchemy is imported by the thread that first needs the database."""
 
 from __future__ import annotations
 
-import os
-import random
-import sqlite3
-import time
-from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from adapters.sql.address import Address
 from adapters.sql.read_db import SqlReadDb
-from application.errors import CannotOpen
+from adapters.sqlite.read_db_file import SETTING, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,76 +32,3 @@ def sqlite_read_db(path: Path, pool_size: int = 4, *, make_tables: bool = True) 
         return backend
 
     return SqlReadDb(address=address, threads=pool_size, check=lambda: prepare(path), connect=connect)
-
-
-SETTING = "read_db.sqlite.path"
-
-_BUSY_SECONDS = 5.0
-_APPLICATION_ID = 0x504C5244  # "PLRD"
-
-
-def prepare(path: Path) -> None:
-    """Makes the file and its folder when they are missing. Raises `CannotOpen`, also for what is no read database."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = _made(path, time.monotonic() + _BUSY_SECONDS)
-    except (OSError, sqlite3.Error) as error:
-        raise _cannot_open(path, error) from error
-    if mode != "wal":
-        raise _cannot_open(path, f"its folder can't hold a write-ahead log (SQLite stays in mode {mode})")
-    for place in (path, path.parent):
-        if not os.access(place, os.W_OK):
-            raise _cannot_open(path, f"{place} is not writable")
-
-
-def connect(path: Path, mode: Literal["rw", "rwc"] = "rw") -> sqlite3.Connection:
-    """Without Python's implicit transactions. `rw` does not make the file when it is gone."""
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
-
-
-def _made(path: Path, deadline: float) -> str:
-    """The journal's mode. To change it SQLite needs the file alone, and does not wait for others who do the same."""
-    while True:
-        try:
-            with closing(connect(path, "rwc")) as connection:
-                _mark(connection, path)
-                mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-                return mode
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                raise
-        time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - so that they don't meet again
-
-
-def _mark(connection: sqlite3.Connection, path: Path) -> None:
-    """A file says what it is, so that nobody's log, say, is taken for a read database."""
-    if _application_id(connection) == _APPLICATION_ID:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    found = _application_id(connection)  # again: another process may have been first, and have made its tables too
-    if found != _APPLICATION_ID:
-        if found or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise _cannot_open(path, "it is a SQLite database, but no read database of Postlog")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute("COMMIT")
-
-
-def _application_id(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    return found
-
-
-def _cannot_open(path: Path, why: object) -> CannotOpen:
-    return CannotOpen(
-        f"The read database {path} can't be opened: {why}. Check the file and its folder, "
-        f"or name another file in {SETTING}.",
-        path=SETTING,
-    )

@@ -41,7 +41,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from adapters.sql.backend import ErrorKind, Key, SqlBackend
 from adapters.sqlite.bulk_load import load
-from adapters.sqlite.read_db import SETTING, connect
+from adapters.sqlite.read_db_file import SETTING, connect
 from adapters.sqlite.upsert import upsert
 from application.errors import ReadDbUnavailable
 

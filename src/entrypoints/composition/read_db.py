@@ -1,10 +1,10 @@
-"""Builders of the read database, one for each value of `read_db.adapter`. SQLAlchemy and the engines' drivers are
-imported by the builders that need them."""
+"""Builders of the read database, one for each value of `read_db.adapter`. SQLAlchemy and the drivers of
+servers are imported by the builders of these servers, and for a SQLite file by the thread that first needs it."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.read_db import (
@@ -14,7 +14,19 @@ from adapters.memory.read_db import (
     MemoryProjectionStore,
     MemoryReadDb,
 )
+from adapters.sql.read_db import (
+    SqlAuditRows,
+    SqlGenerations,
+    SqlParkedStreams,
+    SqlPostViews,
+    SqlProbe,
+    SqlProjectionStore,
+    SqlProvisioning,
+    SqlReadDb,
+)
+from adapters.sqlite import read_db as sqlite
 from adapters.sqlite.integrity import SqliteIntegrity
+from adapters.sqlite.read_db_file import SETTING
 from adapters.system.disk import FreeDiskProbe
 from application.ports.audit_rows import AuditRows
 from application.ports.generations import Generations
@@ -22,10 +34,6 @@ from application.ports.post_views import PostViews
 from application.ports.provisioning import Probe, Provisioning
 from application.ports.read_db import ParkedStreams, ProjectionStore
 from entrypoints.settings.model import Postgres, SqliteReadDb, SqlServer
-
-if TYPE_CHECKING:
-    from adapters.sql.backend import SqlBackend
-    from adapters.sql.read_db import SqlReadDb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,28 +57,13 @@ class ReadDbParts:
 
 
 def sqlite_read_db(settings: SqliteReadDb, make_tables: bool) -> ReadDbParts:
-    """With `make_tables` the thread that first needs the tables creates or upgrades them: nobody runs `postlog init`
-    for a file, and a starting process accepts commands meanwhile."""
-    from adapters.sql.address import Address
-    from adapters.sql.read_db import SqlReadDb
-    from adapters.sqlite.read_db import SETTING, prepare
-
     path = Path(settings.path)
-    address = Address(setting=SETTING, place=str(path))
-
-    def connect() -> "SqlBackend":
-        from adapters.sql.retry import with_retry
-        from adapters.sql.schema import Schema
-        from adapters.sqlite.read_db_engine import sqlite_backend
-
-        backend = sqlite_backend(path, settings.pool_size)
-        if make_tables:
-            with_retry(backend, address, Schema(backend, address).provision)
-        return backend
-
-    database = SqlReadDb(address=address, threads=settings.pool_size, check=lambda: prepare(path), connect=connect)
     remedy = "Stop Postlog, remove the file, and compute it again with `postlog rebuild`."
-    return replace(_sql(database), disk=FreeDiskProbe(path, SETTING), integrity=SqliteIntegrity(path, SETTING, remedy))
+    return replace(
+        _sql(sqlite.sqlite_read_db(path, settings.pool_size, make_tables=make_tables)),
+        disk=FreeDiskProbe(path, SETTING),
+        integrity=SqliteIntegrity(path, SETTING, remedy),
+    )
 
 
 def postgres_read_db(settings: Postgres) -> ReadDbParts:
@@ -97,17 +90,7 @@ def memory_read_db() -> ReadDbParts:
     )
 
 
-def _sql(database: "SqlReadDb") -> ReadDbParts:
-    from adapters.sql.read_db import (
-        SqlAuditRows,
-        SqlGenerations,
-        SqlParkedStreams,
-        SqlPostViews,
-        SqlProbe,
-        SqlProjectionStore,
-        SqlProvisioning,
-    )
-
+def _sql(database: SqlReadDb) -> ReadDbParts:
     return ReadDbParts(
         resource=database,
         post_views=SqlPostViews(database),

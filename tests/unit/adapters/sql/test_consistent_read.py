@@ -11,8 +11,8 @@ from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
 from adapters.sql.open_database import OpenDatabase
 from adapters.sql.read_db import SqlAuditRows, SqlProvisioning, SqlReadDb
-from adapters.sqlite.read_db import prepare
 from adapters.sqlite.read_db_engine import sqlite_backend
+from adapters.sqlite.read_db_file import prepare
 from application.ports.read_db import RowChanges
 from contracts.read_db_handle import ReadDbHandle, comment, post, post_id
 from contracts.sql_read_db import handle_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sql.read_db import SqlGenerations, SqlPostViews, SqlProjectionStore, SqlReadDb
-from adapters.sqlite import read_db
+from adapters.sqlite import read_db_file
 from adapters.sqlite.log_file import SqliteLog
 from adapters.sqlite.read_db import sqlite_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
@@ -92,7 +92,7 @@ async def test_processes_that_start_at_once_all_open_it(tmp_path: Path) -> None:
 
     def prepare(path: Path) -> None:
         start.wait(10)
-        read_db.prepare(path)
+        read_db_file.prepare(path)
 
     for number in range(50):
         path = tmp_path / f"{number}.db"
@@ -111,24 +111,24 @@ async def test_a_process_that_looked_before_another_made_the_file_opens_it_too(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = threading.Event()
-    look = read_db._application_id
+    look = read_db_file._application_id
 
     def note(connection: sqlite3.Connection) -> int:
         found = look(connection)
         looked.set()
         return found
 
-    with closing(read_db.connect(path, "rwc")) as first:
+    with closing(read_db_file.connect(path, "rwc")) as first:
         first.execute("BEGIN IMMEDIATE")
-        first.execute(f"PRAGMA application_id = {read_db._APPLICATION_ID}")
+        first.execute(f"PRAGMA application_id = {read_db_file._APPLICATION_ID}")
         first.execute("CREATE TABLE posts (post_id TEXT)")
-        monkeypatch.setattr(read_db, "_application_id", note)
-        preparing = asyncio.create_task(asyncio.to_thread(read_db.prepare, path))
+        monkeypatch.setattr(read_db_file, "_application_id", note)
+        preparing = asyncio.create_task(asyncio.to_thread(read_db_file.prepare, path))
         assert await asyncio.to_thread(looked.wait, 10)
         first.execute("COMMIT")
     await preparing
 
-    with closing(read_db.connect(path)) as connection:
+    with closing(read_db_file.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("posts",)]
 
 
@@ -161,7 +161,7 @@ async def test_a_batch_waits_for_another_process_that_writes(path: Path) -> None
 
 
 async def test_a_file_that_stays_busy_is_said_to_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_db, "_BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(read_db_file, "_BUSY_SECONDS", 0.01)
     monkeypatch.setattr("adapters.sql.retry._SECONDS", 0.2)
     async with sqlite_read_db(path) as database:
         store = SqlProjectionStore(database)
