@@ -1,4 +1,4 @@
-"""The HTTP application, made from its services. It has no lifespan: what it works with is opened and closed outside."""
+"""The HTTP application, built from its services. It has no lifespan: the composition root opens and closes them."""
 
 from collections.abc import Iterable
 
@@ -9,22 +9,20 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from domain.errors import PostlogError
-from entrypoints.http.bodies import BodyReader
-from entrypoints.http.commands import command_handlers
+from entrypoints.http.commands import CommandEndpoints
 from entrypoints.http.docs import DocsEndpoints, ProblemPages
-from entrypoints.http.events import history_handlers
+from entrypoints.http.events import EventsEndpoint
 from entrypoints.http.health import HealthEndpoints
 from entrypoints.http.middleware import RequestMiddleware
-from entrypoints.http.operations import OperationEndpoints, RebuildEndpoints
+from entrypoints.http.operations import ReadDbEndpoint, RebuildEndpoints
 from entrypoints.http.problems import ErrorResponses, Pages
 from entrypoints.http.queries import QueryEndpoints
-from entrypoints.http.schemas import NewRebuild
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.request_context import InFlight
 from entrypoints.serving.responses import RawResponse
 
-IN_FLIGHT = "activity"
-"""Where the application's state holds its `Activity`."""
+IN_FLIGHT = "in_flight"
+"""Where the application's state holds its `InFlight`."""
 
 
 def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
@@ -55,15 +53,14 @@ def _handlers(services: HttpServices) -> list[HTTPRouteHandler]:
         *HealthEndpoints(services).handlers(),
     ]
     if services.commands is not None:
-        handlers += command_handlers(services, services.commands)
+        handlers += CommandEndpoints(services, services.commands).handlers()
     if services.queries is not None:
         handlers += QueryEndpoints(services.queries).handlers()
-        handlers += history_handlers(services, services.queries)
+        handlers += EventsEndpoint(services, services.queries).handlers()
         if services.operations:
-            handlers += OperationEndpoints(services.queries).handlers()
+            handlers += ReadDbEndpoint(services.queries).handlers()
             if services.rebuilds is not None:
-                new_rebuild = BodyReader(NewRebuild, services.max_body_bytes)
-                handlers += RebuildEndpoints(services.rebuilds, new_rebuild).handlers()
+                handlers += RebuildEndpoints(services.rebuilds, services.max_body_bytes).handlers()
     return handlers
 
 

@@ -1,6 +1,6 @@
-"""Bodies: limited before they are parsed, refused unless they are JSON, decoded into the shape that is wanted.
+"""Request bodies: limited before they are parsed, refused unless they are JSON, decoded into the expected shape.
 
-What is wrong with a body is told about all its fields at once, in JSON's words.
+Errors are reported for all fields of a body at once, in the words of JSON.
 """
 
 import json as plain_json
@@ -19,7 +19,7 @@ from entrypoints.serving.routing import HttpRequest
 
 Body = TypeVar("Body", bound=Struct)
 
-_KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "an object"}
+_KINDS = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array", dict: "an object"}
 
 
 class BodyReader(Generic[Body]):
@@ -61,17 +61,17 @@ class BodyReader(Generic[Body]):
             raise self._wrong_shape(raw, str(error)) from error
 
     def _refuse_doubled(self, raw: bytes) -> None:
-        """Of two members with one name, one part of the way could believe the first and another the last."""
-        wrong = [(name, "is there more than once") for name in _doubled(raw)]
+        """Of two members with one name, one program on the way might use the first and another the last."""
+        wrong = [(name, "is duplicated") for name in _doubled(raw)]
         if wrong:
             raise _invalid(wrong)
 
     def _wrong_shape(self, raw: bytes, reason: str) -> InvalidFields:
-        """`reason` is the decoder's, for what is not looked into here."""
+        """`reason` is the decoder's, for errors that are not found here."""
         body = json.decode(raw)
         if not isinstance(body, dict):
-            return _invalid([("body", f"is {_kind_of(body)}, not an object with {self._names}")])
-        wrong = [(name, "is there more than once") for name in _doubled(raw)]
+            return _invalid([("body", f"must be an object with {self._names}, not {_kind_of(body)}")])
+        wrong = [(name, "is duplicated") for name in _doubled(raw)]
         wrong += [(name, f"is not allowed; the fields are {self._names}") for name in body if name not in self._fields]
         for name, field in self._fields.items():
             if name not in body:
@@ -82,11 +82,11 @@ class BodyReader(Generic[Body]):
 
 
 def _invalid(wrong: list[tuple[str, str]]) -> InvalidFields:
-    return InvalidFields(f"The body can't be used: {'; '.join(f'{path} {why}' for path, why in wrong)}.", wrong)
+    return InvalidFields(f"Invalid body: {'; '.join(f'{path} {why}' for path, why in wrong)}.", wrong)
 
 
 def _doubled(raw: bytes) -> list[str]:
-    """Names of members that an object of the body has more than once."""
+    """Names of members that an object of the body has twice or more."""
     doubled: dict[str, None] = {}
 
     def pairs(members: list[tuple[str, Any]]) -> None:
@@ -107,7 +107,7 @@ def _fits(value: Any, field: FieldInfo) -> bool:
 
 
 def _expected(field: FieldInfo) -> str:
-    """What the field takes; those of bodies are texts, choices, or null."""
+    """The values of the field, which are strings, choices or null in all bodies."""
     return " or ".join(_words(type_info(field.type)))
 
 
@@ -123,13 +123,13 @@ def _words(described: Type) -> Iterator[str]:
         case NoneType():
             yield "null"
         case StrType():
-            yield "a text"
+            yield "a string"
         case _:
             raise TypeError(f"no words for {described}")
 
 
 def _shown(value: Any) -> str:
-    """A short text as it is, of anything else its kind."""
+    """A short string itself, of anything else its kind."""
     is_short = isinstance(value, str) and len(value) <= 40
     return plain_json.dumps(value, ensure_ascii=False) if is_short else _kind_of(value)
 
@@ -152,7 +152,7 @@ def _require_json(context: RequestContext) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return "a text is not UTF-8"
+        return "a string is not UTF-8"
     if isinstance(error, RecursionError):
-        return "it is nested too deep"
+        return "it is nested too deeply"
     return str(error).removeprefix("JSON is malformed: ")

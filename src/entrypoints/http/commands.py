@@ -1,13 +1,10 @@
-"""The eight commands: read the request, make the command, dispatch it, answer with version and position.
+"""The eight commands: read the request, build the command, dispatch it, respond with version and position.
 
-A command on its way to the dispatcher, with what its request's headers say. Where `If-Match` names several versions,
-any of them will do.
-
-What comes with a command in headers: `Idempotency-Key`, `traceparent`, the correlation id.
+A command's context comes from the headers: `Idempotency-Key`, `If-Match`, `traceparent`, the correlation id. When
+`If-Match` names several versions, any of them matches.
 """
 
 import re
-from dataclasses import dataclass
 
 from litestar import delete, post, put
 from litestar.handlers import HTTPRouteHandler
@@ -16,7 +13,6 @@ from msgspec import Struct
 
 from application.errors import MalformedRequest, VersionMismatch
 from application.mediator import CommandContext, CommandDispatcher, CommandResult, IdempotencyKey
-from application.ports.system import Clock, Ids
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -38,17 +34,26 @@ from entrypoints.serving.request_context import RequestContext, context_of, requ
 from entrypoints.serving.responses import Headers, RawResponse, etag, json_response
 from entrypoints.serving.routing import HttpRequest, comment_id_segment, post_id_segment, text_of_segment
 
+_KEY = re.compile(rb"[!-~]{1,255}")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_NO_VERSION_NAMED = (
+    "If-Match names no version: weak tags (W/) never match, nor do tags of another service. Send the version in double "
+    'quotes, like "3".'
+)
+_NAME_IN_QUERY = "the name is the query parameter username, like ?username=ben"
 
-@dataclass(frozen=True, slots=True)
+
 class CommandEndpoints:
-    commands: CommandDispatcher
-    clock: Clock
-    ids: Ids
-    new_post: BodyReader[NewPost]
-    new_message: BodyReader[NewMessage]
-    new_like: BodyReader[NewLike]
-    new_comment: BodyReader[NewComment]
-    edited_comment: BodyReader[EditedComment]
+    def __init__(self, services: HttpServices, commands: CommandDispatcher) -> None:
+        limit = services.max_body_bytes
+        self._commands = commands
+        self._clock = services.clock
+        self._ids = services.ids
+        self._new_post = BodyReader(NewPost, limit)
+        self._new_message = BodyReader(NewMessage, limit)
+        self._new_like = BodyReader(NewLike, limit)
+        self._new_comment = BodyReader(NewComment, limit)
+        self._edited_comment = BodyReader(EditedComment, limit)
 
     def handlers(self) -> list[HTTPRouteHandler]:
         a_post = POSTS + "/{id:str}"
@@ -66,29 +71,29 @@ class CommandEndpoints:
 
     async def create_post(self, request: HttpRequest) -> ASGIApp:
         _no_query(request)
-        body = await self.new_post.read(request)
-        post_id = PostId(self.ids.new())
-        command = CreatePost(post_id=post_id, author=body.author, message=body.message, date_posted=self.clock.now())
+        body = await self._new_post.read(request)
+        command = CreatePost(
+            post_id=PostId(self._ids.new()), author=body.author, message=body.message, date_posted=self._clock.now()
+        )
         result = await self._dispatch(request, command, POSTS, body)
         return _done(201, result, [(b"location", post_path(result.post_id).encode())])
 
     async def edit_message(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        body = await self.new_message.read(request)
-        command = EditMessage(post_id=post_id, message=body.message, username=body.username, edited_at=self.clock.now())
-        return _done(
-            200,
-            await self._dispatch(request, command, f"{post_path(post_id)}/message", body),
+        body = await self._new_message.read(request)
+        command = EditMessage(
+            post_id=post_id, message=body.message, username=body.username, edited_at=self._clock.now()
         )
+        return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/message", body))
 
     async def like_post(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        body = await self.new_like.read_optional(request) or NewLike()
+        body = await self._new_like.read_optional(request) or NewLike()
         command = LikePost(post_id=post_id, username=body.username)
         return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/likes", body))
 
     async def unlike_post(self, request: HttpRequest) -> ASGIApp:
-        _no_body(request, "the name stands in the path")
+        _no_body(request, "the name is in the path")
         post_id = _post_id(request)
         username = text_of_segment(request.scope, "username")
         command = UnlikePost(post_id=post_id, username=username)
@@ -96,45 +101,35 @@ class CommandEndpoints:
 
     async def add_comment(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        body = await self.new_comment.read(request)
+        body = await self._new_comment.read(request)
         command = AddComment(
             post_id=post_id,
-            comment_id=CommentId(self.ids.new()),
+            comment_id=CommentId(self._ids.new()),
             comment=body.comment,
             username=body.username,
-            comment_date=self.clock.now(),
+            comment_date=self._clock.now(),
         )
-        result = await dispatch(
-            self.commands, context_of(request.scope), command, f"{post_path(post_id)}/comments", body
-        )
+        result = await self._dispatch(request, command, f"{post_path(post_id)}/comments", body)
         return _commented(result, result.comment_id or command.comment_id)
 
     async def edit_comment(self, request: HttpRequest) -> ASGIApp:
         post_id, comment_id = _post_id(request), comment_id_segment(request.scope)
-        body = await self.edited_comment.read(request)
+        body = await self._edited_comment.read(request)
         command = EditComment(
             post_id=post_id,
             comment_id=comment_id,
             comment=body.comment,
             username=body.username,
-            edit_date=self.clock.now(),
+            edit_date=self._clock.now(),
         )
-        return _done(
-            200,
-            await self._dispatch(request, command, comment_path(post_id, comment_id), body),
-        )
+        return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), body))
 
     async def remove_comment(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, _NAME_IN_QUERY)
         post_id, comment_id = post_id_segment(request.scope), comment_id_segment(request.scope)
         username: str = read_query(request.scope, (USERNAME,))["username"]
         command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username)
-        return _done(
-            200,
-            await dispatch(
-                self.commands, context_of(request.scope), command, comment_path(post_id, comment_id), username
-            ),
-        )
+        return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), username))
 
     async def remove_post(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, _NAME_IN_QUERY)
@@ -146,31 +141,62 @@ class CommandEndpoints:
     async def _dispatch(
         self, request: HttpRequest, command: PostCommand, path: str, content: Struct | str | None
     ) -> CommandResult:
-        return await dispatch(self.commands, context_of(request.scope), command, path, content)
+        """`path` is the canonical one of the request, `content` what its body or query says. Raises what the command's
+        handler raises, and `MalformedRequest` for a header."""
+        context = context_of(request.scope)
+        expected = _expected(context, command)
+        untried = set(expected)
+        version = expected[0] if expected else None
+        while True:
+            untried.discard(version)
+            try:
+                return await self._commands.dispatch(command, command_context(context, path, content, version))
+            except VersionMismatch as error:
+                if version == NO_VERSION:
+                    raise VersionMismatch(_NO_VERSION_NAMED, current_version=error.current_version) from error
+                if error.current_version not in untried:
+                    raise
+                version = error.current_version
 
 
-def command_handlers(services: HttpServices, commands: CommandDispatcher) -> list[HTTPRouteHandler]:
-    limit = services.max_body_bytes
-    return CommandEndpoints(
-        commands=commands,
-        clock=services.clock,
-        ids=services.ids,
-        new_post=BodyReader(NewPost, limit),
-        new_message=BodyReader(NewMessage, limit),
-        new_like=BodyReader(NewLike, limit),
-        new_comment=BodyReader(NewComment, limit),
-        edited_comment=BodyReader(EditedComment, limit),
-    ).handlers()
+def command_context(
+    request: RequestContext, path: str, content: Struct | str | None, expected_version: int | None
+) -> CommandContext:
+    """Raises `MalformedRequest`."""
+    headers = request.headers
+    key = headers.get(b"idempotency-key")
+    traceparent = headers.get(b"traceparent")
+    return CommandContext(
+        correlation_id=request.correlation_id,
+        traceparent=_well_formed(traceparent) if traceparent else None,
+        idempotency_key=None if key is None else _idempotency_key(key, request.method, path, content),
+        expected_version=expected_version,
+    )
 
 
-_NAME_IN_QUERY = "the name is the query parameter username, like ?username=ben"
+def _idempotency_key(key: bytes, method: str, path: str, content: Struct | str | None) -> IdempotencyKey:
+    if _KEY.fullmatch(key) is None:
+        raise MalformedRequest(
+            "Idempotency-Key must have 1 to 255 visible ASCII characters, without blanks.", path="Idempotency-Key"
+        )
+    return IdempotencyKey(key.decode("ascii"), request_digest(method, path, content))
 
 
-def _no_body(request: HttpRequest, instead: str) -> None:
-    """Of a DELETE: what its body says would be lost. Raises `MalformedRequest`."""
-    headers = context_of(request.scope).headers
-    if headers.get(b"content-length", b"0").strip(b"0") or b"transfer-encoding" in headers:
-        raise MalformedRequest(f"This DELETE takes no body; {instead}.", path="body")
+def _well_formed(traceparent: bytes) -> str | None:
+    """W3C Trace Context, which requires that a malformed one is ignored."""
+    return traceparent.decode("ascii") if _TRACEPARENT.fullmatch(traceparent) else None
+
+
+def _expected(context: RequestContext, command: PostCommand) -> tuple[int, ...]:
+    """Empty: any version matches. Raises `VersionMismatch` for a new post, which has no version yet."""
+    if b"if-match" not in context.headers:
+        return ()
+    expected = expected_versions(context)
+    if not isinstance(command, CreatePost):
+        return expected or ()
+    if expected is None or 0 not in expected:
+        raise VersionMismatch("A new post has no version yet; send it without If-Match.", current_version=0)
+    return ()
 
 
 def _post_id(request: HttpRequest) -> PostId:
@@ -182,6 +208,13 @@ def _post_id(request: HttpRequest) -> PostId:
 def _no_query(request: HttpRequest) -> None:
     if request.scope["query_string"]:
         read_query(request.scope, ())
+
+
+def _no_body(request: HttpRequest, instead: str) -> None:
+    """The body of a DELETE would be ignored. Raises `MalformedRequest`."""
+    headers = context_of(request.scope).headers
+    if headers.get(b"content-length", b"0").strip(b"0") or b"transfer-encoding" in headers:
+        raise MalformedRequest(f"This DELETE takes no body; {instead}.", path="body")
 
 
 def _done(status: int, result: CommandResult, headers: Headers | None = None) -> RawResponse:
@@ -199,73 +232,3 @@ def _commented(result: CommandResult, comment_id: CommentId) -> RawResponse:
     )
     location = comment_path(result.post_id, comment_id).encode()
     return json_response(201, content, [etag(result.version), (b"location", location)])
-
-
-_NO_VERSION_NAMED = (
-    "If-Match names no version: weak tags (W/) never match, nor do tags that this service did not make. Send the "
-    'version in double quotes, like "3".'
-)
-
-
-async def dispatch(
-    commands: CommandDispatcher, context: RequestContext, command: PostCommand, path: str, content: Struct | str | None
-) -> CommandResult:
-    """`path` is the canonical one of the request, `content` what its body or query says. Raises what the command's
-    handler raises, and `MalformedRequest` for a header."""
-    expected = _expected(context, command)
-    untried = set(expected)
-    version = expected[0] if expected else None
-    while True:
-        untried.discard(version)
-        try:
-            return await commands.dispatch(command, command_context(context, path, content, version))
-        except VersionMismatch as error:
-            if version == NO_VERSION:
-                raise VersionMismatch(_NO_VERSION_NAMED, current_version=error.current_version) from error
-            if error.current_version not in untried:
-                raise
-            version = error.current_version
-
-
-def _expected(context: RequestContext, command: PostCommand) -> tuple[int, ...]:
-    """Empty: any version will do. Raises `VersionMismatch` for a new post, which has none yet."""
-    if b"if-match" not in context.headers:
-        return ()
-    expected = expected_versions(context)
-    if not isinstance(command, CreatePost):
-        return expected or ()
-    if expected is None or 0 not in expected:
-        raise VersionMismatch("A new post has no version yet; send it without If-Match.", current_version=0)
-    return ()
-
-
-_KEY = re.compile(rb"[!-~]{1,255}")
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-
-
-def command_context(
-    context: RequestContext, path: str, content: Struct | str | None, expected_version: int | None
-) -> CommandContext:
-    """`path` is the canonical one, `content` what the command's body or query says. Raises `MalformedRequest`."""
-    headers = context.headers
-    key = headers.get(b"idempotency-key")
-    traceparent = headers.get(b"traceparent")
-    return CommandContext(
-        correlation_id=context.correlation_id,
-        traceparent=_well_formed(traceparent) if traceparent else None,
-        idempotency_key=None if key is None else _idempotency_key(key, context.method, path, content),
-        expected_version=expected_version,
-    )
-
-
-def _idempotency_key(key: bytes, method: str, path: str, content: Struct | str | None) -> IdempotencyKey:
-    if _KEY.fullmatch(key) is None:
-        raise MalformedRequest(
-            "Idempotency-Key takes 1 to 255 visible ASCII characters, without blanks.", path="Idempotency-Key"
-        )
-    return IdempotencyKey(key.decode("ascii"), request_digest(method, path, content))
-
-
-def _well_formed(traceparent: bytes) -> str | None:
-    """W3C Trace Context; what is not well-formed is to be ignored."""
-    return traceparent.decode("ascii") if _TRACEPARENT.fullmatch(traceparent) else None

@@ -1,8 +1,8 @@
 """Entity tags, and the headers that list them: `If-Match` and `If-None-Match`.
 
-A tag begins with the post's version. Commands answer with just that: `"3"`. A representation has a tag of its own,
-since a repaired row, or another encoding, is another one at the same version: `"3-5f0c2a9b"`, and compressed
-`"3-5f0c2a9b-gzip"`. `If-Match` asks for the version, whatever stands behind it; `If-None-Match` for the representation.
+A tag begins with the post's version. A command responds with the version only: `"3"`. A representation has a tag of its
+own, because a repaired row, or another encoding, is a different representation of the same version: `"3-5f0c2a9b"`, and
+compressed `"3-5f0c2a9b-gzip"`. `If-Match` compares the version alone, `If-None-Match` the representation.
 """
 
 import re
@@ -15,7 +15,7 @@ from entrypoints.serving.request_context import RequestContext
 _TAG = re.compile(r'[ \t]*(?P<weak>W/)?"(?P<opaque>[^"\x00-\x20\x7f]*)"[ \t]*(?:,|$)')
 _VERSION = re.compile(r"(?P<version>0|[1-9][0-9]{0,17})(-[0-9a-f]{8})?([-;](gzip|br|deflate|zstd))?")
 _ENCODED = re.compile(r"[-;](gzip|br|deflate|zstd)$")
-"""What proxies, too, write behind the tag of what they compress."""
+"""Proxies, too, append this to the tag of a response that they compress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,12 @@ class _Tag:
 
 
 NO_VERSION = -1
-"""Stands for tags that no version has: what expects it always fails."""
+"""For tags that no version has: a command that expects it always fails."""
 
 
 def expected_versions(context: RequestContext) -> tuple[int, ...] | None:
-    """The versions that If-Match names, at least one; None when there is none to expect (no header, or `*`, since the
-    commands that it comes with refuse a post that does not exist). Compared strongly: a weak tag matches nothing.
-    Raises `MalformedRequest`."""
+    """The versions that If-Match names, at least one; None when any will do (no header, or `*`: commands refuse a post
+    that does not exist anyway). Compared strongly: a weak tag matches nothing. Raises `MalformedRequest`."""
     tags = _tags(context, "If-Match")
     if tags is None:
         return None
@@ -45,7 +44,7 @@ def tag_of(version: int, body: bytes) -> bytes:
 
 
 def has_tag(context: RequestContext, tag: bytes) -> bool:
-    """Does If-None-Match name this representation, however it is encoded, so that the answer is 304? Compared weakly.
+    """Does If-None-Match name this representation, in any encoding, so that the response is 304? Compared weakly.
     Raises `MalformedRequest`."""
     if b"if-none-match" not in context.headers:
         return False
@@ -65,4 +64,6 @@ def _tags(context: RequestContext, name: str) -> list[_Tag] | None:
         end = match.end()
         if end == len(value) and not value.endswith(","):
             return tags
-    raise MalformedRequest(f'{name} is no list of entity tags; send the version in double quotes, like "3".', path=name)
+    raise MalformedRequest(
+        f'{name} is not a list of entity tags; send the version in double quotes, like "3".', path=name
+    )

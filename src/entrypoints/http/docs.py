@@ -1,9 +1,7 @@
-"""HTML for people, and the files that it needs: shipped with the package, so that no page asks a server elsewhere.
+"""Pages about the API: `/docs` for people, `/docs/try` to send requests from a browser, `/openapi.json` for programs,
+and `/problems/<code>` with the meaning of each problem and what to do about it.
 
-The documentation: `/docs` for people, `/docs/try` to send requests from a browser, `/openapi.json` for programs.
-Nothing of it is built before it is asked.
-
-`/problems/<code>`: what a problem's type means and what to do about it, as HTML, JSON or plain text.
+They are shipped with the package, so that no page needs another server, and built when they are first requested.
 """
 
 import asyncio
@@ -77,7 +75,7 @@ class DocsEndpoints:
 
     @staticmethod
     def root_handler() -> HTTPRouteHandler:
-        """Where no pages are served, the root leads to the documentation."""
+        """Where no pages are served, the root redirects to the documentation."""
 
         async def root() -> ASGIApp:
             return RawResponse(302, [(b"location", b"/docs")])
@@ -97,7 +95,7 @@ class DocsEndpoints:
         return html_page("Try the Postlog API", body, head=_HEAD)
 
     async def asset(self, request: HttpRequest) -> ASGIApp:
-        found = await asyncio.to_thread(FILES.answer, text_of_segment(request.scope, "name"))
+        found = await asyncio.to_thread(FILES.response, text_of_segment(request.scope, "name"))
         if found is None:
             raise RouteNotFound(f"There is no file {instance_of(request.scope)}.")
         return found
@@ -143,7 +141,7 @@ class ProblemPages:
     async def page(self, request: HttpRequest) -> ASGIApp:
         kind = PROBLEM_KINDS.get(text_of_segment(request.scope, "code"))
         if kind is None:
-            raise RouteNotFound(f"There is no problem {instance_of(request.scope)}; /problems lists them all.")
+            raise RouteNotFound(f"There is no problem {instance_of(request.scope)}; /problems lists all of them.")
         match _wanted(request):
             case "html":
                 body = (

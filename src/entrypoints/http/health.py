@@ -1,4 +1,4 @@
-"""Is the process alive, can it do its work, what has it counted."""
+"""Health and metrics: is the process alive, can it serve requests, what has it counted?"""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ class HealthEndpoints:
 
 
 async def run_probes(probes: Sequence[Probe], seconds: float) -> list[ProbeResult]:
-    """All at once, in the order given; one that takes longer, or fails itself, counts as failed."""
+    """Concurrently, in the order given; a probe that takes longer than `seconds`, or raises, counts as failed."""
     return list(await asyncio.gather(*(_run(probe, seconds) for probe in probes)))
 
 
@@ -57,7 +57,7 @@ async def _run(probe: Probe, seconds: float) -> ProbeResult:
         async with asyncio.timeout(seconds):
             return await probe.probe()
     except TimeoutError:
-        return ProbeResult(probe.name, ok=False, detail=f"It did not answer within {seconds:g} s.")
+        return ProbeResult(probe.name, ok=False, detail=f"There was no response within {seconds:g} s.")
     except Exception:
-        logger.exception("the check %s failed itself", probe.name)
-        return ProbeResult(probe.name, ok=False, detail="The check itself failed; the log tells why.")
+        logger.exception("the check %s raised an error", probe.name)
+        return ProbeResult(probe.name, ok=False, detail="The check itself failed; the log has the reason.")

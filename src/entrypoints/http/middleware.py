@@ -1,7 +1,7 @@
-"""The one layer around the application: it sees every request and every answer, unknown paths included.
+"""The one layer around the application: every request and response passes it, also on unknown paths.
 
-It names the request (correlation id), makes its path routable, writes one log line and one measurement, and turns
-what nobody else caught into a problem.
+It parses the request's context (correlation id, headers, peer), makes its path routable, logs one line, records one
+measurement, and turns errors that no handler caught into problems.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from application.errors import MalformedRequest
 from domain.errors import PostlogError
-from entrypoints.http.problems import ErrorResponses, failed
+from entrypoints.http.problems import ErrorResponses, internal_error
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.request_context import InFlight, RequestContext, attach
 from entrypoints.serving.routing import routable_path
@@ -39,29 +39,28 @@ _ONCE = {
         "Sec-Fetch-Site",
     )
 }
-"""Headers that a request has once. Of two, one part of the way could believe the first and another the last."""
+"""Headers that a request has once. Of two, one program on the way might use the first and another the last."""
 
-_QUIET = frozenset(("/health/live", "/health/ready", "/metrics"))
-"""Asked every few seconds by machines; their lines would drown the others, so they are logged for debugging only."""
+_POLLED = frozenset(("/health/live", "/health/ready", "/metrics"))
+"""Requested every few seconds by machines, so they are logged at level debug only."""
+
+_SERVER_ERRORS = 500
+_WARNING_SECONDS = 5.0
+"""Between two warnings of the same problem: while a store is away, every request has it."""
 
 logger = logging.getLogger(__name__)
 
 
-_SERVER_ERRORS = 500
-_WARNING_SECONDS = 5.0
-"""Between two warnings of the same problem: a store that is away answers every request with it."""
-
-
 class _Failures:
-    """Requests that were answered with a status of 5xx, by the code of the problem."""
+    """Requests with a status of 5xx, by the code of the problem."""
 
     def __init__(self) -> None:
         self._warned_at: dict[str, float] = {}
         self._since: Counter[str] = Counter()
 
     def level_of(self, code: str, now: float) -> tuple[int, dict[str, object]]:
-        """A warning now and then, which says how many like it there were since the last one; the others are information
-        as any request is."""
+        """A warning at most every few seconds, with the number of the same since the last one; the others are logged
+        like any request."""
         if now - self._warned_at.get(code, -_WARNING_SECONDS) < _WARNING_SECONDS:
             self._since[code] += 1
             return logging.INFO, {}
@@ -79,7 +78,7 @@ class RequestMiddleware:
         self._clock = services.clock
         self._ids = services.ids
         self._metrics = services.metrics
-        self._activity = in_flight
+        self._in_flight = in_flight
         self._stopping = services.stopping
         self._failures = _Failures()
         self._bind, self._reset = bind_contextvars, reset_contextvars
@@ -89,52 +88,52 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = self._clock.monotonic()
-        context = self._exchange(scope)
+        context = self._context(scope)
         tokens = self._bind(correlation_id=context.correlation_id)
-        self._activity.working += 1
-        self._activity.peers.add(context.peer)
+        self._in_flight.working += 1
+        self._in_flight.peers.add(context.peer)
         try:
-            await self._answer(context, scope, receive, _sender(context, send))
+            await self._respond(context, scope, receive, _sender(context, send))
         finally:
-            self._activity.working -= 1
-            self._activity.peers.discard(context.peer)
-            self._note(scope, context, self._clock.monotonic() - started)
+            self._in_flight.working -= 1
+            self._in_flight.peers.discard(context.peer)
+            self._record(scope, context, self._clock.monotonic() - started)
             self._reset(**tokens)
 
-    def _exchange(self, scope: Any) -> RequestContext:
+    def _context(self, scope: Any) -> RequestContext:
         headers = dict(scope["headers"])
         given = headers.get(CORRELATION_ID)
         sane = given is not None and _SANE_ID.fullmatch(given)
         correlation_id = given.decode("ascii") if given is not None and sane else self._ids.new()
         host, port = scope.get("client") or ("", "")
         context = RequestContext(
-            scope["method"], headers, scope["headers"], correlation_id, self._activity, (host, str(port))
+            scope["method"], headers, scope["headers"], correlation_id, self._in_flight, (host, str(port))
         )
         attach(context, scope)
         return context
 
-    async def _answer(self, context: RequestContext, scope: Any, receive: Receive, send: Send) -> None:
+    async def _respond(self, context: RequestContext, scope: Any, receive: Receive, send: Send) -> None:
         try:
             _require_unambiguous_headers(scope, context)
             scope["path"] = routable_path(scope)
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
             if not self._stopping.is_set():
-                raise  # else the process is ending, and this request is one that nobody waits for
+                raise  # else the process is stopping and no one waits for this request
         except Exception as error:
-            known = error if isinstance(error, PostlogError) else failed(error)
+            known = error if isinstance(error, PostlogError) else internal_error(error)
             if context.status is not None:
-                raise  # the answer has begun: all that is left is to break the connection, which the server does
-            await self._errors.answer(known, scope)(scope, receive, send)
+                raise  # the response has started: the server can only close the connection
+            await self._errors.response(known, scope)(scope, receive, send)
 
-    def _note(self, scope: Any, context: RequestContext, seconds: float) -> None:
+    def _record(self, scope: Any, context: RequestContext, seconds: float) -> None:
         method = context.method if context.method in _METHODS else "other"
         route = scope.get("path_template") or "unknown"
         status = context.status or 0
         self._metrics.observe("http_request_seconds", seconds, method=method, route=route, status=str(status))
         if context.code is not None:
             self._metrics.count("http_problems", code=context.code)
-        level = logging.DEBUG if route in _QUIET else logging.INFO
+        level = logging.DEBUG if route in _POLLED else logging.INFO
         line: dict[str, object] = {}
         if level == logging.INFO and status >= _SERVER_ERRORS:
             level, line = self._failures.level_of(context.code or str(status), self._clock.monotonic())
@@ -151,7 +150,7 @@ def _require_unambiguous_headers(scope: Any, context: RequestContext) -> None:
         times = Counter(name for name, _ in context.header_lines)
         for name, shown in _ONCE.items():
             if times[name] > 1:
-                raise MalformedRequest(f"The header {shown} is sent {times[name]} times; send it once.", path=shown)
+                raise MalformedRequest(f"The header {shown} was sent {times[name]} times; send it once.", path=shown)
     if b"host" not in context.headers and scope.get("http_version") == "1.1":
         raise MalformedRequest("The header Host is missing; HTTP/1.1 requires it.", path="Host")
 
@@ -160,7 +159,7 @@ def _sender(context: RequestContext, send: Send) -> Send:
     named = (CORRELATION_ID, context.correlation_id.encode("ascii"))
     without_body = context.method == "HEAD"
 
-    async def answer(message: Message) -> None:
+    async def send_named(message: Message) -> None:
         if message["type"] == "http.response.start":
             context.status = message["status"]
             message["headers"] = [*message["headers"], named, _NO_SNIFFING]
@@ -168,4 +167,4 @@ def _sender(context: RequestContext, send: Send) -> Send:
             message["body"] = b""
         await send(message)
 
-    return answer
+    return send_named

@@ -1,9 +1,4 @@
-"""For operators: where the read database stands. Switched by `http.operations`.
-
-For operators: rebuilds of the read database, begun, watched and cancelled. Switched by `http.operations`.
-"""
-
-from dataclasses import dataclass
+"""For operators: the position of the read database, and its rebuilds. Enabled by `http.operations`."""
 
 from litestar import delete, post
 from litestar.handlers import HTTPRouteHandler
@@ -20,22 +15,22 @@ from entrypoints.serving.responses import REVALIDATE, json_response
 from entrypoints.serving.routing import HttpRequest, get_and_head, text_of_segment
 
 
-@dataclass(frozen=True, slots=True)
-class OperationEndpoints:
-    queries: QueryDispatcher
+class ReadDbEndpoint:
+    def __init__(self, queries: QueryDispatcher) -> None:
+        self._queries = queries
 
     def handlers(self) -> list[HTTPRouteHandler]:
         return [get_and_head(READ_DB)(self.read_db)]
 
     async def read_db(self, request: HttpRequest) -> ASGIApp:
         read_query(request.scope, ())
-        return json_response(200, read_db_view(await self.queries.ask(GetReadDbStatus())), [REVALIDATE])
+        return json_response(200, read_db_view(await self._queries.ask(GetReadDbStatus())), [REVALIDATE])
 
 
-@dataclass(frozen=True, slots=True)
 class RebuildEndpoints:
-    rebuilds: Rebuilds
-    new_rebuild: BodyReader[NewRebuild]
+    def __init__(self, rebuilds: Rebuilds, max_body_bytes: int) -> None:
+        self._rebuilds = rebuilds
+        self._new_rebuild = BodyReader(NewRebuild, max_body_bytes)
 
     def handlers(self) -> list[HTTPRouteHandler]:
         a_rebuild = REBUILDS + "/{rebuild_id:str}"
@@ -48,22 +43,22 @@ class RebuildEndpoints:
 
     async def begin(self, request: HttpRequest) -> ASGIApp:
         read_query(request.scope, ())
-        body = await self.new_rebuild.read_optional(request) or NewRebuild()
-        begun = await self.rebuilds.begin(body.adapter)
+        body = await self._new_rebuild.read_optional(request) or NewRebuild()
+        begun = await self._rebuilds.begin(body.adapter)
         return json_response(202, _view(begun), [(b"location", rebuild_path(begun.id).encode())])
 
     async def list_rebuilds(self, request: HttpRequest) -> ASGIApp:
         asked = read_query(request.scope, REBUILDS_PARAMETERS)
-        found = await self.rebuilds.recent(asked.get("adapter"))
+        found = await self._rebuilds.recent(asked.get("adapter"))
         return json_response(200, RebuildPage(rebuilds=[_view(status) for status in found]), [REVALIDATE])
 
     async def get(self, request: HttpRequest) -> ASGIApp:
         read_query(request.scope, ())
-        return json_response(200, _view(await self.rebuilds.status(_rebuild_id(request))), [REVALIDATE])
+        return json_response(200, _view(await self._rebuilds.status(_rebuild_id(request))), [REVALIDATE])
 
     async def cancel(self, request: HttpRequest) -> ASGIApp:
         read_query(request.scope, ())
-        return json_response(200, _view(await self.rebuilds.cancel(_rebuild_id(request))), [])
+        return json_response(200, _view(await self._rebuilds.cancel(_rebuild_id(request))), [])
 
 
 def _rebuild_id(request: HttpRequest) -> str:

@@ -1,9 +1,6 @@
-"""The API's paths, as they are written out.
+"""The API's paths, and every query parameter: declared once, for reading them and for the OpenAPI document.
 
-Query parameters: declared once, for reading them and for documenting them. What is not declared is refused, since a
-typo in a filter must not be ignored.
-
-Every query parameter that is taken, declared once.
+A query parameter that is not declared is refused, because a typo in a filter must not be ignored.
 """
 
 import json
@@ -44,13 +41,13 @@ _SHOWN = 40
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 MAX_NUMBER = 2**53 - 1
-"""The largest whole number that every JSON reader takes."""
+"""The largest whole number that every JSON parser reads exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
     """`parse` raises `ValueError` with the end of a sentence that begins with the parameter's name. `schema` is JSON
-    Schema; what it allows is what `parse` takes."""
+    Schema; it allows what `parse` accepts."""
 
     name: str
     parse: Callable[[str], Any]
@@ -62,7 +59,7 @@ class Parameter:
 def whole_number(name: str, low: int, high: int, description: str, *, default: int | None = None) -> Parameter:
     def parse(text: str) -> int:
         if _WHOLE_NUMBER.fullmatch(text) is None or not low <= int(text) <= high:
-            raise ValueError(f"takes a whole number from {low} to {high}")
+            raise ValueError(f"must be a whole number from {low} to {high}")
         return int(text)
 
     schema = {"type": "integer", "minimum": low, "maximum": high}
@@ -77,14 +74,14 @@ def whole_number(name: str, low: int, high: int, description: str, *, default: i
 def flag(name: str, description: str) -> Parameter:
     def parse(text: str) -> bool:
         if text not in ("true", "false"):
-            raise ValueError("takes true or false, in lower case")
+            raise ValueError("must be true or false, in lower case")
         return text == "true"
 
     return Parameter(name=name, parse=parse, schema={"type": "boolean"}, description=description)
 
 
 def read_query(scope: Any, parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """The values given, by name. Raises `InvalidFields` with everything that is wrong."""
+    """The values sent, by name. Raises `InvalidFields` with every error."""
     query: bytes = scope["query_string"]
     if not query and not any(parameter.required for parameter in parameters):
         return {}
@@ -100,7 +97,7 @@ def read_query(scope: Any, parameters: Sequence[Parameter]) -> dict[str, Any]:
     wrong += [(p.name, "is missing") for p in parameters if p.required and p.name not in seen]
     if wrong:
         sentence = "; ".join(f"{name} {reason}" for name, reason in wrong)
-        raise InvalidFields(f"The query can't be used: {sentence}.", wrong)
+        raise InvalidFields(f"Invalid query parameters: {sentence}.", wrong)
     return values
 
 
@@ -110,9 +107,9 @@ def _value(name: str, text: str | None, declared: Mapping[str, Parameter], value
         allowed = f"the parameters are {', '.join(declared)}" if declared else "this endpoint takes no query parameters"
         raise ValueError(f"is not allowed; {allowed}")
     if name in values:
-        raise ValueError("is given twice")
+        raise ValueError("is duplicated")
     if text is None:
-        raise ValueError("is not UTF-8, percent-encoded")
+        raise ValueError("is not percent-encoded UTF-8")
     try:
         return parameter.parse(text)
     except ValueError as error:
@@ -144,13 +141,13 @@ MAX_EVENTS = 500
 
 def _text(text: str) -> str:
     if not text or "\x00" in text:
-        raise ValueError("takes a text, without NUL characters")
+        raise ValueError("must be a non-empty string without NUL characters")
     return text
 
 
 def _adapter(text: str) -> str:
     if text not in set(Adapter):
-        raise ValueError(f"takes one of {', '.join(Adapter)}")
+        raise ValueError(f"must be one of {', '.join(Adapter)}")
     return text
 
 
@@ -158,15 +155,15 @@ USERNAME = Parameter(
     name="username",
     parse=str,
     schema={"type": "string", "x-limit": "name", "examples": ["ben"]},
-    description="Who does this; believed as it is given.",
+    description="The user who does this; not verified.",
     required=True,
 )
-_LIMIT = whole_number("limit", 1, 100, "How many at most.", default=DEFAULT_ROWS)
+_LIMIT = whole_number("limit", 1, 100, "The largest number of results.", default=DEFAULT_ROWS)
 _CURSOR = Parameter(
     name="cursor",
     parse=_text,
     schema={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
-    description="`nextCursor` of the page before.",
+    description="`nextCursor` of the previous page.",
 )
 POSTS_PARAMETERS = (
     Parameter(
@@ -176,30 +173,30 @@ POSTS_PARAMETERS = (
         description="Only posts of this author; upper and lower case do not matter.",
     ),
     flag("hasComments", "Only posts with comments (true) or without (false)."),
-    whole_number("minLikes", 0, 2**31 - 1, "Only posts with at least so many likes."),
+    whole_number("minLikes", 0, 2**31 - 1, "Only posts with at least this many likes."),
     _LIMIT,
     _CURSOR,
 )
 COMMENTS_PARAMETERS = (_LIMIT, _CURSOR)
 AS_OF_PARAMETERS = (
-    whole_number("version", 1, MAX_NUMBER, "The post as it was at this version. Not together with `at`."),
+    whole_number("version", 1, MAX_NUMBER, "The post as it was at this version. Can't be combined with `at`."),
     Parameter(
         name="at",
         parse=parse_instant,
         schema={"type": "string", "format": "date-time"},
-        description="The post as it was at this time. Not together with `version`.",
+        description="The post as it was at this time. Can't be combined with `version`.",
     ),
 )
-AFTER = whole_number("after", 0, MAX_NUMBER, "Only events behind this version.", default=0)
+AFTER = whole_number("after", 0, MAX_NUMBER, "Only events after this version.", default=0)
 REBUILDS_PARAMETERS = (
     Parameter(
         name="adapter",
         parse=_adapter,
         schema={"$ref": "#/components/schemas/Adapter"},
-        description="Of this read database; left out: of the one that queries are answered from.",
+        description="Rebuilds of this read database; default: the one that queries read.",
     ),
 )
 EVENTS_PARAMETERS = (
     AFTER,
-    whole_number("limit", 1, MAX_EVENTS, "How many at most; a stream has no limit.", default=DEFAULT_EVENTS),
+    whole_number("limit", 1, MAX_EVENTS, "The largest number of events (not for streams).", default=DEFAULT_EVENTS),
 )

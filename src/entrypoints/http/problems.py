@@ -1,8 +1,5 @@
-"""Pages for people beside the API, as the application sees them. The composition root brings the two together.
-
-RFC 9457: every error leaves Postlog as one shape, `application/problem+json`.
-
-Every error as an answer: those of the tree, those that Litestar raises, and what nobody expected.
+"""RFC 9457: every error leaves Postlog in one shape, `application/problem+json`: those of the error tree, those that
+Litestar raises, and unexpected ones.
 """
 
 import logging
@@ -34,11 +31,13 @@ from entrypoints.serving.routing import HttpRequest, instance_of
 
 
 class Pages(Protocol):
+    """The pages beside the API, which the composition root connects with it."""
+
     def handlers(self) -> Sequence[HTTPRouteHandler]: ...
 
     def error_page(self, error: PostlogError, scope: Scope) -> RawResponse | None:
-        """The error as a page, for a browser on a path of the pages or on none at all; None for every other request,
-        which is then answered with a problem."""
+        """The error as a page, for a browser on a path of the pages or on an unknown path; None for every other
+        request, whose response is then a problem."""
         ...
 
 
@@ -46,7 +45,7 @@ PROBLEM_JSON = "application/problem+json"
 
 
 class FieldError(Struct, frozen=True):
-    path: Annotated[str, Meta(description="The field, parameter or header to blame.", examples=["author"])]
+    path: Annotated[str, Meta(description="The field, parameter or header that is wrong.", examples=["author"])]
     message: Annotated[str, Meta(description="What is wrong with it.")]
 
 
@@ -56,12 +55,12 @@ class Problem(Struct, frozen=True, rename="camel", kw_only=True):
     ]
     title: Annotated[str, Meta(description="The same for every problem of this type.")]
     status: Annotated[int, Meta(ge=400, le=599)]
-    detail: Annotated[str, Meta(description="What happened this time, in a sentence.")]
-    instance: Annotated[str, Meta(description="The path that was asked for.")]
+    detail: Annotated[str, Meta(description="What happened in this request, as a sentence.")]
+    instance: Annotated[str, Meta(description="The path of the request.")]
     code: Annotated[str, Meta(description="Stable, for programs.", pattern="^[a-z]+(-[a-z]+)*$")]
-    errors: Annotated[list[FieldError], Meta(description="What to mend, where it can be named.")]
+    errors: Annotated[list[FieldError], Meta(description="The fields, parameters and headers to fix.")]
     current_version: (
-        Annotated[int, Meta(ge=0, description="With 412: the version at which the post stands.")] | UnsetType
+        Annotated[int, Meta(ge=0, description="With 412: the current version of the post.")] | UnsetType
     ) = UNSET
     correlation_id: Annotated[str, Meta(description="With 5xx: names this request in the log.")] | UnsetType = UNSET
 
@@ -82,7 +81,7 @@ def problem_of(error: PostlogError, instance: str, correlation_id: str) -> Probl
 
 
 def problem_headers(error: PostlogError, status: int) -> dict[str, str]:
-    """What a caller can act on without reading the body."""
+    """Headers that a client can act on without reading the body."""
     headers = {"Cache-Control": "no-store"}
     if status == 503:
         headers["Retry-After"] = str(error.retry_after if isinstance(error, Unavailable) else 1)
@@ -94,7 +93,7 @@ def problem_headers(error: PostlogError, status: int) -> dict[str, str]:
         case MethodNotAllowed():
             headers["Allow"] = error.allowed
         case BodyTooLarge():
-            headers["Connection"] = "close"  # what is left of the body would be taken for the next request
+            headers["Connection"] = "close"  # the rest of the body would be read as the next request
         case UnsupportedMediaType():
             headers["Accept"] = "application/json"
         case _:
@@ -117,20 +116,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponses:
-    """`pages` tell people of an error, where there are pages; everybody else gets a problem."""
+    """Browsers on `pages` get an error page; every other client gets a problem."""
 
     pages: Pages | None = None
 
-    def answer(self, error: PostlogError, scope: Any) -> RawResponse:
+    def response(self, error: PostlogError, scope: Any) -> RawResponse:
         problem = _problem(error, scope)
         page = self.pages.error_page(error, scope) if self.pages else None
-        return page or _problem_answer(problem, error)
+        return page or _problem_response(problem, error)
 
     def postlog_error(self, request: HttpRequest, error: PostlogError) -> Response[bytes]:
-        answer = self.answer(error, request.scope)
-        headers = {name.decode("ascii"): value.decode("ascii") for name, value in answer.headers}
+        response = self.response(error, request.scope)
+        headers = {name.decode("ascii"): value.decode("ascii") for name, value in response.headers}
         media_type = headers.pop("content-type").removesuffix("; charset=utf-8")  # which Litestar adds to texts
-        return Response(answer.body, status_code=answer.status, media_type=media_type, headers=headers)
+        return Response(response.body, status_code=response.status, media_type=media_type, headers=headers)
 
     def litestar_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
         match error.status_code:
@@ -146,16 +145,16 @@ class ErrorResponses:
                 return self.unexpected_error(request, error)
 
     def unexpected_error(self, request: HttpRequest, error: Exception) -> Response[bytes]:
-        return self.postlog_error(request, failed(error))
+        return self.postlog_error(request, internal_error(error))
 
 
-def failed(error: Exception) -> InternalError:
-    """What the caller may know of an unexpected error; the log gets the rest."""
+def internal_error(error: Exception) -> InternalError:
+    """What a client may know of an unexpected error; the log has the rest."""
     logger.error("unexpected error", exc_info=error)
-    return InternalError("Something unexpected happened, a fault of Postlog itself.")
+    return InternalError("An unexpected error occurred, because of a bug in Postlog.")
 
 
-def _problem_answer(problem: Problem, error: PostlogError) -> RawResponse:
+def _problem_response(problem: Problem, error: PostlogError) -> RawResponse:
     headers = {"content-type": PROBLEM_JSON} | problem_headers(error, problem.status)
     return RawResponse(
         problem.status,
@@ -173,7 +172,7 @@ def _problem(error: PostlogError, scope: Any) -> Problem:
 
 def _route_not_found(request: HttpRequest) -> RouteNotFound:
     return RouteNotFound(
-        f"There is nothing at {instance_of(request.scope)}. The API starts at /api/v1/posts; /docs lists all its paths."
+        f"There is no path {instance_of(request.scope)}. The API starts at /api/v1/posts; /docs lists all its paths."
     )
 
 

@@ -1,4 +1,4 @@
-"""The queries: read the request, ask, answer with rows and what makes them cacheable."""
+"""The queries: read the request, ask, respond with rows and their validators for caches."""
 
 import re
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class QueryEndpoints:
     async def get_post(self, request: HttpRequest) -> ASGIApp:
         post_id = post_id_segment(request.scope)
         context = context_of(request.scope)
-        newer_than = min_position(context)  # as it was, a post is read from the log, which is never behind
+        newer_than = min_position(context)  # checked even where unused: a post as it was comes from the log
         asked = read_query(request.scope, AS_OF_PARAMETERS)
         if asked:
             found = await cancel_on_disconnect(request, self.queries.ask(_as_of(post_id, asked)))
@@ -92,13 +92,13 @@ class QueryEndpoints:
 
 
 def min_position(context: RequestContext) -> int | None:
-    """What Postlog-Min-Position asks for. Raises `MalformedRequest`."""
+    """Of the header Postlog-Min-Position. Raises `MalformedRequest`."""
     given = context.headers.get(b"postlog-min-position")
     if given is None:
         return None
     if _NUMBER.fullmatch(given) is None:
         raise MalformedRequest(
-            "Postlog-Min-Position takes a whole number: the `position` that a command answered with.",
+            "Postlog-Min-Position must be a whole number: the `position` in the response of a command.",
             path="Postlog-Min-Position",
         )
     return int(given)
@@ -107,8 +107,8 @@ def min_position(context: RequestContext) -> int | None:
 def _as_of(post_id: PostId, asked: dict[str, Any]) -> GetPostAsOf:
     if len(asked) > 1:
         raise InvalidFields(
-            "Ask for a version or for a time, not for both.",
-            [(name, "can't be given together with the other") for name in asked],
+            "Send either `version` or `at`, not both.",
+            [(name, "can't be combined with the other one") for name in asked],
         )
     return GetPostAsOf(post_id=post_id, version=asked.get("version"), at=asked.get("at"))
 

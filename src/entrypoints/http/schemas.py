@@ -1,9 +1,7 @@
-"""The JSON that comes in and goes out. Decoded into these, encoded from these, documented by these.
+"""The JSON of the API: decoded into these types, encoded from them, documented by them; made from rows and events.
 
-Lengths and blanks of texts are rules of the domain (422); here only the shape counts (400). `x-limit` names the limit
-that the OpenAPI document tells.
-
-Rows and events of the query side as the JSON that callers get.
+The length of texts and blank texts are rules of the domain (422); only the shape is checked here (400). `x-limit` names
+the limit that the OpenAPI document shows.
 """
 
 from enum import StrEnum
@@ -22,8 +20,8 @@ def _text(limit: str, description: str, example: str) -> Meta:
     return Meta(description=description, examples=[example], extra_json_schema={"x-limit": limit})
 
 
-AuthorName = Annotated[str, _text("name", "Who writes the post; believed as it is given.", "ann")]
-UserName = Annotated[str, _text("name", "Who does this; believed as it is given.", "ben")]
+AuthorName = Annotated[str, _text("name", "The author of the post; not verified.", "ann")]
+UserName = Annotated[str, _text("name", "The user who does this; not verified.", "ben")]
 MessageText = Annotated[str, _text("message", "The text of the post.", "Hello, world")]
 CommentText = Annotated[str, _text("comment", "The text of the comment.", "Well said")]
 
@@ -36,12 +34,12 @@ Instant = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
-Version = Annotated[int, Meta(ge=1, description="How many events the post has had.", examples=[1])]
+Version = Annotated[int, Meta(ge=1, description="The number of events of the post so far.", examples=[1])]
 Count = Annotated[int, Meta(ge=0)]
 
 
 class Adapter(StrEnum):
-    """Of a read database."""
+    """The kinds of read database."""
 
     SQLITE = "sqlite"
     POSTGRES = "postgres"
@@ -50,16 +48,16 @@ class Adapter(StrEnum):
 
 
 Position = Annotated[
-    int, Meta(ge=0, description="A place in the log; ask for rows at least that new with Postlog-Min-Position.")
+    int, Meta(ge=0, description="A position in the log; send it as Postlog-Min-Position to read rows at least as new.")
 ]
 
 
 class _Body(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """What callers send."""
+    """Request bodies."""
 
 
 class _Content(Struct, frozen=True, rename="camel", kw_only=True):
-    """What callers get."""
+    """Response bodies."""
 
 
 class NewPost(_Body, frozen=True):
@@ -73,7 +71,7 @@ class NewMessage(_Body, frozen=True):
 
 
 class NewLike(_Body, frozen=True):
-    username: Annotated[UserName | None, Meta(description="Left out or null: an anonymous like.")] = None
+    username: Annotated[UserName | None, Meta(description="Null or absent: an anonymous like.")] = None
 
 
 class NewComment(_Body, frozen=True):
@@ -91,7 +89,7 @@ _Id = Annotated[Uuid, Meta(description="The same as `postId`.")]
 
 
 class Done(_Content, frozen=True):
-    """What a command led to."""
+    """The result of a command."""
 
     id: _Id
     post_id: _PostId
@@ -100,7 +98,7 @@ class Done(_Content, frozen=True):
 
 
 class CommentDone(_Content, frozen=True):
-    """What a command led to, and the id of the new comment."""
+    """The result of a command, and the id of the new comment."""
 
     id: _Id
     post_id: _PostId
@@ -140,31 +138,31 @@ class Post(_Content, frozen=True):
 
 class PostPage(_Content, frozen=True):
     posts: Annotated[list[PostSummary], Meta(description="Newest first.")]
-    next_cursor: Annotated[str | None, Meta(description="The value of `cursor` for the next page; null at the end.")]
+    next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
 
 
 class CommentPage(_Content, frozen=True):
     comments: Annotated[list[Comment], Meta(description="Newest first.")]
-    next_cursor: Annotated[str | None, Meta(description="The value of `cursor` for the next page; null at the end.")]
+    next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
 
 
 class Event(_Content, frozen=True):
-    """Something that happened to a post: in today's shape, and what it was stored as."""
+    """An event of a post in its current shape, with the type and version that it was stored as."""
 
     type: Annotated[str, Meta(examples=["PostCreated"])]
     schema_version: Annotated[int, Meta(ge=1)]
     stored_type: Annotated[str, Meta(examples=["PostCreated"])]
     stored_schema_version: Annotated[int, Meta(ge=1)]
-    version: Annotated[int, Meta(ge=1, description="Of the stored event; several share it after a split.")]
+    version: Annotated[int, Meta(ge=1, description="Of the stored event; the parts of a split event share it.")]
     position: Position
     recorded_at: Instant
-    actor: Annotated[str | None, Meta(description="Who did it; null when nobody was named.")]
+    actor: Annotated[str | None, Meta(description="The user who did it; null for an anonymous user.")]
     data: dict[str, Any]
 
 
 class EventPage(_Content, frozen=True):
     events: Annotated[list[Event], Meta(description="Oldest first.")]
-    next_after: Annotated[int | None, Meta(description="The value of `after` for the next page; null at the end.")]
+    next_after: Annotated[int | None, Meta(description="The `after` of the next page; null at the end.")]
 
 
 class Partition(_Content, frozen=True):
@@ -175,17 +173,20 @@ class Partition(_Content, frozen=True):
 
 class ReadDb(_Content, frozen=True):
     adapter: Annotated[str, Meta(examples=["sqlite"])]
-    generation: Annotated[Count, Meta(description="Which complete build of the rows is live.")]
+    generation: Annotated[Count, Meta(description="The number of the build whose rows are live.")]
     position: Position
-    lag: Annotated[Count, Meta(description="Commits of the log that the rows are behind.")]
-    parked: Annotated[Count, Meta(description="Posts that wait for an event that could not be projected.")]
+    lag: Annotated[Count, Meta(description="The number of commits by which the rows are behind the log.")]
+    parked: Annotated[
+        Count,
+        Meta(description="Posts that are parked because an event could not be projected."),
+    ]
     partitions: list[Partition]
 
 
 class NewRebuild(_Body, frozen=True):
     adapter: Annotated[
         Adapter | None,
-        Meta(description="Which read database; left out or null: the one that queries are answered from."),
+        Meta(description="The read database; null or absent: the one that queries read."),
     ] = None
 
 
@@ -194,16 +195,16 @@ class Rebuild(_Content, frozen=True):
     adapter: Annotated[str, Meta(examples=["postgres"])]
     state: Annotated[
         Literal["running", "swapped", "failed", "cancelled"],
-        Meta(description="swapped: its rows took the old ones' place. A failed one can be gone on with."),
+        Meta(description="swapped: its rows have replaced the old ones. A failed rebuild can be resumed."),
     ]
-    position: Annotated[int, Meta(ge=0, description="Up to here the log is in the new rows.")]
-    target: Annotated[int, Meta(ge=0, description="The position that it has to reach, as far as is known now.")]
-    events_per_second: Annotated[float | None, Meta(description="On average; null before the first batch.")]
+    position: Annotated[int, Meta(ge=0, description="The new rows contain the log up to this position.")]
+    target: Annotated[int, Meta(ge=0, description="The position to reach; it grows while the log grows.")]
+    events_per_second: Annotated[float | None, Meta(description="The average; null before the first batch.")]
     seconds_left: Annotated[float | None, Meta(description="An estimate; null unless it is running.")]
     started_at: Annotated[
-        Instant, Meta(description="Moved on by the time in which nobody worked on it, when it is gone on with.")
+        Instant, Meta(description="When it was started; when it is resumed, moved forward by the interruption.")
     ]
-    error: Annotated[str | None, Meta(description="What stopped it and what to do, if it failed.")]
+    error: Annotated[str | None, Meta(description="Why it failed, and what to do.")]
 
 
 class RebuildPage(_Content, frozen=True):

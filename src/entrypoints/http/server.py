@@ -1,4 +1,4 @@
-"""Serves an application with granian, in this process and on this loop, until it is told to stop."""
+"""Serves an application with granian, in this process and on this event loop, until it is stopped."""
 
 import asyncio
 import errno
@@ -17,22 +17,22 @@ from litestar import Litestar
 from application.errors import CannotOpen
 from application.ports.system import Metrics
 from entrypoints.http.app import IN_FLIGHT
-from entrypoints.http.connections import Connections, allow_open_files, places
+from entrypoints.http.connections import Connections, allow_open_files, slots
 from entrypoints.serving.request_context import InFlight
 
 BACKLOG = 2_048
 """Connections that may wait to be accepted."""
 
 FINISH_SECONDS = 10.0
-"""How long requests under way may take when the service stops; what is decided by then has been answered."""
+"""How long requests in flight may take when the service stops."""
 
 IDLE_SECONDS = 0.3
-"""How long connections may take to end on which nothing is being worked on."""
+"""How long idle connections may take to end."""
 
 _NOT_OF_THIS_MACHINE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""A name may have addresses of a family that this machine does not use: `localhost` is ::1 too."""
+"""A name may have addresses of a family that this machine does not use: `localhost` is also ::1."""
 
-_SECONDS_FOR_AN_ANSWER, _SECONDS_TO_NEXT_TRY = 2.0, 0.02
+_SECONDS_FOR_A_RESPONSE, _SECONDS_TO_NEXT_TRY = 2.0, 0.02
 
 logger = logging.getLogger(__name__)
 
@@ -47,53 +47,53 @@ async def serve(
     settings: str = "http",
     metrics: Metrics,
 ) -> None:
-    """Until `stopping` is set; then no new connection is accepted, and requests under way are finished. `on_listening`
-    is handed the address (`http://127.0.0.1:8000`) once a request was answered there; port 0 takes a free one.
-    `metrics` counts the connections that were closed to make room. Raises `CannotOpen` when
-    it can't listen there, with the path below `settings` (`http` or `worker`) that is to blame."""
+    """Until `stopping` is set; then no new connection is accepted, and requests in flight are finished. `on_listening`
+    is called with the address (`http://127.0.0.1:8000`) once a request was served there; port 0 takes a free one.
+    `metrics` counts the connections that were closed to make room. Raises `CannotOpen` when it can't listen there, with
+    the path of the setting below `settings` (`http` or `worker`)."""
     listener = _listen(host, port, settings)
     address, place = _address(listener), listener.getsockname()[:2]
     in_flight: InFlight = app.state[IN_FLIGHT]
     limits = in_flight.limits
     most = allow_open_files(limits.max_connections)
     connections = Connections(listener.getsockname()[1], most, in_flight, metrics)
-    server = _EmbeddedServer(app, listener, places(most), limits.client_seconds)
+    server = _EmbeddedServer(app, listener, slots(most), limits.client_seconds)
     stop: Callable[[], None] = server.stop
     serving = asyncio.create_task(server.serve(), name="granian")
-    asked = asyncio.create_task(stopping.wait(), name="stopping")
-    answering = asyncio.create_task(_first_answer(*place), name="first answer")
-    keeping_room = asyncio.create_task(connections.keep_room(), name="connections")
+    stop_asked = asyncio.create_task(stopping.wait(), name="stopping")
+    responding = asyncio.create_task(_first_response(*place), name="first response")
+    limiting = asyncio.create_task(connections.run(), name="connections")
     try:
-        await asyncio.wait((serving, asked, answering), return_when=asyncio.FIRST_COMPLETED)
-        if answering.done():
-            answering.result()
+        await asyncio.wait((serving, stop_asked, responding), return_when=asyncio.FIRST_COMPLETED)
+        if responding.done():
+            responding.result()
             on_listening(address)
-            await asyncio.wait((serving, asked), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((serving, stop_asked), return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
             return
         stop()
         await _finished(serving, in_flight)
     finally:
-        stop()  # and no more: granian's task ends with the last connection, and stumbles when it is cancelled before
-        for task in (asked, answering, keeping_room):
+        stop()  # not cancelled: granian's task ends with the last connection, and fails when it is cancelled before
+        for task in (stop_asked, responding, limiting):
             task.cancel()
-        await asyncio.gather(answering, keeping_room, return_exceptions=True)
-        listener.close()  # granian has not taken it where the service was stopped at once
+        await asyncio.gather(responding, limiting, return_exceptions=True)
+        listener.close()  # granian does not close it when the service was stopped before it started
 
 
-async def _first_answer(host: str, port: int) -> None:
-    """Returns when a request was answered. That the socket listens says nothing: the system accepts connections before
-    anybody reads from them."""
+async def _first_response(host: str, port: int) -> None:
+    """Returns when a request was served. A listening socket is no proof: the system accepts connections before the
+    server reads from them."""
     while True:
-        if await _is_answered(host, port):
+        if await _responds(host, port):
             return
         await asyncio.sleep(_SECONDS_TO_NEXT_TRY)
 
 
-async def _is_answered(host: str, port: int) -> bool:
+async def _responds(host: str, port: int) -> bool:
     try:
-        async with asyncio.timeout(_SECONDS_FOR_AN_ANSWER):
+        async with asyncio.timeout(_SECONDS_FOR_A_RESPONSE):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -105,17 +105,17 @@ async def _is_answered(host: str, port: int) -> bool:
 
 
 class _EmbeddedServer(Server):
-    """Takes a socket that listens already. granian's own would be opened with SO_REUSEPORT, so that a second service
-    on the same port would quietly get half of the connections instead of an error."""
+    """Takes a socket that is already listening. granian's own would be opened with SO_REUSEPORT, so that a second
+    service on the same port would get half of the connections instead of an error."""
 
-    def __init__(self, app: Litestar, listener: socket.socket, places: int, client_seconds: float) -> None:
+    def __init__(self, app: Litestar, listener: socket.socket, slots: int, client_seconds: float) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,
-            http=HTTPModes.http1,  # with HTTP/2 beside it, connections that send nothing would stay for ever
+            http=HTTPModes.http1,  # with HTTP/2, connections that send nothing would stay open forever
             websockets=False,
             backlog=BACKLOG,
-            backpressure=places,
+            backpressure=slots,
             http1_settings=HTTP1Settings(header_read_timeout=int(client_seconds * 1_000)),
             log_level=LogLevels.error,
             log_dictconfig=_logging(),
@@ -128,7 +128,7 @@ class _EmbeddedServer(Server):
 
 
 def _logging() -> dict[str, Any]:
-    """In place of granian's own set-up, which would write to stdout and take the handlers of others away."""
+    """In place of granian's own configuration, which would log to stdout and remove the handlers of others."""
     return {"incremental": True, "handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}}
 
 
@@ -168,14 +168,14 @@ def _cannot_listen(host: str, port: int, settings: str, error: OSError) -> Canno
             )
         case errno.EACCES:
             return CannotOpen(
-                f"port {port} is not free to take for this user; choose one above 1023 ({path}).", path=path
+                f"port {port} is reserved for the administrator; choose one above 1023 ({path}).", path=path
             )
         case _:
             return _no_address(host, f"{settings}.host", error)
 
 
 def _no_address(host: str, path: str, error: OSError) -> CannotOpen:
-    return CannotOpen(f"{path}: {host} is no address of this machine: {error.strerror}.", path=path)
+    return CannotOpen(f"{path}: {host} is not an address of this machine: {error.strerror}.", path=path)
 
 
 def _address(listener: socket.socket) -> str:
@@ -184,14 +184,14 @@ def _address(listener: socket.socket) -> str:
 
 
 async def _finished(serving: asyncio.Task[None], in_flight: InFlight) -> None:
-    """granian ends when its connections have. Those of callers who sent half a request, or don't read their stream,
-    never do: when nothing else is left, they are given up."""
+    """granian ends when its connections have ended. A client that sent half a request, or does not read its stream,
+    never ends its connection: when only those are left, they are cancelled."""
     deadline = asyncio.get_running_loop().time() + FINISH_SECONDS
     working = True
     while working and not serving.done():
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
-            logger.warning("%d requests were not answered within %g s", in_flight.working, FINISH_SECONDS)
+            logger.warning("%d requests were not finished within %g s", in_flight.working, FINISH_SECONDS)
             return
         before = in_flight.working
         await asyncio.wait((serving,), timeout=min(IDLE_SECONDS, left))

@@ -1,4 +1,4 @@
-"""What the HTTP entrypoint is given by the composition root."""
+"""What the composition root passes to the HTTP entrypoint."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,13 +16,12 @@ from entrypoints.serving.request_context import ServingLimits
 class HttpServices:
     """`commands` or `queries` is None when this process does not serve that side; its paths are then unknown.
 
-    `metrics_text` gives what `/metrics` answers, and its content type. `limits` are only told to readers of the OpenAPI
-    document; the domain applies them. `stopping` is set when the process is asked to end: open event streams end at
-    once, readiness turns red. `operations` switches `/api/v1/read-db`, which needs `queries`, and
-    its `rebuilds`.
+    `metrics_text` returns the content of `/metrics` and its content type. `limits` are for the OpenAPI document; the
+    domain applies them. `stopping` is set when the process shuts down: open event streams end at once, and readiness
+    fails. `operations` enables `/api/v1/read-db`, which needs `queries`, and its `rebuilds`.
 
-    An open event stream looks for new events every `poll_seconds`, and says after `heartbeat_seconds` of silence that
-    it is alive. A probe that takes longer than `probe_seconds` counts as failed.
+    Open event streams poll for new events every `poll_seconds`, and send a comment after `heartbeat_seconds` of
+    silence. A probe that takes longer than `probe_seconds` counts as failed.
     """
 
     commands: CommandDispatcher | None

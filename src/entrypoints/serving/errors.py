@@ -1,4 +1,4 @@
-"""Leaves of the error tree (`domain.errors`) that only a caller over HTTP can meet.
+"""Errors of the tree (`domain.errors`) that only an HTTP client can get.
 
 PostlogError
 ├── InvalidInput
@@ -10,10 +10,10 @@ PostlogError
 ├── UnsupportedMediaType        unsupported-media-type
 ├── RouteNotFound               route-not-found
 ├── MethodNotAllowed            method-not-allowed
-├── ClientGone                  client-gone              nobody reads this answer
+├── ClientGone                  client-gone              no one reads this response
 ├── Unavailable
 │   └── TooManyStreams          too-many-streams
-└── InternalError               internal-error           a fault of Postlog; says nothing about its cause
+└── InternalError               internal-error           a bug in Postlog; does not reveal its cause
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class BodyTooSlow(PostlogError):
 
 
 class ClientGone(PostlogError):
-    """The caller closed the connection before there was an answer."""
+    """The client closed the connection before there was a response."""
 
     code = "client-gone"
 

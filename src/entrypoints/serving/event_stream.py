@@ -1,4 +1,4 @@
-"""Server-sent events: an answer that goes on until its reader leaves or the service stops."""
+"""Server-sent events: a response that ends when its client disconnects or the service stops."""
 
 import asyncio
 import logging
@@ -19,16 +19,16 @@ EVENT_STREAM = "text/event-stream"
 logger = logging.getLogger(__name__)
 
 
-class _ReaderTooSlow(Exception):
-    """What was sent is not read."""
+class _ClientTooSlow(Exception):
+    """The client does not read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unwaited:
-    """An answer that goes on as long as its reader likes: a stop of the service does not wait for it. A reader that
-    does not read is given up: what it does not take would be kept for it."""
+class _OpenEndedResponse:
+    """Ends when its client disconnects: a shutdown does not wait for it. A client that does not read is disconnected,
+    because its messages would be buffered."""
 
-    answer: ASGIApp
+    response: ASGIApp
     in_flight: InFlight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,29 +39,29 @@ class Unwaited:
                 async with asyncio.timeout(seconds):
                     await send(message)
             except TimeoutError:
-                raise _ReaderTooSlow from None
+                raise _ClientTooSlow from None
 
         try:
             with self.in_flight.streaming():
-                await self.answer(scope, receive, send_in_time)
-        except* _ReaderTooSlow:
+                await self.response(scope, receive, send_in_time)
+        except* _ClientTooSlow:
             self.in_flight.to_close.add(context_of(scope).peer)
-            logger.info("an event stream was ended, since its reader took nothing for %g s", seconds)
+            logger.info("closed an event stream: its client read nothing for %g s", seconds)
 
 
 def event_stream(request: HttpRequest, messages: AsyncIterator[ServerSentEventMessage]) -> ASGIApp:
-    """`messages` must end when the service stops, and should begin at once: servers send the head of an answer with its
-    first part. HEAD gets the head alone. Raises `TooManyStreams`."""
+    """`messages` must end when the service stops, and should begin at once, because servers send the head of a response
+    with its first part. HEAD gets the head only. Raises `TooManyStreams`."""
     context = context_of(request.scope)
     if context.method == "HEAD":
         return RawResponse(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
     context.in_flight.require_room_for_stream()
     stream = ServerSentEvent(messages).to_asgi_response(app=None, request=request)
-    return Unwaited(stream, context.in_flight)
+    return _OpenEndedResponse(stream, context.in_flight)
 
 
 async def stopping_within(stopping: asyncio.Event, seconds: float) -> None:
-    """Return after so many seconds, or when the service stops."""
+    """Return after `seconds`, or when the service stops."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()

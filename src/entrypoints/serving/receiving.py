@@ -1,7 +1,4 @@
-"""A request's body as bytes, limited before anything is made of it.
-
-Work that ends when its caller goes: for queries that may take long, never for commands.
-"""
+"""Receiving from the client: the whole body as bytes, limited before it is decoded; and the client's disconnect."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,11 +9,13 @@ from entrypoints.serving.errors import BodyIncomplete, BodyTooLarge, BodyTooSlow
 from entrypoints.serving.request_context import RequestContext
 from entrypoints.serving.routing import HttpRequest
 
+T = TypeVar("T")
+
 _MANY_DIGITS = 18
 
 _LINGER_BYTES, _LINGER_SECONDS = 16_000_000, 2.0
-"""How much of a body that is too large is read and thrown away. A caller who sends all before it reads would otherwise
-find the connection broken, and no answer."""
+"""How much of a body that is too large is read and discarded. A client that sends everything before it reads would
+otherwise find the connection broken, and no response."""
 
 
 async def read_body(request: HttpRequest, context: RequestContext, limit: int) -> bytes:
@@ -41,7 +40,7 @@ async def read_body(request: HttpRequest, context: RequestContext, limit: int) -
 
 
 async def _received(request: HttpRequest, limit: int) -> bytes | None:
-    """None when it is too large, and there is more of it."""
+    """None when it is too large and there is more of it."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -71,28 +70,25 @@ async def _discard_rest(request: HttpRequest, context: RequestContext) -> None:
 
 
 def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {limit:,} bytes, which is as much as is taken.", path="body")
-
-
-T = TypeVar("T")
+    return BodyTooLarge(f"The body is larger than the limit of {limit:,} bytes.", path="body")
 
 
 async def cancel_on_disconnect(request: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
-    """What the work returns or raises. It is cancelled when the caller closes the connection; `ClientGone` is raised
-    then, which nobody reads. The request's body must have been read, or there must be none."""
+    """The result of `work`, which is cancelled when the client disconnects; then `ClientGone` is raised, which no one
+    reads. For queries that may take long, never for commands. The request's body must have been read."""
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(request))
+    disconnect = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise ClientGone("The caller closed the connection before there was an answer.")
+        raise ClientGone("The client closed the connection before there was a response.")
     finally:
-        for task in (working, leaving):
+        for task in (working, disconnect):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await asyncio.gather(working, disconnect, return_exceptions=True)
 
 
-async def _gone(request: HttpRequest) -> None:
+async def _disconnected(request: HttpRequest) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,7 +1,4 @@
-"""What one request and its answer carry between the edge and the handlers.
-
-What was asked for with an idempotency key, as a digest that is kept beside the commit.
-"""
+"""The context of one request, parsed once by the middleware and read by the handlers; and the requests in flight."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -22,8 +19,7 @@ Peer = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingLimits:
-    """What callers may take. `client_seconds` is how long one may take to send a request, to read an answer, or between
-    two requests."""
+    """`client_seconds` is how long a client may take to send a request, to read a response, or between two requests."""
 
     max_connections: int = 4_000
     max_streams: int = 1_000
@@ -32,9 +28,10 @@ class ServingLimits:
 
 @dataclass(slots=True)
 class InFlight:
-    """What this process is at. `working` counts the requests that a stop waits for. `waiting` are those that only wait
-    for their caller: for the rest of a body, or for the next event of an open stream. `peers` are those for whom
-    something is worked on, or a stream is open; `given_up` those whose connection is to be closed."""
+    """The requests that this process is serving. `working` counts those that a shutdown waits for; `awaiting_client`
+    has the tasks that only wait for their client: for the rest of a body, or for the next event of an open stream.
+    `peers` are the connections with a request being worked on, or with an open stream; `to_close` those that are to be
+    closed."""
 
     limits: ServingLimits = field(default_factory=ServingLimits)
     working: int = 0
@@ -45,7 +42,7 @@ class InFlight:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The current task waits for its caller."""
+        """The current task waits for its client."""
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self.working -= 1
         self.awaiting_client.add(task)
@@ -57,7 +54,7 @@ class InFlight:
 
     @contextmanager
     def reading(self, peer: Peer) -> Iterator[None]:
-        """The current task waits for the rest of what its caller sends."""
+        """The current task waits for the rest of the request."""
         with self.paused():
             self.peers.discard(peer)
             try:
@@ -69,8 +66,8 @@ class InFlight:
         """Raises `TooManyStreams`."""
         if self.streams >= self.limits.max_streams:
             raise TooManyStreams(
-                f"{self.streams:,} event streams are open at this process, which is as many as it keeps "
-                "(http.max_streams). Ask again later, or ask for events page by page.",
+                f"This process has {self.streams:,} open event streams, which is its limit (http.max_streams). "
+                "Send the request again later, or read the events page by page.",
                 retry_after=5,
             )
 
@@ -89,7 +86,7 @@ class InFlight:
 @dataclass(slots=True)
 class RequestContext:
     """`headers` are the request's, names in lower case, the last of a repeated one; `header_lines` has them all.
-    `status` and `code` are known when the answer has begun; `code` is that of a problem."""
+    `status` and `code` are set when the response has started; `code` is that of a problem."""
 
     method: str
     headers: dict[bytes, bytes]
@@ -116,7 +113,7 @@ def context_of(scope: Any) -> RequestContext:
 
 
 def request_digest(method: str, path: str, content: Any) -> str:
-    """`content` is anything that msgspec encodes. The same for every spelling of one request: white space and the order
-    of keys in its body do not count."""
+    """What is stored with an idempotency key, to recognize the same request: equal for every spelling of it, because
+    white space and the order of keys in its body do not count. `content` is anything that msgspec encodes."""
     canonical = json.encode(content, order="sorted")
     return sha256(b"\n".join((method.encode(), path.encode(), canonical))).hexdigest()

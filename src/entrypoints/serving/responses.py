@@ -1,6 +1,6 @@
-"""Answers as plain ASGI applications: what the hot path needs of a response, and nothing else.
+"""Responses as plain ASGI applications: only what the hot path needs; and the files that are shipped with the package.
 
-Files that are shipped with the package and served as they are.
+Litestar's own responses cost more than the rest of a small request.
 """
 
 import asyncio
@@ -16,25 +16,30 @@ from msgspec import json
 
 Headers = list[tuple[bytes, bytes]]
 
-_encoder = json.Encoder()
-
 JSON = (b"content-type", b"application/json")
-_BODILESS = (204, 304)
 REVALIDATE = (b"cache-control", b"no-cache")
+HOUR = "max-age=3600"
 
-
+_BODILESS = (204, 304)
 _COMPRESSED_FROM = 1_400
-"""Bytes; a smaller answer fits into one packet anyway."""
+"""Bytes; a smaller response fits into one packet anyway."""
 _IN_A_THREAD_FROM = 64_000
-"""Bytes; compressing more would keep the event loop from other requests."""
+"""Bytes; compressing more would block the event loop."""
 _COMPRESSIBLE = re.compile(rb"(text/|application/(problem\+)?json|image/svg)")
 _GZIP = re.compile(rb"(?:^|[\s,])gzip\s*(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", re.IGNORECASE)
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+_encoder = json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """A whole body at once, compressed where that pays and the caller takes it. Content-Length is added, except where
-    there is never a body."""
+    """The whole body at once, compressed where that pays and the client accepts it. Content-Length is added, except
+    where a status has no body."""
 
     status: int
     headers: Headers = field(default_factory=list)
@@ -44,7 +49,7 @@ class RawResponse:
         headers, body = self.headers, self.body
         if len(body) >= _COMPRESSED_FROM and _is_compressible(headers):
             headers = [*headers, (b"vary", b"accept-encoding")]
-            if _takes_gzip(scope):
+            if _accepts_gzip(scope):
                 headers, body = [_compressed_header(*header) for header in headers], await _compressed(body)
                 headers.append((b"content-encoding", b"gzip"))
         if self.status not in _BODILESS:
@@ -57,7 +62,7 @@ def _is_compressible(headers: Headers) -> bool:
     return any(name == b"content-type" and _COMPRESSIBLE.match(value) for name, value in headers)
 
 
-def _takes_gzip(scope: Scope) -> bool:
+def _accepts_gzip(scope: Scope) -> bool:
     return any(name == b"accept-encoding" and _GZIP.search(value) for name, value in scope["headers"])
 
 
@@ -73,7 +78,7 @@ def _compressed_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 
 def json_response(status: int, content: Any, headers: Headers) -> RawResponse:
-    """The body ends with a line, as terminals like it."""
+    """The body ends with a newline, for terminals."""
     return RawResponse(status, [JSON, *headers], _encoder.encode(content) + b"\n")
 
 
@@ -81,22 +86,14 @@ def etag(version: int) -> tuple[bytes, bytes]:
     return (b"etag", b'"%d"' % version)
 
 
-HOUR = "max-age=3600"
-_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-
-
 class StaticFiles:
-    """`files` maps the name that callers ask for to the path below `folder`; there is no way to any other file."""
+    """`files` maps the name in a URL to the path below `folder`; no other file can be reached."""
 
     def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
         self._folder = folder
         self._files = files
 
-    def answer(self, name: str, caching: str = HOUR) -> RawResponse | None:
+    def response(self, name: str, caching: str = HOUR) -> RawResponse | None:
         """None when there is no such file."""
         if name not in self._files:
             return None

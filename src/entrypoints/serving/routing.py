@@ -1,10 +1,11 @@
-"""How handlers are declared: bound methods of objects that hold what they need, so that nothing is injected at each
-request (Litestar's dependencies cost more than the whole rest of a small request).
+"""Routes and paths: how handlers are declared, and how a path is decoded.
 
-Paths as they come in, and as they are written out.
+Handlers are bound methods of objects that hold what they need, so that nothing is injected for each request: Litestar's
+dependencies cost more than the rest of a small request.
 
-A decoded path can't be routed: `a%2Fb` would fall into two segments. So escapes are decoded segment by segment, and
-what would then be taken for structure, `/` and `%`, is escaped again until the handler reads the segment.
+A path can't be decoded before it is routed: `a%2Fb` would become two segments. So escapes are decoded segment by
+segment, and the characters that have a meaning in a path, `/` and `%`, stay escaped until the handler reads the
+segment.
 """
 
 import re
@@ -19,14 +20,13 @@ from domain.ids import CommentId, PostId
 
 HttpRequest = Request[Any, Any, Any]
 
-
-def get_and_head(path: str) -> HTTPRouteHandler:
-    """GET, and HEAD for the same without its body."""
-    return HTTPRouteHandler(path, http_method=["GET", "HEAD"])
-
-
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def get_and_head(path: str) -> HTTPRouteHandler:
+    """GET, and HEAD for the same response without its body."""
+    return HTTPRouteHandler(path, http_method=["GET", "HEAD"])
 
 
 def routable_path(scope: Any) -> str:
@@ -39,7 +39,7 @@ def routable_path(scope: Any) -> str:
         return path
     raw = raw.partition(b"?")[0]
     if _BROKEN_ESCAPE.search(raw):
-        raise MalformedRequest("The path holds a % that two hexadecimal digits don't follow; write it as %25.")
+        raise MalformedRequest("The path contains a % that is not followed by two hexadecimal digits; write it as %25.")
     try:
         segments = [unquote_to_bytes(segment).decode() for segment in raw.split(b"/")]
     except UnicodeDecodeError as error:
@@ -56,7 +56,7 @@ def instance_of(scope: Any) -> str:
 
 
 def text_of_segment(scope: Any, name: str) -> str:
-    """A segment of the path as the caller meant it."""
+    """A segment of the path, decoded."""
     segment: str = scope["path_params"][name]
     return segment.replace("%2F", "/").replace("%25", "%")
 
@@ -89,7 +89,7 @@ def comment_id_segment(scope: Any) -> CommentId:
 def _uuid(text: str, path: str) -> str:
     if not is_uuid(text):
         raise MalformedRequest(
-            f"{path} is no UUID; it takes 32 hexadecimal digits with hyphens, like "
+            f"{path} is not a UUID; send 32 hexadecimal digits with hyphens, like "
             "0192f0c1-7a3e-7cc2-9d52-3f6f0a1b2c3d.",
             path=path,
         )

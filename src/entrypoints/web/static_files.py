@@ -33,7 +33,7 @@ def file_answer(name: str, query: str) -> RawResponse | None:
     """None when there is no such file. `query` is the address's, as `file_address` wrote it or not."""
     if name not in _FILES:
         return None
-    return _files.answer(name, _FOR_EVER if query == f"v={_digest(name)}" else "no-cache")
+    return _files.response(name, _FOR_EVER if query == f"v={_digest(name)}" else "no-cache")
 
 
 @cache

@@ -1,6 +1,6 @@
-"""Schemas of the JSON that comes in and goes out, taken from the types that decode and encode it.
+"""The OpenAPI document of the application as it is served: its operations and its limits.
 
-The OpenAPI document of the application as it is served: its operations, its limits.
+Schemas come from the types that decode and encode the JSON, problems from the problem table.
 """
 
 from collections import defaultdict
@@ -34,7 +34,7 @@ from entrypoints.http.services import HttpServices
 from entrypoints.serving.event_stream import EVENT_STREAM
 from entrypoints.serving.problem_kinds import PROBLEM_KINDS, ProblemKind
 
-# As `domain.names` has it, but for code points beyond U+FFFF, which not every dialect of patterns can write.
+# As in `domain.names`, except code points beyond U+FFFF, which not every dialect of patterns can express.
 _HIDDEN = (
     r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
     r"\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb"
@@ -59,7 +59,7 @@ def schemas_of(shapes: Sequence[type[Struct]], limits: Limits) -> dict[str, Sche
 
 
 def with_limits(schema: Any, limits: Limits) -> Any:
-    """`schema` with what the limits say in place of `x-limit`."""
+    """`schema` with the limits in place of `x-limit`."""
     if isinstance(schema, list):
         return [with_limits(part, limits) for part in schema]
     if not isinstance(schema, dict):
@@ -75,8 +75,8 @@ def _text_rules(limit: str, limits: Limits) -> Schema:
 
 
 def _events(event: Schema) -> dict[str, Schema]:
-    """The component of an event, as one of those that there are, told apart by `type`: each with data of its own.
-    `event` is what all have in common."""
+    """The component of an event: one of all types, each with its own data; `type` is the discriminator. `event` has
+    what they have in common."""
     described = {f"{each.name}Event": _event(each, event) for each in CURRENT}
     references = {each.name: f"#/components/schemas/{each.name}Event" for each in CURRENT}
     either = {
@@ -98,7 +98,7 @@ def _event(event_type: EventType, event: Schema) -> Schema:
 
 
 def _data(event_type: EventType) -> Schema:
-    """Fields in camelCase; all of them are always there."""
+    """Fields in camelCase, all of them required."""
     hints = get_type_hints(event_type.event_class)
     properties = {_camel_case(field.name): _value(hints[field.name]) for field in fields(event_type.event_class)}
     return {
@@ -129,23 +129,22 @@ def _camel_case(name: str) -> str:
 
 
 _DESCRIPTION = """\
-A social-media post service. Every change is an event in a log that is never rewritten; what queries read is computed
-from that log.
+A social-media post service. Every change is an event in an append-only log; queries read rows that are computed from
+that log.
 
-**Postlog believes the username it is given.** It knows no passwords: a gateway that knows who is calling belongs in
-front of it.
+**Postlog does not verify usernames.** It has no passwords: put a gateway in front of it that authenticates its users.
 
-A command answers when its change is durable, with the post's `version` (also as `ETag`) and the `position` in the log.
-Send that position as `Postlog-Min-Position` with a query to read your own writes. Every error is a problem of RFC 9457;
-its `type` is a page that this service serves.
+The response to a command comes when its change is durable, with the post's `version` (also as `ETag`) and the
+`position` in the log. Send that position as `Postlog-Min-Position` with a query to read your own writes. Every error is
+a problem of RFC 9457; its `type` is a page that this service serves.
 """
 _EVERYWHERE = ("method-not-allowed", "internal-error")
 
 _PATH_PARAMETERS: dict[str, tuple[str, Schema]] = {
     "id": ("The post.", {"type": "string", "format": "uuid"}),
     "commentId": ("The comment.", {"type": "string", "format": "uuid"}),
-    "rebuildId": ("The rebuild, as its Location names it.", {"type": "string", "examples": ["postgres-2"]}),
-    "username": ("Whose like it is; believed as it is given.", {"type": "string", "x-limit": "name"}),
+    "rebuildId": ("The id of the rebuild, as in its Location.", {"type": "string", "examples": ["postgres-2"]}),
+    "username": ("The user whose like it is; not verified.", {"type": "string", "x-limit": "name"}),
 }
 
 
@@ -232,11 +231,11 @@ def _successes(operation: Operation) -> Schema:
 
 _PLAIN: Schema = {"text/plain": {"schema": {"type": "string"}}}
 _SUCCESSES = {
-    200: "Done.",
-    201: "Made.",
-    202: "Begun.",
-    304: "The caller has this version already.",
-    503: "Not ready; `checks` tells why.",
+    200: "Success.",
+    201: "Created.",
+    202: "Started.",
+    304: "The client already has this representation.",
+    503: "Not ready; `checks` has the reason.",
 }
 
 

@@ -1,6 +1,5 @@
-"""What each operation takes and answers. A test holds this table against the routes of the application.
-
-Headers that requests and answers carry, each described once.
+"""The operations of the API, as the OpenAPI document shows them: each with what it takes and returns; and its headers,
+each described once. A test compares this table with the routes of the application.
 """
 
 from collections.abc import Sequence
@@ -57,8 +56,8 @@ _LOG_PROBLEMS = ("store-unavailable", "event-not-readable", "stream-damaged")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`answer` is what the first of `statuses` answers with, `None` for an answer that is no JSON. `headers` are of the
-    request, `answered` of the answer, `sometimes` of some answers."""
+    """`answer` is the body of the first of `statuses`, None when it is not JSON. `headers` are those of the request,
+    `answered` those of every successful response, `sometimes` those of some."""
 
     name: str
     method: str
@@ -97,7 +96,7 @@ COMMANDS = (
         path=_POST + "/message",
         tag="Commands",
         summary="Edit the message of a post",
-        description="Only its author may. The same message again changes nothing.",
+        description="Only its author may. The same message again has no effect.",
         body=schemas.NewMessage,
         answer=schemas.Done,
         headers=_COMMAND_HEADERS,
@@ -110,7 +109,7 @@ COMMANDS = (
         path=_POST + "/likes",
         tag="Commands",
         summary="Like a post",
-        description="A named user likes a post at most once; an anonymous like (no body) always counts.",
+        description="A named user can like a post once; an anonymous like (no body) always counts.",
         body=schemas.NewLike,
         body_required=False,
         answer=schemas.Done,
@@ -123,8 +122,8 @@ COMMANDS = (
         method="delete",
         path=_POST + "/likes/{username}",
         tag="Commands",
-        summary="Take a like back",
-        description="A slash in the name is written %2F. Without a like to take back it changes nothing.",
+        summary="Remove a like",
+        description="Write a slash in the name as %2F. Has no effect when there is no such like.",
         answer=schemas.Done,
         headers=_COMMAND_HEADERS,
         answered=("ETag",),
@@ -162,7 +161,7 @@ COMMANDS = (
         path=_COMMENT,
         tag="Commands",
         summary="Edit a comment",
-        description="Only its writer may. The same comment again changes nothing.",
+        description="Only its writer may. The same comment again has no effect.",
         body=schemas.EditedComment,
         answer=schemas.Done,
         headers=_COMMAND_HEADERS,
@@ -203,7 +202,7 @@ QUERIES = (
         path=_POST,
         tag="Queries",
         summary="Read a post",
-        description="As it is, or as it was at a version or a time. A removed post reads as 404.",
+        description="The post as it is, or as it was at a version or a time. A removed post is not found (404).",
         statuses=(200, 304),
         query=AS_OF_PARAMETERS,
         answer=schemas.Post,
@@ -229,9 +228,9 @@ QUERIES = (
         tag="Queries",
         summary="Read the events of a post, oldest first",
         description=(
-            "With `Accept: text/event-stream` a stream of server-sent events: those behind `after` or `Last-Event-ID`, "
-            "then new ones as they happen. `data` is one of `events`, the id is its version; events that share a "
-            "version come with one id, on the last of them. A removed post's events stay readable."
+            "With `Accept: text/event-stream`, a stream of server-sent events: those after `after` or `Last-Event-ID`, "
+            "then new ones as they are stored. `data` is one of `events`, and the id is its version; of events that "
+            "share a version, only the last has an id. A removed post's events stay readable."
         ),
         query=EVENTS_PARAMETERS,
         answer=schemas.EventPage,
@@ -246,7 +245,7 @@ OPERATIONS = (
         method="get",
         path=READ_DB,
         tag="Operations",
-        summary="Where the read database stands against the log",
+        summary="Position of the read database, compared with the log",
         answer=schemas.ReadDb,
         problems=("malformed-request", "read-db-unavailable", "store-unavailable"),
     ),
@@ -258,10 +257,10 @@ REBUILD_OPERATIONS = (
         method="post",
         path=REBUILDS,
         tag="Operations",
-        summary="Compute a read database anew from the log",
+        summary="Rebuild a read database from the log",
         description=(
-            "Readers see the old rows or the new rows. The work is done by a process of its own, which ends with this "
-            "service; one that was interrupted goes on where it stood. Nothing has to be sent."
+            "Queries read the old rows until the new ones replace them in one transaction. The rebuild runs in a "
+            "process of its own, which ends with this service; an interrupted rebuild is resumed. The body is optional."
         ),
         statuses=(202,),
         body=schemas.NewRebuild,
@@ -292,7 +291,7 @@ REBUILD_OPERATIONS = (
         method="get",
         path=REBUILDS + "/{rebuildId}",
         tag="Operations",
-        summary="How far a rebuild is",
+        summary="Progress of a rebuild",
         answer=schemas.Rebuild,
         problems=(*_REBUILD_PROBLEMS, "route-not-found", "rebuild-not-found"),
     ),
@@ -302,7 +301,7 @@ REBUILD_OPERATIONS = (
         path=REBUILDS + "/{rebuildId}",
         tag="Operations",
         summary="Cancel a rebuild",
-        description="One that runs, or one that failed. The live rows stay as they are.",
+        description="One that is running or has failed. The live rows do not change.",
         answer=schemas.Rebuild,
         problems=(*_REBUILD_PROBLEMS, "route-not-found", "rebuild-not-found", "rebuild-ended"),
     ),
@@ -322,8 +321,8 @@ HEALTH = (
         method="get",
         path="/health/ready",
         tag="Health",
-        summary="Can the process do its work?",
-        description="Asks every server that the process needs. 503 when one of them does not answer.",
+        summary="Is the process ready?",
+        description="Checks every server that the process needs. 503 when one of them is unavailable.",
         statuses=(200, 503),
         answer=schemas.Ready,
         sometimes=("Retry-After",),
@@ -333,7 +332,7 @@ HEALTH = (
         method="get",
         path="/metrics",
         tag="Health",
-        summary="What the process has counted, for Prometheus",
+        summary="Metrics of the process, for Prometheus",
         answer=None,
     ),
 )
@@ -351,57 +350,57 @@ class _Header(NamedTuple):
 
 _REQUEST = {
     "Idempotency-Key": _Header(
-        "The same key with the same request has one effect and one answer, however often it is sent: as long as the "
-        "log exists when the request changed something, for seven days when it was in effect already. A refusal uses "
-        "no key.",
+        "The same key with the same request has one effect and one response, however often it is sent: as long as the "
+        "log exists when the request changed something, for seven days when it was already in effect. A refused "
+        "request does not use up its key.",
         {"type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["2f6c9a52-create"]},
     ),
     "If-Match": _Header(
-        "The version that the post must have, in double quotes, or the `ETag` of an answer, else 412. A list (any of "
-        "them will do) and `*` are taken too.",
+        "The version that the post must have, in double quotes, or the `ETag` of a response; else 412. A list (any of "
+        "them matches) and `*` are accepted, too.",
         {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$", "examples": ['"1"']},
     ),
     "If-None-Match": _Header(
-        "Tags (`ETag`) of answers that the caller has; answered with 304 when the answer would be one of them.",
+        "Tags (`ETag`) of responses that the client has; the response is 304 when it would be one of them.",
         {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$", "examples": ['"1"']},
     ),
     "Last-Event-ID": _Header(
-        "For a stream that is taken up again: the id of the last event seen. It goes before `after`.",
+        "To resume a stream: the id of the last event received. It takes precedence over `after`.",
         {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
     ),
     "Postlog-Min-Position": _Header(
-        "The `position` that a command answered with: read rows at least that new, or get 503; 409 when the "
-        "log has no such position.",
+        "The `position` in the response of a command: the rows are at least that new, or the response is 503; 409 when "
+        "the log has no such position.",
         {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
     ),
     "traceparent": _Header(
-        "W3C Trace Context; stored with the change and passed on when it is well-formed, else ignored.",
+        "W3C Trace Context; stored with the change and propagated when it is well-formed, else ignored.",
         {"type": "string", "examples": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]},
     ),
     "X-Correlation-ID": _Header(
-        "Names this request in answers, logs and events: 1 to 128 visible ASCII characters. Made when absent, or when "
-        "it is anything else.",
+        "Identifies this request in responses, logs and events: 1 to 128 visible ASCII characters. Generated when "
+        "absent or malformed.",
         {"type": "string"},
     ),
 }
 
 _ANSWER = {
-    "Allow": _Header("The methods that the path knows.", {"type": "string"}),
-    "Accept": _Header("The media type that is taken.", {"type": "string"}),
+    "Allow": _Header("The methods of the path.", {"type": "string"}),
+    "Accept": _Header("The media type that is accepted.", {"type": "string"}),
     "ETag": _Header(
-        "The version of the post, in double quotes; of a post that is read, followed by what names the representation.",
+        "The version of the post, in double quotes; for a post that is read, followed by a tag of the representation.",
         {"type": "string", "pattern": '^"[0-9]+(-[0-9a-f]{8})?(-gzip)?"$', "examples": ['"3"', '"3-5f0c2a9b"']},
     ),
     "Location": _Header(
-        "The path of what was made, or stands in the way.", {"type": "string", "format": "uri-reference"}
+        "The path of the new resource, or of the conflicting one.", {"type": "string", "format": "uri-reference"}
     ),
     "Postlog-Parked": _Header(
-        "How many posts wait for an event that could not be projected, and so may be missing or old here; absent when "
-        "there are none.",
+        "How many posts are parked because one of their events could not be projected, so that they may be missing or "
+        "old here; absent when there are none.",
         {"type": "integer", "minimum": 1},
     ),
-    "Retry-After": _Header("Seconds to wait before the request is sent again.", {"type": "integer", "minimum": 1}),
-    "X-Correlation-ID": _Header("Names the request in the service's log.", {"type": "string", "minLength": 1}),
+    "Retry-After": _Header("Seconds to wait before sending the request again.", {"type": "integer", "minimum": 1}),
+    "X-Correlation-ID": _Header("Identifies the request in the service's log.", {"type": "string", "minLength": 1}),
 }
 
 
@@ -411,7 +410,7 @@ def request_header(name: str) -> Schema:
 
 
 def answer_headers(*names: str, sometimes: tuple[str, ...] = ()) -> dict[str, Schema]:
-    """X-Correlation-ID comes with every answer."""
+    """Every response has X-Correlation-ID."""
     described = {}
     for name in ("X-Correlation-ID", *names, *sometimes):
         description, schema = _ANSWER[name]

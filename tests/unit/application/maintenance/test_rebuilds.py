@@ -123,7 +123,7 @@ async def test_one_that_is_cancelled_writes_no_more_and_makes_way(operated: Oper
     assert (await operated.rebuilds.begin()).id == "memory-3"
 
 
-async def test_one_that_is_done_can_not_be_cancelled(operated: Operated) -> None:
+async def test_a_rebuild_that_has_ended_can_not_be_cancelled(operated: Operated) -> None:
     operated.gate.set()
     await operated.rebuilds.begin()
     await operated.until(RebuildState.SWAPPED)

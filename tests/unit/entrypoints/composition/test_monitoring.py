@@ -62,7 +62,7 @@ async def test_what_hung_and_answers_again_is_told_by_one_name(caplog: pytest.Lo
     rows.hangs = False
     await watch.look()
     assert [record.message for record in caplog.records] == [
-        "not ready, rows: It did not answer within 0.01 s.",
+        "not ready, rows: There was no response within 0.01 s.",
         "ready again, rows: They are there.",
     ]
 

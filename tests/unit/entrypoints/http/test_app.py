@@ -35,18 +35,18 @@ async def test_the_query_side_alone_knows_no_commands(scripted: Scripted) -> Non
     assert await status_of(side, "POST", f"/api/v1/posts/{POST}/likes") == 404
 
 
-async def test_operations_can_be_switched_off(scripted: Scripted) -> None:
+async def test_operations_can_be_disabled(scripted: Scripted) -> None:
     side = services(queries=scripted.queries(), operations=False)
     assert await status_of(side, "GET", "/api/v1/read-db") == 404
 
 
-async def test_the_root_leads_to_the_documentation(client: Client) -> None:
+async def test_the_root_redirects_to_the_documentation(client: Client) -> None:
     answer = await client.get("/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/try"])
-async def test_the_documentation_asks_no_server_elsewhere(client: Client, path: str) -> None:
+async def test_the_documentation_needs_no_other_server(client: Client, path: str) -> None:
     page = await client.get(path)
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
@@ -60,7 +60,7 @@ async def test_the_documentation_asks_no_server_elsewhere(client: Client, path: 
     assert "validatorUrl: null" in (await client.get("/docs/assets/docs.js")).text
 
 
-async def test_the_documentation_says_everything_of_the_openapi_document_without_a_script(client: Client) -> None:
+async def test_the_documentation_shows_the_whole_openapi_document_without_javascript(client: Client) -> None:
     document = (await client.get("/openapi.json")).json()
     page = (await client.get("/docs")).text
     assert "<script" not in page
@@ -88,11 +88,11 @@ async def test_the_documentation_says_everything_of_the_openapi_document_without
     ("name", "content_type"),
     [("swagger-ui-bundle.js", "text/javascript; charset=utf-8"), ("pages.css", "text/css; charset=utf-8")],
 )
-async def test_files_are_served_as_what_they_are(client: Client, name: str, content_type: str) -> None:
+async def test_files_are_served_with_their_media_types(client: Client, name: str, content_type: str) -> None:
     assert (await client.get(f"/docs/assets/{name}")).headers["content-type"] == content_type
 
 
-def test_files_of_others_are_those_that_are_told() -> None:
+def test_vendored_files_are_the_documented_versions() -> None:
     told = dict(re.findall(r"^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$", (VENDOR / "VENDORED.md").read_text(), re.MULTILINE))
     shipped = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
@@ -103,7 +103,7 @@ def test_files_of_others_are_those_that_are_told() -> None:
     assert len(told) == 5
 
 
-async def test_metrics_are_answered_as_they_are_given(client: Client) -> None:
+async def test_metrics_are_served_unchanged(client: Client) -> None:
     answer = await client.get("/metrics")
     assert (answer.content, answer.headers["content-type"]) == (
         b"postlog_up 1\n",

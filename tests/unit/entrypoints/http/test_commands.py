@@ -24,7 +24,7 @@ NEW_ID = "00000000-0000-7000-8000-000000000002"
 """The first is the correlation id."""
 
 
-async def test_creating_a_post_answers_where_it_is(client: Client, scripted: Scripted) -> None:
+async def test_creating_a_post_returns_its_location(client: Client, scripted: Scripted) -> None:
     scripted.answer = done(version=1, position=42)
     answer = await client.post("/api/v1/posts", json={"author": "ann", "message": "Hello"})
     assert answer.status_code == 201
@@ -35,7 +35,7 @@ async def test_creating_a_post_answers_where_it_is(client: Client, scripted: Scr
     assert scripted.last == CreatePost(post_id=PostId(NEW_ID), author="ann", message="Hello", date_posted=NOW)
 
 
-async def test_a_new_comment_answers_with_its_id(client: Client, scripted: Scripted) -> None:
+async def test_a_new_comment_returns_its_id(client: Client, scripted: Scripted) -> None:
     scripted.answer = done(version=2, position=43, comment_id=COMMENT)
     answer = await client.post(f"/api/v1/posts/{POST}/comments", json={"comment": "Yes", "username": "ben"})
     assert answer.status_code == 201
@@ -76,7 +76,7 @@ async def test_a_new_comment_answers_with_its_id(client: Client, scripted: Scrip
         ("DELETE", "?username=a%20n+n", None, RemovePost(post_id=POST, username="a n n")),
     ],
 )
-async def test_a_change_is_handed_on_and_answers_version_and_position(
+async def test_a_change_is_dispatched_and_returns_version_and_position(
     client: Client, scripted: Scripted, method: str, path: str, body: Any, command: object
 ) -> None:
     scripted.answer = done(version=5, position=77)
@@ -87,7 +87,7 @@ async def test_a_change_is_handed_on_and_answers_version_and_position(
     assert scripted.last == command
 
 
-async def test_ids_are_taken_in_any_case(client: Client, scripted: Scripted) -> None:
+async def test_ids_are_accepted_in_any_case(client: Client, scripted: Scripted) -> None:
     scripted.answer = done()
     await client.put(
         f"/api/v1/posts/{POST.upper()}/comments/{COMMENT.upper()}", json={"comment": "x", "username": "ben"}
@@ -108,15 +108,13 @@ async def test_ids_are_taken_in_any_case(client: Client, scripted: Scripted) -> 
         ("%00", "\x00"),
     ],
 )
-async def test_a_name_in_the_path_arrives_as_it_was_meant(
-    client: Client, scripted: Scripted, written: str, name: str
-) -> None:
+async def test_a_name_in_the_path_is_decoded(client: Client, scripted: Scripted, written: str, name: str) -> None:
     scripted.answer = done()
     answer = await client.delete(f"/api/v1/posts/{POST}/likes/{written}")
     assert (answer.status_code, scripted.last.username) == (200, name)
 
 
-async def test_headers_come_with_the_command(client: Client, scripted: Scripted) -> None:
+async def test_headers_become_the_command_s_context(client: Client, scripted: Scripted) -> None:
     scripted.answer = done()
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     await client.post(
@@ -144,7 +142,7 @@ async def test_a_trace_that_is_not_well_formed_is_ignored(client: Client, script
 
 
 @pytest.mark.parametrize("key", ["", "with blank", "k" * 256, "schlüssel"])
-async def test_a_key_takes_visible_ascii_only(client: Client, scripted: Scripted, key: str) -> None:
+async def test_a_key_must_be_visible_ascii(client: Client, scripted: Scripted, key: str) -> None:
     headers = [(b"idempotency-key", key.encode())]
     answer = await client.post(f"/api/v1/posts/{POST}/likes", headers=headers)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "Idempotency-Key")
@@ -208,7 +206,7 @@ async def test_no_body_is_the_same_request_as_an_anonymous_like(client: Client, 
     assert len(digests) == 1
 
 
-async def test_any_of_several_versions_will_do(client: Client, scripted: Scripted) -> None:
+async def test_any_of_several_versions_matches(client: Client, scripted: Scripted) -> None:
     scripted.answer = lambda _: (
         done(version=9)
         if scripted.context.expected_version == 8
@@ -226,7 +224,7 @@ async def test_each_of_several_versions_is_tried_once(client: Client, scripted: 
 
 
 @pytest.mark.parametrize("tags", ['W/"7"', '"abc"', '"07"', '"-7"', '"", W/"7"', '"99999999999999999999"'])
-async def test_tags_that_no_version_has_expect_one_that_never_is(client: Client, scripted: Scripted, tags: str) -> None:
+async def test_tags_without_a_version_never_match(client: Client, scripted: Scripted, tags: str) -> None:
     """If-Match compares strongly."""
     scripted.answer = VersionMismatch("It stands at 7.", current_version=7)
     answer = await client.post(f"/api/v1/posts/{POST}/likes", headers={"If-Match": tags})
@@ -246,7 +244,7 @@ async def test_a_new_post_has_no_version_to_match(client: Client, scripted: Scri
     assert scripted.handed == []
 
 
-async def test_a_new_post_stands_at_version_0(client: Client, scripted: Scripted) -> None:
+async def test_a_new_post_is_at_version_0(client: Client, scripted: Scripted) -> None:
     scripted.answer = done()
     answer = await client.post("/api/v1/posts", json={"author": "ann", "message": "x"}, headers={"If-Match": '"0"'})
     assert (answer.status_code, scripted.context.expected_version) == (201, None)

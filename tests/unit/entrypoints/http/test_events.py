@@ -45,7 +45,7 @@ async def followed(scripted: Scripted, first: HistoryPage, count: int, **changes
     return got
 
 
-async def test_first_comes_what_is_there_and_then_what_happens() -> None:
+async def test_existing_events_come_first_and_then_new_ones() -> None:
     scripted = Scripted(in_turn(page(past_event(version=2)), page(), page(past_event(version=3))))
     messages = await followed(scripted, page(past_event(version=1), more=True), 3)
     assert [message.id for message in messages] == [1, 2, 3]
@@ -67,7 +67,7 @@ async def test_only_the_last_event_of_a_version_has_its_id() -> None:
     assert [message.id for message in messages] == [1, None, None, 2, 3]
 
 
-async def test_a_silent_stream_says_that_it_is_alive() -> None:
+async def test_a_silent_stream_sends_a_heartbeat() -> None:
     clock = FakeClock()
 
     def later(_: object) -> HistoryPage:
@@ -109,7 +109,7 @@ async def _all(messages: AsyncIterator[ServerSentEventMessage]) -> list[ServerSe
         ("?after=7", {"Last-Event-ID": ""}, 7),
     ],
 )
-async def test_a_reader_that_comes_back_goes_on_where_it_was(
+async def test_a_client_that_reconnects_resumes(
     client: Client, scripted: Scripted, query: str, headers: dict[str, str], after: int
 ) -> None:
     scripted.answer = PostNotFound("There is no such post.", path="id")
@@ -118,20 +118,20 @@ async def test_a_reader_that_comes_back_goes_on_where_it_was(
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-async def test_a_last_event_id_that_is_no_version_is_400(client: Client) -> None:
+async def test_a_last_event_id_that_is_not_a_version_is_400(client: Client) -> None:
     answer = await client.get(f"/api/v1/posts/{POST}/events", headers=STREAM | {"Last-Event-ID": "x"})
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "Last-Event-ID")
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "text/event-stream;q=1", "text/html, Text/Event-Stream"])
-async def test_a_stream_is_given_to_who_asks_for_one(client: Client, scripted: Scripted, accept: str) -> None:
+async def test_a_client_that_accepts_only_a_stream_gets_one(client: Client, scripted: Scripted, accept: str) -> None:
     scripted.answer = page()
     answer = await client.head(f"/api/v1/posts/{POST}/events", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/*"])
-async def test_a_list_is_given_to_everybody_else(client: Client, scripted: Scripted, accept: str) -> None:
+async def test_every_other_client_gets_a_list(client: Client, scripted: Scripted, accept: str) -> None:
     scripted.answer = page()
     answer = await client.get(f"/api/v1/posts/{POST}/events", headers={"Accept": accept})
     assert answer.json() == {"events": [], "nextAfter": None}

@@ -44,7 +44,7 @@ async def test_a_process_is_alive_though_nothing_else_is() -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "live"})
 
 
-async def test_a_process_is_ready_when_every_server_answers() -> None:
+async def test_a_process_is_ready_when_every_server_responds() -> None:
     async with client_of(services(probes=(Says(STORE),))) as client:
         answer = await client.get("/health/ready")
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
@@ -54,25 +54,25 @@ async def test_a_process_is_ready_when_every_server_answers() -> None:
     }
 
 
-async def test_a_process_is_not_ready_when_one_server_does_not_answer() -> None:
+async def test_a_process_is_not_ready_when_one_server_does_not_respond() -> None:
     async with client_of(services(probes=(Says(STORE), Says(READ_DB)))) as client:
         answer = await client.get("/health/ready")
     assert (answer.status_code, answer.headers["retry-after"], answer.json()["status"]) == (503, "1", "not-ready")
     assert [check["ok"] for check in answer.json()["checks"]] == [True, False]
 
 
-async def test_a_check_that_hangs_or_breaks_counts_as_failed_and_tells_no_secret() -> None:
+async def test_a_check_that_hangs_or_raises_counts_as_failed_and_reveals_no_secret() -> None:
     async with client_of(services(probes=(Hangs(), Breaks(), Says(STORE)), probe_seconds=0.05)) as client:
         answer = await client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["checks"] == [
-        {"name": "read_db", "ok": False, "detail": "It did not answer within 0.05 s."},
-        {"name": "bus", "ok": False, "detail": "The check itself failed; the log tells why."},
+        {"name": "read_db", "ok": False, "detail": "There was no response within 0.05 s."},
+        {"name": "bus", "ok": False, "detail": "The check itself failed; the log has the reason."},
         {"name": "event_store", "ok": True, "detail": "SQLite answers."},
     ]
 
 
-async def test_checks_run_side_by_side() -> None:
+async def test_checks_run_concurrently() -> None:
     """Each waits for the other."""
     met = asyncio.Barrier(2)
 
@@ -87,7 +87,7 @@ async def test_checks_run_side_by_side() -> None:
         assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_a_process_that_stops_is_not_ready() -> None:
+async def test_a_stopping_process_is_not_ready() -> None:
     stopping = asyncio.Event()
     stopping.set()
     async with client_of(services(stopping=stopping)) as client:

@@ -17,24 +17,24 @@ JSON = {"Content-Type": "application/json"}
     [
         (b"", "body", "The body is empty; send a JSON object with author, message."),
         (b"{", "body", "The body is not JSON in UTF-8: Input data was truncated."),
-        (b"[]", "body", "is an array, not an object with author, message"),
-        (b"null", "body", "is null, not an object with author, message"),
-        (b"3", "body", "is a number, not an object with author, message"),
+        (b"[]", "body", "must be an object with author, message, not an array"),
+        (b"null", "body", "must be an object with author, message, not null"),
+        (b"3", "body", "must be an object with author, message, not a number"),
         (b'{"author":"a"}', "message", "is missing"),
         (b'{"author":"a","message":"m","x":1}', "x", "is not allowed; the fields are author, message"),
-        (b'{"author":1,"message":"m"}', "author", "must be a text, not a number"),
-        (b'{"author":"a","message":["m"]}', "message", "must be a text, not an array"),
-        (b'{"author":null,"message":"m"}', "author", "must be a text, not null"),
-        (b'{"author":"ben","message":"m","author":"Ann"}', "author", "is there more than once"),
-        (b'{"author":"ben","message":"m","\\u0061uthor":"Ann"}', "author", "is there more than once"),
+        (b'{"author":1,"message":"m"}', "author", "must be a string, not a number"),
+        (b'{"author":"a","message":["m"]}', "message", "must be a string, not an array"),
+        (b'{"author":null,"message":"m"}', "author", "must be a string, not null"),
+        (b'{"author":"ben","message":"m","author":"Ann"}', "author", "is duplicated"),
+        (b'{"author":"ben","message":"m","\\u0061uthor":"Ann"}', "author", "is duplicated"),
         (b'{"author":"a","message":"m"} x', "body", "The body is not JSON in UTF-8: trailing characters (byte 30)."),
-        (b'{"author":"\xff","message":"m"}', "body", "The body is not JSON in UTF-8: a text is not UTF-8."),
+        (b'{"author":"\xff","message":"m"}', "body", "The body is not JSON in UTF-8: a string is not UTF-8."),
         (
             b'{"author":"\\udc00","message":"m"}',
             "body",
             "The body is not JSON in UTF-8: invalid utf-16 surrogate pair (byte 17).",
         ),
-        (b"[" * 4_000, "body", "The body is not JSON in UTF-8: it is nested too deep."),
+        (b"[" * 4_000, "body", "The body is not JSON in UTF-8: it is nested too deeply."),
     ],
 )
 async def test_a_body_of_another_form_is_400(
@@ -47,15 +47,15 @@ async def test_a_body_of_another_form_is_400(
     assert scripted.handed == []
 
 
-async def test_everything_that_is_wrong_with_a_body_is_named_at_once(client: Client, scripted: Scripted) -> None:
+async def test_all_errors_of_a_body_are_reported_at_once(client: Client, scripted: Scripted) -> None:
     answer = await client.post("/api/v1/posts", content=b'{"autor":"a","author":7}', headers=JSON)
     assert answer.json()["errors"] == [
         {"path": "autor", "message": "is not allowed; the fields are author, message"},
-        {"path": "author", "message": "must be a text, not a number"},
+        {"path": "author", "message": "must be a string, not a number"},
         {"path": "message", "message": "is missing"},
     ]
     assert answer.json()["detail"] == (
-        "The body can't be used: autor is not allowed; the fields are author, message; author must be a text, not a "
+        "Invalid body: autor is not allowed; the fields are author, message; author must be a string, not a "
         "number; message is missing."
     )
     assert scripted.handed == []
@@ -70,20 +70,18 @@ async def test_everything_that_is_wrong_with_a_body_is_named_at_once(client: Cli
         ("PUT", f"/api/v1/posts/{POST}/comments/{COMMENT}", b'{"username":"ben","comment":"c","username":"Ann"}'),
     ],
 )
-async def test_a_member_that_is_there_twice_is_refused_by_every_command(
+async def test_a_duplicated_member_is_refused_by_every_command(
     client: Client, scripted: Scripted, method: str, path: str, body: bytes
 ) -> None:
     answer = await client.request(method, path, content=body, headers=JSON)
-    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (400, "is there more than once")
+    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (400, "is duplicated")
     assert scripted.handed == []
 
 
 @pytest.mark.parametrize(
     "header", ["Idempotency-Key", "Content-Type", "Postlog-Min-Position", "Host", "Last-Event-ID", "Authorization"]
 )
-async def test_a_header_that_may_be_there_once_is_refused_twice(
-    client: Client, scripted: Scripted, header: str
-) -> None:
+async def test_a_duplicated_header_is_refused(client: Client, scripted: Scripted, header: str) -> None:
     lines = [(b"host", b"postlog.test"), (b"content-type", b"application/json")]
     name = header.lower().encode()
     lines = [line for line in lines if line[0] != name] + [(name, b"1"), (name, b"2")]
@@ -101,7 +99,7 @@ async def test_a_request_without_a_host_is_refused(client: Client, scripted: Scr
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "text/json"])
-async def test_a_body_that_is_not_said_to_be_json_is_415(client: Client, content_type: str | None) -> None:
+async def test_a_body_without_the_media_type_json_is_415(client: Client, content_type: str | None) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     answer = await client.post(f"/api/v1/posts/{POST}/likes", content=b"{}", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
@@ -120,7 +118,7 @@ async def test_json_is_json_with_any_parameter_and_case(client: Client, scripted
     assert len(scripted.handed) == 1
 
 
-async def test_a_body_that_says_it_is_too_large_is_thrown_away(client: Client, scripted: Scripted) -> None:
+async def test_a_body_announced_as_too_large_is_discarded(client: Client, scripted: Scripted) -> None:
     """Read to its end, so that a caller who sends all before it reads finds the answer."""
     chunks = [b"{" * 4_000, b"{" * 97]
     announced = [(b"content-length", b"4097")]
@@ -130,27 +128,29 @@ async def test_a_body_that_says_it_is_too_large_is_thrown_away(client: Client, s
     assert (chunks, scripted.handed) == ([], [])
 
 
-async def test_a_caller_who_waits_to_be_asked_for_a_body_that_is_too_large_is_not_asked(client: Client) -> None:
+async def test_a_client_that_expects_100_continue_is_not_asked_for_a_body_that_is_too_large(client: Client) -> None:
     chunks = [b"{"]
     headers = [(b"content-length", b"4097"), (b"expect", b"100-continue")]
     answer = await _raw(client, {"method": "POST", "path": "/api/v1/posts", "headers": headers}, chunks)
     assert (answer["status"], chunks) == (413, [b"{"])
 
 
-async def test_a_body_that_turns_out_too_large_is_not_parsed(client: Client, scripted: Scripted) -> None:
+async def test_a_body_that_grows_too_large_is_not_parsed(client: Client, scripted: Scripted) -> None:
     chunks = [b" " * 1_000] * 5
     answer = await _raw(client, {"method": "POST", "path": "/api/v1/posts"}, chunks)
     assert (answer["status"], json.loads(answer["body"])["code"]) == (413, "body-too-large")
-    assert json.loads(answer["body"])["detail"] == "The body is larger than 4,096 bytes, which is as much as is taken."
+    assert json.loads(answer["body"])["detail"] == "The body is larger than the limit of 4,096 bytes."
     assert chunks == []
 
 
-async def test_a_caller_who_goes_before_the_body_is_whole_is_no_fault(client: Client, scripted: Scripted) -> None:
+async def test_a_client_that_disconnects_before_its_body_is_complete_is_no_error_of_the_service(
+    client: Client, scripted: Scripted
+) -> None:
     answer = await _raw(client, {"method": "POST", "path": "/api/v1/posts"}, [b"{", None])
     assert (answer["status"], json.loads(answer["body"])["code"]) == (400, "body-incomplete")
 
 
-async def test_a_body_as_large_as_is_allowed_is_taken(client: Client, scripted: Scripted) -> None:
+async def test_a_body_of_the_largest_size_is_accepted(client: Client, scripted: Scripted) -> None:
     scripted.answer = done()
     body = json.dumps({"author": "a", "message": "m"}).encode()
     await client.post("/api/v1/posts", content=body + b" " * (4_096 - len(body)), headers=JSON)
@@ -158,7 +158,7 @@ async def test_a_body_as_large_as_is_allowed_is_taken(client: Client, scripted: 
 
 
 @pytest.mark.parametrize("digits", ["9" * 18, "9" * 5_000])
-async def test_a_length_beyond_all_measure_is_413(client: Client, digits: str) -> None:
+async def test_an_absurd_content_length_is_413(client: Client, digits: str) -> None:
     answer = await client.post("/api/v1/posts", content=b"{}", headers=JSON | {"Content-Length": digits})
     assert answer.status_code == 413
 
@@ -213,27 +213,27 @@ async def test_a_bad_id_or_parameter_is_400_and_named(
     assert scripted.handed == []
 
 
-async def test_everything_that_is_wrong_with_a_query_is_named_at_once(client: Client) -> None:
+async def test_all_errors_of_a_query_are_reported_at_once(client: Client) -> None:
     answer = await client.get("/api/v1/posts?limit=0&autor=ann&hasComments=True")
     assert answer.json()["errors"] == [
-        {"path": "limit", "message": 'takes a whole number from 1 to 100, not "0"'},
+        {"path": "limit", "message": 'must be a whole number from 1 to 100, not "0"'},
         {
             "path": "autor",
             "message": "is not allowed; the parameters are author, hasComments, minLikes, limit, cursor",
         },
-        {"path": "hasComments", "message": 'takes true or false, in lower case, not "True"'},
+        {"path": "hasComments", "message": 'must be true or false, in lower case, not "True"'},
     ]
 
 
 @pytest.mark.parametrize(
     ("path", "detail"),
     [
-        ("/api/v1/posts/%zz", "The path holds a % that two hexadecimal digits don't follow; write it as %25."),
+        ("/api/v1/posts/%zz", "The path contains a % that is not followed by two hexadecimal digits; write it as %25."),
         (f"/api/v1/posts/{POST}/likes/%FF", "The path is not UTF-8."),
         (f"/api/v1/posts/{POST}/likes/%ED%A0%80", "The path is not UTF-8."),
     ],
 )
-async def test_a_path_that_is_no_text_is_400(path: str, detail: str) -> None:
+async def test_a_path_that_is_not_utf_8_is_400(path: str, detail: str) -> None:
     scope = {"raw_path": path.encode()}
     async with client_of(services(commands=Scripted().commands())) as client:
         answer = await _raw(client, scope)
@@ -269,10 +269,10 @@ async def _raw(client: Client, changes: dict[str, Any], chunks: list[Any] | None
             f"/api/v1/posts/{POST}/comments/{COMMENT}",
             "the name is the query parameter username, like ?username=ben",
         ),
-        ("DELETE", f"/api/v1/posts/{POST}/likes/ben", "the name stands in the path"),
+        ("DELETE", f"/api/v1/posts/{POST}/likes/ben", "the name is in the path"),
     ],
 )
-async def test_a_delete_with_a_body_is_told_where_the_name_goes(
+async def test_a_delete_with_a_body_is_refused_with_the_place_of_the_name(
     client: Client, scripted: Scripted, method: str, path: str, detail: str
 ) -> None:
     for query in ("", "?username=ann"):
@@ -282,7 +282,7 @@ async def test_a_delete_with_a_body_is_told_where_the_name_goes(
 
 
 @pytest.mark.parametrize("tag", ["7", "'7'", '"7', '"7" "8"', '"7",', "", '"7", 8', 'w/"7"'])
-async def test_an_if_match_that_is_no_list_of_tags_is_400(client: Client, scripted: Scripted, tag: str) -> None:
+async def test_an_if_match_that_is_not_a_list_of_tags_is_400(client: Client, scripted: Scripted, tag: str) -> None:
     answer = await client.post(f"/api/v1/posts/{POST}/likes", headers={"If-Match": tag})
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "If-Match")
     assert scripted.handed == []
@@ -290,7 +290,7 @@ async def test_an_if_match_that_is_no_list_of_tags_is_400(client: Client, script
 
 @pytest.mark.parametrize("position", ["-1", "x", "1.5", "9" * 19, ""])
 @pytest.mark.parametrize("path", ["", f"/{POST}", f"/{POST}/comments", f"/{POST}?version=1"])
-async def test_a_position_that_is_no_whole_number_is_400(client: Client, path: str, position: str) -> None:
+async def test_a_position_that_is_not_a_whole_number_is_400(client: Client, path: str, position: str) -> None:
     answer = await client.get(f"/api/v1/posts{path}", headers={"Postlog-Min-Position": position})
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "Postlog-Min-Position")
 

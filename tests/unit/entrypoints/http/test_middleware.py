@@ -14,27 +14,27 @@ from unit.entrypoints.http.conftest import Client, client_of
 from unit.entrypoints.http.fakes import POST, FakeClock, FakeMetrics, Scripted, done, post_row, services
 
 
-async def test_a_request_keeps_the_name_that_it_comes_with(client: Client, scripted: Scripted) -> None:
+async def test_a_request_keeps_its_correlation_id(client: Client, scripted: Scripted) -> None:
     scripted.answer = done()
     answer = await client.post(f"/api/v1/posts/{POST}/likes", headers={"X-Correlation-ID": "order-7/2"})
     assert (answer.headers["x-correlation-id"], scripted.context.correlation_id) == ("order-7/2", "order-7/2")
 
 
 @pytest.mark.parametrize("given", [None, "", "two words", "x" * 129, "naïve"])
-async def test_a_request_without_a_sane_name_gets_one(client: Client, given: str | None) -> None:
+async def test_a_request_without_a_valid_correlation_id_gets_one(client: Client, given: str | None) -> None:
     headers = [] if given is None else [(b"x-correlation-id", given.encode())]
     answer = await client.get("/health/live", headers=headers)
     assert answer.headers["x-correlation-id"] == "00000000-0000-7000-8000-000000000001"
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/v1/posts/x", "/docs", "/api/v1/posts/%zz"])
-async def test_every_answer_carries_the_name(client: Client, path: str) -> None:
+async def test_every_response_carries_the_correlation_id(client: Client, path: str) -> None:
     answer = await client.get(path, headers={"X-Correlation-ID": "c-1"})
     assert answer.headers.get_list("x-correlation-id") == ["c-1"]
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_the_name_is_bound_to_every_log_line_of_the_request_and_of_no_other() -> None:
+async def test_the_correlation_id_is_bound_to_the_log_lines_of_its_request_only() -> None:
     bound: list[dict[str, Any]] = []
 
     def note(_: object) -> object:
@@ -94,7 +94,7 @@ async def test_the_line_of_a_problem_names_its_code(
     assert "ann" not in str(vars(line))
 
 
-async def test_an_answer_of_503_is_a_warning_and_many_of_them_are_few(
+async def test_a_503_is_logged_as_a_warning_at_most_every_few_seconds(
     scripted: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = FakeClock()
@@ -109,7 +109,7 @@ async def test_an_answer_of_503_is_a_warning_and_many_of_them_are_few(
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
-async def test_what_machines_ask_every_few_seconds_is_logged_for_debugging_only(
+async def test_polled_paths_are_logged_at_level_debug(
     client: Client, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -162,7 +162,7 @@ async def test_options_names_the_methods_of_a_path(client: Client, path: str, al
 
 
 @pytest.mark.parametrize("stopping", [True, False])
-async def test_only_a_stopping_process_forgets_a_request_that_is_cancelled(stopping: bool) -> None:
+async def test_only_a_stopping_process_swallows_a_cancelled_request(stopping: bool) -> None:
     """At the end of a process, whoever never finished a request is no error; at any other time it must be known."""
     given = services(commands=Scripted().commands())
     app = create_app(given)

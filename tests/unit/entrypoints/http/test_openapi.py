@@ -52,7 +52,7 @@ def _described(described_app: Litestar) -> None:
 
 @schema.parametrize()
 @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_as_documented(case: schemathesis.Case) -> None:
+def test_every_response_is_as_documented(case: schemathesis.Case) -> None:
     """All of schemathesis' checks: no 5xx, no undocumented status, header, media type or shape, wrong input refused."""
     if case.meta.generation.mode.is_positive:
         _make_valid(case)
@@ -63,7 +63,7 @@ def test_every_answer_is_as_documented(case: schemathesis.Case) -> None:
 @pytest.mark.timeout(1_800)
 @schema.parametrize()
 @settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
-def test_ten_thousand_answers_are_as_documented(case: schemathesis.Case) -> None:
+def test_ten_thousand_responses_are_as_documented(case: schemathesis.Case) -> None:
     if case.meta.generation.mode.is_positive:
         _make_valid(case)
     case.call_and_validate()
@@ -110,13 +110,13 @@ def test_what_is_documented_is_what_is_served(sides: tuple[str, ...], operations
     assert documented(openapi_document(given)) == served(create_app(given))
 
 
-def test_it_says_that_users_are_believed_and_a_gateway_belongs_in_front() -> None:
+def test_the_description_says_that_users_are_not_verified_and_need_a_gateway() -> None:
     description = openapi_document(SERVICES)["info"]["description"]
-    assert "Postlog believes the username it is given." in description
+    assert "Postlog does not verify usernames." in description
     assert "gateway" in description
 
 
-def test_it_tells_the_limits_that_are_set() -> None:
+def test_the_document_shows_the_configured_limits() -> None:
     document = openapi_document(SERVICES)
     new_post = document["components"]["schemas"]["NewPost"]["properties"]
     assert (new_post["author"]["maxLength"], new_post["message"]["maxLength"]) == (50, 1_000)

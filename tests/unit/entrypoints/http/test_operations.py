@@ -18,7 +18,7 @@ async def given() -> AsyncIterator[tuple[Client, FakeRebuilds]]:
         yield client, fake
 
 
-async def test_one_is_begun_and_watched(given: tuple[Client, FakeRebuilds]) -> None:
+async def test_a_rebuild_is_started_and_observed(given: tuple[Client, FakeRebuilds]) -> None:
     client, fake = given
     begun = await client.post(REBUILDS)
     assert (begun.status_code, begun.headers["location"]) == (202, f"{REBUILDS}/memory-2")
@@ -42,7 +42,7 @@ async def test_one_is_begun_and_watched(given: tuple[Client, FakeRebuilds]) -> N
     assert (await client.get(REBUILDS, params={"adapter": "postgres"})).json() == {"rebuilds": []}
 
 
-async def test_a_second_one_is_409_with_the_first_ones_location(given: tuple[Client, FakeRebuilds]) -> None:
+async def test_a_second_rebuild_is_409_with_the_location_of_the_first(given: tuple[Client, FakeRebuilds]) -> None:
     client, _ = given
     await client.post(REBUILDS, json={"adapter": "memory"})
     second = await client.post(REBUILDS)
@@ -51,7 +51,7 @@ async def test_a_second_one_is_409_with_the_first_ones_location(given: tuple[Cli
     assert "Rebuild memory-2 is running, at position 0 of 3." in second.json()["detail"]
 
 
-async def test_one_is_cancelled(given: tuple[Client, FakeRebuilds]) -> None:
+async def test_a_rebuild_is_cancelled(given: tuple[Client, FakeRebuilds]) -> None:
     client, fake = given
     await client.post(REBUILDS)
     cancelled = await client.delete(f"{REBUILDS}/memory-2")
@@ -60,7 +60,7 @@ async def test_one_is_cancelled(given: tuple[Client, FakeRebuilds]) -> None:
     assert fake.system.read_db.live.generation == 1
 
 
-async def test_one_that_is_done_can_not_be_cancelled(given: tuple[Client, FakeRebuilds]) -> None:
+async def test_a_rebuild_that_has_ended_can_not_be_cancelled(given: tuple[Client, FakeRebuilds]) -> None:
     client, fake = given
     fake.gate.set()
     await client.post(REBUILDS)
@@ -72,7 +72,7 @@ async def test_one_that_is_done_can_not_be_cancelled(given: tuple[Client, FakeRe
 
 
 @pytest.mark.parametrize("rebuild_id", ["memory-7", "memory-1", "x", "%2F", "postgres-2"])
-async def test_an_unknown_one_is_404(given: tuple[Client, FakeRebuilds], rebuild_id: str) -> None:
+async def test_an_unknown_rebuild_is_404(given: tuple[Client, FakeRebuilds], rebuild_id: str) -> None:
     client, _ = given
     for answer in (await client.get(f"{REBUILDS}/{rebuild_id}"), await client.delete(f"{REBUILDS}/{rebuild_id}")):
         assert (answer.status_code, answer.json()["code"]) == (404, "rebuild-not-found")
@@ -87,7 +87,7 @@ async def test_an_unknown_one_is_404(given: tuple[Client, FakeRebuilds], rebuild
         ([], 400, "body"),
     ],
 )
-async def test_a_body_that_is_wrong_is_refused(
+async def test_an_invalid_body_is_refused(
     given: tuple[Client, FakeRebuilds], body: object, status: int, path: str
 ) -> None:
     client, _ = given
@@ -103,7 +103,7 @@ async def test_a_database_that_can_not_be_rebuilt_from_here_is_409(given: tuple[
     assert "location" not in answer.headers
 
 
-async def test_they_are_switched_with_the_other_operations() -> None:
+async def test_rebuilds_are_disabled_with_the_other_operations() -> None:
     fake = FakeRebuilds()
     given = services(queries=Scripted().queries(), rebuilds=fake.rebuilds, operations=False)
     async with client_of(given) as client:

@@ -103,7 +103,7 @@ async def test_a_refusal_has_its_status_and_names_its_field(
     }
 
 
-async def test_another_version_is_told_in_header_and_body(client: Client, scripted: Scripted) -> None:
+async def test_the_current_version_is_in_header_and_body(client: Client, scripted: Scripted) -> None:
     scripted.answer = VersionMismatch("The post stands at version 9.", current_version=9)
     answer = await client.post(f"/api/v1/posts/{POST}/likes", headers={"If-Match": '"8"'})
     assert (answer.status_code, answer.headers["etag"], answer.json()["currentVersion"]) == (412, '"9"', 9)
@@ -120,7 +120,7 @@ async def test_another_version_is_told_in_header_and_body(client: Client, script
         (EventNotReadable("It has an event of a newer version."), "1"),
     ],
 )
-async def test_what_may_succeed_later_says_when(
+async def test_a_temporary_error_says_when_to_retry(
     client: Client, scripted: Scripted, error: PostlogError, seconds: str
 ) -> None:
     scripted.answer = error
@@ -129,7 +129,7 @@ async def test_what_may_succeed_later_says_when(
     assert (answer.json()["code"], answer.json()["correlationId"]) == (error.code, "c-9")
 
 
-async def test_an_unexpected_error_says_nothing_of_its_cause_and_is_logged(
+async def test_an_unexpected_error_does_not_reveal_its_cause_and_is_logged(
     client: Client, scripted: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     scripted.answer = ZeroDivisionError("a secret")
@@ -152,7 +152,7 @@ async def test_an_unexpected_error_says_nothing_of_its_cause_and_is_logged(
         ("GET", "/docs/assets/..%2Fdocs.js", 404, "route-not-found"),
     ],
 )
-async def test_what_litestar_refuses_has_the_same_shape(
+async def test_errors_of_litestar_have_the_same_shape(
     client: Client, method: str, path: str, status: int, code: str
 ) -> None:
     answer = await client.request(method, path)
@@ -161,7 +161,7 @@ async def test_what_litestar_refuses_has_the_same_shape(
     assert list(answer.json()) == MEMBERS
 
 
-async def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
+async def test_a_wrong_method_is_refused_with_the_allowed_ones(client: Client) -> None:
     answer = await client.put("/api/v1/posts")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, POST"
     assert answer.json()["detail"] == (
@@ -169,7 +169,7 @@ async def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
     )
 
 
-async def test_a_host_that_is_none_is_a_problem_too(client: Client) -> None:
+async def test_an_invalid_host_is_a_problem_too(client: Client) -> None:
     answer = await client.get("/health/live", headers={"Host": "a b"})
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed-request")
 
@@ -181,7 +181,7 @@ async def test_every_type_is_a_page_that_is_served(client: Client) -> None:
         assert kind.code in page.text
 
 
-async def test_a_type_is_told_as_it_is_asked_for(client: Client) -> None:
+async def test_a_type_is_described_in_the_media_type_asked_for(client: Client) -> None:
     as_json = await client.get("/problems/blank-text", headers={"Accept": "application/problem+json"})
     as_text = await client.get("/problems/blank-text")
     assert as_json.json() == {
@@ -195,7 +195,7 @@ async def test_a_type_is_told_as_it_is_asked_for(client: Client) -> None:
     assert as_json.headers["vary"] == as_text.headers["vary"] == "accept"
 
 
-async def test_the_list_of_problems_has_them_all(client: Client) -> None:
+async def test_the_list_of_problems_is_complete(client: Client) -> None:
     listed = (await client.get("/problems", headers={"Accept": "application/json"})).json()["problems"]
     page = (await client.get("/problems", headers={"Accept": "text/html"})).text
     text = (await client.get("/problems")).text
@@ -203,7 +203,7 @@ async def test_the_list_of_problems_has_them_all(client: Client) -> None:
     assert all(f'href="/problems/{code}"' in page and code in text for code in PROBLEM_KINDS)
 
 
-async def test_an_error_after_the_answer_has_begun_breaks_it_off(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_after_the_response_has_started_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     """A reader must not take half of an answer for the whole."""
     async with client_of(services()) as client:
 

@@ -61,7 +61,7 @@ async def test_a_whole_second_has_three_digits_too(client: Client, scripted: Scr
     assert answer.json()["posts"][0]["datePosted"] == "2026-01-02T03:04:05.000Z"
 
 
-async def test_filters_and_position_are_handed_on(client: Client, scripted: Scripted) -> None:
+async def test_filters_and_position_reach_the_query(client: Client, scripted: Scripted) -> None:
     scripted.answer = one_page()
     await client.get(
         "/api/v1/posts?author=J%C3%B6rg+M&hasComments=false&minLikes=3&limit=100",
@@ -72,7 +72,7 @@ async def test_filters_and_position_are_handed_on(client: Client, scripted: Scri
     )
 
 
-async def test_a_cursor_leads_on_from_where_the_page_ended(client: Client, scripted: Scripted) -> None:
+async def test_a_cursor_continues_where_the_page_ended(client: Client, scripted: Scripted) -> None:
     end = PostKey(NOW, POST)
     scripted.answer = one_page(next=end)
     cursor = (await client.get("/api/v1/posts?author=ann")).json()["nextCursor"]
@@ -113,7 +113,9 @@ async def test_a_post_comes_with_its_comments_and_its_version_as_etag(client: Cl
 
 
 @pytest.mark.parametrize("tags", ["{}", "W/{}", '"3", {}', "*", '"x,y",{}', "{gzip}", "W/{gzip}"])
-async def test_an_answer_that_the_caller_has_is_not_sent_again(client: Client, scripted: Scripted, tags: str) -> None:
+async def test_a_representation_that_the_client_has_is_not_sent_again(
+    client: Client, scripted: Scripted, tags: str
+) -> None:
     scripted.answer = PostAnswer(post=post_row(), comments=[])
     tag = (await client.get(f"/api/v1/posts/{POST}")).headers["etag"]
     has = tags.format(tag, gzip=f'{tag[:-1]}-gzip"')
@@ -123,12 +125,12 @@ async def test_an_answer_that_the_caller_has_is_not_sent_again(client: Client, s
 
 
 @pytest.mark.parametrize("tags", ['"3"', '"4"', '"44"', '"04"', '"4-00000000"'])
-async def test_another_answer_is_sent(client: Client, scripted: Scripted, tags: str) -> None:
+async def test_another_representation_is_sent(client: Client, scripted: Scripted, tags: str) -> None:
     scripted.answer = PostAnswer(post=post_row(), comments=[])
     assert (await client.get(f"/api/v1/posts/{POST}", headers={"If-None-Match": tags})).status_code == 200
 
 
-async def test_a_row_that_was_repaired_is_sent_though_its_version_stayed(client: Client, scripted: Scripted) -> None:
+async def test_a_repaired_row_is_sent_although_its_version_is_the_same(client: Client, scripted: Scripted) -> None:
     scripted.answer = PostAnswer(post=post_row(likes=7), comments=[])
     tag = (await client.get(f"/api/v1/posts/{POST}")).headers["etag"]
     scripted.answer = PostAnswer(post=post_row(likes=2), comments=[])
@@ -136,7 +138,7 @@ async def test_a_row_that_was_repaired_is_sent_though_its_version_stayed(client:
     assert (repaired.status_code, repaired.json()["likes"]) == (200, 2)
 
 
-async def test_a_long_answer_is_compressed_for_a_caller_that_takes_it(client: Client, scripted: Scripted) -> None:
+async def test_a_long_response_is_compressed_for_a_client_that_accepts_it(client: Client, scripted: Scripted) -> None:
     scripted.answer = PostAnswer(post=post_row(message="x" * 5_000), comments=[])
     plain = await client.get(f"/api/v1/posts/{POST}", headers={"Accept-Encoding": "identity, gzip;q=0"})
     packed = await client.get(f"/api/v1/posts/{POST}", headers={"Accept-Encoding": "br, gzip"})
@@ -149,7 +151,7 @@ async def test_a_long_answer_is_compressed_for_a_caller_that_takes_it(client: Cl
     assert packed.content.endswith(b"}\n")
 
 
-async def test_a_short_answer_is_not_compressed(client: Client, scripted: Scripted) -> None:
+async def test_a_short_response_is_not_compressed(client: Client, scripted: Scripted) -> None:
     scripted.answer = PostAnswer(post=post_row(), comments=[])
     answer = await client.get(f"/api/v1/posts/{POST}", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in answer.headers
@@ -202,7 +204,7 @@ async def test_events_are_listed_with_what_they_were_stored_as(client: Client, s
     assert scripted.last == ListEvents(post_id=POST, limit=500, after=2)
 
 
-async def test_the_read_database_tells_where_it_stands(client: Client, scripted: Scripted) -> None:
+async def test_the_position_of_the_read_database_is_returned(client: Client, scripted: Scripted) -> None:
     scripted.answer = read_db_status()
     answer = await client.get("/api/v1/read-db")
     assert answer.json() == {

@@ -91,7 +91,7 @@ def test_granian_listens_on_the_socket_that_it_is_handed() -> None:
 
 
 @pytest.mark.parametrize("size", [2_000_000, 10_000_000])
-async def test_a_caller_who_sends_too_large_a_body_whole_gets_the_answer(size: int) -> None:
+async def test_a_client_that_sends_the_whole_of_a_too_large_body_gets_the_response(size: int) -> None:
     def send_all_then_read(address: str) -> bytes:
         host, port = address.removeprefix("http://").split(":")
         head = "POST /api/v1/posts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -109,7 +109,7 @@ async def test_a_caller_who_sends_too_large_a_body_whole_gets_the_answer(size: i
     assert b'"code":"body-too-large"' in answer
 
 
-async def test_names_with_slashes_and_percent_signs_arrive_whole() -> None:
+async def test_names_with_slashes_and_percent_signs_are_decoded() -> None:
     scripted = Scripted(done())
     async with served(services(commands=scripted.commands())) as (address, _), httpx.AsyncClient() as client:
         answer = await client.delete(f"{address}/api/v1/posts/{POST}/likes/a%2Fb%20%25%F0%9F%98%80")
@@ -152,7 +152,7 @@ async def test_a_stream_opens_at_once_though_there_is_no_event_yet() -> None:
         assert await anext(stream.aiter_lines()) == ": events of a post"
 
 
-async def test_a_stream_that_is_asking_the_store_is_ended_and_not_cut_off() -> None:
+async def test_a_stream_that_is_reading_from_the_store_ends_properly() -> None:
     asking, go_on = asyncio.Event(), asyncio.Event()
 
     async def slowly() -> HistoryPage:
@@ -175,7 +175,7 @@ async def test_a_stream_that_is_asking_the_store_is_ended_and_not_cut_off() -> N
         assert await stopping < SECOND
 
 
-async def test_a_stream_whose_reader_has_gone_is_given_up() -> None:
+async def test_a_stream_ends_when_its_client_disconnects() -> None:
     scripted = Scripted(HistoryPage(events=[past_event()], next_after=None))
     async with served(services(queries=scripted.queries())) as (address, _), httpx.AsyncClient() as client:
         path = f"{address}/api/v1/posts/{POST}/events"
@@ -184,7 +184,7 @@ async def test_a_stream_whose_reader_has_gone_is_given_up() -> None:
         await until(still(lambda: len(scripted.handed)))
 
 
-async def test_a_command_under_way_is_finished_when_the_service_stops() -> None:
+async def test_a_command_in_flight_is_finished_when_the_service_stops() -> None:
     go_on = asyncio.Event()
 
     async def slowly() -> object:
@@ -209,7 +209,7 @@ async def test_a_command_under_way_is_finished_when_the_service_stops() -> None:
     [b"POST /api/v1/posts HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", b"GET / HTTP/1.1\r\nHo"],
     ids=["half a body", "half a head"],
 )
-async def test_callers_who_never_finish_their_request_do_not_hold_it_up(sent: bytes) -> None:
+async def test_clients_that_never_finish_their_request_do_not_delay_the_shutdown(sent: bytes) -> None:
     async with served(one_post()) as (address, stop):
         host, port = address.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
@@ -220,7 +220,7 @@ async def test_callers_who_never_finish_their_request_do_not_hold_it_up(sent: by
         writer.close()
 
 
-async def test_a_request_that_is_given_up_is_ended_and_not_left_to_the_end_of_the_loop(
+async def test_a_cancelled_request_ends_before_the_event_loop_does(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """There, its cancellation would be logged as an error of the server."""
@@ -273,7 +273,7 @@ async def test_a_second_service_on_the_port_of_the_first_is_refused() -> None:
             await serve(create_app(one_post()), "127.0.0.1", port, asyncio.Event(), print, metrics=FakeMetrics())
 
 
-async def test_of_a_name_s_addresses_the_first_that_this_machine_has_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_first_address_of_a_name_that_this_machine_has_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `localhost` where there is no IPv6."""
     elsewhere, here = [socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0] for host in ("203.0.113.1", "127.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [elsewhere, here])
@@ -289,11 +289,11 @@ async def test_of_a_name_s_addresses_the_first_that_this_machine_has_is_taken(mo
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
 async def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(host: str) -> None:
-    with pytest.raises(CannotOpen, match=f"http.host: {host} is no address of this machine"):
+    with pytest.raises(CannotOpen, match=f"http.host: {host} is not an address of this machine"):
         await serve(create_app(one_post()), host, 0, asyncio.Event(), print, metrics=FakeMetrics())
 
 
-async def test_the_address_is_told_once_a_request_was_answered_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_address_is_announced_once_a_request_was_served_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket that listens accepts connections before anybody reads from them."""
     begin = asyncio.Event()
     serve_at_once = _EmbeddedServer.serve
@@ -318,7 +318,7 @@ async def test_the_address_is_told_once_a_request_was_answered_there(monkeypatch
     await asyncio.wait_for(serving, 15)
 
 
-async def test_a_server_that_ends_before_it_answers_tells_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_ends_before_it_responds_announces_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(self: _EmbeddedServer) -> None:
         raise RuntimeError("it could not start")
 

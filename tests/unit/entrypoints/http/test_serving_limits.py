@@ -68,7 +68,7 @@ async def answers_within(address: str, seconds: float, path: str = "/health/live
 
 
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
-async def test_a_caller_who_does_nothing_more_is_let_go_when_its_time_is_up(sent: bytes) -> None:
+async def test_an_idle_client_is_disconnected_when_its_time_is_up(sent: bytes) -> None:
     async with served(with_limits(client_seconds=0.4)) as (address, _):
         with connections(address, 3, sent) as opened:
             await until(lambda: all(is_closed(each) for each in opened), 10)
@@ -83,14 +83,14 @@ async def test_a_body_that_does_not_arrive_in_time_is_answered_with_408() -> Non
 
 
 @pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
-async def test_more_connections_than_are_kept_do_not_keep_the_next_ones_out(sent: bytes) -> None:
+async def test_surplus_connections_do_not_keep_new_ones_out(sent: bytes) -> None:
     async with served(with_limits(max_connections=20, client_seconds=60)) as (address, _):
         with connections(address, 100, sent):
             await answers_within(address, 5)
             await answers_within(address, 5, "/metrics")
 
 
-async def test_a_connection_on_which_something_is_worked_on_is_never_closed_to_make_room() -> None:
+async def test_a_busy_connection_is_never_closed_to_make_room() -> None:
     go_on = asyncio.Event()
 
     async def slowly() -> HistoryPage:
@@ -126,7 +126,7 @@ async def test_no_more_streams_are_opened_than_the_limit_says() -> None:
                         break
 
 
-async def test_a_stream_whose_reader_reads_nothing_is_ended() -> None:
+async def test_a_stream_whose_client_reads_nothing_is_closed() -> None:
     large = past_event(actor="x" * 100_000)
     scripted = Scripted(HistoryPage(events=[large] * 100, next_after=1))
     given = services(queries=scripted.queries(), serving=ServingLimits(client_seconds=0.4))
@@ -172,7 +172,7 @@ async def followers(changes: LogChangeNotifier, count: int) -> AsyncIterator[lis
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_one_look_serves_all_streams_of_a_post() -> None:
+async def test_one_poll_serves_all_streams_of_a_post() -> None:
     scripted = Scripted(HistoryPage(events=[past_event()], next_after=None))
     stopping = asyncio.Event()
     changes = LogChangeNotifier(scripted.queries(), stopping, 0.01)
@@ -200,7 +200,7 @@ def test_the_process_raises_its_own_limit_of_open_files() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("sent", [*SENT.values(), STREAM], ids=[*SENT, "a stream"])
-async def test_2100_of_them_keep_nobody_out_at_the_defaults(sent: bytes) -> None:
+async def test_2100_idle_connections_keep_no_client_out_at_the_defaults(sent: bytes) -> None:
     allow_open_files(8_000)  # the callers are in this process, too
     given = with_limits() if sent == STREAM else one_post()
     async with served(given) as (address, _):
@@ -210,7 +210,7 @@ async def test_2100_of_them_keep_nobody_out_at_the_defaults(sent: bytes) -> None
                 await answers_within(address, 2, "/metrics")
 
 
-async def test_a_look_at_the_past_ends_when_its_caller_goes() -> None:
+async def test_a_query_of_the_past_is_cancelled_when_its_client_disconnects() -> None:
     ended = asyncio.Event()
 
     async def without_end() -> None:

@@ -47,7 +47,7 @@ async def test_a_fault_of_postlog_is_a_page_without_its_cause() -> None:
     async with browser_of(world) as client:
         answer = await client.get("/")
     assert answer.status_code == 500
-    assert "Something unexpected happened" in answer.text
+    assert "An unexpected error occurred" in answer.text
     assert answer.headers["x-correlation-id"] in answer.text
     assert "secret" not in answer.text
 
@@ -85,7 +85,7 @@ async def test_files_keep_for_ever_under_the_address_of_their_contents(browser: 
     assert (await browser.get("/static/..%2Fsite.py")).status_code == 404
 
 
-def test_files_of_others_are_those_that_are_told() -> None:
+def test_vendored_files_are_the_documented_versions() -> None:
     told = dict(re.findall(r"^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$", (VENDOR / "VENDORED.md").read_text(), re.MULTILINE))
     shipped = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
