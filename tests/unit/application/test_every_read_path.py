@@ -1,5 +1,5 @@
-"""Whoever reads the log reads old events as today's: every path goes through the codec, and makes of an old history
-what it makes of the same one in today's shapes.
+"""Every path that reads the log reads old events in their current shape: it uses the codec, and an old history gives
+the same result as the same history in current shapes.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ GOLDEN = golden_events(Path(__file__).parents[2] / "golden")
 
 
 def story_of(golden: GoldenEvent) -> Story:
-    """After whatever must have happened for the event to make sense."""
+    """With the events before it without which the event can't be applied."""
     types = {event.type for event in golden.read_as}
     if "PostCreated" in types:
         before = []
@@ -63,7 +63,7 @@ CASES = {shape: (story_of(golden), MsgspecEventCodec()) for shape, golden in GOL
 
 
 class WatchedCodec:
-    """Keeps what it made of each commit."""
+    """Records the result for each commit."""
 
     def __init__(self, codec: EventCodec) -> None:
         self._codec = codec
@@ -83,13 +83,13 @@ class WatchedCodec:
         return [each.event for version in sorted(self.decoded) for each in self.decoded[version]]
 
     def stored_forms(self) -> list[StoredEvent]:
-        """Of what it described."""
+        """The described events, as stored events."""
         events = [event for version in sorted(self.described) for event in self.described[version]]
         return [StoredEvent(event.type, event.schema_version, event.data) for event in events]
 
 
 class UnreadingCodec:
-    """Code that is older than any event."""
+    """Code that is older than every event."""
 
     encode, describe = CODEC.encode, CODEC.describe
 
@@ -110,12 +110,12 @@ async def projected(system: SmallSystem) -> SmallSystem:
 
 
 def rows_of(system: SmallSystem) -> Any:
-    """But for the versions, which count stored events."""
+    """Without the versions, which count stored events."""
     rows = system.read_db.live_rows
     return [post._replace(version=0) for post in rows.posts.values()], dict(rows.comments.get(POST, {}))
 
 
-# Each path answers what it makes of the history.
+# Each path returns its result for the history.
 
 
 async def the_command_side(history: Any, codec: WatchedCodec) -> Any:
@@ -125,7 +125,7 @@ async def the_command_side(history: Any, codec: WatchedCodec) -> Any:
 
 
 async def the_command_side_from_a_snapshot(history: Any, codec: WatchedCodec) -> Any:
-    """Of everything but the last commit, so that the tail is read on top of it."""
+    """The snapshot is of everything but the last commit, so that the tail is read on top of it."""
     system = await system_with(history[:-1], codec)
     snapshotting = Snapshotting(MemorySnapshots(system.log), RecordedMetrics(), every=1)
     before = await StateLoader(system.event_store, codec, snapshotting).load(POST)
@@ -146,7 +146,7 @@ async def the_projector(history: Any, codec: WatchedCodec) -> Any:
 
 
 async def the_projector_of_many_events_at_once(history: Any, codec: WatchedCodec) -> Any:
-    """Which decodes them in a thread."""
+    """A batch that is decoded in a thread."""
     with patch.object(projector, "_EVENTS_AT_ONCE", 1):
         return rows_of(await projected(await system_with(history, codec)))
 
@@ -182,7 +182,7 @@ async def the_rebuild(history: Any, codec: WatchedCodec) -> Any:
 
 
 async def the_last_step_of_a_rebuild(history: Any, codec: WatchedCodec) -> Any:
-    """The whole history comes, and is seen by projectors, when the build has caught up already."""
+    """The whole history arrives, and is projected, after the build has caught up."""
     system = await projected(SmallSystem(codec=UnreadingCodec()))
     generations = system.generations
     swap = generations.swap
@@ -252,7 +252,7 @@ PATHS = (
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.__name__)
-async def test_an_old_history_reads_as_the_same_one_in_todays_shapes(
+async def test_an_old_history_is_read_like_the_same_one_in_current_shapes(
     path: Callable[[Any, WatchedCodec], Awaitable[Any]], case: str
 ) -> None:
     story, codec = CASES[case]
@@ -272,7 +272,7 @@ async def the_list_of_events(system: SmallSystem) -> list[Any]:
 
 
 async def the_stream_of_events(system: SmallSystem) -> list[Any]:
-    """Of the first event, and then of those that come."""
+    """The first event, and then those that follow."""
     running = services(poll_seconds=0.001)
     first = await system.queries.ask(ListEvents(post_id=POST, limit=1))
     messages = follow(LogChangeNotifier(system.queries, running.stopping, 0.001), running, POST, first, 0)
@@ -289,7 +289,7 @@ async def the_stream_of_events(system: SmallSystem) -> list[Any]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("path", [the_list_of_events, the_stream_of_events], ids=lambda path: path.__name__)
-async def test_the_history_shows_what_the_same_one_in_todays_shapes_would_show(
+async def test_an_old_history_is_shown_like_the_same_one_in_current_shapes(
     path: Callable[[SmallSystem], Awaitable[list[Any]]], case: str
 ) -> None:
     story, codec = CASES[case]

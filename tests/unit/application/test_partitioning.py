@@ -1,4 +1,4 @@
-"""Partitions are Kafka's own."""
+"""Partitions are computed as Kafka does."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from domain.ids import PostId
     ],
 )
 def test_murmur2_agrees_with_kafka_s_own_test_vectors(text: str, expected: int) -> None:
-    """Those of `UtilsTest.testMurmur2` in Apache Kafka, and one for each number of bytes beyond whole words."""
+    """The vectors of `UtilsTest.testMurmur2` in Apache Kafka, and one for each number of bytes beyond whole words."""
     assert murmur2(text.encode()) == expected & 0xFFFFFFFF
 
 

@@ -1,4 +1,4 @@
-"""Which names are one person's, which texts show nothing, and what a new name may hold."""
+"""Which names belong to one person, which texts are blank, and what a new name may contain."""
 
 import sys
 from unicodedata import normalize
@@ -58,12 +58,12 @@ TWO_PEOPLE = [
 
 
 @pytest.mark.parametrize(("one", "other"), ONE_PERSON)
-def test_names_that_differ_in_form_only_are_one_persons(one: str, other: str) -> None:
+def test_names_that_differ_only_in_form_belong_to_one_person(one: str, other: str) -> None:
     assert name_key(one) == name_key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), TWO_PEOPLE)
-def test_names_that_only_look_alike_are_two_peoples(one: str, other: str) -> None:
+def test_names_that_only_look_alike_belong_to_two_people(one: str, other: str) -> None:
     assert name_key(one) != name_key(other)
 
 
@@ -90,7 +90,7 @@ def test_normal_forms_of_a_name_have_one_key(name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", " \t\n", "\u200b", "\u2800", "\u3164", "\ufeff", "\u00ad\u2060", "\x07", "\U000e0041", "\u200d\ufe0f"]
 )
-def test_what_shows_nothing_is_blank(text: str) -> None:
+def test_a_text_without_visible_characters_is_blank(text: str) -> None:
     assert is_blank(text)
     given().when(CreatePost(post_id=POST, author=text, message="m", date_posted=NOON)).then_refused(BlankText, "author")
     given().when(CreatePost(post_id=POST, author="a", message=text, date_posted=NOON)).then_refused(
@@ -99,7 +99,7 @@ def test_what_shows_nothing_is_blank(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "\u0301", "\u3164a", ".", "\U0001f3f4", "\u4e00"])
-def test_what_shows_something_is_not_blank(text: str) -> None:
+def test_a_text_with_a_visible_character_is_not_blank(text: str) -> None:
     assert not is_blank(text)
 
 
@@ -107,7 +107,7 @@ HIDDEN = "\n\t\x1b\x85\u2028\u202e\u2066\u200f\u061c\u200b\ufeff\u00ad\u3164\u28
 
 
 @pytest.mark.parametrize("hidden", list(HIDDEN))
-def test_a_new_name_holds_nothing_hidden(hidden: str) -> None:
+def test_a_new_name_has_no_hidden_character(hidden: str) -> None:
     name = f"An{hidden}n"
     given().when(CreatePost(post_id=POST, author=name, message="m", date_posted=NOON)).then_refused(
         HiddenCharacters, "author"
@@ -127,13 +127,13 @@ def test_a_new_name_holds_nothing_hidden(hidden: str) -> None:
         "\u05d3\u05d5\u05d3",
     ],
 )
-def test_a_new_name_may_hold_what_scripts_and_emoji_need(name: str) -> None:
+def test_a_new_name_may_contain_what_scripts_and_emoji_need(name: str) -> None:
     given().when(CreatePost(post_id=POST, author=name, message="m", date_posted=NOON)).then(
         PostCreated(author=name, message="m", date_posted=NOON)
     )
 
 
-def test_a_message_may_hold_what_a_name_may_not() -> None:
+def test_a_message_may_contain_what_a_name_may_not() -> None:
     text = "\u202eabc\u202c\n\t"
     given().when(CreatePost(post_id=POST, author="Ann", message=text, date_posted=NOON)).then(
         PostCreated(author="Ann", message=text, date_posted=NOON)
@@ -153,11 +153,11 @@ def test_a_name_that_looks_like_the_authors_is_refused(author: str, other: str) 
     given(created).when(RemovePost(post_id=POST, username=other)).then_refused(NotTheAuthor, "username")
 
 
-class TestNamesThatTheLogHoldsAlready:
-    """They came from another system, or from before a rule: rules for new names do not bind them."""
+class TestNamesInTheLog:
+    """They came from another system, or from before a rule: rules for new names do not apply to them."""
 
     @pytest.mark.parametrize("author", [" Bob ", "B" * 300, "Bo\u202eb", "", "\u200b"])
-    def test_an_author_acts_on(self, author: str) -> None:
+    def test_an_author_may_send_commands(self, author: str) -> None:
         created = PostCreated(author=author, message="m", date_posted=NOON)
         given(created).when(EditMessage(post_id=POST, message="n", username=author, edited_at=LATER)).then(
             MessageUpdated(message="n", username=author, edited_at=LATER)
@@ -168,11 +168,11 @@ class TestNamesThatTheLogHoldsAlready:
         ).then(CommentAdded(comment_id=COMMENT, comment="c", username=author, comment_date=NOON))
         given(created).when(RemovePost(post_id=POST, username=author)).then(PostRemoved(username=author))
 
-    def test_an_author_with_blanks_around_the_name_acts_without_them(self) -> None:
+    def test_an_author_with_blanks_around_the_name_may_omit_them(self) -> None:
         created = PostCreated(author=" Bob ", message="m", date_posted=NOON)
         given(created).when(RemovePost(post_id=POST, username="bob")).then(PostRemoved(username="bob"))
 
-    def test_a_writer_acts_on_with_the_own_comment(self) -> None:
+    def test_a_writer_may_edit_their_comment(self) -> None:
         writer = "W" * 300
         added = CommentAdded(comment_id=COMMENT, comment="c", username=writer, comment_date=NOON)
         edit = EditComment(post_id=POST, comment_id=COMMENT, comment="d", username=writer, edit_date=LATER)
@@ -183,13 +183,13 @@ class TestNamesThatTheLogHoldsAlready:
             CommentRemoved(comment_id=COMMENT, username=writer)
         )
 
-    def test_a_like_is_taken_back(self) -> None:
+    def test_a_like_is_withdrawn(self) -> None:
         liker = "L" * 300
         given(CREATED, PostLiked(username=liker)).when(UnlikePost(post_id=POST, username=liker)).then(
             PostUnliked(username=liker)
         )
 
-    def test_others_keep_the_rules(self) -> None:
+    def test_the_rules_apply_to_other_names(self) -> None:
         created = PostCreated(author="B" * 300, message="m", date_posted=NOON)
         given(created).when(LikePost(post_id=POST, username="C" * 300)).then_refused(TextTooLong, "username")
         given(created).when(LikePost(post_id=POST, username=" Cid ")).then_refused(SurroundingBlanks, "username")

@@ -1,4 +1,4 @@
-"""A persistent map is a dict of which every older state stays as it was."""
+"""A persistent map is a dict whose older states never change."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -12,7 +12,7 @@ from domain.persistent_map import PersistentMap
 
 
 class Colliding:
-    """Keys that are different and have few hashes, so that leaves can't be split by them."""
+    """Different keys with few hashes, so that leaves can't be split."""
 
     def __init__(self, name: int, hash_: int) -> None:
         self.name = name
@@ -49,7 +49,7 @@ def assert_equal(actual: PersistentMap[Any, Any], expected: dict[Any, Any]) -> N
 
 
 class MapAgainstDict(RuleBasedStateMachine):
-    """Puts and removals on a map and on a dict, beginning again and again from any older state."""
+    """Puts and removals on a map and on a dict, starting from any older state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class MapAgainstDict(RuleBasedStateMachine):
 
     @invariant()
     def the_map_holds_what_the_dict_holds(self) -> None:
-        """The newest is compared at once, all of them again in the end."""
+        """The newest state is compared at once, all states again at the end."""
         assert_equal(*self.states[-1])
 
     def teardown(self) -> None:
@@ -96,13 +96,13 @@ TestMapAgainstDict.settings = settings(max_examples=50, stateful_step_count=25, 
 
 
 @given(st.dictionaries(keys, values, max_size=400))
-def test_a_map_made_at_once_is_the_one_that_puts_make(content: dict[Hashable, int]) -> None:
+def test_a_map_built_at_once_equals_one_built_by_puts(content: dict[Hashable, int]) -> None:
     made = PersistentMap.of(content)
     assert_equal(made, content)
     assert made._root == map_of(content)._root
 
 
-def test_a_map_made_at_once_of_many_keys_with_few_hashes_is_the_one_that_puts_make() -> None:
+def test_a_map_built_at_once_of_many_keys_with_few_hashes_equals_one_built_by_puts() -> None:
     content = dict.fromkeys(COLLIDING, 1)
     assert_equal(PersistentMap.of(content), content)
 
@@ -116,7 +116,7 @@ def test_a_new_map_is_empty() -> None:
     assert repr(empty) == "PersistentMap({})"
 
 
-def test_putting_replaces_and_leaves_the_older_map_as_it_was() -> None:
+def test_putting_replaces_and_does_not_change_the_older_map() -> None:
     first = map_of({"a": 1})
     second = first.put("a", 2).put("b", 3)
     assert dict(first.items()) == {"a": 1}
@@ -124,12 +124,12 @@ def test_putting_replaces_and_leaves_the_older_map_as_it_was() -> None:
     assert len(second) == 2
 
 
-def test_removing_what_is_not_there_answers_the_map_itself() -> None:
+def test_removing_a_missing_key_returns_the_same_map() -> None:
     content = map_of({"a": 1})
     assert content.remove("b") is content
 
 
-def test_a_hundred_thousand_keys_come_and_go() -> None:
+def test_a_hundred_thousand_keys_are_added_and_removed() -> None:
     names = [f"name {number}" for number in range(100_000)]
     full = map_of(dict.fromkeys(names, True))
     assert len(full) == 100_000
@@ -145,7 +145,7 @@ def test_a_hundred_thousand_keys_come_and_go() -> None:
 
 
 @pytest.mark.parametrize("hash_", HASHES, ids=hex)
-def test_keys_with_one_hash_are_told_apart(hash_: int) -> None:
+def test_keys_with_the_same_hash_are_distinguished(hash_: int) -> None:
     same = {Colliding(number, hash_): number for number in range(100)}
     content = map_of(same)
     assert_equal(content, same)
@@ -155,8 +155,8 @@ def test_keys_with_one_hash_are_told_apart(hash_: int) -> None:
     assert_equal(content, {Colliding(99, hash_): 99})
 
 
-def test_keys_with_one_hash_do_not_deepen_the_map_without_end() -> None:
-    """Once the hash is used up a leaf grows in width; in depth it would pass the recursion limit."""
+def test_keys_with_the_same_hash_do_not_deepen_the_map_without_limit() -> None:
+    """When all bits of the hash are used, the leaf grows; a deeper tree would exceed the recursion limit."""
     same = {Colliding(number, 7): number for number in range(1_100)}
     assert len(map_of(same)) == 1_100
 

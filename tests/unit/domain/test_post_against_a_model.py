@@ -40,7 +40,7 @@ COMMENT_IDS = st.sampled_from([CommentId(f"0198c0de-0000-7000-8000-00000000000{n
 
 
 class PostModel(RuleBasedStateMachine):
-    """`exists` is None before the creation, then True, False for ever after the removal."""
+    """`exists` is None before the creation, then True, and False after the removal."""
 
     def __init__(self) -> None:
         super().__init__()

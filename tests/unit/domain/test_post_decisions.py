@@ -136,13 +136,13 @@ class TestLikes:
     def test_anonymous_likes_always_count(self) -> None:
         given(CREATED, PostLiked(username=None)).when(like(None)).then(PostLiked(username=None))
 
-    def test_a_like_is_taken_back(self) -> None:
+    def test_a_like_is_withdrawn(self) -> None:
         given(CREATED, PostLiked(username="Bob")).when(unlike()).then(PostUnliked(username="Bob"))
 
-    def test_a_like_that_is_not_there_is_taken_back_without_effect(self) -> None:
+    def test_withdrawing_a_missing_like_has_no_effect(self) -> None:
         given(CREATED, PostLiked(username=None)).when(unlike()).then_nothing()
 
-    def test_a_like_taken_back_can_be_given_again(self) -> None:
+    def test_a_withdrawn_like_can_be_given_again(self) -> None:
         given(CREATED, PostLiked(username="Bob"), PostUnliked(username="Bob")).when(like()).then(
             PostLiked(username="Bob")
         )
@@ -172,7 +172,7 @@ class TestComments:
         given(CREATED, COMMENTED).when(remove_comment("bob")).then(CommentRemoved(comment_id=COMMENT, username="bob"))
 
     @pytest.mark.parametrize("command", [edit_comment(username="Ann"), remove_comment("Ann")])
-    def test_nobody_else_touches_it_not_even_the_author_of_the_post(self, command: PostCommand) -> None:
+    def test_nobody_else_may_change_it_not_even_the_author_of_the_post(self, command: PostCommand) -> None:
         given(CREATED, COMMENTED).when(command).then_refused(NotTheWriter, "username")
 
     @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ class TestTexts:
         given(CREATED).when(add_comment(blank)).then_refused(BlankText, "comment")
         given(CREATED).when(like(blank)).then_refused(BlankText, "username")
 
-    def test_texts_up_to_the_limit_are_taken(self) -> None:
+    def test_texts_up_to_the_limit_are_accepted(self) -> None:
         given(CREATED).when(edit("m" * 100)).then(MessageUpdated(message="m" * 100, username="Ann", edited_at=LATER))
 
     def test_longer_texts_are_refused(self) -> None:
@@ -214,15 +214,15 @@ class TestTexts:
         given(CREATED).when(like("🙂" * 20)).then(PostLiked(username="🙂" * 20))
 
     @pytest.mark.parametrize("name", [" Bob", "Bob ", "\u00a0Bob", "Bob\n"])
-    def test_names_carry_no_surrounding_blanks(self, name: str) -> None:
+    def test_names_have_no_surrounding_blanks(self, name: str) -> None:
         given(CREATED).when(like(name)).then_refused(SurroundingBlanks, "username")
 
-    def test_messages_may_carry_them(self) -> None:
+    def test_messages_may_have_them(self) -> None:
         given(CREATED).when(edit(" Hello ")).then(MessageUpdated(message=" Hello ", username="Ann", edited_at=LATER))
 
     @pytest.mark.parametrize("text", ["nul\x00", "half \ud83d"])
-    def test_what_a_store_cannot_hold_is_refused(self, text: str) -> None:
+    def test_a_text_that_can_not_be_stored_is_refused(self, text: str) -> None:
         given(CREATED).when(edit(text)).then_refused(TextNotStorable, "message")
 
-    def test_texts_are_judged_before_the_state(self) -> None:
+    def test_texts_are_checked_before_the_state(self) -> None:
         given().when(edit("")).then_refused(BlankText, "message")

@@ -1,4 +1,4 @@
-"""Old events read as today's: the kinds of steps, the chain, and the versions of what comes out."""
+"""Old events are read in their current shape: the kinds of steps, the chain, and the versions of its results."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def stored(type_: str, schema_version: int, data: dict[str, Any], version: int =
 
 
 def upcast(steps: Sequence[Step], *events: PlainEvent) -> list[Shown]:
-    """Type, schema version, data and version of what comes out."""
+    """Type, schema version, data and version of the results."""
     upcasted = UpcasterChain(steps).upcast(events)
     return [(event.type, event.schema_version, dict(event.data), event.version) for event in upcasted]
 
@@ -84,7 +84,7 @@ def test_an_event_is_renamed() -> None:
     assert upcast([step], stored("Old", 3, {"a": 1}, version=4)) == [("New", 1, {"a": 1}, 4)]
 
 
-def test_what_comes_out_of_a_split_shares_the_version() -> None:
+def test_all_parts_of_a_split_have_its_version() -> None:
     step = split_event(
         ("Whole", 1),
         Part(("First", 1), lambda data: {"a": data["a"]}),
@@ -97,14 +97,14 @@ def test_what_comes_out_of_a_split_shares_the_version() -> None:
     ]
 
 
-def test_a_merge_carries_the_last_version() -> None:
+def test_a_merged_event_has_the_last_version() -> None:
     step = merge_events(("First", 1), ("Second", 1), ("Whole", 1), lambda first, second: {**first, **second})
     assert upcast([step], stored("First", 1, {"a": 1}, 4), stored("Second", 1, {"b": 2}, 5)) == [
         ("Whole", 1, {"a": 1, "b": 2}, 5)
     ]
 
 
-def test_a_merge_joins_neighbours_only() -> None:
+def test_only_adjacent_events_are_merged() -> None:
     step = merge_events(("First", 1), ("Second", 1), ("Whole", 1), lambda first, second: {})
     events = [stored(name, 1, {}, version) for version, name in enumerate(["Second", "First", "Other", "Second"], 1)]
     assert upcast([step], *events) == [
@@ -115,7 +115,7 @@ def test_a_merge_joins_neighbours_only() -> None:
     ]
 
 
-def test_each_pair_of_neighbours_is_merged() -> None:
+def test_each_adjacent_pair_is_merged() -> None:
     step = merge_events(("First", 1), ("Second", 1), ("Whole", 1), lambda first, second: {})
     events = [
         stored(name, 1, {}, version) for version, name in enumerate(["First", "First", "Second", "First", "Second"], 1)
@@ -147,7 +147,7 @@ def test_steps_follow_each_other_from_the_oldest_shape() -> None:
     ]
 
 
-def test_a_later_step_sees_what_a_split_made_and_a_merge_joins_it() -> None:
+def test_a_later_step_sees_the_parts_of_a_split_and_merges_them() -> None:
     steps = [
         split_event(("Whole", 1), Part(("A", 1), lambda data: {}), Part(("B", 1), lambda data: {})),
         merge_events(("B", 1), ("C", 1), ("D", 1), lambda first, second: {}),
@@ -155,18 +155,18 @@ def test_a_later_step_sees_what_a_split_made_and_a_merge_joins_it() -> None:
     assert upcast(steps, stored("Whole", 1, {}, 1), stored("C", 1, {}, 2)) == [("A", 1, {}, 1), ("D", 1, {}, 2)]
 
 
-def test_what_was_stored_stays_known() -> None:
+def test_the_stored_type_stays_known() -> None:
     steps = [rename_event(("Old", 1), ("New", 1)), add_field("New", 1, "a", 0)]
     [event] = UpcasterChain(steps).upcast([stored("Old", 1, {})])
     assert (event.stored_type, event.stored_schema_version) == ("Old", 1)
 
 
-def test_what_no_step_knows_comes_out_as_it_went_in() -> None:
+def test_events_that_no_step_consumes_are_returned_unchanged() -> None:
     events = [stored("Unknown", 1, {"a": 1}, 1), stored("E", 9, {}, 2)]
     assert list(UpcasterChain([add_field("E", 1, "b", 0)]).upcast(events)) == events
 
 
-def test_other_schema_versions_are_not_touched() -> None:
+def test_other_schema_versions_are_not_changed() -> None:
     assert upcast([add_field("E", 1, "b", 0)], stored("E", 2, {"a": 1})) == [("E", 2, {"a": 1}, 1)]
 
 
@@ -201,18 +201,14 @@ any_steps = st.lists(
 
 
 @given(events_of_a_commit, any_steps)
-def test_versions_never_run_backwards_and_are_those_of_stored_events(
-    events: list[PlainEvent], steps: list[Step]
-) -> None:
+def test_versions_never_decrease_and_are_those_of_stored_events(events: list[PlainEvent], steps: list[Step]) -> None:
     versions = [event.version for event in UpcasterChain(steps).upcast(events)]
     assert versions == sorted(versions)
     assert set(versions) <= {event.version for event in events}
 
 
 @given(events_of_a_commit, any_steps)
-def test_events_that_no_step_consumes_come_out_unchanged_and_in_order(
-    events: list[PlainEvent], steps: list[Step]
-) -> None:
+def test_events_that_no_step_consumes_stay_unchanged_and_in_order(events: list[PlainEvent], steps: list[Step]) -> None:
     chain = UpcasterChain(steps)
     untouched = [event for event in events if not chain.is_old(event.key)]
     came_out = list(chain.upcast(events))
@@ -220,7 +216,7 @@ def test_events_that_no_step_consumes_come_out_unchanged_and_in_order(
 
 
 @given(events_of_a_commit, any_steps)
-def test_upcasting_is_deterministic_and_leaves_its_input_alone(events: list[PlainEvent], steps: list[Step]) -> None:
+def test_upcasting_is_deterministic_and_does_not_change_its_input(events: list[PlainEvent], steps: list[Step]) -> None:
     before = [stored(event.type, event.schema_version, dict(event.data), event.version) for event in events]
     chain = UpcasterChain(steps)
     assert list(chain.upcast(events)) == list(chain.upcast(events))
@@ -259,7 +255,7 @@ def test_every_older_schema_version_has_a_step() -> None:
         max_size=8,
     )
 )
-def test_any_mixture_of_old_shapes_becomes_current_one_for_one(drawn: list[tuple[str, int, dict[str, Any]]]) -> None:
+def test_any_mixture_of_old_shapes_is_converted_one_for_one(drawn: list[tuple[str, int, dict[str, Any]]]) -> None:
     events = [stored(name, schema, data, version) for version, (name, schema, data) in enumerate(drawn, 1)]
     upcasted = CHAIN.upcast(events)
     assert [(event.type, event.version) for event in upcasted] == [(event.type, event.version) for event in events]

@@ -12,8 +12,8 @@ from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from contracts.damaged_streams import DamagedStreamsContract, Rewrite
 from contracts.event_store import EventStoreContract
+from contracts.log_gaps import LogGapsContract, Removed
 from contracts.log_handle import POST_A
-from contracts.log_holes import LogHolesContract, Removed
 from contracts.old_history import OldHistoryContract
 from contracts.relay_state import RelayStateContract
 from contracts.snapshots import SnapshotsContract, snapshot
@@ -42,7 +42,7 @@ def removed(fresh_mongo_database: Place) -> Removed:
     return removed
 
 
-class TestLogHolesOnMongo(LogHolesContract):
+class TestLogGapsOnMongo(LogGapsContract):
     """Adopts the contract with the fixtures `open_log` and `removed`."""
 
 

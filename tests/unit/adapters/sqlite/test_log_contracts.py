@@ -15,7 +15,7 @@ from adapters.wire.commit_json import events_to_json
 from contracts.commit_log import CommitLogContract
 from contracts.damaged_streams import DamagedStreamsContract, Rewrite
 from contracts.event_store import EventStoreContract
-from contracts.log_holes import LogHolesContract, Removed
+from contracts.log_gaps import LogGapsContract, Removed
 from contracts.old_history import OldHistoryContract
 from contracts.relay_state import RelayStateContract
 from contracts.snapshots import SnapshotsContract
@@ -60,7 +60,7 @@ def removed(log_path: Path) -> Removed:
     return removed
 
 
-class TestLogHolesOnSqlite(LogHolesContract):
+class TestLogGapsOnSqlite(LogGapsContract):
     """Adopts the contract with the fixtures `open_log` and `removed`."""
 
 

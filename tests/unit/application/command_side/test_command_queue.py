@@ -1,4 +1,4 @@
-"""Requests that wait together: decided in order, written together, answered only on what became durable."""
+"""Requests that wait together: decided in order, written together, answered only when the result is durable."""
 
 import asyncio
 
@@ -75,7 +75,7 @@ async def test_64_people_like_one_post_in_a_few_writes_and_without_a_conflict(pr
     assert "version_conflicts" not in process.metrics.counts
 
 
-async def test_appends_to_many_posts_go_together_while_one_is_under_way(process, store):
+async def test_appends_to_many_posts_go_together_while_one_is_in_flight(process, store):
     store.released.clear()
     first = sending(process, CREATE)
     await store.begun.wait()
@@ -89,7 +89,7 @@ async def test_appends_to_many_posts_go_together_while_one_is_under_way(process,
     assert store.groups == [1, 64]
 
 
-async def test_what_is_already_in_effect_waits_for_the_commit_that_put_it_in_effect(process, store):
+async def test_a_request_already_in_effect_waits_for_the_commit_that_put_it_in_effect(process, store):
     await process.commands.handle(CREATE, ANYBODY)
     store.released.clear()
     store.begun.clear()
@@ -103,8 +103,8 @@ async def test_what_is_already_in_effect_waits_for_the_commit_that_put_it_in_eff
     assert (await again).position == 2
 
 
-async def test_a_refusal_behind_a_failed_commit_is_decided_again(process, store, log):
-    """The removal does not become durable, so the like behind it must not hear that the post was removed."""
+async def test_a_refusal_after_a_failed_commit_is_decided_again(process, store, log):
+    """The removal does not become durable, so the like after it must not be refused because of it."""
     await process.commands.handle(CREATE, ANYBODY)
     append = store._append
 
@@ -121,7 +121,7 @@ async def test_a_refusal_behind_a_failed_commit_is_decided_again(process, store,
     assert (await liking).version == 2
 
 
-async def test_a_refusal_behind_a_commit_that_became_durable_stands(process):
+async def test_a_refusal_after_a_durable_commit_is_reported(process):
     await process.commands.handle(CREATE, ANYBODY)
 
     removal, liking = sending(process, RemovePost(post_id=POST, username="Ann"), like("Bob"))
@@ -131,8 +131,10 @@ async def test_a_refusal_behind_a_commit_that_became_durable_stands(process):
         await liking
 
 
-async def test_one_that_fails_in_a_group_leaves_the_other_posts_whole(process, store, log):
-    """A version taken by another process fails inside the group; what stands behind it moves up without a gap."""
+async def test_a_failure_in_a_group_does_not_affect_other_posts(process, store, log):
+    """A version taken by another process fails inside the group; the commits after it take the
+    positions without a gap.
+    """
     other = CommandProcess(MemoryEventStore(log), MemorySnapshots(log), series=1)
     await process.commands.handle(CREATE, ANYBODY)
     await other.commands.handle(like("Cid"), ANYBODY)
@@ -158,7 +160,7 @@ async def test_one_that_fails_in_a_group_leaves_the_other_posts_whole(process, s
     assert stored_data(liked)[1:] == [{"username": "Cid"}, {"username": "Bob"}]
 
 
-async def test_a_caller_who_goes_away_takes_nobody_along(process, store, log):
+async def test_cancelling_one_caller_does_not_cancel_others(process, store, log):
     await process.commands.handle(CREATE, ANYBODY)
     store.released.clear()
     store.begun.clear()
@@ -172,7 +174,7 @@ async def test_a_caller_who_goes_away_takes_nobody_along(process, store, log):
 
 
 async def test_after_an_unknown_outcome_the_state_is_read_from_the_log_again(process, store, log):
-    """The like was stored although nobody could tell: the next one must count on from it."""
+    """The like was stored although its outcome was unknown: the next commit must have the version after it."""
     await process.commands.handle(CREATE, ANYBODY)
     append = store._append
 
@@ -189,7 +191,7 @@ async def test_after_an_unknown_outcome_the_state_is_read_from_the_log_again(pro
     assert (await process.commands.handle(like("Bob"), ANYBODY)).version == 3
 
 
-async def test_stopping_answers_those_under_way_and_takes_no_more(process, store):
+async def test_stopping_answers_requests_in_flight_and_accepts_no_more(process, store):
     await process.commands.handle(CREATE, ANYBODY)
     store.released.clear()
     store.begun.clear()
@@ -206,7 +208,7 @@ async def test_stopping_answers_those_under_way_and_takes_no_more(process, store
     assert (await under_way).version == 2
 
 
-async def test_a_fault_in_the_store_reaches_its_callers_and_the_next_write_goes_on(process, store):
+async def test_a_fault_in_the_store_is_raised_to_its_callers_and_the_next_write_succeeds(process, store):
     await process.commands.handle(CREATE, ANYBODY)
     append = store._append
 
@@ -221,7 +223,7 @@ async def test_a_fault_in_the_store_reaches_its_callers_and_the_next_write_goes_
 
 
 async def test_a_repeated_commit_id_is_answered_from_the_log(process, store, log):
-    """A commit that another process stored under the same id in the meantime is this one's answer."""
+    """Another process stored a commit with the same id in the meantime: its result is the answer."""
     first = await process.commands.handle(CREATE, ANYBODY)
     append = store._append
 
@@ -242,9 +244,9 @@ async def test_the_same_key_sent_twice_at_once_is_written_once(process, store):
     await process.commands.handle(CREATE, ANYBODY)
     store.groups.clear()
 
-    first, twin = await asyncio.gather(
+    first, duplicate = await asyncio.gather(
         process.commands.handle(like(None), keyed("key")), process.commands.handle(like(None), keyed("key"))
     )
 
-    assert (first.version, first.position) == (twin.version, twin.position) == (2, 2)
+    assert (first.version, first.position) == (duplicate.version, duplicate.position) == (2, 2)
     assert store.groups == [1]

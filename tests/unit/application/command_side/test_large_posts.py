@@ -1,4 +1,4 @@
-"""Posts whose state takes more memory than the cache may: commands on them don't read their history each time."""
+"""Posts whose state is larger than the whole cache: commands on them don't read their history each time."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ CACHE_BYTES = 1_000_000
 
 
 class CountingStore(MemoryEventStore):
-    """Counts the commits that were read of streams."""
+    """Counts the commits that were read from streams."""
 
     commits_read = 0
 
@@ -38,7 +38,7 @@ def names() -> Sequence[str]:
 
 @pytest.fixture(scope="module")
 def commits(names: Sequence[str]) -> Sequence[ProposedCommit]:
-    """Of two posts with 50,000 named likers each, each like a commit of its own."""
+    """Two posts with 50,000 named likers each; each like is a commit."""
     created = StoredEvent(
         "PostCreated", 1, {"author": "Ann", "message": "Hello", "datePosted": "2026-11-23T12:00:00.000Z"}
     )
@@ -56,7 +56,7 @@ def log(commits: Sequence[ProposedCommit]) -> MemoryLog:
 
 @pytest.fixture
 async def start(log: MemoryLog) -> AsyncIterator[Callable[[], tuple[CommandProcess, CountingStore]]]:
-    """Each call starts a process on the log; the first must have stored what it stores before the next is started."""
+    """Each call starts a process on the log. The first must have stored its snapshots before the next is started."""
     started: list[CommandProcess] = []
 
     def start() -> tuple[CommandProcess, CountingStore]:
@@ -73,19 +73,19 @@ async def like(process: CommandProcess, post: PostId, name: str) -> int:
     return (await process.commands.handle(LikePost(post_id=post, username=name), ANYBODY)).version
 
 
-async def test_a_restarted_process_reads_the_history_of_a_large_post_no_second_time(start):
+async def test_a_restarted_process_does_not_read_the_history_of_a_large_post_again(start):
     first, _ = start()
     await like(first, POST_A, "the first")
     await first.queue.drain()
 
     restarted, store = start()
 
-    assert await like(restarted, POST_A, LAST) == LIKERS + 2  # in effect already, and known to be
+    assert await like(restarted, POST_A, LAST) == LIKERS + 2  # already in effect
     assert await like(restarted, POST_A, "the second") == LIKERS + 3
     assert store.commits_read < LIKERS / 10
 
 
-async def test_large_posts_that_are_written_in_turns_are_not_read_whole_each_time(start):
+async def test_large_posts_that_are_written_in_turn_are_not_read_whole_each_time(start):
     process, store = start()
     for post in (POST_A, POST_B):
         await like(process, post, "the first")
@@ -110,7 +110,7 @@ async def test_a_large_post_is_read_while_other_requests_are_answered(start):
     assert turns > LIKERS / 5_000
 
 
-async def test_a_caller_who_waits_no_longer_leaves_the_history_read_for_the_next_one(start):
+async def test_after_a_caller_gave_up_the_next_one_does_not_read_the_history_again(start):
     process, store = start()
     impatient = asyncio.create_task(like(process, POST_A, "the first"))
     while not store.commits_read:

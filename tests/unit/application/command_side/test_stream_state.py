@@ -1,4 +1,4 @@
-"""Snapshots and the cache of heads: droppable, ignored when unreadable, and without a say in what is decided."""
+"""Snapshots and the cache of states: droppable, ignored when unreadable, and without influence on decisions."""
 
 import gc
 import tracemalloc
@@ -63,7 +63,7 @@ async def test_a_snapshot_is_stored_every_n_events(log):
     assert process.metrics.counts["snapshots_stored"] == 2
 
 
-async def test_with_or_without_snapshots_the_head_is_the_same(log):
+async def test_with_or_without_snapshots_the_state_is_the_same(log):
     await written(log, every=4)
 
     with_snapshot, without = await loader(log, every=4).load(POST), await loader(log, every=0).load(POST)
@@ -85,19 +85,19 @@ async def test_an_unusable_snapshot_is_ignored(log, unusable):
     await written(log, every=0)
     await MemorySnapshots(log).store(Snapshot(stream_id=POST, version=9, position=9, **unusable))
 
-    head = await loader(log, every=4).load(POST)
+    stream = await loader(log, every=4).load(POST)
 
-    assert isinstance(head.state, LivePost)
-    assert len(head.state.likers) == 7
+    assert isinstance(stream.state, LivePost)
+    assert len(stream.state.likers) == 7
 
 
 @pytest.mark.parametrize(
     ("version", "position", "name"),
     [(9, 10, "last"), (8, 9, "last"), (10, 9, "last"), (10, 12, "last"), (9, 9, "another")],
-    ids=["moved", "within the stream", "behind its end", "behind the log's end", "another commit's"],
+    ids=["moved", "within the stream", "after its end", "after the end of the log", "of another commit"],
 )
-async def test_a_snapshot_whose_commit_the_log_does_not_hold_is_ignored(log, version, position, name):
-    """A restore has taken the commit away, or put another one in its place."""
+async def test_a_snapshot_whose_commit_is_not_in_the_log_is_ignored(log, version, position, name):
+    """A restore removed the commit, or replaced it by another one."""
     await written(log, every=0)
     last = log.last_of(POST)
     state = encode_state(fold([CREATED]), last.commit_id if name == "last" else name)
@@ -105,24 +105,24 @@ async def test_a_snapshot_whose_commit_the_log_does_not_hold_is_ignored(log, ver
         Snapshot(stream_id=POST, version=version, position=position, format=FORMAT, state=state)
     )
 
-    head = await loader(log, every=4).load(POST)
+    stream = await loader(log, every=4).load(POST)
 
-    assert head == await loader(log, every=0).load(POST)
-    assert (head.version, head.position, head.commit_id) == (9, 9, last.commit_id)
+    assert stream == await loader(log, every=0).load(POST)
+    assert (stream.version, stream.position, stream.commit_id) == (9, 9, last.commit_id)
 
 
-async def test_a_snapshot_whose_commit_stands_in_the_log_is_begun_with(log):
+async def test_loading_starts_from_a_snapshot_whose_commit_is_in_the_log(log):
     await written(log, every=0)
     last = log.last_of(POST)
     state = encode_state(fold([CREATED]), last.commit_id)
     await MemorySnapshots(log).store(Snapshot(stream_id=POST, version=9, position=9, format=FORMAT, state=state))
 
-    head = await loader(log, every=4).load(POST)
+    stream = await loader(log, every=4).load(POST)
 
-    assert head.state == fold([CREATED])
+    assert stream.state == fold([CREATED])
 
 
-async def test_a_snapshot_that_cannot_be_stored_costs_nothing_but_time(log):
+async def test_a_snapshot_that_can_not_be_stored_costs_only_time(log):
     class Away(MemorySnapshots):
         async def store(self, snapshot: Snapshot) -> None:
             raise StoreUnavailable("The event store is away.")
@@ -146,14 +146,14 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 @given(likers=st.lists(names, max_size=40), comments=st.dictionaries(st.uuids().map(str), names, max_size=10))
 @settings(max_examples=50)
-def test_a_state_survives_being_stored(likers, comments):
+def test_a_state_is_decoded_as_it_was_encoded(likers, comments):
     events = [CREATED, *(PostLiked(username=name) for name in likers)]
     events += [CommentAdded(comment_id=k, comment=v, username=v, comment_date=NOON) for k, v in comments.items()]
     for state in (INITIAL, fold(events), fold([*events, PostRemoved(username="Ann")])):
         assert decode_state(encode_state(state, "its commit")) == (state, "its commit")
 
 
-async def test_what_was_read_before_the_store_went_away_is_stored_as_a_snapshot(log):
+async def test_what_was_read_before_the_store_became_unavailable_is_stored_as_a_snapshot(log):
     class GoesAway(MemoryEventStore):
         async def read_stream(self, stream_id, after_version=0, limit=1_000):
             if after_version >= 4:
@@ -176,13 +176,13 @@ async def test_what_was_read_before_the_store_went_away_is_stored_as_a_snapshot(
 POSTS = [PostId(f"0198c0de-0000-7000-8000-00000000000{n}") for n in range(3)]
 
 
-def head_of(message: str = "Hello", likers: int = 0) -> StreamState:
+def stream_of(message: str = "Hello", likers: int = 0) -> StreamState:
     post = fold([PostCreated(author="Ann", message=message, date_posted=NOON)])
     return StreamState(fold([PostLiked(username=f"user {n}") for n in range(likers)], post), 1 + likers, 1 + likers, "")
 
 
-def test_the_cache_forgets_the_least_recently_used_heads_by_the_bytes_of_their_texts():
-    large = head_of("x" * 40_000)
+def test_the_cache_drops_the_least_recently_used_states_by_the_bytes_of_their_texts():
+    large = stream_of("x" * 40_000)
     cache = StateCache(max_bytes=100_000, max_states=1_000)
     cache.put(POSTS[0], large)
     cache.put(POSTS[1], large)
@@ -195,16 +195,16 @@ def test_the_cache_forgets_the_least_recently_used_heads_by_the_bytes_of_their_t
     assert cache.get(POSTS[2]) == large
 
 
-def test_the_cache_holds_so_many_heads_at_most():
+def test_the_cache_has_a_maximum_number_of_states():
     cache = StateCache(max_bytes=1_000_000, max_states=2)
     for post_id in POSTS:
-        cache.put(post_id, head_of())
+        cache.put(post_id, stream_of())
     assert [cache.get(post_id) is not None for post_id in POSTS] == [False, True, True]
 
 
-def test_a_head_larger_than_the_cache_is_kept_while_it_is_the_newest():
+def test_a_state_larger_than_the_cache_is_kept_while_it_is_the_newest():
     cache = StateCache(max_bytes=3_000, max_states=1_000)
-    large = head_of(likers=100)
+    large = stream_of(likers=100)
     cache.put(POST, large)
     assert cache.get(POST) == large
     cache.drop(POST)
@@ -214,22 +214,22 @@ def test_a_head_larger_than_the_cache_is_kept_while_it_is_the_newest():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: head_of(likers=10_000),
-        lambda: head_of("word " * 8_000),
+        lambda: stream_of(likers=10_000),
+        lambda: stream_of("word " * 8_000),
         lambda: StreamState(fold([CREATED, *(comment_of(n, "word " * 100) for n in range(2_000))]), 2_001, 2_001, ""),
     ],
     ids=["likers", "a long message", "comments"],
 )
-def test_what_the_cache_holds_takes_about_as_much_memory_as_it_counts(make):
+def test_the_estimated_size_of_a_state_is_close_to_its_memory(make):
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        head = make()
+        stream = make()
         gc.collect()
         taken = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert taken / 2 < head.bytes < 2 * taken
+    assert taken / 2 < stream.bytes < 2 * taken
 
 
 def comment_of(number: int, text: str) -> CommentAdded:
@@ -238,13 +238,13 @@ def comment_of(number: int, text: str) -> CommentAdded:
 
 
 @pytest.mark.parametrize(("likers", "distance"), [(0, 500), (15_999, 500), (16_000, 1_000), (64_000, 4_000)])
-def test_the_larger_a_state_the_more_events_between_its_snapshots(likers, distance):
+def test_the_larger_a_state_is_the_more_events_are_between_its_snapshots(likers, distance):
     state = LivePost(author="Ann", message="Hello", likers=PersistentMap.of(dict.fromkeys(range(likers), True)))
     assert stream_state.distance_of(state, 500) == distance
 
 
-async def test_what_took_long_to_read_is_stored_as_a_snapshot(log):
-    """So that a history that was imported, or whose snapshot is of another format, is read whole only once."""
+async def test_after_a_long_load_a_snapshot_is_stored(log):
+    """So that an imported history, or one whose snapshot has another format, is read whole only once."""
     await written(log, every=0)
     snapshots = Snapshotting(MemorySnapshots(log), RecordedMetrics(), every=4)
 
@@ -256,7 +256,7 @@ async def test_what_took_long_to_read_is_stored_as_a_snapshot(log):
     assert stored.version == 9
 
 
-async def test_a_removed_post_is_remembered_as_removed(log):
+async def test_a_removed_post_is_stored_as_removed(log):
     process = await written(log, every=4)
     await process.commands.handle(RemovePost(post_id=POST, username="Ann"), ANYBODY)
     await process.queue.drain()

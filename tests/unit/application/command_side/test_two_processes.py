@@ -1,4 +1,4 @@
-"""Two processes on one log: what one of them remembers is never believed over the log."""
+"""Two processes on one log: the log always wins over what a process has cached."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ def other(store, snapshots):
     return CommandProcess(store, snapshots, series=2)
 
 
-async def test_a_like_is_stored_although_the_cache_still_says_that_she_likes(one, other, store):
+async def test_a_like_is_stored_although_the_stale_cache_has_it_already(one, other, store):
     await one.commands.handle(CREATE, ANYBODY)
     await other.commands.handle(LIKE, ANYBODY)
     await one.commands.handle(UNLIKE, ANYBODY)
@@ -87,7 +87,7 @@ async def test_a_version_that_the_cache_does_not_know_yet_is_accepted_by_if_matc
     assert result.version == 4
 
 
-async def test_of_two_that_expect_the_same_version_one_wins(one, other):
+async def test_one_of_two_requests_that_expect_the_same_version_wins(one, other):
     await one.commands.handle(CREATE, ANYBODY)
     await other.commands.handle(LIKE, ANYBODY)
 
@@ -116,7 +116,7 @@ async def test_the_same_key_at_once_in_two_processes_has_one_effect_and_one_answ
     assert len(await store.read_stream(POST)) + len(await store.read_stream(OTHER_POST)) == 1
 
 
-async def test_a_spent_key_is_answered_from_the_log_after_a_restart(one, other):
+async def test_a_used_key_is_answered_from_the_log_after_a_restart(one, other):
     comment = AddComment(post_id=POST, comment_id=COMMENT, comment="Nice", username="Bob", comment_date=NOON)
     await one.commands.handle(CREATE, ANYBODY)
     first = await one.commands.handle(comment, keyed("key-2"))
@@ -129,7 +129,7 @@ async def test_a_spent_key_is_answered_from_the_log_after_a_restart(one, other):
     )
 
 
-async def test_a_spent_key_is_looked_up_before_if_match(one, other):
+async def test_a_used_key_is_looked_up_before_if_match(one, other):
     await one.commands.handle(CREATE, ANYBODY)
     await one.commands.handle(edit("Second"), keyed("key-3", expected_version=1))
 
@@ -138,14 +138,14 @@ async def test_a_spent_key_is_looked_up_before_if_match(one, other):
     assert again.version == 2
 
 
-async def test_a_key_spent_by_another_request_is_refused(one):
+async def test_a_key_used_by_another_request_is_refused(one):
     await one.commands.handle(CREATE, keyed("key-4", "digest of the creation"))
 
     with pytest.raises(IdempotencyKeyReused):
         await one.commands.handle(LIKE, keyed("key-4", "digest of the like"))
 
 
-async def test_a_refused_command_spends_no_key(one, store):
+async def test_a_refused_command_does_not_use_up_its_key(one, store):
     await one.commands.handle(CREATE, ANYBODY)
     with pytest.raises(NotTheAuthor):
         await one.commands.handle(
@@ -157,7 +157,7 @@ async def test_a_refused_command_spends_no_key(one, store):
     assert result.version == 2
 
 
-async def test_a_like_that_was_in_effect_does_not_come_back_when_it_is_delivered_again(one, other, store):
+async def test_a_like_that_was_in_effect_is_not_stored_when_it_is_delivered_again(one, other, store):
     await one.commands.handle(CREATE, ANYBODY)
     await one.commands.handle(LIKE, ANYBODY)
     in_effect = await one.commands.handle(LIKE, keyed("key-6"))
@@ -182,21 +182,21 @@ async def test_an_edit_that_was_in_effect_does_not_overwrite_a_newer_one(one, ot
     assert (await store.stream_tail(POST)).version == 3
 
 
-async def test_a_key_whose_request_was_in_effect_is_used_for_another_request_neither(one, other):
+async def test_a_key_whose_request_was_in_effect_can_not_be_used_for_another_request(one, other):
     await one.commands.handle(CREATE, ANYBODY)
     await one.commands.handle(edit("Hello"), keyed("key-9", "one"))
     with pytest.raises(IdempotencyKeyReused):
         await other.commands.handle(edit("Something else"), keyed("key-9", "another"))
 
 
-async def test_twins_that_are_in_effect_and_wait_together_have_one_answer(one):
+async def test_duplicates_that_are_in_effect_and_wait_together_get_the_same_answer(one):
     await one.commands.handle(CREATE, ANYBODY)
     await one.commands.handle(LIKE, ANYBODY)
     answers = await asyncio.gather(*(one.commands.handle(LIKE, keyed("key-10")) for _ in range(3)))
     assert {(each.version, each.position) for each in answers} == {(2, 2)}
 
 
-async def test_nobody_is_answered_before_the_receipt_is_kept(one, store):
+async def test_no_request_is_answered_before_its_receipt_is_stored(one, store):
     async def away(receipts):
         raise StoreUnavailable("The event store is away.")
 
@@ -207,13 +207,13 @@ async def test_nobody_is_answered_before_the_receipt_is_kept(one, store):
         await one.commands.handle(LIKE, keyed("key-11"))
 
 
-async def test_a_key_spent_in_the_meantime_wins_over_a_refusal(one, other, store):
-    """The twin is stored between this one's first look-up and its decision; the second look-up finds it."""
+async def test_a_key_used_in_the_meantime_wins_over_a_refusal(one, other, store):
+    """The duplicate is stored between the first look-up and the decision; the second look-up finds it."""
     await one.commands.handle(CREATE, ANYBODY)
     remove = RemovePost(post_id=POST, username="Ann")
     find_commit, looked_up = store.find_commit, 0
 
-    async def find_after_the_twin(commit_id: str):
+    async def find_after_the_duplicate(commit_id: str):
         nonlocal looked_up
         looked_up += 1
         found = await find_commit(commit_id)
@@ -221,14 +221,14 @@ async def test_a_key_spent_in_the_meantime_wins_over_a_refusal(one, other, store
             await other.commands.handle(remove, keyed("key-7"))
         return found
 
-    store.find_commit = find_after_the_twin
+    store.find_commit = find_after_the_duplicate
     one.queue._cache.drop(POST)
     result = await one.commands.handle(remove, keyed("key-7"))
 
     assert (result.version, result.replayed) == (2, True)
 
 
-async def test_who_keeps_losing_his_version_is_told_so(store, snapshots):
+async def test_a_request_that_keeps_losing_its_version_gets_a_write_conflict(store, snapshots):
     async def always_too_late(commits) -> list[AppendOutcome]:
         return [VersionTaken() for _ in commits]
 

@@ -1,4 +1,4 @@
-"""History of another system in the log: as it is, once, and nothing guessed."""
+"""The history of another system is imported as it is, once, and without guesses."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -84,7 +84,7 @@ async def found_by(source: ListedHistory, *, first: bool = False) -> list[Skippe
 
 
 async def append(source: ListedHistory, store: Any, **options: Any) -> ImportedPage:
-    """What came of all pages together."""
+    """The totals of all pages."""
     total = ImportedPage()
     async for page in history_import(source, store, **options).append():
         total.new += page.new
@@ -98,16 +98,16 @@ async def stored_in(log: MemoryLog) -> list[Commit]:
     return await MemoryCommitLog(log).read(0)
 
 
-# What is found in the source
+# Checking the source
 
 
-async def test_whole_histories_are_kept():
+async def test_complete_histories_are_kept():
     source = ListedHistory(*post(A, CREATED, LIKED, REMOVED), *post(B, CREATED))
     assert await found_by(source) == []
     assert await history_import(source, None).events() == 4
 
 
-async def test_a_post_with_two_events_of_one_version_is_left_out_and_both_are_shown():
+async def test_a_post_with_two_events_of_one_version_is_skipped_and_both_are_reported():
     [created, liked, again] = post(A, CREATED, LIKED, LIKED)
     twin = event(A, 2, REMOVED, document_id="twin", recorded_at=START + timedelta(minutes=9))
     source = ListedHistory(created, liked, again, twin, *post(B, CREATED))
@@ -116,8 +116,8 @@ async def test_a_post_with_two_events_of_one_version_is_left_out_and_both_are_sh
 
 
 @pytest.mark.parametrize("first", [False, True])
-async def test_a_post_with_a_document_that_has_no_version_is_left_out_whole(first: bool):
-    """It may be the removal of the post, which would be alive again without it."""
+async def test_a_post_with_a_document_without_a_version_is_skipped_whole(first: bool):
+    """It may be the removal of the post, which would be live again without it."""
     lost = event(A, 0, None, document_id="lost", recorded_at=None, problem="its Version is 1.5")
     twin = event(A, 0, None, document_id="twin", recorded_at=None, problem="it can't be decoded")
     source = ListedHistory(*post(A, CREATED, LIKED), *post(B, CREATED), lost, twin)
@@ -126,20 +126,20 @@ async def test_a_post_with_a_document_that_has_no_version_is_left_out_whole(firs
     assert await history_import(source, None).events() == 1
 
 
-async def test_of_documents_without_a_version_a_hundred_are_shown():
-    lost = [event(A, 0, None, document_id=f"{n:03}", recorded_at=None, problem="it is spoilt") for n in range(150)]
+async def test_a_hundred_documents_without_a_version_are_reported():
+    lost = [event(A, 0, None, document_id=f"{n:03}", recorded_at=None, problem="it is malformed") for n in range(150)]
     [skipped] = await found_by(ListedHistory(*lost, *post(A, CREATED)))
     assert len(skipped.events) == 100
 
 
-async def test_a_post_is_not_taken_without_the_younger_of_two_that_can_not_be_read():
+async def test_a_post_is_skipped_if_the_younger_of_two_events_can_not_be_read():
     [created, liked] = post(A, CREATED, LIKED)
-    younger = event(A, 2, None, document_id="x", recorded_at=START + timedelta(minutes=9), problem="it is spoilt")
+    younger = event(A, 2, None, document_id="x", recorded_at=START + timedelta(minutes=9), problem="it is malformed")
     [skipped] = await found_by(ListedHistory(created, liked, younger), first=True)
-    assert skipped == Skipped(A, "the event with version 2 can't be read: it is spoilt", [liked, younger])
+    assert skipped == Skipped(A, "the event with version 2 can't be read: it is malformed", [liked, younger])
 
 
-async def test_on_request_the_older_of_the_two_is_taken():
+async def test_on_request_the_oldest_event_of_a_version_is_taken():
     [created, liked, again] = post(A, CREATED, LIKED, LIKED)
     older = event(A, 2, LIKED, document_id="older", recorded_at=START)
     oldest_of_three = event(A, 3, LIKED, document_id="z", recorded_at=START)
@@ -151,7 +151,7 @@ async def test_on_request_the_older_of_the_two_is_taken():
     assert source.skipped == {liked.document_id, again.document_id}
 
 
-async def test_a_history_that_makes_no_sense_with_the_older_one_is_left_out_all_the_same():
+async def test_a_history_that_can_not_be_applied_with_the_older_event_is_skipped():
     [created, liked, again] = post(A, CREATED, LIKED, LIKED)
     older = event(A, 2, REMOVED, document_id="older", recorded_at=START)
     [skipped] = await found_by(ListedHistory(created, liked, again, older), first=True)
@@ -193,7 +193,7 @@ async def test_a_history_that_makes_no_sense_with_the_older_one_is_left_out_all_
     ],
     ids=["no-beginning", "gap", "unreadable", "before-creation", "no-comment", "unknown"],
 )
-async def test_a_post_whose_history_is_not_whole_is_left_out_whole(events: list[DotnetEvent], reason: str):
+async def test_a_post_with_an_incomplete_history_is_skipped_whole(events: list[DotnetEvent], reason: str):
     source = ListedHistory(*events, *post(B, CREATED, LIKED))
     [skipped] = await found_by(source)
     assert (skipped.post_id, skipped.reason) == (A, reason)
@@ -201,16 +201,16 @@ async def test_a_post_whose_history_is_not_whole_is_left_out_whole(events: list[
     assert await history_import(source, None).events() == 2
 
 
-async def test_strays_are_handed_on():
+async def test_unrecognized_documents_are_passed_on():
     assert [page async for page in history_import(ListedHistory(), None).read()] == [
         (0, [UnrecognizedDocument("x", "it is lost")])
     ]
 
 
-# What comes into the log
+# Appending to the log
 
 
-async def test_every_event_keeps_its_id_time_place_and_shape():
+async def test_every_event_keeps_its_id_time_order_and_shape():
     log = MemoryLog()
     later = event(B, 1, CREATED, recorded_at=START + timedelta(minutes=2, seconds=30))
     source = ListedHistory(*post(A, CREATED, LIKED, REMOVED), later)
@@ -234,7 +234,7 @@ async def test_a_second_import_adds_nothing():
     assert len(await stored_in(log)) == 12
 
 
-async def test_an_import_that_was_interrupted_goes_on():
+async def test_an_interrupted_import_resumes():
     log = MemoryLog()
     events = [*post(A, CREATED, *[LIKED] * 9), *post(B, CREATED, LIKED)]
     await append(ListedHistory(*events[:4]), MemoryEventStore(log))
@@ -242,8 +242,8 @@ async def test_an_import_that_was_interrupted_goes_on():
     assert (rest.new, rest.present, rest.skipped) == (8, 4, [])
 
 
-async def test_a_post_that_was_changed_here_since_is_not_mixed_with_what_happened_there():
-    """Behind our own event at version 2 the source's version 3 would fit, and be nonsense."""
+async def test_a_post_that_was_changed_in_postlog_is_not_mixed_with_the_source():
+    """The source's version 3 would fit after our own event with version 2, but make no sense."""
     log = MemoryLog()
     store = MemoryEventStore(log)
     await append(ListedHistory(*post(A, CREATED)), store)
@@ -277,7 +277,7 @@ async def test_a_post_that_was_changed_here_since_is_not_mixed_with_what_happene
     [event(A, 2, REMOVED), event(A, 2, LIKED, recorded_at=START + timedelta(seconds=61))],
     ids=["another-event", "another-time"],
 )
-async def test_a_source_that_says_something_else_now_is_reported(changed: DotnetEvent):
+async def test_a_source_that_changed_since_is_reported(changed: DotnetEvent):
     log = MemoryLog()
     store = MemoryEventStore(log)
     await append(ListedHistory(*post(A, CREATED, LIKED)), store)
@@ -285,15 +285,15 @@ async def test_a_source_that_says_something_else_now_is_reported(changed: Dotnet
     assert (result.new, result.present, [each.post_id for each in result.skipped]) == (0, 1, [A])
 
 
-async def test_a_stream_that_lacks_its_beginning_in_the_log_is_reported():
-    """A source that has lost events since would otherwise be tried for ever."""
+async def test_a_stream_whose_beginning_is_not_in_the_log_is_reported():
+    """Otherwise the import of a source that has lost events would be retried without end."""
     result = await append(ListedHistory(event(A, 5), event(A, 6)), MemoryEventStore(MemoryLog()))
     assert [each.post_id for each in result.skipped] == [A]
     assert result.new == 0
 
 
 class Unsteady:
-    """Answers with these outcomes first, for the commits that a group ends with."""
+    """Returns these outcomes first, for the last commits of a group."""
 
     def __init__(self, store: MemoryEventStore, *rounds: list[AppendOutcome]) -> None:
         self._store = store
@@ -308,7 +308,7 @@ class Unsteady:
         return [*await self._store.append(commits[:good]), *failing]
 
 
-async def test_what_a_store_does_not_settle_is_sent_again():
+async def test_commits_with_an_unknown_outcome_are_sent_again():
     log = MemoryLog()
     unsettled, not_tried = Unsettled("It is away."), NotTried()
     store = Unsteady(MemoryEventStore(log), [unsettled, not_tried], [not_tried], [unsettled])
@@ -318,7 +318,7 @@ async def test_what_a_store_does_not_settle_is_sent_again():
     assert store.calls == 4
 
 
-async def test_a_store_that_stays_away_ends_the_import_with_what_to_do():
+async def test_a_store_that_stays_unavailable_ends_the_import_with_what_to_do():
     class Away:
         async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
             return [Unsettled("The event store is away.") for _ in commits]
@@ -330,4 +330,4 @@ async def test_a_store_that_stays_away_ends_the_import_with_what_to_do():
 
 async def test_an_event_that_can_not_be_read_is_never_appended():
     with pytest.raises(ValueError, match="its post must be skipped"):
-        await append(ListedHistory(event(A, 1, None, problem="spoilt")), MemoryEventStore(MemoryLog()))
+        await append(ListedHistory(event(A, 1, None, problem="malformed")), MemoryEventStore(MemoryLog()))

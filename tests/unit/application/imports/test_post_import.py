@@ -1,4 +1,4 @@
-"""The import of posts: each line once, whatever happens in between."""
+"""The import of posts: each line exactly once, whatever happens in between."""
 
 import asyncio
 import hashlib
@@ -79,7 +79,7 @@ async def test_a_second_import_changes_nothing(store, log):
     assert {each.new_events for each in results} == {0}
 
 
-async def test_an_interrupted_import_goes_on_where_the_log_stops(store, log):
+async def test_an_interrupted_import_resumes_where_the_log_ends(store, log):
     append, appended = store.append, 0
 
     async def stop_after_two(commits):
@@ -98,7 +98,7 @@ async def test_an_interrupted_import_goes_on_where_the_log_stops(store, log):
     assert sum(len(commit.events) for commit in commits) == 4_501
 
 
-async def test_a_store_that_is_away_for_a_moment_is_asked_again(store, log):
+async def test_an_import_retries_while_the_store_is_unavailable(store, log):
     append = store.append
 
     async def away_once(commits):
@@ -109,7 +109,7 @@ async def test_a_store_that_is_away_for_a_moment_is_asked_again(store, log):
     assert await run(importing(store, log), line()) == [ImportedLine(1, 4, 4)]
 
 
-async def test_bad_lines_are_reported_with_their_number_and_the_rest_goes_on(store, log):
+async def test_bad_lines_are_reported_with_their_number_and_the_others_are_imported(store, log):
     results = await run(
         importing(store, log), line("x1"), b"{not json", b"", line("x2", message=" "), line("x3", likes=-1), line("x4")
     )
@@ -119,7 +119,7 @@ async def test_bad_lines_are_reported_with_their_number_and_the_rest_goes_on(sto
     assert await MemoryCommitLog(log).tip() == 2
 
 
-async def test_the_same_external_id_with_another_content_is_a_bad_line(store, log):
+async def test_the_same_external_id_with_different_content_is_a_bad_line(store, log):
     await run(importing(store, log), line("x1"))
     (result,) = await run(importing(store, log), line("x1", message="Other"))
 
@@ -128,11 +128,11 @@ async def test_the_same_external_id_with_another_content_is_a_bad_line(store, lo
     assert await MemoryCommitLog(log).tip() == 1
 
 
-# What is left unfinished
+# Interruptions
 
 
 def gives_up_after(store, commits: int):
-    """The store takes so many commits, and is away then. What it answers brings it back."""
+    """The store accepts so many commits and is unavailable then. Returns a function that makes it available again."""
     append, taken = store.append, 0
 
     async def append_some(group):
@@ -148,7 +148,7 @@ def gives_up_after(store, commits: int):
     return back
 
 
-async def test_a_line_that_is_left_unfinished_is_told_with_what_the_log_has_of_it(store, log):
+async def test_an_unfinished_line_is_reported_with_what_the_log_has_of_it(store, log):
     gives_up_after(store, 2)
     post_import = importing(store, log, patience=0.0)
     with pytest.raises(StoreUnavailable):
@@ -158,8 +158,8 @@ async def test_a_line_that_is_left_unfinished_is_told_with_what_the_log_has_of_i
     assert sum(len(commit.events) for commit in await MemoryCommitLog(log).read(0)) == 2_000
 
 
-async def test_an_interrupted_import_tells_what_it_had_sent_as_well(store, log):
-    """It was under way to the log, which has it."""
+async def test_an_interrupted_import_reports_commands_in_flight_too(store, log):
+    """It was in flight, and is in the log."""
     append = store.append
     reached, go_on = asyncio.Event(), asyncio.Event()
 
@@ -179,24 +179,24 @@ async def test_an_interrupted_import_tells_what_it_had_sent_as_well(store, log):
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    told = {each.number: each for each in post_import.left}
+    left = {each.number: each for each in post_import.left}
     stored = sum(len(commit.events) for commit in await MemoryCommitLog(log).read(0))
-    assert told[2] == UnfinishedLine(2, events=4_501, in_log=stored - 1, new_events=stored - 1)
+    assert left[2] == UnfinishedLine(2, events=4_501, in_log=stored - 1, new_events=stored - 1)
     assert stored in (2_001, 3_001)
 
 
-async def test_results_that_were_not_told_before_an_interruption_are_not_lost(store, log):
+async def test_results_that_were_not_yielded_before_an_interruption_are_not_lost(store, log):
     post_import = importing(store, log, patience=0.0)
     gives_up_after(store, 3)
-    told = []
+    yielded = []
 
     async def listen():
         async for result in post_import.run([line("x1", likes=0), line("x2", likes=0), line("x3", likes=4_500)]):
-            told.append(result)  # noqa: PERF401 (what was told before it raises)
+            yielded.append(result)  # noqa: PERF401 (the results before it raises)
 
     with pytest.raises(StoreUnavailable):
         await listen()
-    known = {each.number for each in told} | {each.number for each in post_import.left}
+    known = {each.number for each in yielded} | {each.number for each in post_import.left}
     assert {1, 2} <= known
     assert await MemoryCommitLog(log).tip() == 3
 
@@ -221,7 +221,7 @@ async def test_a_later_dump_of_an_unfinished_post_finishes_it(store, log, unfini
     assert again == ImportedLine(1, 1 + later_likes, 0)
 
 
-async def test_a_later_dump_brings_the_likes_that_came_since(store, log):
+async def test_a_later_dump_adds_the_likes_that_came_since(store, log):
     await run(importing(store, log), line(likes=3))
     assert await run(importing(store, log), line(likes=5)) == [ImportedLine(1, 6, 2)]
     assert await run(importing(store, log), line(likes=5)) == [ImportedLine(1, 6, 0)]
@@ -240,7 +240,7 @@ async def test_a_later_dump_brings_the_likes_that_came_since(store, log):
         ({"likes": 2}, "more likes than 2: a later dump may have more likes, but not fewer"),
     ],
 )
-async def test_a_dump_that_does_not_go_on_as_the_log_does_is_a_bad_line(store, log, changes, reason):
+async def test_a_dump_that_contradicts_the_log_is_a_bad_line(store, log, changes, reason):
     await run(importing(store, log), line(likes=3))
     (result,) = await run(importing(store, log), line(**changes))
 
@@ -249,7 +249,7 @@ async def test_a_dump_that_does_not_go_on_as_the_log_does_is_a_bad_line(store, l
     assert await MemoryCommitLog(log).tip() == 1
 
 
-async def test_a_line_that_is_refused_half_way_says_what_the_log_has_of_it(store, log):
+async def test_a_line_that_is_refused_half_way_reports_what_the_log_has_of_it(store, log):
     back = gives_up_after(store, 1)
     with pytest.raises(StoreUnavailable):
         await run(importing(store, log, patience=0.0), line(likes=2_500))
@@ -264,8 +264,8 @@ async def test_a_line_that_is_refused_half_way_says_what_the_log_has_of_it(store
     assert result.reason.endswith("(1,000 of its 2,501 events are in the log)")
 
 
-async def test_lines_that_were_imported_long_ago_are_known_whatever_classes_are_called(store, log):
-    """The digest that the first versions stored was taken of the text that Python makes of a line."""
+async def test_lines_imported_by_earlier_versions_are_recognized_whatever_classes_are_called(store, log):
+    """The digest that the first versions stored is that of Python's text of a line."""
     await run(importing(store, log), line(message='It\'s "ünïcode" 🙂', likes=0))
     (commit,) = await MemoryCommitLog(log).read(0)
     text = (
@@ -275,8 +275,8 @@ async def test_lines_that_were_imported_long_ago_are_known_whatever_classes_are_
     assert commit.metadata["requestDigest"] == hashlib.sha256(text.encode()).hexdigest()
 
 
-async def test_lines_with_another_digest_are_known_by_their_content(store, log, monkeypatch):
-    """As those of a version that takes it of something else."""
+async def test_lines_with_another_digest_are_recognized_by_their_content(store, log, monkeypatch):
+    """For example, lines imported by a version that computes the digest differently."""
     with monkeypatch.context() as older:
         older.setattr(post_import, "_digest", lambda post: "another")
         await run(importing(store, log), line(likes=2_500))
@@ -328,7 +328,7 @@ async def test_lines_with_another_digest_are_known_by_their_content(store, log, 
         (line(message="x" * 2_000_000), "it is longer than 2,000,000 bytes"),
     ],
 )
-def test_what_is_wrong_with_a_line_is_said(bad: bytes, reason: str):
+def test_a_bad_line_is_reported_with_its_reason(bad: bytes, reason: str):
     result = parse_line(7, bad)
 
     assert isinstance(result, BadLine)
@@ -337,7 +337,7 @@ def test_what_is_wrong_with_a_line_is_said(bad: bytes, reason: str):
 
 
 @pytest.mark.parametrize("text", ["2008-07-31t07:21:09z", "2008-07-31T09:21:09.000999+02:00", "2008-07-31 07:21:09Z"])
-def test_times_as_rfc_3339_has_them_are_taken(text: str):
+def test_all_forms_of_times_of_rfc_3339_are_accepted(text: str):
     parsed = parse_line(1, line(datePosted=text))
     assert isinstance(parsed, PostLine)
     assert parsed.date_posted == datetime(2008, 7, 31, 7, 21, 9, tzinfo=UTC)
@@ -350,45 +350,45 @@ def test_a_byte_order_mark_is_no_part_of_a_line():
 # Several lines of one file
 
 
-async def told(post_import: PostImport, *lines: bytes) -> list[ImportedLine | BadLine]:
+async def results_of(post_import: PostImport, *lines: bytes) -> list[ImportedLine | BadLine]:
     return [each async for each in post_import.run(lines)]
 
 
 async def test_results_come_in_the_order_of_lines(store, log):
     lines = [line("slow", likes=6_500), *(line(f"x{n}", likes=n % 3) for n in range(30)), b"nonsense", line("last")]
-    results = await told(importing(store, log), *lines)
+    results = await results_of(importing(store, log), *lines)
     assert [each.number for each in results] == list(range(1, 34))
 
 
-async def test_of_two_lines_with_one_id_the_first_is_imported_and_the_second_names_it(store, log):
-    results = await told(importing(store, log), line("x1", likes=4_500), line("x2"), line("x1", message="Other"))
+async def test_the_second_line_with_the_same_id_is_refused_and_names_the_first(store, log):
+    results = await results_of(importing(store, log), line("x1", likes=4_500), line("x2"), line("x1", message="Other"))
     assert results[2] == BadLine(3, 'externalId "x1" is already on line 1 of this file, with different content')
     assert [each.events for each in results[:2]] == [4_501, 4]
 
 
-async def test_a_line_like_one_before_it_is_there_already(store, log):
-    assert await told(importing(store, log), line(), line()) == [ImportedLine(1, 4, 4), ImportedLine(2, 4, 0)]
+async def test_a_repeated_line_adds_nothing(store, log):
+    assert await results_of(importing(store, log), line(), line()) == [ImportedLine(1, 4, 4), ImportedLine(2, 4, 0)]
 
 
-async def test_a_line_of_which_the_log_has_another_one_is_not_said_to_be_in_the_file(store, log):
-    await told(importing(store, log), line(message="First"))
-    results = await told(importing(store, log), line(), line())
+async def test_a_line_that_was_imported_before_is_not_reported_as_in_the_file(store, log):
+    await results_of(importing(store, log), line(message="First"))
+    results = await results_of(importing(store, log), line(), line())
     reason = 'externalId "x1" was imported before with different content'
     assert results == [BadLine(1, reason), BadLine(2, reason)]
 
 
-async def test_lines_that_were_forgotten_are_not_said_to_be_of_another_import(store, log, monkeypatch):
+async def test_lines_no_longer_remembered_are_not_reported_as_of_another_import(store, log, monkeypatch):
     monkeypatch.setattr(post_import, "_REMEMBERED", 2)
     lines = [line(f"x{n}", likes=0) for n in range(4)]
-    results = await told(importing(store, log), *lines, line("x0", message="Other"), line("x3", message="Other"))
+    results = await results_of(importing(store, log), *lines, line("x0", message="Other"), line("x3", message="Other"))
     assert [each.reason for each in results[4:]] == [
         'externalId "x0" was imported before, or is on an earlier line, with different content',
         'externalId "x3" is already on line 4 of this file, with different content',
     ]
 
 
-async def test_what_the_rules_refuse_is_shown(store, log):
-    [blank, long] = await told(importing(store, log), line("x1", author="\u200b"), line("x2", author="x" * 5_000))
+async def test_a_value_that_the_rules_refuse_is_shown(store, log):
+    [blank, long] = await results_of(importing(store, log), line("x1", author="\u200b"), line("x2", author="x" * 5_000))
     assert blank == BadLine(1, 'author is blank; it needs at least one visible character. The value is "\u200b".')
     assert long.reason.startswith("author has 5,000 characters; at most ")
     assert long.reason.endswith(f'The value is "{"x" * 60}"… (5,000 characters).')

@@ -1,4 +1,4 @@
-"""Lines of every kind, from a seed: each is imported as it says, or refused with number, field and value."""
+"""Lines of every kind, from a seed: each is imported exactly, or refused with number, field and value."""
 
 import json
 import random
@@ -39,8 +39,9 @@ NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 
 
 class Expected(NamedTuple):
-    """`post`: the plain post that must be in the log; otherwise `words` must be in the reason. Neither: as a strict
-    parser of JSON sees the line."""
+    """`post` must be in the log, or `words` must be in the reason. Neither: a strict JSON parser decides whether the
+    line is valid.
+    """
 
     line: bytes
     post: dict[str, Any] | None = None
@@ -66,7 +67,7 @@ class Lines:
     def next(self) -> Expected:
         kinds, weights = zip(*self._kinds, strict=True)
         made: Expected = self._random.choices(kinds, weights)[0]()
-        return made._replace(line=made.line.replace(b"\n", b" "))  # as a file has it: its lines end there
+        return made._replace(line=made.line.replace(b"\n", b" "))  # in a file, a line ends there
 
     def _text(self, alphabets: tuple[str, ...], length: int) -> str:
         return "".join(self._random.choice(self._random.choice(alphabets)) for _ in range(length))
@@ -92,7 +93,7 @@ class Lines:
         return text.replace("+00:00", self._random.choice(("Z", "z", "+00:00")))
 
     def _json(self, members: list[tuple[str, Any]]) -> str:
-        """With blanks, orders and escapes as somebody else's program may write them."""
+        """With blanks, order and escapes as another program may write them."""
         self._random.shuffle(members)
         blank = [self._random.choice(("", " ", "\t", "  ")) for _ in range(4)]
         ascii_only = self._random.random() < 0.5
@@ -208,7 +209,7 @@ def plainly(value: Any) -> str:
 
 
 def as_a_strict_parser_sees_it(line: bytes) -> dict[str, Any] | None:
-    """None where it is no post of the right form; names and texts are the domain's business."""
+    """None if it does not have the form of a post; names and texts are checked by the domain."""
     try:
         plain = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -229,7 +230,7 @@ def same(post: dict[str, Any], stored: list[Any]) -> bool:
 
 
 async def fuzz(seed: int, count: int) -> tuple[int, int]:
-    """How many were imported, and how many refused."""
+    """How many lines were imported, and how many refused."""
     lines = Lines(seed)
     expected = [lines.next() for _ in range(count)]
     log = MemoryLog()
@@ -268,7 +269,7 @@ async def fuzz(seed: int, count: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_each_line_is_imported_as_it_says_or_refused_with_field_and_value(seed: int) -> None:
+async def test_each_line_is_imported_exactly_or_refused_with_field_and_value(seed: int) -> None:
     imported, refused = await fuzz(seed, 2_000)
     assert imported > 400
     assert refused > 800

@@ -1,4 +1,4 @@
-"""The fold of a batch: guard, gaps, parking, and only what changed."""
+"""The fold of a batch: version check, gaps, parking, and only changed rows."""
 
 from datetime import UTC, datetime
 
@@ -116,7 +116,7 @@ def test_a_removed_post_stays_as_a_tombstone_without_text_and_its_comments_go():
     assert (changes.cleared, changes.comments) == ([POST], [])
 
 
-def test_what_was_seen_before_is_skipped():
+def test_a_commit_that_was_applied_before_is_skipped():
     rows = Rows({POST: row(3)}, {}, {})
 
     changes = fold(commit(2, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=rows)
@@ -130,7 +130,7 @@ def test_a_redelivered_creation_does_not_bring_a_removed_post_back():
     assert fold(commit(1, CREATED), rows=Rows({POST: tombstone}, {}, {})).posts == []
 
 
-def test_a_missing_commit_is_asked_for():
+def test_a_missing_commit_is_requested():
     rows = Rows({POST: row(3)}, {}, {})
 
     with pytest.raises(MissingCommits) as missing:
@@ -139,7 +139,7 @@ def test_a_missing_commit_is_asked_for():
     assert missing.value.after == {POST: 3, OTHER: 0}
 
 
-def test_an_unreadable_event_parks_its_stream_and_the_others_flow():
+def test_an_unreadable_event_parks_its_stream_and_does_not_block_others():
     other_created = commit(1, CREATED, post=OTHER, position=3)
 
     changes = fold(
@@ -154,7 +154,7 @@ def test_an_unreadable_event_parks_its_stream_and_the_others_flow():
     assert waiting.parked_at == LATER
 
 
-def test_an_event_that_makes_no_sense_parks_its_stream_and_leaves_nothing_of_its_commit():
+def test_an_event_that_can_not_be_applied_parks_its_stream_and_applies_nothing_of_its_commit():
     changes = fold(
         commit(1, CREATED), commit(2, PostLiked(username="Bob"), PostUnliked(username="Bob"), COMMENTED, COMMENTED)
     )
@@ -165,7 +165,7 @@ def test_an_event_that_makes_no_sense_parks_its_stream_and_leaves_nothing_of_its
 
 
 @pytest.mark.parametrize("text", ["nul\x00", "half \ud83d"])
-def test_a_text_that_not_every_database_can_hold_parks_its_post_alone(text: str):
+def test_a_text_that_not_every_database_can_store_parks_only_its_post(text: str):
     stored = StoredEvent("MessageUpdated", 2, {"message": text, "username": "Ann", "editedAt": None})
     other = commit(1, CREATED, post=OTHER, position=3)
 
@@ -175,7 +175,7 @@ def test_a_text_that_not_every_database_can_hold_parks_its_post_alone(text: str)
     assert [(each.post_id, each.version) for each in changes.parked] == [(POST, 2)]
 
 
-def test_later_events_of_a_parked_stream_wait_and_are_noted():
+def test_later_events_of_a_parked_stream_wait_and_are_recorded():
     rows = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=2)})
 
     changes = fold(commit(3, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=rows)
@@ -184,7 +184,7 @@ def test_later_events_of_a_parked_stream_wait_and_are_noted():
     assert changes.parked == [parked(2, waiting=4)]
 
 
-def test_a_parked_stream_is_freed_when_it_has_caught_up_with_all_that_waits():
+def test_a_parked_stream_is_unparked_when_it_has_caught_up():
     rows = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=3)})
     second, third = commit(2, PostLiked(username="Bob")), commit(3, PostLiked(username="Cid"))
 
@@ -205,7 +205,7 @@ def test_a_parked_stream_that_fails_again_is_parked_where_it_fails_now():
     assert (waiting.version, waiting.position, waiting.waiting_version, waiting.parked_at) == (3, 9, 5, NOON)
 
 
-def test_a_commit_that_overlaps_the_row_is_parked_not_guessed_at():
+def test_a_commit_that_overlaps_the_row_parks_its_post():
     changes = fold(commit(2, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=Rows({POST: row(2)}, {}, {}))
 
     [waiting] = changes.parked
@@ -213,7 +213,7 @@ def test_a_commit_that_overlaps_the_row_is_parked_not_guessed_at():
     assert "the commit at position 2 begins with version 2, but an earlier one ends with version 2" in waiting.reason
 
 
-def test_a_post_of_which_the_log_lacks_a_commit_is_parked_and_says_which():
+def test_a_post_is_parked_if_the_log_lacks_a_commit_and_the_reason_names_it():
     other = commit(1, CREATED, post=OTHER, position=4)
 
     changes = fold(commit(1, CREATED), commit(4, PostLiked(username="Bob"), position=3), other, lacks=all_given)
@@ -225,7 +225,7 @@ def test_a_post_of_which_the_log_lacks_a_commit_is_parked_and_says_which():
     assert "versions 2 to 3 are missing before position 3" in waiting.reason
 
 
-def test_a_post_of_which_the_log_lacks_the_first_commit_is_parked_without_a_row():
+def test_a_post_is_parked_without_a_row_if_the_log_lacks_its_first_commit():
     changes = fold(commit(2, PostLiked(username="Bob")), lacks=all_given)
 
     assert changes.posts == []
@@ -241,7 +241,7 @@ def test_a_commit_without_events_parks_its_post():
     assert "version 2 is missing: the commit at position 2 has no event" in waiting.reason
 
 
-def test_what_a_batch_touches_is_named_once():
+def test_each_row_of_a_batch_is_named_once():
     row_keys = row_keys_of(decode_all([commit(1, CREATED), commit(2, COMMENTED), commit(3, COMMENTED)], CODEC))
 
     assert (row_keys.posts, row_keys.comments) == ([POST], [(POST, COMMENT)])

@@ -1,6 +1,5 @@
-"""Whether rows belong to a log, told by the commits at their checkpoints; also while reads of the log lag.
-
-Where positions are missing: found exactly, at little cost where none is.
+"""Whether rows belong to a log, by the commits at their checkpoints, also while reads are stale; and whether positions
+are missing from the log, found exactly, and at little cost if none is.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ from contracts.log_handle import POST_A, commit_id, proposed
 
 
 class Lagging(MemoryCommitLog):
-    """As a primary just after its election: reads end at position 2 until it has proven where the log ends."""
+    """Like a primary just after its election: reads end at position 2 until it has proven where the log ends."""
 
     def __init__(self, log: MemoryLog) -> None:
         super().__init__(log)
@@ -56,12 +55,12 @@ async def match(log: Lagging, *checkpoints: Checkpoint) -> None:
     await require_same_log(live, checkpoints, log)
 
 
-async def test_a_commit_that_a_lagging_read_does_not_show_is_not_believed_to_be_gone(log: Lagging) -> None:
+async def test_a_commit_that_a_stale_read_does_not_have_does_not_count_as_gone(log: Lagging) -> None:
     await match(log, at(1), at(3))
     assert log.proofs == 1
 
 
-async def test_what_a_read_shows_needs_no_proof(log: Lagging) -> None:
+async def test_a_commit_that_was_read_needs_no_proof(log: Lagging) -> None:
     await match(log, at(1), at(2))
     assert log.proofs == 0
 
@@ -72,13 +71,13 @@ async def test_a_commit_beyond_the_proven_tip_is_gone(log: Lagging) -> None:
     assert log.proofs == 1
 
 
-async def test_another_commit_in_its_place_is_no_lag(log: Lagging) -> None:
+async def test_another_commit_in_its_place_means_another_log(log: Lagging) -> None:
     with pytest.raises(WrongLog, match="the log was restored to an older state"):
         await match(log, at(2, "another commit"))
     assert log.proofs == 0
 
 
-async def test_a_commit_is_found_by_its_position_though_reads_lag(log: Lagging) -> None:
+async def test_a_commit_is_found_by_its_position_although_reads_are_stale(log: Lagging) -> None:
     found = await commit_at(3, log)
     assert found is not None
     assert found.commit_id == commit_id("commit 3")
@@ -86,7 +85,7 @@ async def test_a_commit_is_found_by_its_position_though_reads_lag(log: Lagging) 
 
 
 class Positions:
-    """A log of which only the positions matter. `counted` is how many keys were looked through."""
+    """A log of which only the positions matter. `counted` is how many keys were counted."""
 
     def __init__(self, positions: Collection[int], miscount: int | None = 0) -> None:
         self.positions = set(positions)
@@ -130,16 +129,16 @@ HOLES = {
 
 @pytest.mark.parametrize("miscount", [0, None])
 @pytest.mark.parametrize(("positions", "gap"), HOLES.values(), ids=HOLES.keys())
-async def test_a_thorough_look_finds_the_first_gap(positions: list[int], gap: LogGap, miscount: int | None) -> None:
+async def test_a_thorough_search_finds_the_first_gap(positions: list[int], gap: LogGap, miscount: int | None) -> None:
     assert await LogGaps(Positions(positions, miscount)).find(thorough=True) == gap
 
 
 @pytest.mark.parametrize(("positions", "gap"), HOLES.values(), ids=HOLES.keys())
-async def test_any_look_finds_it_where_the_store_counts_its_commits(positions: list[int], gap: LogGap) -> None:
+async def test_any_search_finds_the_gap_if_the_store_counts_its_commits(positions: list[int], gap: LogGap) -> None:
     assert await LogGaps(Positions(positions)).find() == gap
 
 
-async def test_without_such_a_count_old_positions_are_looked_through_a_piece_at_a_time() -> None:
+async def test_without_such_a_count_old_positions_are_counted_in_parts() -> None:
     log = Positions(numbers((1, 2_345), (2_347, 9_000)), miscount=None)
     gaps = LogGaps(log)
     found = [await gaps.find() for _ in range(3)]
@@ -148,19 +147,19 @@ async def test_without_such_a_count_old_positions_are_looked_through_a_piece_at_
 
 @pytest.mark.parametrize("positions", [[], numbers((1, 1)), numbers((1, 50_000))])
 @pytest.mark.parametrize("miscount", [0, None])
-async def test_a_whole_log_has_none(positions: list[int], miscount: int | None) -> None:
+async def test_a_complete_log_has_no_gap(positions: list[int], miscount: int | None) -> None:
     log = Positions(positions, miscount)
     gaps = LogGaps(log)
     assert [await gaps.find(), await gaps.find(thorough=True), await gaps.find()] == [None, None, None]
 
 
-async def test_a_look_at_a_long_log_counts_its_last_positions_only() -> None:
+async def test_a_search_in_a_long_log_counts_its_last_positions_only() -> None:
     log = Positions(numbers((1, 50_000)))
     assert await LogGaps(log).find() is None
     assert log.counted == 100
 
 
-async def test_a_count_that_an_unclean_shutdown_has_left_wrong_is_checked_once() -> None:
+async def test_a_count_that_is_wrong_after_an_unclean_shutdown_is_checked_once() -> None:
     log = Positions(numbers((1, 5_000)), miscount=-7)
     gaps = LogGaps(log)
     assert await gaps.find() is None
@@ -170,11 +169,11 @@ async def test_a_count_that_an_unclean_shutdown_has_left_wrong_is_checked_once()
     assert log.counted - before == 100
     log.positions.remove(17)
     log.positions.remove(18)
-    assert await gaps.find() is None  # it was counted before; a thorough look begins anew in another process
+    assert await gaps.find() is None  # it was counted before; a search in another process starts again
     assert await LogGaps(log).find() == LogGap(17, 19)
 
 
-async def test_a_gap_that_is_there_still_is_not_searched_again_and_one_that_is_gone_is_forgotten() -> None:
+async def test_a_known_gap_is_not_searched_again_and_dropped_when_it_is_gone() -> None:
     log = Positions(numbers((1, 3_000), (3_010, 9_000)))
     gaps = LogGaps(log)
     assert await gaps.find() == LogGap(3_001, 3_010)
@@ -186,7 +185,7 @@ async def test_a_gap_that_is_there_still_is_not_searched_again_and_one_that_is_g
     assert gaps.known is None
 
 
-async def test_a_gap_of_which_a_part_was_filled_is_searched_again() -> None:
+async def test_a_partly_filled_gap_is_searched_again() -> None:
     log = Positions(numbers((1, 3_000), (3_010, 9_000)))
     gaps = LogGaps(log)
     assert await gaps.find() == LogGap(3_001, 3_010)
@@ -194,7 +193,7 @@ async def test_a_gap_of_which_a_part_was_filled_is_searched_again() -> None:
     assert await gaps.find() == LogGap(3_003, 3_009)
 
 
-async def test_what_must_not_go_on_behind_a_gap_is_refused_until_a_look_finds_it_gone() -> None:
+async def test_writing_after_a_gap_is_refused_until_a_search_finds_it_gone() -> None:
     log = Positions(numbers((1, 5), (56, 56)))
     gaps = LogGaps(log)
     with pytest.raises(LogDamaged) as refused:
@@ -210,7 +209,7 @@ async def test_what_must_not_go_on_behind_a_gap_is_refused_until_a_look_finds_it
     await gaps.require_none()
 
 
-async def test_many_who_ask_at_once_share_the_first_look() -> None:
+async def test_concurrent_callers_share_the_first_search() -> None:
     log = Positions(numbers((1, 1_000)))
     gaps = LogGaps(log)
     await asyncio.gather(*[gaps.require_none() for _ in range(64)])

@@ -1,4 +1,4 @@
-"""Reading ahead: one read is under way while something else is done."""
+"""Reading ahead: one read is in flight while the caller does something else."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from application.projections.read_ahead import ReadAhead
 
 
-async def test_a_read_goes_on_before_its_result_is_wanted():
+async def test_a_read_runs_before_its_result_is_requested():
     begun = asyncio.Event()
 
     async def read() -> int:
@@ -20,7 +20,7 @@ async def test_a_read_goes_on_before_its_result_is_wanted():
         assert await ahead.result() == 7
 
 
-async def test_what_a_read_raises_is_raised_where_its_result_is_wanted():
+async def test_an_error_of_a_read_is_raised_when_its_result_is_requested():
     async def read() -> int:
         raise ValueError("away")
 
@@ -30,7 +30,7 @@ async def test_what_a_read_raises_is_raised_where_its_result_is_wanted():
             await ahead.result()
 
 
-async def test_a_read_that_nobody_wants_any_more_is_given_up_before_the_block_ends():
+async def test_a_read_in_flight_is_cancelled_before_the_block_ends():
     ended: list[str] = []
 
     async def read() -> int:

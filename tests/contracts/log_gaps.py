@@ -33,7 +33,7 @@ async def filled(log: LogHandle) -> None:
     assert outcomes == [Appended(position) for position in range(1, 7)]
 
 
-class LogHolesContract:
+class LogGapsContract:
     async def test_readers_stop_there_and_say_where_it_is(self, open_log: OpenLog, removed: Removed) -> None:
         async with open_log() as log:
             await filled(log)
