@@ -1,7 +1,5 @@
-"""Python's search for cyclic garbage, while a job holds a great many objects that have no cycles.
-
-How far a build of the read database is, and that only one is built at a time.
-"""
+"""What long jobs share: how far a build of the read database is, that only one is built at a time, and a garbage
+collector that does not slow them down."""
 
 import gc
 from collections.abc import AsyncIterator, Iterator
@@ -10,25 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from application.errors import RebuildRunning
 from application.ports.generations import UNFINISHED, Build, Generations
 
-_NEW_OBJECTS = 1_000_000
-
-
-@contextmanager
-def relaxed_gc() -> Iterator[None]:
-    """Search after so many new objects, instead of 700. A batch is about as many, none of which can go before it is
-    written, and to look through them again and again takes a quarter of the time. Holds for the whole process: it is
-    for one that does nothing else."""
-    before = gc.get_threshold()
-    gc.set_threshold(max(_NEW_OBJECTS, before[0]), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
 
 @asynccontextmanager
 async def exclusive_build(generations: Generations) -> AsyncIterator[None]:
-    """Hold the lock of builds. Raises `RebuildRunning`, which says how far the other one is."""
+    """Holds the lock of builds. Raises `RebuildRunning`, which says how far the other one is."""
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(generations.lock())
@@ -38,13 +21,13 @@ async def exclusive_build(generations: Generations) -> AsyncIterator[None]:
 
 
 def events_per_second(build: Build) -> float | None:
-    """On average, over the time in which somebody worked on it. None before its first batch."""
+    """On average, over the time in which a process worked on it. None before its first batch."""
     seconds = _seconds_worked(build)
     return build.events / seconds if seconds and build.events else None
 
 
 def seconds_left(build: Build) -> float | None:
-    """Until it is at its target, at the speed that it has had. None before its first batch."""
+    """Until it reaches its target, at its average speed. None before its first batch."""
     seconds = _seconds_worked(build)
     if not seconds or not build.position:
         return None
@@ -61,7 +44,7 @@ def describe_progress(build: Build) -> str:
 
 
 def _seconds_worked(build: Build) -> float:
-    """0 also when the clock was set back meanwhile."""
+    """0 if the clock was set back meanwhile."""
     return max(0.0, (build.updated_at - build.started_at).total_seconds())
 
 
@@ -73,3 +56,19 @@ async def _with_progress(error: RebuildRunning, generations: Generations) -> Reb
         f"{error.message.removesuffix('.')}: {describe_progress(building[0])}. Wait for it, or cancel it.",
         generation=building[0].generation,
     )
+
+
+_NEW_OBJECTS = 1_000_000
+
+
+@contextmanager
+def relaxed_gc() -> Iterator[None]:
+    """Search for cyclic garbage after 1,000,000 new objects instead of 700. A batch has about as many, none of which
+    can be freed before it is written, and searching them again and again takes a quarter of the time. This applies to
+    the whole process, so it is for one that does nothing else."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(_NEW_OBJECTS, before[0]), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

@@ -1,13 +1,16 @@
 """Rebuild: fold the whole log into the idle slot of a read database, catch up, and swap, while everything runs.
 
 It reads the log itself, in position order and in batches of bounded size, so its memory does not grow with the log.
-Each batch is one transaction that notes how far it is: a rebuild that was killed goes on from there. The next batch is
-read and decoded while one is being written.
+Each batch is one transaction that records how far it is: a rebuild that was killed resumes from there. The next batch
+is read and decoded while one is being written.
+
+The swap is one transaction, too. It locks the live checkpoints, so projectors wait, reads from the log the few commits
+that they are ahead of the build, applies them, and makes the build live. Readers see the old rows until it commits.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -32,8 +35,9 @@ _SWAPS_REPEATED = 5
 
 
 class Rebuild:
-    """`batch_events` is about how many events one transaction takes. `batches` may come from elsewhere; None: the log
-    is read and folded here."""
+    """`batch_events` is about how many events one transaction takes. `batches` may come from other processes; None: the
+    log is read and folded in this one. `retry_parked` is called after a swap: the new rows may have what the old ones
+    lacked."""
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Rebuild:
         clock: Clock,
         metrics: Metrics,
         batch_events: int,
+        retry_parked: Callable[[], Awaitable[object]],
         batches: Batches | None = None,
     ) -> None:
         self._log = log
@@ -54,11 +59,12 @@ class Rebuild:
         self._clock = clock
         self._metrics = metrics
         self._batches = batches or LogBatches(log, codec, clock, batch_events)
+        self._retry_parked = retry_parked
 
     async def run(self, *, restart: bool = False, swap: bool = True) -> AsyncGenerator[Build]:
-        """Build and swap; the build as it stands at first and after each batch, and at last as it is LIVE. Without
-        `swap` it ends when the build has caught up. What stops it is noted with the build, which can be gone on with.
-        Raises `RebuildRunning`, `RebuildCancelled`, `WrongLog`, `Unavailable`.
+        """Build and swap; yields the build as it is at first, after each batch, and at last when it is LIVE. Without
+        `swap` it ends when the build has caught up. An error is recorded with the build, which can be resumed. Raises
+        `RebuildRunning`, `RebuildCancelled`, `WrongLog`, `Unavailable`.
         """
         async with exclusive_build(self._generations):
             build = await self._start(restart=restart)
@@ -75,14 +81,16 @@ class Rebuild:
             except BuildGone:
                 raise RebuildCancelled("The rebuild was cancelled; the live rows are as they were.") from None
             except Exception as error:
-                await self._note_failure(build, error)
+                await self._record_failure(build, error)
                 raise
+        if swap:
+            await self._retry_parked()
 
     async def _start(self, *, restart: bool) -> Build:
         log_id, tip = await self._log.log_id(), await self._log.tip()
         unfinished = await self._unfinished()
         if unfinished is not None and not restart and await self._is_of_this_log(unfinished, log_id):
-            logger.info("going on with generation %d at position %d", unfinished.generation, unfinished.position)
+            logger.info("resuming generation %d at position %d", unfinished.generation, unfinished.position)
             worked = unfinished.updated_at - unfinished.started_at
             now = self._clock.now()
             return replace(unfinished, target=tip, started_at=now - worked, updated_at=now, error=None)
@@ -92,12 +100,12 @@ class Rebuild:
         builds = await self._generations.builds()
         return next((build for build in builds if build.state in UNFINISHED), None)
 
-    async def _note_failure(self, build: Build, error: Exception) -> None:
+    async def _record_failure(self, build: Build, error: Exception) -> None:
         sentence = error.message if isinstance(error, PostlogError) else f"{type(error).__name__}: {error}"
         try:
             await self._generations.record_failure(build, sentence)
         except Unavailable:
-            logger.warning("the read database does not answer, so it does not tell why its rebuild stopped")
+            logger.warning("the read database does not answer, so why the rebuild stopped could not be recorded in it")
 
     async def _is_of_this_log(self, build: Build, log_id: str) -> bool:
         if build.log_id != log_id:
@@ -108,7 +116,7 @@ class Rebuild:
         return bool(found) and found[0].commit_id == build.commit_id
 
     async def _load(self, build: Build) -> AsyncGenerator[Build]:
-        """Until a batch reaches the log's end. What comes while that one is written is little: the last step has it."""
+        """Until a batch reaches the log's end. The few commits that come while that one is written are the swap's."""
         async with aclosing(self._batches.after(build.position)) as batches, ReadAhead[Batch | None]() as ahead:
             ahead.begin(_next(batches))
             while (batch := await ahead.result()) is not None:

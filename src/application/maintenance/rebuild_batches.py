@@ -1,7 +1,8 @@
 """What a rebuild writes in one transaction: a part of the log, read, decoded and ready to be folded.
 
-The batches of a rebuild, folded by several workers: each has a share of the posts, reads the commits of these posts,
-and folds them. All of them read the same positions, so a batch is whole, and is written in one transaction as ever.
+`LogBatches` reads and folds in this process. `ShardedBatches` divides the work among several workers: each reads and
+folds the commits of one shard of the posts. All of them read the same positions, so together they make one batch, which
+one process writes in one transaction.
 """
 
 import asyncio
@@ -29,8 +30,8 @@ COMMITS_A_READ = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Everything up to `position`, where the commit `commit_id` stands. `is_last`: the log ended there when it was
-    read."""
+    """Every commit up to `position`, which is that of the commit `commit_id`. `is_last`: the log ended there when it
+    was read."""
 
     position: int
     commit_id: str
@@ -42,8 +43,8 @@ class Batch:
 
 class Batches(Protocol):
     def after(self, position: int) -> AsyncGenerator[Batch]:
-        """The batches behind `position`, in order, up to the log's end. The next one may be asked for while the fold of
-        one still waits to be called. Raises `StoreUnavailable`."""
+        """The batches after `position`, in order, up to the log's end. The next one may be asked for before the fold of
+        one is called. Raises `StoreUnavailable`."""
         ...
 
 
@@ -72,8 +73,8 @@ class LogBatches:
             yield batch_of(batch, self._clock, is_last=True)
 
     async def _pages(self, after: int) -> AsyncGenerator[Sequence[CommitEvents]]:
-        """The next is read while one is decoded. The last one reaches the tip as it was before it was read: to wait for
-        one that finds nothing would be to wait for people to stop writing."""
+        """The next is read while one is decoded. The last one reaches the tip as it was before it was read: waiting for
+        an empty one would mean to wait until nobody writes any more."""
         async with ReadAhead[tuple[Sequence[CommitEvents], int]]() as ahead:
             ahead.begin(self._page(after))
             while True:
@@ -91,7 +92,7 @@ class LogBatches:
 
 
 def batch_of(decoded: Sequence[DecodedCommit], clock: Clock, *, is_last: bool = False) -> Batch:
-    """There must be a commit."""
+    """Of at least one commit."""
     last = decoded[-1].commit
 
     def fold(rows: Rows) -> RowChanges:
@@ -102,7 +103,7 @@ def batch_of(decoded: Sequence[DecodedCommit], clock: Clock, *, is_last: bool = 
 
 
 class ShardBatch(NamedTuple):
-    """What a share's part of a batch holds, and touches."""
+    """One shard's part of a batch: how much it is, and which rows it reads and writes."""
 
     commits: int
     events: int
@@ -110,25 +111,25 @@ class ShardBatch(NamedTuple):
 
 
 class ShardWorker(Protocol):
-    """Does what it is asked for in the order in which it was asked, and keeps a batch until the one after the next is
-    read."""
+    """Works on one shard. Requests are answered in their order, and a batch is kept until the one after the next is
+    read: its fold may be repeated."""
 
     async def read(self, after: int, until: int) -> int:
-        """Read the share's commits behind `after`, up to `until` or to as many events as a batch may have; up to which
+        """Read the shard's commits after `after`, up to `until` or until a batch is full, and return up to which
         position that is. Raises `StoreUnavailable`."""
         ...
 
     async def cut(self, after: int, until: int) -> ShardBatch:
-        """Leave out of what was read behind `after` what stands behind `until`."""
+        """Drop what is past `until` from what was read after `after`: the batch ends where the first worker stopped."""
         ...
 
     def fold(self, after: int, rows: Rows, now: datetime) -> "Future[RowChanges]":
-        """What was read behind `after`, on the rows that it touches. Asked for from any thread."""
+        """Fold what was read after `after` on its rows. May be called from any thread."""
         ...
 
 
 class ShardReader:
-    """The work of a `ShardWorker` on one share."""
+    """What a `ShardWorker` does."""
 
     def __init__(self, log: CommitLog, codec: EventCodec, shard: Shard, batch_events: int) -> None:
         self._log = log
@@ -160,7 +161,7 @@ class ShardReader:
 
 
 class ShardedBatches:
-    """One worker a share. `batch_events` is about how many events a batch has."""
+    """One worker a shard. `batch_events` is about how many events a batch has."""
 
     def __init__(self, log: CommitLog, clock: Clock, workers: Sequence[ShardWorker], batch_events: int) -> None:
         self._log = log
@@ -175,18 +176,18 @@ class ShardedBatches:
             cuts = await asyncio.gather(*[worker.cut(position, until) for worker in self._workers])
             if sum(cut.commits for cut in cuts) != until - position:
                 gap = await LogGaps(self._log).find(thorough=True)
-                raise LogDamaged(gap.sentence if gap else "The log changed while it was read; begin again.")
+                raise LogDamaged(gap.sentence if gap else "The log changed while it was read; run the rebuild again.")
             folds_begun = asyncio.Event()
             [last] = await self._log.read_events(until - 1, 1)
             yield Batch(
                 position=until,
                 commit_id=last.commit_id,
                 events=sum(cut.events for cut in cuts),
-                row_keys=_together([cut.row_keys for cut in cuts]),
+                row_keys=_join_keys([cut.row_keys for cut in cuts]),
                 fold=self._fold(position, folds_begun),
                 is_last=until == tip,
             )
-            await folds_begun.wait()  # or the workers would read the next batch first, and its rows wait for this one
+            await folds_begun.wait()  # else the workers would read the next batch before they fold this one
             position = until
 
     def _fold(self, after: int, begun: asyncio.Event) -> Fold:
@@ -194,16 +195,16 @@ class ShardedBatches:
 
         def fold(rows: Rows) -> RowChanges:
             now = self._clock.now()
-            parts = _divided(rows, len(self._workers))
+            parts = _split(rows, len(self._workers))
             folding = [worker.fold(after, part, now) for worker, part in zip(self._workers, parts, strict=True)]
             loop.call_soon_threadsafe(begun.set)
-            return _joined([each.result() for each in folding])
+            return _join_changes([each.result() for each in folding])
 
         return fold
 
 
-def _divided(rows: Rows, shards: int) -> list[Rows]:
-    """By the share that each post belongs to."""
+def _split(rows: Rows, shards: int) -> list[Rows]:
+    """By the shard of each post."""
     return [
         Rows(
             {post_id: post for post_id, post in rows.posts.items() if Shard.of(post_id, shards) == shard},
@@ -214,11 +215,11 @@ def _divided(rows: Rows, shards: int) -> list[Rows]:
     ]
 
 
-def _joined(parts: Sequence[RowChanges]) -> RowChanges:
+def _join_changes(parts: Sequence[RowChanges]) -> RowChanges:
     return RowChanges(
         **{field.name: list(chain(*[getattr(part, field.name) for part in parts])) for field in fields(RowChanges)}
     )
 
 
-def _together(parts: Sequence[RowKeys]) -> RowKeys:
+def _join_keys(parts: Sequence[RowKeys]) -> RowKeys:
     return RowKeys([post for part in parts for post in part.posts], [key for part in parts for key in part.comments])

@@ -50,20 +50,21 @@ def command(ctx: click.Context, restart: bool, dry_run: bool, drop: bool, as_jso
 
 async def _rebuild(loaded: LoadedSettings, *, restart: bool, dry_run: bool, as_json: bool) -> int:
     async with open_rebuild(loaded, "rebuild") as tools:
-        started, first, build = time.monotonic(), None, None
+        started, seconds, first, build = time.monotonic(), 0.0, None, None
         with show_progress("commits", None) as progress:
             async with aclosing(tools.rebuild.run(restart=restart, swap=not dry_run)) as building:
                 async for build in building:
                     first = first or build
                     progress.set_total(build.target)
                     progress.advance_to(build.position)
+                    seconds = time.monotonic() - started
         assert build is not None and first is not None  # noqa: S101, PT018 (a rebuild yields its beginning at least)
         where = places(loaded.settings, LOG, READ_DB)
-        _report(build, build.events - first.events, time.monotonic() - started, where, as_json)
+        _report(build, build.events - first.events, seconds, where, as_json)
         if not dry_run:
-            still = [retried for retried in await tools.parked.retry_all() if retried.still is not None]
-            _report_parked(len(still), as_json)
-            return exit_codes.DATA if still else exit_codes.DONE
+            parked = (await tools.views.stamp()).parked
+            _report_parked(parked, as_json)
+            return exit_codes.DATA if parked else exit_codes.DONE
         report = await tools.audit.run()
         await tools.generations.cancel(build, tools.clock.now())
         print_audit(report, where, as_json)

@@ -43,12 +43,10 @@ def _end_with_the_service() -> None:
 
 async def _rebuild(loaded: LoadedSettings) -> int:
     try:
-        async with open_rebuild(loaded, "rebuild") as tools:
-            async with aclosing(tools.rebuild.run()) as building:
-                _report({"generation": (await anext(building)).generation})
-                async for _ in building:
-                    continue
-            await tools.parked.retry_all()
+        async with open_rebuild(loaded, "rebuild") as tools, aclosing(tools.rebuild.run()) as building:
+            _report({"generation": (await anext(building)).generation})
+            async for _ in building:
+                continue
     except PostlogError as error:
         _report({"error": _described(error)})
         return exit_codes.COULD_NOT_RUN

@@ -18,6 +18,7 @@ from application.mediator import QueryDispatcher
 from application.pipeline.parking import ParkedRetry
 from application.ports.commit_log import LogBackup
 from application.ports.generations import Generations
+from application.ports.post_views import PostViews
 from application.ports.read_db import ParkedStreams
 from application.ports.system import Clock
 from application.projections.log_checks import require_same_log
@@ -107,7 +108,7 @@ class RebuildTools:
     rebuild: Rebuild
     audit: Audit
     generations: Generations
-    parked: ParkedRetry
+    views: PostViews
     clock: Clock
 
 
@@ -125,7 +126,7 @@ async def open_rebuild(loaded: LoadedSettings, verb: str) -> AsyncIterator[Rebui
             container.rebuild(batches=batches),
             container.audit(),
             read_db.generations,
-            container.parked_retry(),
+            read_db.post_views,
             container.clock(),
         )
 

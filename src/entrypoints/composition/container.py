@@ -303,6 +303,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         metrics=metrics,
         batch_events=settings.provided.rebuild.batch_events,
+        retry_parked=parked_retry.provided.retry_all,
     )
     sharded_batches = providers.Factory(
         ShardedBatches, commit_log, clock, batch_events=settings.provided.rebuild.batch_events

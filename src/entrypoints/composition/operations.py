@@ -3,8 +3,8 @@ what else operators watch and start from its pages."""
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from adapters.memory.generations import MemoryRebuildProcess
 from adapters.system.rebuild_process import SystemRebuildProcess
 from application.maintenance.rebuilds import Rebuilds
-from application.ports.generations import Build, Generations, RebuildProcess
+from application.ports.generations import Generations, RebuildProcess
 from entrypoints.composition.container import Container
 from entrypoints.composition.read_db import ReadDbParts
 from entrypoints.composition.resources import Resources
@@ -82,18 +82,11 @@ def _exists(path: str) -> bool:
 async def _process(container: Container) -> AsyncIterator[RebuildProcess]:
     settings = container.settings()
     if settings.read_db.adapter == "memory":
-        async with MemoryRebuildProcess(lambda: _rebuild_here(container)) as tasks:
+        async with MemoryRebuildProcess(lambda: container.rebuild().run()) as tasks:
             yield tasks
         return
     async with SystemRebuildProcess(_COMMAND, lambda adapter: to_line(_with_read_db(settings, adapter))) as processes:
         yield processes
-
-
-async def _rebuild_here(container: Container) -> AsyncGenerator[Build]:
-    async with aclosing(container.rebuild().run()) as building:
-        async for build in building:
-            yield build
-    await container.parked_retry().retry_all()
 
 
 def _with_read_db(settings: Settings, adapter: str) -> Settings:

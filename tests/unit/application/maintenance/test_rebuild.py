@@ -294,6 +294,19 @@ async def test_an_empty_log_gives_empty_rows_that_are_ready():
         await system.caught_up()
 
 
+async def test_what_is_parked_is_retried_after_the_swap_and_only_then():
+    system = await filled()
+    generations_seen = []
+
+    async def retry() -> None:
+        generations_seen.append(system.read_db.live.generation)
+
+    await run(system.container.rebuild(retry_parked=retry), swap=False)
+    assert generations_seen == []
+    await run(system.container.rebuild(retry_parked=retry))
+    assert generations_seen == [2]
+
+
 async def test_without_a_swap_the_build_waits_beside_the_live_rows():
     system = await filled()
     before = dump(system)
