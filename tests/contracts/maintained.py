@@ -5,15 +5,7 @@ from contextlib import asynccontextmanager
 
 from adapters.memory.generations import MemoryGenerations
 from adapters.memory.read_db import MemoryAuditRows, MemoryReadDb
-from adapters.sql.read_db import (
-    SqlAuditRows,
-    SqlGenerations,
-    SqlParkedStreams,
-    SqlPostViews,
-    SqlProjectionStore,
-    SqlProvisioning,
-    SqlReadDb,
-)
+from adapters.sql.read_db import SqlReadDb
 from contracts.rebuilding import Maintained, OpenMaintained
 from small_system import ReadSide, in_memory
 
@@ -32,8 +24,8 @@ def maintained_in_sql(new_sql_database: Callable[[], SqlReadDb]) -> OpenMaintain
     @asynccontextmanager
     async def opened() -> AsyncIterator[Maintained]:
         async with new_sql_database() as database:
-            await SqlProvisioning(database).provision()
-            read_side = ReadSide(SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database))
-            yield Maintained(read_side, SqlGenerations(database), SqlAuditRows(database))
+            await database.provisioning.provision()
+            read_side = ReadSide(database.projection_store, database.post_views, database.parked_streams)
+            yield Maintained(read_side, database.generations, database.audit_rows)
 
     return opened

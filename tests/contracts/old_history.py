@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from adapters.sql.read_db import (
-    SqlAuditRows,
-    SqlGenerations,
-    SqlParkedStreams,
-    SqlPostViews,
-    SqlProjectionStore,
-    SqlReadDb,
-)
+from adapters.sql.read_db import SqlReadDb
 from adapters.sqlite.read_db import sqlite_read_db
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import Appended
@@ -62,11 +55,11 @@ class _World:
 
     def __init__(self, log: LogHandle, database: SqlReadDb) -> None:
         self.log = log
-        self.store = SqlProjectionStore(database)
-        self.views = SqlPostViews(database)
-        self.parked = SqlParkedStreams(database)
-        self.generations = SqlGenerations(database)
-        self.audit_rows = SqlAuditRows(database)
+        self.store = database.projection_store
+        self.views = database.post_views
+        self.parked = database.parked_streams
+        self.generations = database.generations
+        self.audit_rows = database.audit_rows
 
     def _container(self, codec: EventCodec, **settings: object) -> Container:
         return container_with(

@@ -7,24 +7,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Inspector, inspect, literal_column, select, text, update
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import DBAPIError
 
-from adapters.sql.live_row import SELECT_CHECKPOINTS
+from adapters.sql.backend import SqlBackend
 from adapters.sql.migrations.upgrade import newest, upgrade
-from adapters.sql.open_database import OpenDatabase
-from adapters.sql.read_db import (
-    SqlParkedStreams,
-    SqlPostViews,
-    SqlProbe,
-    SqlProjectionStore,
-    SqlProvisioning,
-    SqlReadDb,
-)
+from adapters.sql.projection_store import SELECT_CHECKPOINTS
+from adapters.sql.read_db import SqlReadDb, TimeLimits
 from adapters.sql.rows import from_comment, from_post
 from adapters.sql.schema import REVISION
 from adapters.sql.tables import SLOTS, checkpoints, read_db
@@ -46,21 +39,29 @@ from contracts.read_db_handle import (
     post_id,
 )
 
+T = TypeVar("T")
+
 NewSqlReadDb = Callable[[], SqlReadDb]
+
+
+async def with_backend(read_db: SqlReadDb, work: Callable[[SqlBackend], T]) -> T:
+    """`work` in a thread of the read database."""
+    database = (await read_db._loaded()).database
+    return await database.run(lambda: work(database.backend))
 
 
 def handle_of(database: SqlReadDb) -> ReadDbHandle:
     async def swap() -> None:
-        await database.run(_swap)
+        await with_backend(database, _swap)
 
-    return ReadDbHandle(SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database), swap)
+    return ReadDbHandle(database.projection_store, database.post_views, database.parked_streams, swap)
 
 
 def read_db_opener(new_sql_database: NewSqlReadDb) -> OpenReadDb:
     @asynccontextmanager
     async def opened() -> AsyncIterator[ReadDbHandle]:
         async with new_sql_database() as database:
-            await SqlProvisioning(database).provision()
+            await database.provisioning.provision()
             yield handle_of(database)
 
     return opened
@@ -69,16 +70,16 @@ def read_db_opener(new_sql_database: NewSqlReadDb) -> OpenReadDb:
 async def query(database: SqlReadDb, statement: str, **values: Any) -> list[tuple[Any, ...]]:
     """As somebody with a SQL client would ask."""
 
-    def ask(opened: OpenDatabase) -> list[tuple[Any, ...]]:
-        with opened._backend.writing() as connection:
+    def ask(backend: SqlBackend) -> list[tuple[Any, ...]]:
+        with backend.writing() as connection:
             found = connection.execute(text(statement), values)
             return [tuple(row) for row in found] if found.returns_rows else []
 
-    return await database.run(ask)
+    return await with_backend(database, ask)
 
 
-def _swap(opened: OpenDatabase) -> None:
-    with opened._backend.writing() as connection:
+def _swap(backend: SqlBackend) -> None:
+    with backend.writing() as connection:
         live = connection.execute(select(read_db)).one()
         connection.execute(SELECT_CHECKPOINTS.with_for_update(), {"of": live.generation})
         following = literal_column(str(live.generation + 1))
@@ -99,28 +100,28 @@ class SqlReadDbContract:
     @pytest.fixture
     async def database(self, empty: SqlReadDb) -> SqlReadDb:
         """Open, with its tables."""
-        await SqlProvisioning(empty).provision()
+        await empty.provisioning.provision()
         return empty
 
     # Tables
 
     async def test_tables_are_made_once(self, empty: SqlReadDb) -> None:
-        [made] = await SqlProvisioning(empty).provision()
+        [made] = await empty.provisioning.provision()
         assert made == f"Made the tables of the read database {empty.address.place} (revision {REVISION})."
-        assert await SqlProvisioning(empty).provision() == []
-        await SqlProvisioning(empty).check()
+        assert await empty.provisioning.provision() == []
+        await empty.provisioning.check()
 
     async def test_processes_that_make_them_at_once_make_them_once(
         self, empty: SqlReadDb, new_sql_database: NewSqlReadDb
     ) -> None:
         async with new_sql_database() as other:
-            provisionings = [SqlProvisioning(each) for each in (empty, other) for _ in range(3)]
+            provisionings = [each.provisioning for each in (empty, other) for _ in range(3)]
             made = await asyncio.gather(*(provisioning.provision() for provisioning in provisionings))
         assert sorted(map(len, made)) == [0, 0, 0, 0, 0, 1]
 
     async def test_a_database_without_tables_is_told_what_to_run(self, empty: SqlReadDb) -> None:
         sentence = f"{empty.address.setting}) has no tables yet; run `postlog init`."
-        for asked in (SqlProvisioning(empty).check(), SqlPostViews(empty).stamp(), SqlProjectionStore(empty).live()):
+        for asked in (empty.provisioning.check(), empty.post_views.stamp(), empty.projection_store.live()):
             with pytest.raises(SchemaOutdated) as caught:
                 await asked
             assert caught.value.message.endswith(sentence)
@@ -131,21 +132,21 @@ class SqlReadDbContract:
         with pytest.raises(
             SchemaOutdated, match=rf"has tables of revision 0000, .* needs {REVISION}; run `postlog init`\."
         ):
-            await SqlProvisioning(database).check()
+            await database.provisioning.check()
         with pytest.raises(SchemaOutdated, match=r"revision 0000, which this Postlog does not know; run a newer one\."):
-            await SqlProvisioning(database).provision()
+            await database.provisioning.provision()
 
     async def test_somebody_elses_tables_are_left_alone(self, empty: SqlReadDb) -> None:
         await query(empty, "CREATE TABLE posts (theirs integer)")
         with pytest.raises(SchemaOutdated, match=r"has posts already, .* give it a database of its own"):
-            await SqlProvisioning(empty).provision()
+            await empty.provisioning.provision()
         assert await query(empty, "SELECT * FROM posts") == []
 
     async def test_names_are_taken_as_the_server_compares_them(self, empty: SqlReadDb) -> None:
         """Some take "Comments" for comments. Whichever: `init` and what it says before and after agree."""
         await query(empty, 'CREATE TABLE "Comments" (theirs integer)')
-        provisioning = SqlProvisioning(empty)
-        same_name = await empty.run(_has_comments)
+        provisioning = empty.provisioning
+        same_name = await with_backend(empty, _has_comments)
         if same_name:
             for asked in (provisioning.provision(), provisioning.check()):
                 with pytest.raises(SchemaOutdated, match="has Comments already, which Postlog did not make"):
@@ -153,7 +154,7 @@ class SqlReadDbContract:
         else:
             await provisioning.provision()
             await provisioning.check()
-            assert (await SqlPostViews(empty).stamp()).position == 0
+            assert (await empty.post_views.stamp()).position == 0
         assert await query(empty, 'SELECT theirs FROM "Comments"') == []
 
     @pytest.mark.parametrize("theirs", [["5f2a"], ["5f2a", "77b0"], ["0001"], []], ids=len)
@@ -161,7 +162,7 @@ class SqlReadDbContract:
         await query(empty, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
         for revision in theirs:
             await query(empty, "INSERT INTO alembic_version VALUES (:revision)", revision=revision)
-        provisioning = SqlProvisioning(empty)
+        provisioning = empty.provisioning
         with pytest.raises(SchemaOutdated, match="has no tables yet; run `postlog init`"):
             await provisioning.check()
         assert len(await provisioning.provision()) == 1
@@ -179,7 +180,7 @@ class SqlReadDbContract:
         revisions = sorted([REVISION, *(["5f2a"] if with_theirs else [])])
         for revision in revisions:
             await query(database, "INSERT INTO alembic_version VALUES (:revision)", revision=revision)
-        provisioning = SqlProvisioning(database)
+        provisioning = database.provisioning
         await provisioning.check()
         assert await provisioning.provision() == [
             f"Moved the revision of the read database {database.address.place} from alembic_version to postlog_version."
@@ -193,23 +194,23 @@ class SqlReadDbContract:
 
     async def test_several_revisions_at_once_are_said(self, database: SqlReadDb) -> None:
         await query(database, "INSERT INTO postlog_version VALUES ('0000')")
-        for asked in (SqlProvisioning(database).check(), SqlProvisioning(database).provision()):
+        for asked in (database.provisioning.check(), database.provisioning.provision()):
             with pytest.raises(SchemaOutdated, match="has 2 rows in postlog_version"):
                 await asked
 
     async def test_a_live_row_that_was_deleted_is_said(self, database: SqlReadDb) -> None:
         await query(database, "DELETE FROM read_db")
-        for asked in (SqlPostViews(database).stamp(), SqlProjectionStore(database).live()):
+        for asked in (database.post_views.stamp(), database.projection_store.live()):
             with pytest.raises(ReadDbUnavailable, match="does not have the one row in its table read_db"):
                 await asked
 
     async def test_new_tables_are_those_that_the_revisions_lead_to(self, empty: SqlReadDb) -> None:
-        await SqlProvisioning(empty).provision()
-        made = await empty.run(_schema)
-        await empty.run(_drop_all)
-        await empty.run(_upgrade)
-        assert await empty.run(_schema) == made
-        await SqlProvisioning(empty).check()
+        await empty.provisioning.provision()
+        made = await with_backend(empty, _schema)
+        await with_backend(empty, _drop_all)
+        await with_backend(empty, _upgrade)
+        assert await with_backend(empty, _schema) == made
+        await empty.provisioning.check()
         assert newest() == REVISION
 
     async def test_posts_of_revision_0001_are_found_by_any_form_of_their_authors_name(
@@ -224,13 +225,11 @@ class SqlReadDbContract:
                 old = "UPDATE posts_a SET author_folded = :old WHERE post_id = :id".replace("posts_a", f"posts_{slot}")
                 await query(database, old, old=row.author.casefold(), id=row.post_id)
         await query(database, "UPDATE postlog_version SET version_num = '0001'")
-        assert await SqlProvisioning(database).provision() == [
-            f"Brought the read database {database.address.place} from revision 0001 to {REVISION}."
+        assert await database.provisioning.provision() == [
+            f"Upgraded the read database {database.address.place} from revision 0001 to {REVISION}."
         ]
         found = {
-            asked: {
-                row.author for row in (await SqlPostViews(database).posts(PostFilter(author=asked), 10, None)).value
-            }
+            asked: {row.author for row in (await database.post_views.posts(PostFilter(author=asked), 10, None)).value}
             for asked in ("ZO\u00cb", "Stra\u00dfe", "Sam", "Bob")
         }
         assert found == {
@@ -243,12 +242,12 @@ class SqlReadDbContract:
     # Probe
 
     async def test_the_probe_tells_whether_it_answers(self, empty: SqlReadDb, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("adapters.sql.read_db._PROBE_SECONDS", 60.0)  # however busy the machine is
-        result = await SqlProbe(empty).probe()
+        monkeypatch.setattr(empty, "_limits", TimeLimits(probe=60.0))  # however busy the machine is
+        result = await empty.probe.probe()
         assert (result.name, result.ok) == ("read_db", False)
         assert "run `postlog init`" in result.detail
-        await SqlProvisioning(empty).provision()
-        result = await SqlProbe(empty).probe()
+        await empty.provisioning.provision()
+        result = await empty.probe.probe()
         assert (result.name, result.ok) == ("read_db", True)
         assert result.detail == f"The read database {empty.address.place} answers."
 
@@ -256,8 +255,8 @@ class SqlReadDbContract:
         async with new_sql_database() as database:
             pass
         with pytest.raises(ReadDbUnavailable, match="it is closed"):
-            await SqlPostViews(database).stamp()
-        assert not (await SqlProbe(database).probe()).ok
+            await database.post_views.stamp()
+        assert not (await database.probe.probe()).ok
 
     # Views for people
 
@@ -317,33 +316,32 @@ class SqlReadDbContract:
         posts += [post(n, date_posted=NOON - timedelta(milliseconds=n)) for n in range(100, 6_000)]
         comments = [comment(n, n, comment=text, edited=n % 2 == 0) for n, text in enumerate(TEXTS.values())]
 
-        def load(opened: OpenDatabase) -> None:
-            backend = opened._backend
+        def load(backend: SqlBackend) -> None:
             with backend.writing() as connection:
                 backend.load(connection, SLOTS["a"].posts, (from_post(row) for row in posts))
                 backend.load(connection, SLOTS["a"].comments, (from_comment(row) for row in comments))
                 backend.load(connection, SLOTS["a"].comments, iter(()))
 
-        await database.run(load)
+        await with_backend(database, load)
         keys = [(row.post_id, row.comment_id) for row in comments]
         rows = await handle_of(database).rows([row.post_id for row in posts], keys)
         assert rows.posts == {row.post_id: row for row in posts}
         assert list(rows.comments.values()) == comments
 
     async def test_what_fails_while_it_is_loaded_leaves_nothing(self, database: SqlReadDb) -> None:
-        def load(opened: OpenDatabase) -> None:
-            with opened._backend.writing() as connection:
+        def load(backend: SqlBackend) -> None:
+            with backend.writing() as connection:
                 rows = [from_post(post(n)) for n in (*range(100), 0)]
-                opened._backend.load(connection, SLOTS["a"].posts, rows)
+                backend.load(connection, SLOTS["a"].posts, rows)
 
         with pytest.raises(ReadDbUnavailable, match="reported an error"):
-            await database.run(load)
+            await with_backend(database, load)
         assert await query(database, "SELECT count(*) FROM posts_a") == [(0,)]
 
 
-def _schema(opened: OpenDatabase) -> object:
+def _schema(backend: SqlBackend) -> object:
     """Everything about the tables but the order in which they were made."""
-    with opened._backend.engine.connect() as connection:
+    with backend.engine.connect() as connection:
         there = inspect(connection)
         tables = {
             name: (
@@ -360,8 +358,8 @@ def _schema(opened: OpenDatabase) -> object:
         return tables, views, first, connection.execute(text(build)).one()
 
 
-def _has_comments(opened: OpenDatabase) -> bool:
-    with opened._backend.engine.connect() as connection:
+def _has_comments(backend: SqlBackend) -> bool:
+    with backend.engine.connect() as connection:
         try:
             connection.execute(text("SELECT theirs FROM comments"))
         except DBAPIError:
@@ -376,14 +374,14 @@ def _checks(there: Inspector, table: str) -> list[str]:
         return []  # SQLAlchemy can't look for them in SQL Server
 
 
-def _drop_all(opened: OpenDatabase) -> None:
-    with opened._backend.writing() as connection:
+def _drop_all(backend: SqlBackend) -> None:
+    with backend.writing() as connection:
         there = inspect(connection)
         for kind, names in (("VIEW", there.get_view_names()), ("TABLE", there.get_table_names())):
             for name in names:
                 connection.execute(text(f"DROP {kind} {name}"))
 
 
-def _upgrade(opened: OpenDatabase) -> None:
-    with opened._backend.writing() as connection:
+def _upgrade(backend: SqlBackend) -> None:
+    with backend.writing() as connection:
         upgrade(connection)

@@ -43,23 +43,23 @@ _CONNECT = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
-"""So that a server that vanished is noticed; the address may say otherwise."""
+"""Timeouts that detect a server that vanished; the address may override them."""
 
 _SESSION = """SET TIME ZONE 'UTC';
 SET statement_timeout = '60s';
 SET idle_in_transaction_session_timeout = '60s'"""
-"""A process that was stopped in a transaction must not keep the others from the checkpoints for ever."""
+"""A process that was stopped in a transaction must not lock the checkpoints indefinitely."""
 
 _POOLED_SESSION = "SET TIME ZONE 'UTC'"
 _POOLED_TRANSACTION = """SELECT set_config('statement_timeout', '60s', true),
 set_config('idle_in_transaction_session_timeout', '60s', true)"""
-"""Behind a pooler a session is somebody else's after each transaction, so nothing may be left in it. Poolers keep the
-time zone of each client themselves."""
+"""Behind a pooler another client gets the session after each transaction, so nothing may be left in it. Poolers restore
+the time zone of each client themselves."""
 
 _IS_POOLED = "postlog.pooled"
 
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
-"""On a standby, and where `default_transaction_read_only` is on."""
+"""True on a standby, and where `default_transaction_read_only` is on."""
 
 _STAY_OPEN = """SELECT set_config(name, '0', true) FROM pg_settings
 WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"""
@@ -67,7 +67,7 @@ WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"""
 _SCHEMA_LOCK = 0x706F73746C6F67  # "postlog"
 _REBUILD_LOCK = _SCHEMA_LOCK + 1
 
-_MAY_ASK_FOR_CLUSTER = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
+_MAY_READ_CLUSTER = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
 _CLUSTER = "SELECT system_identifier FROM pg_catalog.pg_control_system()"
 _DATABASE = "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()"
 
@@ -106,9 +106,9 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
 
 def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
     _require_utf8(connection)
-    connection.adapters.register_loader("uuid", TextLoader)  # ids are text to us
+    connection.adapters.register_loader("uuid", TextLoader)  # Postlog uses ids as text
     [session] = connection.execute("SELECT pg_backend_pid()").fetchone()
-    entry.info[_IS_POOLED] = session != connection.info.backend_pid  # a pooler gives each client a number of its own
+    entry.info[_IS_POOLED] = session != connection.info.backend_pid  # a pooler reports one of its own to each client
     if entry.info[_IS_POOLED]:
         connection.prepare_threshold = None
         connection.execute(_POOLED_SESSION)
@@ -117,7 +117,7 @@ def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
 
 
 def _require_utf8(connection: Any) -> None:
-    """As an error of the server's, which it would be at the first text that the encoding lacks."""
+    """Raises the error that the server would raise at the first text that its encoding lacks."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         connection.close()
@@ -144,7 +144,7 @@ def _key_set(columns: Sequence[Column[Any]]) -> FromClause:
 
 
 def _key_values(keys: Sequence[Key]) -> Mapping[str, str]:
-    """A text a column, since a driver takes long to make an array; ids have no comma in them."""
+    """One text for each column, since a driver takes long to make an array; ids contain no comma."""
     return {f"wanted_{place}": ",".join(ids) for place, ids in enumerate(zip(*keys, strict=True))}
 
 
@@ -166,9 +166,9 @@ def _missing_rights(connection: Connection) -> list[str]:
 
 
 def _location(connection: Connection) -> str:
-    """Number of the cluster, which its replicas share, and of the database in it."""
+    """The number of the cluster, which its replicas share, and of the database in it."""
     cluster = ""
-    if connection.execute(text(_MAY_ASK_FOR_CLUSTER)).scalar_one():
+    if connection.execute(text(_MAY_READ_CLUSTER)).scalar_one():
         cluster = connection.execute(text(_CLUSTER)).scalar_one()
     return f"{cluster}/{connection.execute(text(_DATABASE)).scalar_one()}"
 
@@ -178,15 +178,15 @@ def _lock_schema(connection: Connection) -> None:
 
 
 def _empty(engine: Engine, table: Table) -> None:
-    """TRUNCATE gives the space back at once. It waits for statements that read the table, and lets none of them see it
-    half empty."""
+    """TRUNCATE frees the space at once. It waits for statements that read the table, and none of them sees it half
+    empty."""
     with _writing(engine) as connection:
         connection.execute(text(f"TRUNCATE {table.name}"))
 
 
 def _try_lock(engine: Engine) -> Callable[[], None] | None:
-    """An advisory lock of a transaction that stays open, on a connection that belongs to nothing else. One of a session
-    would stay behind in a pooler. The transaction reads nothing, so it keeps no old rows from being cleaned up."""
+    """An advisory lock of a transaction that stays open, on a connection of its own. A session's lock would be left
+    behind in a pooler. The transaction reads nothing, so it does not hold back VACUUM."""
     connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
     try:
         connection.detach()
@@ -202,6 +202,6 @@ def _try_lock(engine: Engine) -> Callable[[], None] | None:
 
 
 def _unlock(connection: Connection) -> None:
-    """The end of the session would do, but the server takes notice of that a little later."""
+    """Closing the session would release it too, but the server notices that a little later."""
     with connection, suppress(SQLAlchemyError):  # a session that broke has no lock any more
         connection.rollback()

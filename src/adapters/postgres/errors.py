@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean, by their SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+"""What PostgreSQL's errors mean, by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -10,7 +10,7 @@ _TRANSIENT = {
     "40P01",  # deadlock
     "55P03",  # lock not available
     "57P01",  # an administrator ended the session
-    "57P02",  # the server crashed and comes back
+    "57P02",  # the server crashed and restarts
     "25P03",  # the session was idle in a transaction for too long: this process had been stopped
     "25P04",  # the same, of a transaction as a whole
     "57P05",  # the session was idle for too long
@@ -21,8 +21,8 @@ _NO_TABLES = "42P01"
 _QUERY_CANCELED = "57014"
 
 _ABOUT_THE_STATEMENT = {"21", "22", "23", "28", "40", "42", "44", "53", "54", "55"}
-"""Classes of errors after which the session is as good as before. After any other, the next attempt uses a new
-connection: this session may be that of a server that was demoted, say, and stay read-only for its whole life."""
+"""Classes of errors after which the session is still usable. After any other, the next attempt uses a new connection:
+the server may have been demoted, for example, and this session would stay read-only for its whole life."""
 
 _STALE_STATEMENT = {"26000", "42P05"}
 
@@ -53,8 +53,8 @@ def error_kind(error: DBAPIError) -> ErrorKind:
     if state in _TRANSIENT or (error.connection_invalidated and (state is None or state.startswith("08"))):
         return ErrorKind.TRANSIENT
     if state is not None or _fatal(error):
-        return ErrorKind.REFUSED
-    return ErrorKind.AWAY if isinstance(error, OperationalError | InterfaceError) else ErrorKind.FAULT
+        return ErrorKind.REPORTED
+    return ErrorKind.UNREACHABLE if isinstance(error, OperationalError | InterfaceError) else ErrorKind.BUG
 
 
 def remedy(error: DBAPIError) -> str:
@@ -66,7 +66,7 @@ def remedy(error: DBAPIError) -> str:
 
 
 def server_message(reason: object) -> str:
-    """Without the addresses that libpq tried before the server's own words."""
+    """Without the addresses that libpq puts before the server's message."""
     return _fatal_in(str(reason)) or str(reason)
 
 
@@ -84,7 +84,7 @@ def discard_session(context: ExceptionContext) -> None:
 
 
 def _fatal(error: DBAPIError) -> str:
-    """Why the server refused the connection: psycopg has no SQLSTATE of that."""
+    """Why the server refused the connection: psycopg has no SQLSTATE for that."""
     return _fatal_in(str(error.orig))
 
 

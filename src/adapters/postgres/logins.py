@@ -1,12 +1,4 @@
-"""`postlog init` for PostgreSQL, with an administrator's address: the database and the login of the service.
-
-Keeps the service's login out of the server's other databases.
-
-PostgreSQL lets every login into every database, and knows no right that takes precedence over that. What everybody
-has can only be taken from everybody: done here as long as nobody else loses by it, and told otherwise.
-
-The rights of the service's login in PostgreSQL, as statements.
-"""
+"""`postlog init` for PostgreSQL, with an administrator's address: creates the database and the login of the service."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -19,8 +11,7 @@ from adapters.postgres.errors import server_message
 from adapters.postgres.read_db import SETTING
 from adapters.sql.address import Address
 from adapters.sql.logins import READ_AND_WRITE, ServiceLogin, address_of, rights, service_login, slot_tables
-from adapters.sql.retry import tables_missing
-from application.errors import ReadDbUnavailable, SchemaOutdated
+from application.errors import SchemaOutdated
 from application.ports.provisioning import LoginNotMade, may_do_more
 
 ADMIN_SETTING = "POSTLOG_ADMIN__POSTGRES_URL"
@@ -38,7 +29,7 @@ class PostgresLogins:
 
     @property
     def tables_url(self) -> str:
-        """The service's database by the administrator's login, who makes and owns its tables."""
+        """The service's database by the administrator's login, which creates and owns its tables."""
         return self._admin.set(database=self._login.database).render_as_string(hide_password=False)
 
     async def make_database(self) -> list[str]:
@@ -47,7 +38,7 @@ class PostgresLogins:
             [[schema]] = await _all(connection, "SELECT current_schema()")
         if schema != "public":
             raise LoginNotMade(
-                f"The administrator's login ({ADMIN_SETTING}) would make the tables in the schema {schema}, by its "
+                f"The administrator's login ({ADMIN_SETTING}) would create the tables in the schema {schema}, by its "
                 f"search_path, and the service looks for them in public: ALTER ROLE … SET search_path = public.",
                 path=ADMIN_SETTING,
             )
@@ -70,23 +61,23 @@ class PostgresLogins:
         async with self._connected(self._login.database) as connection:
             await connection.execute(_ONE_AT_A_TIME)
             made = [await self._make_or_change_role(connection)]
-            before = await _all(connection, ANSWERED_FOR)
-            for statement in statements(self._login):
+            before = await _all(connection, _GRANTED)
+            for statement in _grants(self._login):
                 await connection.execute(statement)
-            if set(before) != set(await _all(connection, ANSWERED_FOR)):
+            if set(before) != set(await _all(connection, _GRANTED)):
                 made.append(
-                    f"Gave the login '{self._login.name}' its rights in the database '{self._login.database}': to read "
-                    f"and write rows, and nothing else."
+                    f"Granted the login '{self._login.name}' its rights in the database '{self._login.database}': to "
+                    f"read and write rows, and nothing else."
                 )
-            return made + await close_other_databases(connection, self._login)
+            return made + await _close_other_databases(connection, self._login)
 
     async def _make_or_change_role(self, connection: AsyncConnection) -> str:
         name = self._login.name
-        if unfit := [reason for [reason] in await _all(connection, MORE_THAN_NEEDED, name)]:
+        if unfit := [reason for [reason] in await _all(connection, _MORE_THAN_NEEDED, name)]:
             raise may_do_more(SETTING, name, unfit)
         is_there = bool(await _all(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", name))
         statement = "ALTER ROLE {} LOGIN PASSWORD {}" if is_there else "CREATE ROLE {} LOGIN PASSWORD {}"
-        # Hashed here: the server may log statements, and then would log the password.
+        # Hashed here, because the server may log statements, and passwords in them.
         hashed = connection.pgconn.encrypt_password(self._login.password.encode(), name.encode(), b"scram-sha-256")
         await connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Literal(hashed.decode())))
         return f"{'Set the password of' if is_there else 'Made'} the login '{name}' in PostgreSQL."
@@ -108,10 +99,9 @@ class PostgresLogins:
             ) as connection:
                 yield connection
         except psycopg.errors.UndefinedTable as error:
-            raise SchemaOutdated(tables_missing(place), path=SETTING) from error
+            raise SchemaOutdated(place.without_tables().message, path=SETTING) from error
         except psycopg.OperationalError as error:
-            sentence = place.reported(error) if "FATAL: " in str(error) else place.away(error)
-            raise ReadDbUnavailable(sentence, path=ADMIN_SETTING) from error
+            raise (place.reported(error) if "FATAL: " in str(error) else place.unreachable(error)) from error
         except psycopg.Error as error:
             refusal = f"PostgreSQL refuses what the administrator's login ({ADMIN_SETTING}) asks"
             raise LoginNotMade(f"{refusal}: {place.redacted(error)}.", path=ADMIN_SETTING) from error
@@ -132,8 +122,11 @@ SELECT EXISTS (SELECT FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolna
 """
 
 
-async def close_other_databases(connection: AsyncConnection, login: ServiceLogin) -> list[str]:
-    """A sentence for each database that was closed, and one for those that stay open."""
+async def _close_other_databases(connection: AsyncConnection, login: ServiceLogin) -> list[str]:
+    """Keeps the service's login out of the server's other databases. PostgreSQL lets every login into every database,
+    and no right takes precedence over that. A right that everybody has can only be revoked from everybody: done here
+    where no other login can depend on it, and reported otherwise. Returns a sentence for each database that was closed,
+    and one for those that stay open."""
     found = await (await connection.execute(_OPEN, [login.name])).fetchall()
     [others] = await (await connection.execute(_OTHERS, [login.name])).fetchone() or [True]
     sentences, still_open = [], []
@@ -145,23 +138,20 @@ async def close_other_databases(connection: AsyncConnection, login: ServiceLogin
             sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
         )
         sentences.append(
-            f"Closed the database '{database}' to logins without a right of their own; until now it let everybody in."
+            f"Closed the database '{database}' to logins without a right of their own; until now every login could "
+            f"connect."
         )
-    return [*sentences, *_told(login, still_open)]
+    if still_open:
+        names = ", ".join(f"'{name}'" for name in still_open)
+        sentences.append(
+            f"The login '{login.name}' can still connect to {names}, as every login can: other logins may rely on "
+            f"that, so it was left. To close one: REVOKE CONNECT ON DATABASE … FROM PUBLIC, and GRANT it to those who "
+            f"need it."
+        )
+    return sentences
 
 
-def _told(login: ServiceLogin, still_open: list[str]) -> list[str]:
-    if not still_open:
-        return []
-    names = ", ".join(f"'{name}'" for name in still_open)
-    told = (
-        f"The login '{login.name}' can still connect to {names}, as every login can: other logins may rely on that, so "
-        f"it was left. To close one: REVOKE CONNECT ON DATABASE … FROM PUBLIC, and GRANT it to those who need it."
-    )
-    return [told]
-
-
-MORE_THAN_NEEDED = """
+_MORE_THAN_NEEDED = """
 SELECT reason FROM pg_roles AS role, LATERAL (VALUES
     (role.rolname = current_user, 'is the administrator''s own'),
     (role.rolsuper, 'is a superuser'),
@@ -181,9 +171,9 @@ SELECT reason FROM pg_roles AS role, LATERAL (VALUES
 ) AS more (holds, reason)
 WHERE role.rolname = %s AND more.holds
 """
-"""Why a login is unfit for the service. What it makes for a transaction (temporary tables) does not count."""
+"""Why a login is unfit for the service. Its temporary tables do not count."""
 
-ANSWERED_FOR = """
+_GRANTED = """
 SELECT 'database', datname, acl.* FROM pg_database, aclexplode(datacl) AS acl WHERE datname = current_database()
 UNION ALL SELECT 'schema', nspname, acl.* FROM pg_namespace, aclexplode(nspacl) AS acl WHERE nspname = 'public'
 UNION ALL SELECT 'table', relname, acl.* FROM pg_class, aclexplode(relacl) AS acl
@@ -191,11 +181,11 @@ UNION ALL SELECT 'table', relname, acl.* FROM pg_class, aclexplode(relacl) AS ac
 UNION ALL SELECT 'tables to come', defaclrole::regrole::text, acl.* FROM pg_default_acl, aclexplode(defaclacl) AS acl
     WHERE defaclnamespace = 'public'::regnamespace
 """
-"""Every right that somebody has on what is Postlog's: to see whether the statements below changed any."""
+"""Every right on what is Postlog's, to see whether the statements below changed any."""
 
 
-def statements(login: ServiceLogin) -> Iterator[sql.Composed]:
-    """In one transaction, so that a service that runs meanwhile loses nothing."""
+def _grants(login: ServiceLogin) -> Iterator[sql.Composed]:
+    """Run in one transaction, so that a running service keeps its rights."""
     names = {"login": sql.Identifier(login.name), "database": sql.Identifier(login.database)}
     for text in (
         "REVOKE ALL ON DATABASE {database} FROM PUBLIC, {login}",

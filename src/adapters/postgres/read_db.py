@@ -1,7 +1,4 @@
-"""A read database in PostgreSQL.
-
-psycopg, which PostgreSQL is spoken to through: is it on this machine?
-"""
+"""A read database in PostgreSQL, through psycopg."""
 
 from urllib.parse import quote
 
@@ -11,17 +8,19 @@ from sqlalchemy.exc import ArgumentError
 from adapters.postgres.errors import server_message
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
-from adapters.sql.read_db import SqlReadDb
+from adapters.sql.read_db import SqlReadDb, TimeLimits
 from application.errors import CannotOpen
+
+SETTING = "read_db.postgres.url"
 
 _DRIVER = "postgresql+psycopg"
 _ALIASES = {"postgresql", "postgres", _DRIVER}
 
 
-def postgres_read_db(url: str, pool_size: int = 10) -> SqlReadDb:
-    """`url` is SQLAlchemy's, `postgresql+psycopg://login:password@host:port/database`; `pool_size` is how many
-    connections there are at most. Opened by `async with`, also while the server is away. Raises `CannotOpen` for an
-    address of another form, and when it is opened without a driver."""
+def postgres_read_db(url: str, pool_size: int = 10, limits: TimeLimits | None = None) -> SqlReadDb:
+    """`url` is SQLAlchemy's, `postgresql+psycopg://login:password@host:port/database`. There are at most `pool_size`
+    connections. Opened by `async with`, also while the server is unreachable. Raises `CannotOpen` for an address of
+    another form, and when it is opened without a driver."""
     parsed = _parsed(url)
 
     def connect() -> SqlBackend:
@@ -29,14 +28,14 @@ def postgres_read_db(url: str, pool_size: int = 10) -> SqlReadDb:
 
         return postgres_backend(parsed, pool_size)
 
-    return SqlReadDb(address=_address(parsed), threads=pool_size, check=require_driver, connect=connect)
+    return SqlReadDb(address=_address(parsed), threads=pool_size, check=require_driver, connect=connect, limits=limits)
 
 
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise _unusable("is no address of a database") from None
+        raise _unusable("is not the address of a database") from None
     if parsed.drivername not in _ALIASES:
         raise _unusable(f"names {parsed.drivername}")
     return parsed.set(drivername=_DRIVER)
@@ -56,13 +55,10 @@ def _address(url: URL) -> Address:
     return Address(setting=SETTING, place=place, secrets=secrets, describe=server_message)
 
 
-SETTING = "read_db.postgres.url"
-
-
 def require_driver() -> None:
     """A service starts while its server is away, but not without a driver. Raises `CannotOpen`."""
     try:
-        import psycopg  # noqa: F401 (only whether it can be)
+        import psycopg  # noqa: F401 (only to see whether it works)
     except ImportError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise CannotOpen(

@@ -1,7 +1,6 @@
-"""Whole rows into PostgreSQL, where some are there before: a few as they come; many by COPY into a temporary table and
-from there in one statement, in half the time that `UNNEST` of arrays takes.
-
-Many rows into PostgreSQL by COPY.
+"""Writes whole rows into PostgreSQL. New rows are loaded by COPY. Of rows that may exist, a few are upserted one by
+one; many go by COPY into a temporary table and from there in one statement, in half the time that `UNNEST` of arrays
+takes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         connection.execute(_insert_few(table), [dict(zip(columns, row, strict=True)) for row in rows])
         return
     incoming = _incoming(table)
-    # Once a connection; what is in it goes when the transaction ends. Whoever may connect may do this, too.
+    # Created once a connection, emptied when the transaction ends. Every login that may connect may do this.
     connection.execute(
         text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {incoming.name} (LIKE {table.name}) ON COMMIT DELETE ROWS")
     )
@@ -57,7 +56,7 @@ def _or_update(new: Insert, table: Table) -> Insert:
 
 
 def load(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    """New rows, any number of them; they are sent while they are made."""
+    """Any number of new rows; each is sent as soon as the iterable yields it."""
     copy(connection, table.name, table.c.keys(), rows)
 
 
@@ -72,7 +71,7 @@ def copy(connection: Connection, table: str, columns: Iterable[str], rows: Itera
 
 @contextmanager
 def _as_sqlalchemy(connection: Connection, driver: "psycopg.Connection[Row]") -> Iterator[None]:
-    """SQLAlchemy knows nothing of COPY; its errors must look like those of other statements all the same."""
+    """SQLAlchemy does not know COPY; its errors must look like those of other statements."""
     try:
         yield
     except psycopg.Error as error:

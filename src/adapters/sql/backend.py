@@ -1,9 +1,4 @@
-"""What differs between engines, as functions. Everything else in this folder is the same for all of them.
-
-Answers of one moment from a database whose statements may each see several.
-
-What is read twice and is the same was so all the time in between, since rows carry versions, which do not come back.
-"""
+"""What differs between engines, as functions. Everything else in this folder is the same for all of them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Column, Connection, Engine, FromClause, Select, Table
 from sqlalchemy.exc import DBAPIError
 
+T = TypeVar("T")
+
 Row = tuple[Any, ...]
 """Values in the order of the table's columns."""
 
@@ -23,14 +20,14 @@ Key = tuple[str, ...]
 
 
 class ErrorKind(Enum):
-    """What a driver's error means. Whatever a server answers is one of the first four, unknown errors included: no
-    answer of a server ends a process. A FAULT is ours, and comes from the driver before the server is asked."""
+    """What a driver's error means. Every answer of a server, unknown errors included, is one of the first four, so no
+    answer of a server ends a process. A BUG is ours: the driver raised it before it asked the server."""
 
     TRANSIENT = "the same transaction may succeed when it is repeated at once"
-    AWAY = "the database does not answer"
-    REFUSED = "the database answers with an error"
-    NO_TABLES = "the tables were not made yet"
-    FAULT = "it is a fault of this program"
+    UNREACHABLE = "the database does not answer"
+    REPORTED = "the database answers with an error"
+    NO_TABLES = "the tables were not created yet"
+    BUG = "it is a bug in this program"
 
 
 def _always(_: Connection) -> bool:
@@ -45,27 +42,28 @@ def _nothing_missing(_: Connection) -> list[str]:
     return []
 
 
-def _nothing_known(_: DBAPIError) -> str:
+def _no_remedy(_: DBAPIError) -> str:
     return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlBackend:
-    """`engine` is in autocommit mode, in which every statement sees one moment of the database, unless `one_moment`
-    says otherwise: it is asked before the statement, and where it says no, `moments` finds answers of one moment.
+    """`engine` is in autocommit mode, in which every statement reads one snapshot of the database, unless
+    `reads_snapshot` says otherwise: it is called before the statement, and where it returns False, `consistent_read`
+    compares two reads.
 
     `writing` opens a transaction that commits at the end of its block. Each of its statements sees what was committed
-    before that statement began, and `SELECT … FOR UPDATE` keeps others from those rows until the end. `key_set` is a
-    source of rows named `wanted`, with columns named as those given, to join with: the keys that come as parameters,
-    which `key_values` makes. A statement has one. `newest_per_post` selects, for each post in the key set, all columns
-    of its newest comments, at most so many. `upsert` and `load` write whole rows; `load` takes any number of rows,
-    which must be new, as fast as the engine can. `empty` deletes all rows of a table that nobody reads or writes, in
-    transactions of its own that hold up no others for long. `try_lock` takes the lock of rebuilds, which dies with its
-    process: what it answers gives the lock back, None means that somebody else has it. `lock_schema` keeps other
-    processes from changing the schema until the transaction ends. `remedy` is what to do about an error, where that is
-    known. `is_read_only`: the server takes no writes, as a replica or after a failover. `missing_rights` are those that
-    the login lacks of what a projector and a rebuild do: "INSERT posts_a". `location` tells the database
-    from a copy of it elsewhere, and does not depend on the address that leads to it.
+    before that statement began, and `SELECT … FOR UPDATE` locks the rows until the end. `key_set` is a source of rows
+    named `wanted`, with columns named as those given, to join with: the keys that come as parameters, which
+    `key_values` makes. A statement has at most one. `newest_per_post` selects, for each post in the key set, all
+    columns of its newest comments, at most so many. `upsert` and `load` write whole rows; `load` takes any number of
+    rows, which must be new, as fast as the engine can. `empty` deletes all rows of a table that nobody reads or writes,
+    in transactions of its own that block no others for long. `try_lock` takes the lock of rebuilds, which dies with its
+    process: it returns the function that releases the lock, or None if somebody else holds it. `lock_schema` keeps
+    other processes from changing the schema until the transaction ends. `remedy` is what to do about an error, where
+    that is known. `is_read_only`: the server takes no writes, as a replica or after a failover. `missing_rights` are
+    those that the login lacks of what a projector and a rebuild do: "INSERT posts_a". `location` distinguishes the
+    database from a copy of it elsewhere, and does not depend on the address that leads to it.
     """
 
     engine: Engine
@@ -80,24 +78,24 @@ class SqlBackend:
     lock_schema: Callable[[Connection], None]
     error_kind: Callable[[DBAPIError], ErrorKind]
     location: Callable[[Connection], str]
-    remedy: Callable[[DBAPIError], str] = _nothing_known
+    remedy: Callable[[DBAPIError], str] = _no_remedy
     is_read_only: Callable[[Connection], bool] = _never
     missing_rights: Callable[[Connection], list[str]] = _nothing_missing
-    one_moment: Callable[[Connection], bool] = _always
-
-
-T = TypeVar("T")
+    reads_snapshot: Callable[[Connection], bool] = _always
 
 
 def consistent_read(
-    backend: SqlBackend, connection: Connection, ask: Callable[[], T], agree: Callable[[T, T], bool] = eq
+    backend: SqlBackend, connection: Connection, read: Callable[[], T], agree: Callable[[T, T], bool] = eq
 ) -> tuple[T, T]:
-    """Two answers that agree, which were true when the first was there and the second was not yet asked for; where a
-    statement sees one moment, they are one and the same. `ask` sends one statement by `connection`."""
-    is_settled = backend.one_moment(connection)
-    first = ask()
-    if is_settled:
+    """Two results that agree: both were true when the first read had ended and the second had not begun. Where a
+    statement reads one snapshot, they are one and the same. `read` sends one statement by `connection`.
+
+    If two reads return the same versions, nothing changed in between, because versions never repeat.
+    """
+    is_snapshot = backend.reads_snapshot(connection)
+    first = read()
+    if is_snapshot:
         return first, first
-    while not agree(first, second := ask()):
+    while not agree(first, second := read()):
         first = second
     return first, second

@@ -1,6 +1,6 @@
-"""Look-ups that wait while one is under way go together in the next. A lone look-up never waits.
+"""Lookups that wait while one is in flight are sent together as the next one. A single lookup never waits.
 
-A look-up takes a thread and a way to the server and back; 32 callers at once share them.
+A lookup takes a thread and a round trip to the server; 32 concurrent callers share them.
 """
 
 import asyncio
@@ -10,19 +10,19 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-_LARGEST_GROUP = 64
-_PATIENCE = 0.02
-"""How many seconds the next group waits for the one before; a slow one must not hold up everybody."""
+_LARGEST_BATCH = 64
+_WAIT_SECONDS = 0.02
+"""How long the next batch waits for the previous one; a slow one must not delay everybody."""
 
 
 class BatchedLookup(Generic[K, V]):
-    """`look_up` answers each key that it is given; it is called after all of them were asked for, so nobody is answered
-    with what was true before the question. Belongs to one event loop."""
+    """`look_up` returns a value for each key that it is given. It is called after all of them were requested, so nobody
+    gets a value from before the request. Belongs to one event loop."""
 
     def __init__(self, look_up: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._look_up = look_up
         self._waiting: dict[K, list[asyncio.Future[V]]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._sender: asyncio.Task[None] | None = None
 
     async def get(self, key: K) -> V:
@@ -35,31 +35,31 @@ class BatchedLookup(Generic[K, V]):
     async def _send(self) -> None:
         try:
             while self._waiting:
-                keys = list(self._waiting)[:_LARGEST_GROUP]
-                group = asyncio.create_task(self._answer({key: self._waiting.pop(key) for key in keys}))
-                self._under_way.add(group)
-                group.add_done_callback(self._under_way.discard)
-                await asyncio.wait([group], timeout=_PATIENCE)
+                keys = list(self._waiting)[:_LARGEST_BATCH]
+                batch = asyncio.create_task(self._perform({key: self._waiting.pop(key) for key in keys}))
+                self._in_flight.add(batch)
+                batch.add_done_callback(self._in_flight.discard)
+                await asyncio.wait([batch], timeout=_WAIT_SECONDS)
         finally:
             self._sender = None
 
-    async def _answer(self, group: Mapping[K, Sequence[asyncio.Future[V]]]) -> None:
+    async def _perform(self, batch: Mapping[K, Sequence[asyncio.Future[V]]]) -> None:
         try:
-            answers = await self._look_up(list(group))
+            answers = await self._look_up(list(batch))
         except asyncio.CancelledError:
-            _settle(group, lambda answer, _: answer.cancel())
+            _settle(batch, lambda answer, _: answer.cancel())
             raise
-        except Exception as error:  # it belongs to those who asked, who get it
+        except Exception as error:  # it belongs to the callers, who get it
             reason = error
-            _settle(group, lambda answer, _: answer.set_exception(reason))
+            _settle(batch, lambda answer, _: answer.set_exception(reason))
         else:
-            _settle(group, lambda answer, key: answer.set_result(answers[key]))
+            _settle(batch, lambda answer, key: answer.set_result(answers[key]))
 
 
 def _settle(
-    group: Mapping[K, Sequence["asyncio.Future[V]"]], settle: Callable[["asyncio.Future[V]", K], object]
+    batch: Mapping[K, Sequence["asyncio.Future[V]"]], settle: Callable[["asyncio.Future[V]", K], object]
 ) -> None:
-    for key, answers in group.items():
+    for key, answers in batch.items():
         for answer in answers:
             if not answer.done():
                 settle(answer, key)

@@ -1,4 +1,5 @@
-"""Times in SQL Server: UTC, without a zone, of whole milliseconds."""
+"""Times in SQL Server: UTC, without a zone, of whole milliseconds. A module of its own, since it imports SQLAlchemy's
+dialect for SQL Server."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +14,8 @@ LENGTH = len("2026-11-23T15:46:58.123")
 
 
 class UtcDatetime2(TypeDecorator[datetime]):
-    """A parameter is text, which the statement makes the column's own type: compared with a finer one, the column would
-    be converted, row by row."""
+    """A parameter is text, which the statement casts to the column's type: compared with a more precise type, the
+    column would be converted row by row."""
 
     impl = _COLUMN
     cache_ok = True
@@ -30,8 +31,8 @@ class UtcDatetime2(TypeDecorator[datetime]):
 
 
 def as_parameter(value: datetime | None) -> str | None:
-    """In the form that means the same in every language of the server. As a time the driver would send it without its
-    milliseconds when it can't find out that the server has them: one that speaks SQL Server's protocol did not say."""
+    """In the form that means the same in every language of the server. The driver sends a time without milliseconds if
+    the server does not report their precision: one that speaks SQL Server's protocol did not."""
     if value is None:
         return None
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")

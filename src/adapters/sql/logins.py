@@ -1,4 +1,4 @@
-"""What `postlog init` needs to make the service's login, whatever the engine: who it is, and what it may do."""
+"""The service's login in any engine, as `postlog init` creates it: its name, password and database, and its rights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,18 +24,19 @@ class ServiceLogin:
 
 
 def rights() -> Mapping[str, tuple[str, ...]]:
-    """What the login may do with each table and view. Which revision the tables have is told, not decided, by it."""
+    """What the login may do with each table and view. It reads the revision of the tables and never changes it."""
     tables = dict.fromkeys(metadata.tables, READ_AND_WRITE)
     return {**tables, **dict.fromkeys([*create_views(), VERSION_TABLE], READ)}
 
 
 def slot_tables() -> tuple[str, ...]:
-    """Those that a rebuild empties."""
+    """The tables that a rebuild empties."""
     return tuple(table.name for slot in SLOTS.values() for table in (slot.posts, slot.comments))
 
 
 def needed_rights() -> list[tuple[str, str]]:
-    """Tables and views, each with a right; that to read the revision is needed, and so known, before all others."""
+    """Tables and views, each with a right. The right to read the revision is left out: it is needed before this
+    check."""
     return [(table, right) for table, allowed in rights().items() for right in allowed if table != VERSION_TABLE]
 
 
@@ -50,14 +51,14 @@ def address_of(url: str, setting: str, driver: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise LoginNotMade(f"{setting} is no address of a database; {form}.", path=setting) from None
+        raise LoginNotMade(f"{setting} is not the address of a database; {form}.", path=setting) from None
     if parsed.get_backend_name() != driver.partition("+")[0]:
         raise LoginNotMade(f"{setting} names {parsed.drivername}; {form}.", path=setting)
     return parsed.set(drivername=driver)
 
 
 def service_login(url: URL, setting: str) -> ServiceLogin:
-    """Raises `LoginNotMade` when the address leaves something open."""
+    """Raises `LoginNotMade` when the address lacks one of them."""
     parts = {"login": url.username, "password": url.password, "database": url.database}
     if missing := [name for name, value in parts.items() if not value]:
         raise names_too_little(setting, missing)

@@ -1,7 +1,5 @@
-"""Rows of the tables <-> rows of the application.
-
-The rows that a batch of a projector touches: read before the fold, written after it.
-"""
+"""Rows of the tables <-> rows of the application, and the rows that a batch of a projector affects: read before the
+fold, written after it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +16,12 @@ from application.rows import CommentRow, PostRow, PostStatus
 from domain.names import name_key
 
 _LONGEST_FOLDED = 200
-"""In code points: what an index takes in every engine. Names from other systems may be longer than our limit."""
+"""In code points, so that an index can hold it in every engine. Names from other systems may exceed our limit."""
 
 
 def author_folded(author: str) -> str:
-    """By which `?author=` finds posts, whatever the collation: the key of the name. Of a very long one, and of one
-    that ends with a blank, which SQL Server would not see, the beginning and a digest, which is equal for equal
-    names just the same.
-    """
+    """What `?author=` compares, whatever the collation: the key of the name. For a very long key, and for one that ends
+    with a blank, which SQL Server ignores, its beginning and a digest, which are equal for equal names, too."""
     folded = name_key(author)
     if len(folded) <= _LONGEST_FOLDED and not folded.endswith(" "):
         return folded

@@ -1,5 +1,5 @@
-"""Which tables there are, by their revision. Alembic, which takes long to import, is needed only where older tables are
-brought up to date: an empty database gets today's tables at once.
+"""Creates the tables, upgrades older ones, and checks their revision. Alembic, which takes long to import, is used only
+to upgrade older tables: an empty database gets the current tables at once.
 """
 
 from datetime import UTC, datetime
@@ -8,24 +8,48 @@ from sqlalchemy import Column, Connection, Inspector, MetaData, String, Table, i
 
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
+from adapters.sql.database import SqlPort, in_thread
 from adapters.sql.logins import VERSION_TABLE
-from adapters.sql.retry import tables_missing
 from adapters.sql.tables import ONLY_ROW, checkpoints, create_views, generations, metadata, parked_streams, read_db
-from application.errors import ReadDbUnavailable, SchemaOutdated
+from application.errors import SchemaOutdated
 
 REVISION = "0002"
 """The newest in `migrations/versions`."""
 
 _OLD_VERSION_TABLE = "alembic_version"
-"""Where the revision was kept before it had a table of its own: any program that uses Alembic has one of this name."""
+"""Where older versions of Postlog kept the revision: any program that uses Alembic has a table of this name."""
 
-_REVISIONS_KEPT_THERE = {"0001", "0002"}
+_REVISIONS_IN_OLD_TABLE = {"0001", "0002"}
 _ONLY_OURS = (read_db, generations, checkpoints, parked_streams)
-"""Together they tell our tables from another program's."""
+"""If all of them exist, the tables are ours and not another program's."""
 
 
 def _version_table(name: str) -> Table:
     return Table(name, MetaData(), Column("version_num", String(32), primary_key=True))
+
+
+class SqlProvisioning(SqlPort):
+    @in_thread
+    def provision(self) -> list[str]:
+        return self._schema.provision()
+
+    @in_thread
+    def check(self) -> None:
+        """Raises also for a database that takes no writes, and for a login without the rights."""
+        self._schema.check()
+        self._schema.check_writable()
+        self._schema.check_rights()
+
+    @in_thread
+    def check_tables(self, *, for_writing: bool) -> None:
+        """For probes: `for_writing` when rows are to be written; readers may use a replica."""
+        self._schema.check()
+        if for_writing:
+            self._schema.check_writable()
+
+    @property
+    def _schema(self) -> "Schema":
+        return Schema(self._backend, self._database.address)
 
 
 class Schema:
@@ -41,24 +65,25 @@ class Schema:
         if taken:
             raise self._taken(taken)
         if found is None:
-            raise SchemaOutdated(tables_missing(self._address), path=self._address.setting)
+            raise self._address.without_tables()
         if found != REVISION:
-            raise self._outdated(
+            raise self._address.outdated(
                 f"has tables of revision {found}, and this version of Postlog needs {REVISION}; run `postlog init`"
             )
 
     def check_writable(self) -> None:
-        """Raises `ReadDbUnavailable` for a database that takes no writes, whoever asks for them."""
+        """Raises `ReadDbUnavailable` for a database that takes no writes from any login."""
         with self._backend.engine.connect() as connection:
             self._require_writable(connection)
 
     def check_rights(self) -> None:
-        """Raises `ReadDbUnavailable` for a login that may not do all that projectors and rebuilds do."""
+        """Raises `ReadDbUnavailable` for a login without a right that projectors or rebuilds need."""
         with self._backend.engine.connect() as connection:
             self._require_rights(connection)
 
     def provision(self) -> list[str]:
-        """Raises `SchemaOutdated`, and `ReadDbUnavailable` also where the tables are there and can't be written."""
+        """Raises `SchemaOutdated` when a newer version of Postlog created the tables, and `ReadDbUnavailable` also when
+        they can't be written."""
         with self._backend.engine.connect() as connection:
             self._require_writable(connection)
             if self._revision(connection) == REVISION and inspect(connection).has_table(VERSION_TABLE):
@@ -79,16 +104,16 @@ class Schema:
         metadata.create_all(connection, checkfirst=False)
         for view in create_views().values():
             connection.execute(view)
-        _note_revision(connection)
+        _record_revision(connection)
         _insert_first_rows(connection)
         return f"Made the tables of the read database {self._address.place} (revision {REVISION})."
 
     def _move_revision(self, connection: Connection) -> list[str]:
-        """To a table of its own. One that another program uses too is left as it is."""
+        """To a table of its own. A table that another program uses too is left as it is."""
         if inspect(connection).has_table(VERSION_TABLE):
             return []
         if len(_revisions(connection, _OLD_VERSION_TABLE)) > 1:
-            _note_revision(connection)
+            _record_revision(connection)
         elif connection.dialect.name == "mssql":
             connection.execute(text(f"EXEC sp_rename '{_OLD_VERSION_TABLE}', '{VERSION_TABLE}', 'OBJECT'"))
         else:
@@ -100,47 +125,46 @@ class Schema:
         from adapters.sql.migrations.upgrade import is_known, upgrade
 
         if not is_known(found):
-            raise self._outdated(f"has tables of revision {found}, which this Postlog does not know; run a newer one")
+            raise self._address.outdated(
+                f"has tables of revision {found}, which this Postlog does not know; run a newer one"
+            )
         upgrade(connection)
-        return f"Brought the read database {self._address.place} from revision {found} to {REVISION}."
+        return f"Upgraded the read database {self._address.place} from revision {found} to {REVISION}."
 
     def _require_writable(self, connection: Connection) -> None:
         if self._backend.is_read_only(connection):
-            raise ReadDbUnavailable(
-                f"The read database {self._address.place} ({self._address.setting}) takes no writes: it is read-only. "
-                f"After a failover, name the server that takes them, or let this one take writes again.",
-                path=self._address.setting,
+            raise self._address.unavailable(
+                "takes no writes: it is read-only. After a failover, name the server that takes them, or let this one "
+                "take writes again"
             )
 
     def _require_rights(self, connection: Connection) -> None:
         if missing := self._backend.missing_rights(connection):
             reason = f"the login may not {', '.join(missing)}"
             remedy = "`postlog init` with an administrator's address gives the login its rights"
-            raise ReadDbUnavailable(self._address.reported(reason, remedy), path=self._address.setting)
+            raise self._address.reported(reason, remedy)
 
     def _revision(self, connection: Connection) -> str | None:
         there = inspect(connection)
         if there.has_table(VERSION_TABLE):
             found = _revisions(connection, VERSION_TABLE)
             if len(found) > 1:
-                raise self._outdated(f"has {len(found)} rows in {VERSION_TABLE}; leave the one of its tables there")
+                raise self._address.outdated(
+                    f"has {len(found)} rows in {VERSION_TABLE}; leave the one of its tables there"
+                )
             return next(iter(found), None)
         if there.has_table(_OLD_VERSION_TABLE) and all(there.has_table(table.name) for table in _ONLY_OURS):
-            return next(iter(_revisions(connection, _OLD_VERSION_TABLE) & _REVISIONS_KEPT_THERE), None)
+            return next(iter(_revisions(connection, _OLD_VERSION_TABLE) & _REVISIONS_IN_OLD_TABLE), None)
         return None
 
     def _taken(self, names: list[str]) -> SchemaOutdated:
-        return self._outdated(
+        return self._address.outdated(
             f"has {', '.join(names)} already, which Postlog did not make; give it a database of its own"
         )
 
-    def _outdated(self, what: str) -> SchemaOutdated:
-        setting = self._address.setting
-        return SchemaOutdated(f"The read database {self._address.place} ({setting}) {what}.", path=setting)
-
 
 def _taken(there: Inspector) -> list[str]:
-    """Tables and views of these names that are there, as the server compares names, and as it spells them."""
+    """Existing tables and views with our names, as the server compares names, and as it spells them."""
     spelled = {name.casefold(): name for name in (*there.get_table_names(), *there.get_view_names())}
     ours = (*metadata.tables, *create_views())
     return sorted(spelled[name] for name in ours if name in spelled and there.has_table(name))
@@ -150,7 +174,7 @@ def _revisions(connection: Connection, table: str) -> set[str]:
     return set(connection.execute(select(_version_table(table).c.version_num)).scalars())
 
 
-def _note_revision(connection: Connection) -> None:
+def _record_revision(connection: Connection) -> None:
     revisions = _version_table(VERSION_TABLE)
     revisions.create(connection)
     connection.execute(insert(revisions).values(version_num=REVISION))

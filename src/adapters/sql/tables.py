@@ -1,12 +1,11 @@
-"""The tables of a read database, the same in every engine.
+"""The tables of a read database, the same in every engine, and the views for people.
 
 Posts and comments exist twice, in the slots `a` and `b`; the one row of `read_db` names the slot that readers see, and
-the generation that lives in it. `generations` tells of every build, whose checkpoints and parked streams carry its
-number. `views.py` has what is meant for people.
+the generation in it. `generations` has a row for every build, whose checkpoints and parked streams carry its number.
 
-What people with a SQL client or a reporting tool are promised: the live slot, without what was removed.
-
-Each view is both slots one under the other, of which the live row lets one through; planners run only that one.
+The views `posts` and `comments` are the contract for people with a SQL client or a reporting tool: the live slot,
+without what was removed. Each view is a UNION ALL of both slots, of which the live row lets one through; planners run
+only that one.
 """
 
 from collections.abc import Mapping

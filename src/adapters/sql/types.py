@@ -1,10 +1,14 @@
-"""Column types that hold the same in every engine: ids in the order of their text, texts by code point, instants."""
+"""Column types that mean the same in every engine: ids in the order of their text, texts by code point, instants; and
+the comparison of two columns with two values."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import CHAR, DateTime, Dialect, String, Text, Unicode
+from sqlalchemy import CHAR, Boolean, DateTime, Dialect, String, Text, Unicode
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _BY_CODE_POINT = "Latin1_General_BIN2"
@@ -26,7 +30,7 @@ class Id(TypeDecorator[str]):
 
 
 class OrdinalText(TypeDecorator[str]):
-    """Short text that is equal and ordered by code point, whatever the database's collation. SQL Server does not see
+    """Short text that is equal and ordered by code point, whatever the database's collation. SQL Server ignores
     blanks at its end, and holds at most 400 UTF-16 units."""
 
     impl = Text
@@ -43,9 +47,8 @@ class OrdinalText(TypeDecorator[str]):
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware time in UTC, of whole milliseconds. In SQLite it is text, `2026-11-23T15:46:58.123Z`, which people can
-    read, SQLite's date functions understand, and whose order is that of time.
-    """
+    """An aware time in UTC, of whole milliseconds. In SQLite it is text, `2026-11-23T15:46:58.123Z`: readable,
+    understood by SQLite's date functions, and in the order of time."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -78,3 +81,27 @@ def instant_to_text(instant: datetime | None) -> str | None:
 
 def instant_from_text(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+class is_below(FunctionElement[bool]):  # noqa: N801 (it reads as a function of SQL)
+    """`is_below(a, b, x, y)` is `(a, b) < (x, y)`. SQL Server compares no rows, only values."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: object = None) -> Self:  # noqa: ARG002 (SQLAlchemy's signature)
+        """It is a condition already; SQLAlchemy would compare a function's result with 1."""
+        return self
+
+
+@compiles(is_below)
+def _by_row(element: is_below, compiler: SQLCompiler, **options: Any) -> str:
+    a, b, x, y = (compiler.process(each, **options) for each in element.clauses)
+    return f"(({a}, {b}) < ({x}, {y}))"
+
+
+@compiles(is_below, "mssql")
+def _by_value(element: is_below, compiler: SQLCompiler, **options: Any) -> str:
+    """The first condition is implied, but an index can use it."""
+    a, b, x, y = (compiler.process(each, **options) for each in element.clauses)
+    return f"({a} <= {x} AND ({a} < {x} OR {b} < {y}))"

@@ -1,7 +1,6 @@
-"""A read database in a SQLite file. SQLAlchemy is imported by the thread that first needs the database."""
+"""A read database in a SQLite file."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.sql.address import Address
@@ -9,20 +8,17 @@ from adapters.sql.read_db import SqlReadDb
 from adapters.sqlite.read_db_file import SETTING, prepare
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from adapters.sql.backend import SqlBackend
 
 
 def sqlite_read_db(path: Path, pool_size: int = 4, *, make_tables: bool = True) -> SqlReadDb:
-    """Opened by `async with`, which makes the file when it is missing, or raises `CannotOpen`. `pool_size` is how many
-    connections there are at most. With `make_tables`, the thread that needs the database first makes its tables or
-    brings them up to date: nobody runs `postlog init` for a file, and a process that starts answers commands meanwhile.
-    """
+    """Opened by `async with`, which creates the file when it is missing, or raises `CannotOpen`. There are at most
+    `pool_size` connections. With `make_tables`, the thread that first needs the database creates its tables or upgrades
+    them: a file needs no `postlog init`, and a process that starts answers commands meanwhile."""
     address = Address(setting=SETTING, place=str(path))
 
-    def connect() -> SqlBackend:
-        from adapters.sql.retry import with_retry
+    def connect() -> "SqlBackend":
+        from adapters.sql.database import with_retry
         from adapters.sql.schema import Schema
         from adapters.sqlite.read_db_engine import sqlite_backend
 

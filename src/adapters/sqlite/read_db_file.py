@@ -1,4 +1,4 @@
-"""The file of a read database in SQLite, before there is an engine for it: created, marked, checked."""
+"""The file of a read database on SQLite: creates it, and opens connections to it, without SQLAlchemy."""
 
 import os
 import random
@@ -17,10 +17,11 @@ _APPLICATION_ID = 0x504C5244  # "PLRD"
 
 
 def prepare(path: Path) -> None:
-    """Makes the file and its folder when they are missing. Raises `CannotOpen`, also for what is no read database."""
+    """Creates the file and its folder when they are missing. Raises `CannotOpen`, also for a file that is no read
+    database."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = _made(path, time.monotonic() + _BUSY_SECONDS)
+        mode = _created(path, time.monotonic() + _BUSY_SECONDS)
     except (OSError, sqlite3.Error) as error:
         raise _cannot_open(path, error) from error
     if mode != "wal":
@@ -30,8 +31,8 @@ def prepare(path: Path) -> None:
             raise _cannot_open(path, f"{place} is not writable")
 
 
-def connect(path: Path, mode: Literal["rw", "rwc"] = "rw") -> sqlite3.Connection:
-    """Without Python's implicit transactions. `rw` does not make the file when it is gone."""
+def open_connection(path: Path, mode: Literal["rw", "rwc"] = "rw") -> sqlite3.Connection:
+    """Without Python's implicit transactions. `rw` does not create a missing file."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -43,11 +44,11 @@ def connect(path: Path, mode: Literal["rw", "rwc"] = "rw") -> sqlite3.Connection
     return connection
 
 
-def _made(path: Path, deadline: float) -> str:
+def _created(path: Path, deadline: float) -> str:
     """The journal's mode. To change it SQLite needs the file alone, and does not wait for others who do the same."""
     while True:
         try:
-            with closing(connect(path, "rwc")) as connection:
+            with closing(open_connection(path, "rwc")) as connection:
                 _mark(connection, path)
                 mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
                 return mode
@@ -58,11 +59,11 @@ def _made(path: Path, deadline: float) -> str:
 
 
 def _mark(connection: sqlite3.Connection, path: Path) -> None:
-    """A file says what it is, so that nobody's log, say, is taken for a read database."""
+    """The file carries a mark, so that an event log, for example, is not taken for a read database."""
     if _application_id(connection) == _APPLICATION_ID:
         return
     connection.execute("BEGIN IMMEDIATE")
-    found = _application_id(connection)  # again: another process may have been first, and have made its tables too
+    found = _application_id(connection)  # again: another process may have been first, and have created its tables too
     if found != _APPLICATION_ID:
         if found or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise _cannot_open(path, "it is a SQLite database, but no read database of Postlog")

@@ -1,4 +1,4 @@
-"""pyodbc, and the ODBC driver that an address names: are they on this machine?"""
+"""pyodbc, and the ODBC driver that an address names: loads them, and says what is missing on this machine."""
 
 import re
 from types import ModuleType
@@ -9,7 +9,7 @@ SETTING = "read_db.sqlserver.url"
 DRIVER = "ODBC Driver 18 for SQL Server"
 
 _NOT_LOADED = {"01000", "IM002", "IM003", "IM004", "IM005"}
-"""What the driver manager says of a driver that it does not know or can't load."""
+"""SQLSTATEs of the driver manager for a driver that it does not know or can't load."""
 
 _AROUND = re.compile(r"^(?:\[[^]]*\] ?)+|(?: \(-?\d+\))?(?: \(SQL\w+\))?$")
 """`[28000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]` before, ` (18456) (SQLDriverConnect)` behind."""
@@ -18,7 +18,7 @@ _AROUND = re.compile(r"^(?:\[[^]]*\] ?)+|(?: \(-?\d+\))?(?: \(SQL\w+\))?$")
 def require_driver(name: str) -> None:
     """`name` as in the address: a name that the driver manager knows, or the path of a library. Raises `CannotOpen`.
 
-    Without a server's name the driver manager loads the driver, which then refuses, without having asked anybody."""
+    Without a server's name the driver manager loads the driver, which then refuses without contacting any server."""
     pyodbc = load()
     try:
         pyodbc.connect(f"DRIVER={{{name.replace('}', '}}')}}}", timeout=1).close()
@@ -39,7 +39,8 @@ def load() -> ModuleType:
 
 
 def server_message(reason: object) -> str:
-    """What a driver said first, without the names of those that passed it on: `Login failed for user 'ann'`."""
+    """The first message of a driver, without the names of the components that passed it on: `Login failed for user
+    'ann'`."""
     args = reason.args if isinstance(reason, Exception) else ()
     first = str(args[-1] if args else reason).partition("; [")[0]
     return _AROUND.sub("", first)

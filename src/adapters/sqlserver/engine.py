@@ -1,10 +1,6 @@
 """The engine for SQL Server, through pyodbc and Microsoft's ODBC driver, and what is particular to its SQL.
 
-What stands here is understood by SQL Server and by servers that speak its protocol, as far as one was tried.
-
-How a reader sees one moment of the database. It depends on two options of the database: with
-READ_COMMITTED_SNAPSHOT every statement does; with ALLOW_SNAPSHOT_ISOLATION alone, a statement that is a transaction of
-that kind; with neither, none.
+Its SQL is understood by SQL Server and by servers that speak its protocol, as far as one was tried.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +54,7 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
-        one_moment=sees_one_snapshot,
+        reads_snapshot=reads_snapshot,
         key_set=key_set,
         key_values=key_values,
         newest_per_post=newest_per_post,
@@ -79,14 +75,14 @@ def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
     connection.timeout = _STATEMENT_SECONDS
     cursor = connection.cursor()
     cursor.execute(_SESSION)
-    remember(entry.info, SnapshotMode.of(*cursor.execute(OPTIONS).fetchone()))
+    entry.info[_SNAPSHOT_MODE] = SnapshotMode.of(*cursor.execute(_SNAPSHOT_OPTIONS).fetchone())
     cursor.close()
 
 
 @contextmanager
 def _writing(engine: Engine) -> Iterator[Connection]:
-    """The transaction is begun in words, so that the commit of one that the server has given up is an error. In the
-    driver's own mode the next statement would begin another one, and the commit would be that one's."""
+    """The transaction is begun by a statement, so that committing one that the server has rolled back is an error. In
+    the driver's own mode the next statement would begin another one, and the commit would commit that one."""
     with engine.connect() as connection:
         connection.exec_driver_sql(_BEGIN)
         try:
@@ -98,7 +94,7 @@ def _writing(engine: Engine) -> Iterator[Connection]:
 
 
 def _roll_back(connection: Connection) -> None:
-    """Whatever happens here must not hide what was wrong."""
+    """An error here must not hide the one that caused the rollback."""
     if connection.invalidated:
         return
     try:
@@ -108,7 +104,7 @@ def _roll_back(connection: Connection) -> None:
 
 
 def _empty(engine: Engine, table: Table) -> None:
-    """TRUNCATE needs the right to change the table, which a service has not."""
+    """TRUNCATE needs the right to alter the table, which a service lacks."""
     statement = text(f"DELETE TOP ({_ROWS_DELETED_AT_ONCE}) FROM {table.name}")
     with engine.connect() as connection:
         while connection.execute(statement).rowcount:
@@ -116,7 +112,7 @@ def _empty(engine: Engine, table: Table) -> None:
 
 
 def _try_lock(engine: Engine) -> Callable[[], None] | None:
-    """A lock of a session, on a connection that belongs to nothing else."""
+    """A lock of a session, on a connection of its own."""
     connection = engine.connect()
     try:
         connection.detach()
@@ -131,7 +127,7 @@ def _try_lock(engine: Engine) -> Callable[[], None] | None:
 
 
 def _unlock(connection: Connection) -> None:
-    """In words: the server ends a session, and with it the lock, a moment after it was closed."""
+    """By a statement: the server ends a session, and with it the lock, a moment after it was closed."""
     with closing(connection), suppress(SQLAlchemyError):  # a session that broke has no lock any more
         connection.execute(text(_UNLOCK), {"resource": _REBUILD, "owner": "Session"})
 
@@ -145,47 +141,46 @@ def _missing_rights(connection: Connection) -> list[str]:
 def _lock_schema(connection: Connection) -> None:
     if not _lock(connection, "postlog schema", "Transaction", 1_000 * _STATEMENT_SECONDS // 2):
         raise ReadDbUnavailable(
-            f"Another process has been making the tables of the read database ({driver.SETTING}) for too long.",
+            f"Another process has been creating the tables of the read database ({driver.SETTING}) for too long.",
             path=driver.SETTING,
         )
 
 
 def _lock(connection: Connection, resource: str, owner: str, patience: int) -> bool:
-    """`patience` is in milliseconds. Whether we have the lock is asked afterwards: before what sp_getapplock answers, a
-    server may say in words that somebody else has it, and that would be taken for the answer."""
+    """`patience` is in milliseconds. Whether we hold the lock is queried afterwards: a server may send a message that
+    somebody else holds it before the result of sp_getapplock, and that would be taken for the result."""
     lock = {"resource": resource, "owner": owner}
     connection.execute(text(_LOCK), {**lock, "patience": patience})
     return bool(connection.execute(text(_LOCKED), lock).scalar_one() == "Exclusive")
 
 
-OPTIONS = (
+# How a reader reads one snapshot of the database
+
+_SNAPSHOT_OPTIONS = (
     "SELECT is_read_committed_snapshot_on, snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"
 )
-
-_KEY = "postlog.moments"
+_SNAPSHOT_MODE = "postlog.snapshot_mode"
 
 
 class SnapshotMode(Enum):
-    EVERY_STATEMENT = "every statement sees one"
-    SNAPSHOT = "a statement that is a snapshot transaction sees one"
-    NONE = "an answer is believed when it is given twice"
+    """It depends on two options of the database, READ_COMMITTED_SNAPSHOT and ALLOW_SNAPSHOT_ISOLATION, which can't
+    change while a connection is open, except that snapshots may be switched off."""
+
+    EVERY_STATEMENT = "every statement reads one"
+    TRANSACTION = "a statement in a snapshot transaction reads one"
+    NONE = "a result is used when two reads agree"
 
     @classmethod
     def of(cls, read_committed_snapshot: bool, snapshot_isolation_state: int) -> "SnapshotMode":
-        """`snapshot_isolation_state` is 1 when it is on, and neither off nor on the way there."""
+        """`snapshot_isolation_state` is 1 when the option is on; other values mean off or changing."""
         if read_committed_snapshot:
             return cls.EVERY_STATEMENT
-        return cls.SNAPSHOT if snapshot_isolation_state == 1 else cls.NONE
+        return cls.TRANSACTION if snapshot_isolation_state == 1 else cls.NONE
 
 
-def remember(info: dict[str, object], moments: SnapshotMode) -> None:
-    """The options can't change while a connection is open, but for snapshots that are switched off."""
-    info[_KEY] = moments
-
-
-def sees_one_snapshot(connection: Connection) -> bool:
-    """Whether each of the statements that follow will see one moment."""
-    moments = connection.info[_KEY]
-    if moments is SnapshotMode.SNAPSHOT:
+def reads_snapshot(connection: Connection) -> bool:
+    """Whether each of the statements that follow will read one snapshot."""
+    mode = connection.info[_SNAPSHOT_MODE]
+    if mode is SnapshotMode.TRANSACTION:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
-    return moments is not SnapshotMode.NONE
+    return mode is not SnapshotMode.NONE

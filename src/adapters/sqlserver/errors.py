@@ -1,5 +1,5 @@
-"""What SQL Server's errors mean, by their number. A server that speaks its protocol gives some other numbers; those are
-told by their text."""
+"""What SQL Server's errors mean, by their number. A server that speaks its protocol may send other numbers; those
+errors are recognized by their text."""
 
 import re
 
@@ -14,11 +14,11 @@ _OF_THE_SERVER = "[SQL Server]"
 _CONNECTING = "(SQLDriverConnect)"
 _TIMED_OUT = {"HYT00", "HYT01"}
 _BROKEN = ("08", "01", "HY010")
-"""States in which SQLAlchemy takes a connection for broken."""
+"""States in which SQLAlchemy considers a connection broken."""
 
 _TRANSIENT = {
     1205,  # deadlock
-    1222,  # a lock was not had in time
+    1222,  # a lock was not granted in time
     3952,  # snapshots were switched off
     3960,  # snapshot: the row was changed by another
     3961,  # snapshot: the table was changed by another
@@ -26,13 +26,13 @@ _TRANSIENT = {
     6005,  # the server is being shut down
     40197,  # the database moves to another server
     40501,  # the server is busy
-    40613,  # the database is not there at the moment
+    40613,  # the database is not available at the moment
 }
 _NO_TABLES = 208
 _NO_SNAPSHOTS = 3952
 _ABOUT_THE_STATEMENT = {102, 156, 207, 208, 213, 229, 230, 262, 515, 547, 1205, 1222, 2601, 2627, 3960, 3961}
-"""Errors after which the session is as good as before. After any other that the server reports, the next attempt uses a
-new connection: this session may be that of a server that was demoted, say, and stay read-only for its whole life."""
+"""Errors after which the session is still usable. After any other that the server reports, the next attempt uses a new
+connection: the server may have been demoted, for example, and this session would stay read-only for its whole life."""
 
 _TRANSIENT_TEXT = re.compile(r"due to lock timeout|could not serialize access|deadlock detected")
 _NO_TABLES_TEXT = re.compile(r'relation "[^"]*" does not exist')
@@ -44,7 +44,7 @@ _PASSWORD = "`postlog init` with an administrator's address sets the login's pas
 _NOT_ONLINE = "it must be online, and open to several users: ALTER DATABASE … SET ONLINE, SET MULTI_USER"
 _FULL = "free space for the database and its transaction log"
 _OVERLOADED = "the server is at its limit; give it more resources, or lower read_db.sqlserver.pool_size"
-_DAMAGED = "the server's disk or memory is at fault: look into its error log"
+_DAMAGED = "the server's disk or memory is faulty: see its error log"
 
 _REMEDIES = {
     **dict.fromkeys((3906, 3908), _TAKES_NO_WRITES),
@@ -66,16 +66,16 @@ def error_kind(error: DBAPIError) -> ErrorKind:
     if _NO_TABLES in numbers or _NO_TABLES_TEXT.search(text):
         return ErrorKind.NO_TABLES
     if _CONNECTING in text:
-        return ErrorKind.REFUSED if _OF_THE_SERVER in text else ErrorKind.AWAY
+        return ErrorKind.REPORTED if _OF_THE_SERVER in text else ErrorKind.UNREACHABLE
     if state in _TIMED_OUT:
-        return ErrorKind.AWAY
+        return ErrorKind.UNREACHABLE
     if numbers & _TRANSIENT or _TRANSIENT_TEXT.search(text):
         return ErrorKind.TRANSIENT
     if error.connection_invalidated and state.startswith(_BROKEN):
         return ErrorKind.TRANSIENT
     if _OF_THE_SERVER in text:
-        return ErrorKind.REFUSED
-    return ErrorKind.AWAY if _SQLSTATE.fullmatch(state) else ErrorKind.FAULT
+        return ErrorKind.REPORTED
+    return ErrorKind.UNREACHABLE if _SQLSTATE.fullmatch(state) else ErrorKind.BUG
 
 
 def remedy(error: DBAPIError) -> str:
@@ -84,7 +84,7 @@ def remedy(error: DBAPIError) -> str:
 
 
 def discard_session(context: ExceptionContext) -> None:
-    """Called for every error. When snapshots were switched off, connections that rely on them are not used again."""
+    """Called for every error. When snapshots were switched off, connections that rely on them are discarded."""
     state, text = _parts(context.original_exception)
     is_about_statement = bool(_numbers(text) & _ABOUT_THE_STATEMENT) or state.startswith(("22", "23"))
     if _NO_SNAPSHOTS in _numbers(text) or (_OF_THE_SERVER in text and not is_about_statement):
@@ -96,6 +96,6 @@ def _numbers(text: str) -> set[int]:
 
 
 def _parts(error: BaseException | None) -> tuple[str, str]:
-    """SQLSTATE, and everything that was said."""
+    """SQLSTATE, and the whole message."""
     args = ("", "") if error is None or not error.args else error.args
     return str(args[0]), str(args[-1])

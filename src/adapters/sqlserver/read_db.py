@@ -1,4 +1,4 @@
-"""A read database in SQL Server."""
+"""A read database in SQL Server, through pyodbc."""
 
 from urllib.parse import quote
 
@@ -7,7 +7,7 @@ from sqlalchemy.exc import ArgumentError
 
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
-from adapters.sql.read_db import SqlReadDb
+from adapters.sql.read_db import SqlReadDb, TimeLimits
 from adapters.sqlserver.driver import DRIVER, SETTING, require_driver, server_message
 from application.errors import CannotOpen
 
@@ -16,17 +16,17 @@ _FORM = f"{_DIALECT}://login:password@host:port/database?driver={DRIVER.replace(
 _DEFAULTS = {
     "driver": DRIVER,
     "APP": "postlog",
-    "LongAsMax": "yes",  # long texts are nvarchar(max), not the ntext of old, which can't be compared
-    "KeepAlive": "10",  # seconds; so that a server that vanished is noticed
+    "LongAsMax": "yes",  # long texts are nvarchar(max), not the old ntext, which can't be compared
+    "KeepAlive": "10",  # seconds; detects a server that vanished
     "KeepAliveInterval": "5",
 }
 _PASSWORDS = {"pwd", "password"}
 
 
-def sqlserver_read_db(url: str, pool_size: int = 10) -> SqlReadDb:
-    """`url` is SQLAlchemy's, with the ODBC driver's keywords behind the `?`; `pool_size` is how many connections there
-    are at most. Opened by `async with`, also while the server is away, which raises `CannotOpen` when the driver is not
-    on this machine. Raises `CannotOpen` for an address of another form."""
+def sqlserver_read_db(url: str, pool_size: int = 10, limits: TimeLimits | None = None) -> SqlReadDb:
+    """`url` is SQLAlchemy's, with the ODBC driver's keywords behind the `?`. There are at most `pool_size` connections.
+    Opened by `async with`, also while the server is unreachable. Raises `CannotOpen` for an address of another form,
+    and when it is opened on a machine without the driver."""
     parsed = _parsed(url)
 
     def connect() -> SqlBackend:
@@ -39,6 +39,7 @@ def sqlserver_read_db(url: str, pool_size: int = 10) -> SqlReadDb:
         threads=pool_size,
         check=lambda: require_driver(str(parsed.query["driver"])),
         connect=connect,
+        limits=limits,
     )
 
 
@@ -46,7 +47,7 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise _unusable("is no address of a database") from None
+        raise _unusable("is not the address of a database") from None
     if parsed.drivername not in ("mssql", _DIALECT):
         raise _unusable(f"names {parsed.drivername}")
     if not parsed.host or not parsed.database or _lower(parsed) & {"odbc_connect", "dsn"}:
@@ -55,7 +56,7 @@ def _parsed(url: str) -> URL:
 
 
 def _keywords(url: URL) -> dict[str, str]:
-    """ODBC's keywords, whose case does not matter; SQLAlchemy knows the driver's in small letters only."""
+    """ODBC's keywords, whose case does not matter; SQLAlchemy knows `driver` in lower case only."""
     given = {name if name.lower() != "driver" else "driver": value for name, value in url.query.items()}
     if twice := [name for name, value in given.items() if not isinstance(value, str)]:
         raise _unusable(f"gives {twice[0]} twice")

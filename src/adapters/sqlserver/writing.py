@@ -1,20 +1,4 @@
-"""Whole rows into SQL Server, where some are there before: these are updated, and the others inserted. MERGE could do
-both, but has a name for deadlocks and surprises, and a server that speaks SQL Server's protocol may not have it.
-
-Between the look and the writing nobody else writes these rows: their checkpoint is locked.
-
-Many rows into SQL Server.
-
-One statement with many rows of parameters, which go to SQL Server together: pyodbc's fast executemany.
-
-It asks the server for the types of the parameters even though it is told them, so a statement must be one of which
-every server can tell them: names of columns stand in it without that of the table.
-
-The types of a statement's parameters, all of which are told to the driver.
-
-For a value that is missing pyodbc asks the server what type it should have, in the middle of the transaction. A server
-that speaks SQL Server's protocol was seen not to know it, and to roll the transaction back and say nothing.
-"""
+"""Writes whole rows into SQL Server, many at once, and sets the types of all parameters."""
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -43,47 +27,45 @@ from adapters.sql.types import Id, Instant, OrdinalText
 from adapters.sqlserver import driver
 from adapters.sqlserver.dialect import key_set, key_values
 
+_ROWS_AT_ONCE = 5_000
+_SIZES = "postlog_input_sizes"
+
+Size = tuple[int, int, int]
+"""ODBC's type, the length in characters (0: any), the number of decimal places."""
+
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """The columns of the table's key come first."""
+    """Existing rows are updated, the others inserted. MERGE could do both, but is known for deadlocks and bugs, and a
+    server that speaks SQL Server's protocol may not have it. Between the SELECT and the writing no other process writes
+    these rows: their checkpoint is locked. The columns of the table's key come first."""
     length = len(table.primary_key)
     keys = [row[:length] for row in rows]
-    there = {tuple(key) for key in connection.execute(_those_there(table), key_values(keys))}
+    existing = {tuple(key) for key in connection.execute(_existing(table), key_values(keys))}
     changed = tuple(table.c)[length:] + tuple(table.c)[:length]
-    send(connection, _update(table), changed, [row[length:] + row[:length] for row in rows if row[:length] in there])
-    load(connection, table, [row for row in rows if row[:length] not in there])
+    _send(
+        connection, _update(table), changed, [row[length:] + row[:length] for row in rows if row[:length] in existing]
+    )
+    load(connection, table, [row for row in rows if row[:length] not in existing])
+
+
+def load(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
+    incoming = iter(rows)
+    while part := list(islice(incoming, _ROWS_AT_ONCE)):
+        _send(connection, _insert(table), tuple(table.c), part)
 
 
 @cache
-def _those_there(table: Table) -> Select[*tuple[Any, ...]]:
-    key = _key(table)
+def _existing(table: Table) -> Select[*tuple[Any, ...]]:
+    key = list(table.primary_key.columns)
     wanted = key_set(key)
     return select(*key).join_from(wanted, table, and_(*(column == wanted.c[column.name] for column in key)))
 
 
 @cache
 def _update(table: Table) -> str:
-    key = [column.name for column in _key(table)]
-    values = ", ".join(f"{name} = ?" for name in _names(table) if name not in key)
+    key = table.primary_key.columns.keys()
+    values = ", ".join(f"{name} = ?" for name in table.c.keys() if name not in key)  # noqa: SIM118 (not a dict)
     return f"UPDATE {table.name} SET {values} WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608
-
-
-def _names(table: Table) -> list[str]:
-    return table.c.keys()
-
-
-def _key(table: Table) -> list[Column[Any]]:
-    return list(table.primary_key.columns)
-
-
-_ROWS_AT_ONCE = 5_000
-
-
-def load(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    """New rows, any number of them."""
-    coming = iter(rows)
-    while part := list(islice(coming, _ROWS_AT_ONCE)):
-        send(connection, _insert(table), tuple(table.c), part)
 
 
 @cache
@@ -92,22 +74,16 @@ def _insert(table: Table) -> str:
     return f"INSERT INTO {table.name} ({', '.join(table.c.keys())}) VALUES ({places})"  # noqa: S608 (names of ours)
 
 
-_SIZES = "postlog_input_sizes"
+def _send(connection: Connection, statement: str, columns: Sequence[Column[Any]], rows: Sequence[Row]) -> None:
+    """One statement with many rows of parameters, which are sent together: pyodbc's fast executemany. Each row has a
+    value for each parameter of `statement`, whose types are those of `columns`.
 
-
-def send(connection: Connection, statement: str, columns: Sequence[Column[Any]], rows: Sequence[Row]) -> None:
-    """Each row has a value for each parameter of `statement`, whose types are those of `columns`."""
+    pyodbc asks the server for the types although it is told them, so the server must be able to derive them: column
+    names stand in the statement without the table's name."""
     instants = [place for place, column in enumerate(columns) if isinstance(column.type, Instant)]
     values = [_plain(row, instants) for row in rows]
     if values:
         connection.exec_driver_sql(statement, values, execution_options={_SIZES: sizes_of(columns)})
-
-
-def prepare_cursor(_: Connection, cursor: Any, _statement: str, _values: object, context: Any, _many: bool) -> None:
-    """Called before every statement."""
-    if sizes := context.execution_options.get(_SIZES):
-        cursor.fast_executemany = True
-        cursor.setinputsizes(sizes)
 
 
 def _plain(row: Row, instants: Sequence[int]) -> Row:
@@ -117,23 +93,26 @@ def _plain(row: Row, instants: Sequence[int]) -> Row:
     return tuple(values)
 
 
-Size = tuple[int, int, int]
-"""ODBC's type, the length in characters (0: any), the digits behind the point."""
+# The types of parameters. For a missing value pyodbc asks the server for the type, in the middle of the transaction. A
+# server that speaks SQL Server's protocol was seen not to know it, and to roll the transaction back silently.
 
 
-def sizes_of(columns: Iterable[Column[Any]]) -> list[Size]:
-    return [_sizes()[type(column.type)] for column in columns]
+def prepare_cursor(_: Connection, cursor: Any, _statement: str, _values: object, context: Any, _many: bool) -> None:
+    """Called before every statement."""
+    if sizes := context.execution_options.get(_SIZES):
+        cursor.fast_executemany = True
+        cursor.setinputsizes(sizes)
 
 
 def set_parameter_types(sizes: dict[BindParameter[Any], Any], *_: object) -> None:
-    """Called before each statement with what SQLAlchemy would tell, which is nothing of use for numbers."""
+    """Called before every statement with SQLAlchemy's own sizes, which are of no use for numbers."""
     for parameter in sizes:
-        if told := _sizes().get(type(parameter.type)):
-            sizes[parameter] = told
+        if size := _sizes().get(type(parameter.type)):
+            sizes[parameter] = size
 
 
 def mark_nulls(_: object, _cursor: object, statement: str, values: Any, context: Any, _many: bool) -> tuple[str, Any]:
-    """Called before each statement is sent: pyodbc has a mark for missing values whose type it need not ask for."""
+    """Called before every statement is sent: pyodbc has a mark for missing values whose type it need not ask for."""
     if context.compiled is None:
         return statement, values
     return statement, list(map(_marked, values)) if isinstance(values, list) else _marked(values)
@@ -142,6 +121,10 @@ def mark_nulls(_: object, _cursor: object, statement: str, values: Any, context:
 def _marked(values: tuple[Any, ...]) -> tuple[Any, ...]:
     mark = driver.load().BinaryNull
     return tuple(mark if value is None else value for value in values)
+
+
+def sizes_of(columns: Iterable[Column[Any]]) -> list[Size]:
+    return [_sizes()[type(column.type)] for column in columns]
 
 
 @cache

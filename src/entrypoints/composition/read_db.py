@@ -1,5 +1,5 @@
-"""Builders of the read database, one for each value of `read_db.adapter`. SQLAlchemy and the drivers of
-servers are imported by the builders of these servers, and for a SQLite file by the thread that first needs it."""
+"""Builders of the read database, one for each value of `read_db.adapter`. SQLAlchemy and the drivers of servers are
+imported by the builders of these servers, and for a SQLite file by the thread that first needs it."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -14,16 +14,7 @@ from adapters.memory.read_db import (
     MemoryProjectionStore,
     MemoryReadDb,
 )
-from adapters.sql.read_db import (
-    SqlAuditRows,
-    SqlGenerations,
-    SqlParkedStreams,
-    SqlPostViews,
-    SqlProbe,
-    SqlProjectionStore,
-    SqlProvisioning,
-    SqlReadDb,
-)
+from adapters.sql.read_db import SqlReadDb
 from adapters.sqlite import read_db as sqlite
 from adapters.sqlite.integrity import SqliteIntegrity
 from adapters.sqlite.read_db_file import SETTING
@@ -57,6 +48,8 @@ class ReadDbParts:
 
 
 def sqlite_read_db(settings: SqliteReadDb, make_tables: bool) -> ReadDbParts:
+    """With `make_tables` the thread that first needs the tables creates or upgrades them: nobody runs `postlog init`
+    for a file, and a starting process accepts commands meanwhile."""
     path = Path(settings.path)
     remedy = "Stop Postlog, remove the file, and compute it again with `postlog rebuild`."
     return replace(
@@ -90,15 +83,15 @@ def memory_read_db() -> ReadDbParts:
     )
 
 
-def _sql(database: SqlReadDb) -> ReadDbParts:
+def _sql(read_db: SqlReadDb) -> ReadDbParts:
     return ReadDbParts(
-        resource=database,
-        post_views=SqlPostViews(database),
-        projection_store=SqlProjectionStore(database),
-        parked_streams=SqlParkedStreams(database),
-        generations=SqlGenerations(database),
-        audit_rows=SqlAuditRows(database),
-        probe=SqlProbe(database),
-        writing_probe=SqlProbe(database, for_writing=True),
-        provisioning=SqlProvisioning(database),
+        resource=read_db,
+        post_views=read_db.post_views,
+        projection_store=read_db.projection_store,
+        parked_streams=read_db.parked_streams,
+        generations=read_db.generations,
+        audit_rows=read_db.audit_rows,
+        probe=read_db.probe,
+        writing_probe=read_db.writing_probe,
+        provisioning=read_db.provisioning,
     )

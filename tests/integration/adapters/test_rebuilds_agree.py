@@ -62,7 +62,7 @@ async def test_every_rebuild_of_one_log_gives_the_same_rows(
 
 
 async def _rebuild(engine: Maintained, system: SmallSystem, batch: int, killed_after: int) -> None:
-    """Killed after so many batches, if it is not done by then, and gone on with."""
+    """Killed after so many batches, if it is not done by then, and resumed."""
     building = engine.rebuild(system, batch).run()
     for _ in range(killed_after + 1 if killed_after else 0):
         stopped = await anext(building, None)

@@ -17,7 +17,6 @@ from adapters.mongo.logins import MongoLogins
 from adapters.mongo.provisioning import MongoProvisioning
 from adapters.postgres.logins import PostgresLogins
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.read_db import SqlProvisioning
 from adapters.sqlserver import driver
 from adapters.sqlserver.logins import SqlServerLogins
 from adapters.sqlserver.read_db import sqlserver_read_db
@@ -55,7 +54,7 @@ class PostgresPlace:
         """With its tables."""
         made = await self.logins.make_database()
         async with postgres_read_db(self.logins.tables_url, pool_size=1) as database:
-            return made + await SqlProvisioning(database).provision()
+            return made + await database.provisioning.provision()
 
     async def init(self) -> list[str]:
         """What `postlog init` does with an administrator's address."""
@@ -194,7 +193,7 @@ class SqlServerPlace:
         """What `postlog init` does with an administrator's address."""
         made = await self.logins.make_database()
         async with sqlserver_read_db(self.logins.tables_url, pool_size=1) as database:
-            made += await SqlProvisioning(database).provision()
+            made += await database.provisioning.provision()
         return made + await self.logins.make_login()
 
     def ask_as_admin(self, query: str, database: str | None = None) -> list[tuple[Any, ...]]:

@@ -9,7 +9,6 @@ from sqlalchemy import make_url
 
 from adapters.postgres.logins import PostgresLogins
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.read_db import SqlProjectionStore, SqlProvisioning
 from adapters.sql.tables import metadata
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.provisioning import LoginNotMade
@@ -97,7 +96,7 @@ async def test_before_there_are_tables_it_says_what_is_missing(place: PostgresPl
 
 async def test_with_it_init_finds_that_everything_is_there(shared: PostgresPlace) -> None:
     async with postgres_read_db(shared.service_url, pool_size=1) as database:
-        assert await SqlProvisioning(database).provision() == []
+        assert await database.provisioning.provision() == []
 
 
 async def test_with_it_the_database_has_the_same_id_as_with_any_other_login(shared: PostgresPlace) -> None:
@@ -106,7 +105,7 @@ async def test_with_it_the_database_has_the_same_id_as_with_any_other_login(shar
     for url in (shared.service_url, shared.admin_url):
         address = make_url(url).set(database=shared.database).render_as_string(hide_password=False)
         async with postgres_read_db(address, pool_size=1) as database:
-            ids.add(await SqlProjectionStore(database).database_id())
+            ids.add(await database.projection_store.database_id())
     assert len(ids) == 1
 
 
@@ -324,7 +323,7 @@ async def test_the_server_never_sees_the_password_not_even_in_its_log(
 async def test_the_tables_are_made_by_the_administrator_in_the_service_s_database(place: PostgresPlace) -> None:
     await place.logins.make_database()
     async with postgres_read_db(place.logins.tables_url, pool_size=1) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
     with place.as_admin(place.database) as admin:
         owners = admin.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'").fetchall()
     assert owners == [(make_url(place.admin_url).username,)]

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from sqlalchemy import make_url
 
-from adapters.sql.read_db import SqlProvisioning
 from adapters.sql.tables import metadata
 from adapters.sqlserver import driver
 from adapters.sqlserver.logins import SqlServerLogins
@@ -68,8 +67,8 @@ async def test_before_there_are_tables_it_says_what_is_missing(place: SqlServerP
 
 async def test_the_adapters_work_with_it(ready: SqlServerPlace) -> None:
     async with sqlserver_read_db(ready.service_url, pool_size=2) as database:
-        await SqlProvisioning(database).check()
-        assert await SqlProvisioning(database).provision() == []
+        await database.provisioning.check()
+        assert await database.provisioning.provision() == []
         read_db = handle_of(database)
         await read_db.write(RowChanges(posts=[post(1, likes=3)], comments=[comment(1, 2)]))
         await read_db.write(RowChanges(posts=[post(1, likes=4, version=2)]))

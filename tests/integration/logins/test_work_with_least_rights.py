@@ -11,7 +11,7 @@ from adapters.mongo.event_store import MongoEventStore, MongoPastEvents
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.read_db import SqlProbe, SqlProvisioning, SqlReadDb
+from adapters.sql.read_db import SqlReadDb
 from adapters.sql.tables import metadata
 from application.ports.post_views import PostFilter, PostWithComments
 from application.ports.read_db import RowChanges
@@ -132,5 +132,5 @@ async def test_what_was_projected_is_answered_and_the_database_found_ready(
         assert answer.value == PostWithComments(post(1, likes=3), [comment(1, 2)])
         assert (await read_db.views.posts(PostFilter(), 10, None)).value == [post(1, likes=3)]
     async with postgres_read_db(shared.service_url, pool_size=1) as database:
-        await SqlProvisioning(database).check()
-        assert (await SqlProbe(database).probe()).ok
+        await database.provisioning.check()
+        assert (await database.probe.probe()).ok

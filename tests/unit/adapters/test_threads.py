@@ -1,4 +1,4 @@
-"""Work of a synchronous driver runs in a few threads."""
+"""Work of a synchronous driver runs in a bounded pool of daemon threads."""
 
 import asyncio
 import subprocess
@@ -21,11 +21,11 @@ async def two_threads() -> AsyncIterator[DaemonThreadPool]:
     await threads.close(5)
 
 
-async def test_work_runs_in_a_thread_and_its_result_comes_back(two_threads: DaemonThreadPool) -> None:
+async def test_work_runs_in_a_thread_and_its_result_is_returned(two_threads: DaemonThreadPool) -> None:
     assert await two_threads.run(lambda: threading.current_thread().name) == "test-0"
 
 
-async def test_what_work_raises_comes_back(two_threads: DaemonThreadPool) -> None:
+async def test_an_exception_of_the_work_is_raised(two_threads: DaemonThreadPool) -> None:
     def fail() -> None:
         raise ValueError("its own")
 
@@ -53,7 +53,7 @@ async def test_at_most_so_many_run_at_once(two_threads: DaemonThreadPool) -> Non
     assert set(names) == {"test-0", "test-1"}
 
 
-async def test_work_of_a_caller_who_left_is_not_begun(two_threads: DaemonThreadPool) -> None:
+async def test_work_of_a_cancelled_caller_is_not_started(two_threads: DaemonThreadPool) -> None:
     go_on = threading.Event()
     done: list[str] = []
     occupied = [asyncio.create_task(two_threads.run(go_on.wait)) for _ in range(2)]
@@ -67,7 +67,7 @@ async def test_work_of_a_caller_who_left_is_not_begun(two_threads: DaemonThreadP
     assert done == ["after"]
 
 
-async def test_work_that_has_begun_ends_though_its_caller_left(two_threads: DaemonThreadPool) -> None:
+async def test_work_that_has_started_is_finished_though_its_caller_was_cancelled(two_threads: DaemonThreadPool) -> None:
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -84,7 +84,7 @@ async def test_work_that_has_begun_ends_though_its_caller_left(two_threads: Daem
         await caller
 
 
-async def test_closing_waits_for_what_is_under_way_but_not_for_ever() -> None:
+async def test_closing_waits_for_calls_in_flight_but_not_indefinitely() -> None:
     threads = DaemonThreadPool("test", 1)
     go_on = threading.Event()
     hanging = asyncio.create_task(threads.run(go_on.wait))
@@ -113,7 +113,7 @@ def test_a_call_that_hangs_does_not_keep_a_process_from_ending() -> None:
     subprocess.run([sys.executable, "-c", script, str(source)], check=True, timeout=20)
 
 
-def test_an_answer_that_comes_when_the_loop_is_closed_is_no_error() -> None:
+def test_a_result_after_the_loop_was_closed_is_no_error() -> None:
     """pytest turns an exception in a thread into a failure."""
     threads, go_on = DaemonThreadPool("test-late", 1), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Alembic runs this; `upgrade` hands it the connection. The transaction is the caller's."""
+"""Alembic runs this; `upgrade` passes the connection. The transaction belongs to the caller."""
 
 from alembic import context
 

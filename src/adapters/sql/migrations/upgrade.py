@@ -1,4 +1,4 @@
-"""Brings a read database up to date, revision by revision; needs no `alembic.ini` and works from an installed wheel."""
+"""Upgrades a read database, revision by revision; needs no `alembic.ini` and works from an installed wheel."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""The read database in PostgreSQL by way of PgBouncer in transaction mode, where each transaction may be in another
-session: nothing may rely on what a session keeps, and nothing may be left in one."""
+"""The read database in PostgreSQL behind PgBouncer in transaction mode, where each transaction may use another session:
+nothing may rely on what a session keeps, and nothing may be left in one."""
 
 import asyncio
 from pathlib import Path
@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.open_database import OpenDatabase
-from adapters.sql.read_db import SqlGenerations, SqlProvisioning, SqlReadDb
+from adapters.sql.backend import SqlBackend
+from adapters.sql.read_db import SqlReadDb, TimeLimits
 from application.errors import RebuildRunning
 from application.ports.post_views import PostFilter
 from application.ports.read_db import ProjectionBatch, RowChanges
@@ -20,7 +20,7 @@ from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract
 from contracts.read_db_handle import OpenReadDb, checkpoint, moves, post, post_id
 from contracts.rebuilding import OpenMaintained, RebuildingContract
-from contracts.sql_read_db import NewSqlReadDb, handle_of, query, read_db_opener
+from contracts.sql_read_db import NewSqlReadDb, handle_of, query, read_db_opener, with_backend
 from local.pgbouncer import PgBouncer
 from running import embedded, postlog, ticks
 
@@ -44,7 +44,7 @@ def ask_directly(url: str, statement: str) -> list[tuple[object, ...]]:
 async def test_readers_and_a_projector_share_few_sessions(new_sql_database: NewSqlReadDb) -> None:
     """A statement that one session has prepared is unknown to the others."""
     async with new_sql_database() as database, new_sql_database() as another:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         writer, reader = handle_of(database), handle_of(another)
 
         async def project() -> None:
@@ -75,9 +75,9 @@ async def test_nothing_is_left_in_a_session(
     settings = "SELECT name, setting FROM pg_settings WHERE name LIKE '%timeout' ORDER BY name"
     before = ask_directly(fresh_postgres_url, settings)
     async with new_sql_database() as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         await handle_of(database).write(RowChanges(posts=[post(n) for n in range(100)]))
-        async with SqlGenerations(database).lock():
+        async with database.generations.lock():
             pass
         await asyncio.gather(*(handle_of(database).views.posts(PostFilter(), 10, None) for _ in range(100)))
         for _ in range(20):
@@ -89,31 +89,33 @@ async def test_nothing_is_left_in_a_session(
 
 async def test_a_transaction_that_is_stopped_is_ended_by_the_server(new_sql_database: NewSqlReadDb) -> None:
     async with new_sql_database() as database:
-        assert await database.run(_timeouts) == ("1min", "1min")
+        assert await with_backend(database, _timeouts) == ("1min", "1min")
 
 
-def _timeouts(opened: OpenDatabase) -> tuple[str, str]:
-    with opened._backend.writing() as connection:
+def _timeouts(backend: SqlBackend) -> tuple[str, str]:
+    with backend.writing() as connection:
         names = ("statement_timeout", "idle_in_transaction_session_timeout")
         first, second = (connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names)
         return first, second
 
 
 async def test_the_lock_of_rebuilds_is_held_by_one_and_ends_with_it(
-    fresh_postgres_url: str, new_sql_database: NewSqlReadDb, monkeypatch: pytest.MonkeyPatch
+    fresh_postgres_url: str, pooled_url: str, new_sql_database: NewSqlReadDb
 ) -> None:
-    monkeypatch.setattr("adapters.sql.read_db._LOCK_SECONDS", 0.1)
-    async with new_sql_database() as database, new_sql_database() as another:
-        await SqlProvisioning(database).provision()
+    async with (
+        new_sql_database() as database,
+        postgres_read_db(pooled_url, pool_size=4, limits=TimeLimits(lock=0.1)) as another,
+    ):
+        await database.provisioning.provision()
         for _ in range(5):
-            async with SqlGenerations(database).lock():
-                assert await SqlGenerations(another).is_locked()
+            async with database.generations.lock():
+                assert await another.generations.is_locked()
                 with pytest.raises(RebuildRunning):
-                    async with SqlGenerations(another).lock():
+                    async with another.generations.lock():
                         pass
                 await use_every_session(another)
-                assert await SqlGenerations(another).is_locked()
-            assert not await SqlGenerations(another).is_locked()
+                assert await another.generations.is_locked()
+            assert not await another.generations.is_locked()
     assert ask_directly(fresh_postgres_url, "SELECT * FROM pg_locks WHERE locktype = 'advisory'") == []
 
 
@@ -141,7 +143,7 @@ def test_a_service_runs_and_rebuilds_behind_it(pooled_url: str, tmp_path: Path) 
         assert postlog("audit", env=in_folder).returncode == 0
 
 
-# The contracts, by way of it
+# The contracts, behind a pooler
 
 
 @pytest.fixture

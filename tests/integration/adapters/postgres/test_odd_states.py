@@ -1,5 +1,5 @@
-"""PostgreSQL in states that real operations bring: each is said in one sentence, with what to do, and is over when the
-server's state is. Nothing that it answers ends a process."""
+"""PostgreSQL in states that occur in real operation: each is reported in one sentence, with a remedy, until the
+server's state is over. No answer of the server ends a process."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ import stamina
 from sqlalchemy import make_url
 
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.read_db import SqlGenerations, SqlPostViews, SqlProbe, SqlProjectionStore, SqlProvisioning, SqlReadDb
+from adapters.sql.read_db import SqlReadDb
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.read_db import ProjectionBatch, RowChanges
 from contracts.read_db_handle import LOG, NOON, checkpoint, moves, post, post_id
@@ -57,22 +57,22 @@ async def test_a_database_whose_encoding_can_not_hold_every_text_is_refused(post
     options = f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
     with database_made_with(postgres_url, options) as url:
         async with postgres_read_db(url, pool_size=1) as database:
-            provisioning = SqlProvisioning(database)
-            for asked in (provisioning.provision(), provisioning.check(), SqlPostViews(database).stamp()):
+            provisioning = database.provisioning
+            for asked in (provisioning.provision(), provisioning.check(), database.post_views.stamp()):
                 with pytest.raises(ReadDbUnavailable) as caught:
                     await asked
                 assert caught.value.path == "read_db.postgres.url"
                 assert f"reported an error: its encoding is {encoding}; " in caught.value.message
                 assert "ENCODING 'UTF8' TEMPLATE template0" in caught.value.message
-            probe = await SqlProbe(database).probe()
+            probe = await database.probe.probe()
             assert (probe.ok, f"its encoding is {encoding}" in probe.detail) == (False, True)
     with database_made_with(postgres_url, "ENCODING 'UTF8' TEMPLATE template0") as url:  # as it says
         async with postgres_read_db(url, pool_size=1) as database:
-            assert len(await SqlProvisioning(database).provision()) == 1
+            assert len(await database.provisioning.provision()) == 1
 
 
 @pytest.mark.long
-def test_init_and_doctor_refuse_such_a_database_before_anything_is_made(postgres_url: str, tmp_path: Path) -> None:
+def test_init_and_doctor_refuse_such_a_database_before_anything_is_created(postgres_url: str, tmp_path: Path) -> None:
     with database_made_with(postgres_url, "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0") as url:
         env = {
             "POSTLOG_DATA": str(tmp_path),
@@ -105,12 +105,12 @@ def end_sessions(url: str) -> None:
     as_admin(url, ended.format(make_url(url).database), database="postgres")
 
 
-async def test_a_database_that_takes_no_writes_is_said_and_is_healed_by_new_connections(
+async def test_a_read_only_database_is_reported_and_new_connections_recover(
     fresh_postgres_url: str,
 ) -> None:
     """A session that began while it was read-only stays so for its whole life."""
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        provisioning, store = SqlProvisioning(database), SqlProjectionStore(database)
+        provisioning, store = database.provisioning, database.projection_store
         await provisioning.provision()
         writable(fresh_postgres_url, is_writable=False)
         end_sessions(fresh_postgres_url)
@@ -121,55 +121,59 @@ async def test_a_database_that_takes_no_writes_is_said_and_is_healed_by_new_conn
         for asked in (provisioning.provision(), provisioning.check()):
             with pytest.raises(ReadDbUnavailable, match="takes no writes: it is read-only"):
                 await asked
-        reader, projector = SqlProbe(database), SqlProbe(database, for_writing=True)
+        reader, projector = database.probe, database.writing_probe
         assert (await reader.probe()).ok
         assert not (await projector.probe()).ok
-        assert (await SqlPostViews(database).stamp()).position == 0
+        assert (await database.post_views.stamp()).position == 0
 
-        await asyncio.gather(*(SqlPostViews(database).stamp() for _ in range(4)))  # sessions that can only read
+        await asyncio.gather(*(database.post_views.stamp() for _ in range(4)))  # sessions that can only read
         writable(fresh_postgres_url, is_writable=True)
         with pytest.raises(ReadDbUnavailable):  # the last of the old sessions
             await store.project(BATCH, lambda _: RowChanges(posts=[post(1)]))
         await store.project(BATCH, lambda _: RowChanges(posts=[post(1)]))
-        assert (await SqlPostViews(database).post(post_id(1))).value is not None
+        assert (await database.post_views.post(post_id(1))).value is not None
         assert (await projector.probe()).ok
 
 
 @pytest.mark.long
-async def test_a_failover_that_leaves_the_address_at_a_replica_is_said_until_it_is_promoted(servers: Servers) -> None:
+async def test_a_failover_that_leaves_the_address_at_a_replica_is_reported_until_it_is_promoted(
+    servers: Servers,
+) -> None:
     """A real standby. Readers may use it; a projector waits."""
     primary = servers.own_postgres()
     async with postgres_read_db(primary.url, pool_size=2) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         await handle_of(database).write(RowChanges(posts=[post(1)]))
     standby = servers.own_postgres(primary)
     primary.kill()
     async with postgres_read_db(standby.url, pool_size=2) as database:
         batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))))
-        assert (await SqlPostViews(database).post(post_id(1))).value is not None
-        assert (await SqlProbe(database).probe()).ok
+        assert (await database.post_views.post(post_id(1))).value is not None
+        assert (await database.probe.probe()).ok
         with pytest.raises(ReadDbUnavailable, match="in a read-only transaction; it takes no writes now: after a"):
-            await SqlProjectionStore(database).project(batch, lambda _: RowChanges())
-        assert "takes no writes: it is read-only" in (await SqlProbe(database, for_writing=True).probe()).detail
+            await database.projection_store.project(batch, lambda _: RowChanges())
+        assert "takes no writes: it is read-only" in (await database.writing_probe.probe()).detail
         with pytest.raises(ReadDbUnavailable, match="takes no writes: it is read-only"):
-            await SqlProvisioning(database).provision()
+            await database.provisioning.provision()
         with pytest.raises(ReadDbUnavailable, match="reported an error: cannot "):
-            await SqlGenerations(database).begin(LOG, 1, NOON)
+            await database.generations.begin(LOG, 1, NOON)
         standby.promote()
-        await SqlProjectionStore(database).project(batch, lambda _: RowChanges())
-        assert (await SqlProbe(database, for_writing=True).probe()).ok
+        await database.projection_store.project(batch, lambda _: RowChanges())
+        assert (await database.writing_probe.probe()).ok
     # As the sentence says: the server that takes writes, among several.
     hosts = "&".join(f"host=127.0.0.1:{make_url(each.url).port}" for each in (primary, standby))
     several = make_url(f"postgresql+psycopg:///postgres?{hosts}&target_session_attrs=read-write")
     several = several.set(username="postgres", password=make_url(standby.url).password)
     async with postgres_read_db(several.render_as_string(hide_password=False), pool_size=2) as database:
-        assert (await SqlProbe(database, for_writing=True).probe()).ok
+        assert (await database.writing_probe.probe()).ok
         assert f":{make_url(standby.url).port}" in database.address.place
 
 
 @pytest.mark.long
-def test_commands_go_on_while_the_read_database_is_in_an_odd_state(fresh_postgres_url: str, tmp_path: Path) -> None:
-    """`postlog run`: the log takes what is written, the projector tries again, and the rows follow when they can."""
+def test_commands_are_accepted_while_the_read_database_is_in_an_odd_state(
+    fresh_postgres_url: str, tmp_path: Path
+) -> None:
+    """`postlog run`: the log accepts commands, the projector retries, and the rows follow when they can."""
     env = {"POSTLOG__READ_DB__ADAPTER": "postgres", "POSTLOG__READ_DB__POSTGRES__URL": fresh_postgres_url}
     assert postlog("init", env=env | {"POSTLOG_DATA": str(tmp_path)}).returncode == 0
     with embedded(tmp_path, **env) as (running, address), httpx.Client(base_url=address, timeout=20) as client:
@@ -227,10 +231,10 @@ def make_login(url: str, login: str) -> None:
     as_admin(url, f"CREATE ROLE {login} LOGIN PASSWORD 'service'", f"GRANT ALL ON SCHEMA public TO {login}")
 
 
-async def assert_said_and_over(
+async def assert_reported_until_over(
     database: SqlReadDb, odd: Callable[[], None], words: str, over: Callable[[], None]
 ) -> None:
-    """`odd` brings the state, which every later call reports in these words, until it is `over`."""
+    """`odd` causes the state, which every later call reports in these words, until it is `over`."""
     handle = handle_of(database)
     odd()
     with pytest.raises((ReadDbUnavailable, SchemaOutdated)) as caught:
@@ -238,14 +242,16 @@ async def assert_said_and_over(
     assert words in caught.value.message, caught.value.message
     assert "read_db.postgres.url" in caught.value.message
     over()
-    await SqlProvisioning(database).provision()
+    await database.provisioning.provision()
     await handle.store.project(BATCH, lambda _: RowChanges(posts=[post(1)]))
     assert (await handle.views.post(post_id(1))).value is not None
 
 
-async def test_a_schema_that_is_dropped_underneath_is_said_until_it_is_made_again(fresh_postgres_url: str) -> None:
+async def test_a_schema_that_is_dropped_underneath_is_reported_until_it_is_created_again(
+    fresh_postgres_url: str,
+) -> None:
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
 
         def drop() -> None:
             as_admin(fresh_postgres_url, "DROP SCHEMA public CASCADE")
@@ -257,15 +263,15 @@ async def test_a_schema_that_is_dropped_underneath_is_said_until_it_is_made_agai
         with pytest.raises(
             ReadDbUnavailable, match=r"no schema has been selected to create in; the login's search_path"
         ):
-            await SqlProvisioning(database).provision()
-        await assert_said_and_over(database, drop_nothing, "has no tables yet; run `postlog init`", make)
+            await database.provisioning.provision()
+        await assert_reported_until_over(database, drop_nothing, "has no tables yet; run `postlog init`", make)
 
 
 def drop_nothing() -> None:
     """It is gone already."""
 
 
-async def test_a_database_that_is_dropped_and_made_again_underneath_is_said(fresh_postgres_url: str) -> None:
+async def test_a_database_that_is_dropped_and_created_again_underneath_is_reported(fresh_postgres_url: str) -> None:
     name = make_url(fresh_postgres_url).database
 
     def drop() -> None:
@@ -275,11 +281,11 @@ async def test_a_database_that_is_dropped_and_made_again_underneath_is_said(fres
         as_admin(fresh_postgres_url, f"CREATE DATABASE {name}", database="postgres")
 
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        await SqlProvisioning(database).provision()
-        await assert_said_and_over(database, drop, f'database "{name}" does not exist; `postlog init`', make)
+        await database.provisioning.provision()
+        await assert_reported_until_over(database, drop, f'database "{name}" does not exist; `postlog init`', make)
 
 
-async def test_a_database_that_lets_nobody_in_is_said(fresh_postgres_url: str) -> None:
+async def test_a_database_that_accepts_no_connections_is_reported(fresh_postgres_url: str) -> None:
     name = make_url(fresh_postgres_url).database
 
     def close() -> None:
@@ -290,8 +296,8 @@ async def test_a_database_that_lets_nobody_in_is_said(fresh_postgres_url: str) -
         as_admin(fresh_postgres_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true", database="postgres")
 
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        await SqlProvisioning(database).provision()
-        await assert_said_and_over(
+        await database.provisioning.provision()
+        await assert_reported_until_over(
             database, close, "is not currently accepting connections; ALTER DATABASE", open_again
         )
 
@@ -306,14 +312,14 @@ async def test_a_database_that_lets_nobody_in_is_said(fresh_postgres_url: str) -
         ("SET statement_timeout = '1ms'", ""),
     ],
 )
-async def test_a_login_that_is_changed_underneath_is_said(fresh_postgres_url: str, change: str, words: str) -> None:
+async def test_a_login_that_is_changed_underneath_is_reported(fresh_postgres_url: str, change: str, words: str) -> None:
     login = f"odd_{make_url(fresh_postgres_url).database}"
     url = make_url(fresh_postgres_url).set(username=login, password="service").render_as_string(hide_password=False)
     reset = f"ALTER ROLE {login} LOGIN PASSWORD 'service' CONNECTION LIMIT -1 VALID UNTIL 'infinity'"
     make_login(fresh_postgres_url, login)
     try:
         async with postgres_read_db(url, pool_size=2) as database:
-            await SqlProvisioning(database).provision()
+            await database.provisioning.provision()
 
             def odd() -> None:
                 as_admin(fresh_postgres_url, f"ALTER ROLE {login} {change}")
@@ -323,16 +329,16 @@ async def test_a_login_that_is_changed_underneath_is_said(fresh_postgres_url: st
                 as_admin(fresh_postgres_url, reset)
 
             if words:
-                await assert_said_and_over(database, odd, words, over)
+                await assert_reported_until_over(database, odd, words, over)
             else:  # the sessions set what they need themselves
                 odd()
-                await SqlPostViews(database).stamp()
+                await database.post_views.stamp()
     finally:
         end_sessions(fresh_postgres_url)
         as_admin(fresh_postgres_url, f"DROP OWNED BY {login} CASCADE", f"DROP ROLE {login}")
 
 
-async def test_a_server_without_room_for_one_more_connection_is_said(fresh_postgres_url: str) -> None:
+async def test_a_server_at_its_connection_limit_is_reported(fresh_postgres_url: str) -> None:
     name = make_url(fresh_postgres_url).database
 
     def fill() -> None:
@@ -348,37 +354,37 @@ async def test_a_server_without_room_for_one_more_connection_is_said(fresh_postg
         async with postgres_read_db(url, pool_size=2) as database:
             fill()
             with pytest.raises(ReadDbUnavailable, match="reported an error: too many connections for database"):
-                await SqlProvisioning(database).provision()
+                await database.provisioning.provision()
             make_room()
-            await SqlProvisioning(database).provision()
+            await database.provisioning.provision()
     finally:
         end_sessions(fresh_postgres_url)
         as_admin(fresh_postgres_url, f"DROP OWNED BY {login} CASCADE", f"DROP ROLE {login}")
 
 
-async def test_a_statement_that_is_cancelled_is_said(fresh_postgres_url: str) -> None:
+async def test_a_cancelled_statement_is_reported(fresh_postgres_url: str) -> None:
     cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND state <> 'idle'"
     async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         with psycopg.connect(plain(fresh_postgres_url)) as rival:
             rival.execute("LOCK TABLE checkpoints")
-            late = asyncio.create_task(SqlProjectionStore(database).project(BATCH, lambda _: RowChanges()))
+            late = asyncio.create_task(database.projection_store.project(BATCH, lambda _: RowChanges()))
             waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
             while not await asyncio.to_thread(as_admin, fresh_postgres_url, waits):
                 await asyncio.sleep(0.02)
             as_admin(fresh_postgres_url, cancel.format(make_url(fresh_postgres_url).database), database="postgres")
             with pytest.raises(ReadDbUnavailable, match="canceling statement due to user request; the statement took"):
                 await late
-        await SqlProjectionStore(database).project(BATCH, lambda _: RowChanges())
+        await database.projection_store.project(BATCH, lambda _: RowChanges())
 
 
 # Rights
 
 
-async def test_doctor_and_init_say_which_rights_a_login_lacks(fresh_postgres_url: str) -> None:
+async def test_doctor_and_init_report_which_rights_a_login_lacks(fresh_postgres_url: str) -> None:
     login = f"odd_{make_url(fresh_postgres_url).database}"
     async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
     as_admin(
         fresh_postgres_url,
         f"CREATE ROLE {login} LOGIN PASSWORD 'service'",
@@ -389,14 +395,14 @@ async def test_doctor_and_init_say_which_rights_a_login_lacks(fresh_postgres_url
     url = make_url(fresh_postgres_url).set(username=login, password="service").render_as_string(hide_password=False)
     try:
         async with postgres_read_db(url, pool_size=1) as database:
-            for asked in (SqlProvisioning(database).check, SqlProvisioning(database).provision):
+            for asked in (database.provisioning.check, database.provisioning.provision):
                 with pytest.raises(
                     ReadDbUnavailable, match="the login may not UPDATE checkpoints; `postlog init` with"
                 ):
                     await asked()
             as_admin(fresh_postgres_url, f"GRANT UPDATE ON checkpoints TO {login}")
-            await SqlProvisioning(database).check()
-            assert await SqlProvisioning(database).provision() == []
+            await database.provisioning.check()
+            assert await database.provisioning.provision() == []
     finally:
         as_admin(fresh_postgres_url, f"DROP OWNED BY {login}", f"DROP ROLE {login}")
 
@@ -404,16 +410,16 @@ async def test_doctor_and_init_say_which_rights_a_login_lacks(fresh_postgres_url
 # The lock of rebuilds
 
 
-async def test_the_lock_of_rebuilds_outlasts_the_limits_of_transactions_and_holds_up_no_vacuum(
+async def test_the_lock_of_rebuilds_outlasts_transaction_timeouts_and_does_not_hold_back_vacuum(
     fresh_postgres_url: str,
 ) -> None:
     name = make_url(fresh_postgres_url).database
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         limits = ("idle_in_transaction_session_timeout", "transaction_timeout")
         for limit in limits:
             as_admin(fresh_postgres_url, f"ALTER DATABASE {name} SET {limit} = '300ms'", database="postgres")
-        generations = SqlGenerations(database)
+        generations = database.generations
         async with generations.lock():
             held = "SELECT backend_xmin, backend_xid, now() - xact_start > interval '900 ms' FROM pg_stat_activity "
             held += "JOIN pg_locks USING (pid) WHERE locktype = 'advisory'"
@@ -442,7 +448,7 @@ async def test_no_error_that_postgres_can_raise_is_more_than_an_interruption(
     fresh_postgres_url: str, rows: int
 ) -> None:
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         as_admin(
             fresh_postgres_url,
             "CREATE TABLE odd (state text)",

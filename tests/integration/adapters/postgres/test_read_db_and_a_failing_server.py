@@ -12,16 +12,7 @@ from sqlalchemy import make_url
 
 from adapters.postgres import engine
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql import read_db as sql_read_db
-from adapters.sql.read_db import (
-    SqlGenerations,
-    SqlParkedStreams,
-    SqlPostViews,
-    SqlProbe,
-    SqlProjectionStore,
-    SqlProvisioning,
-    SqlReadDb,
-)
+from adapters.sql.read_db import SqlReadDb, TimeLimits
 from application.errors import ReadDbUnavailable
 from application.ports.generations import SwapInterrupted
 from application.ports.post_views import PostFilter
@@ -56,7 +47,7 @@ def connect(fresh_postgres_url: str) -> Connect:
 @pytest.fixture
 async def read_db(fresh_postgres_url: str) -> AsyncIterator[ReadDbHandle]:
     async with postgres_read_db(fresh_postgres_url, pool_size=4) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         yield handle_of(database)
 
 
@@ -90,7 +81,7 @@ async def test_readers_do_not_notice_that_all_connections_broke(read_db: ReadDbH
     assert [answer.value for answer in answers] == [[post(1)]] * 8
 
 
-async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(read_db: ReadDbHandle, connect: Connect) -> None:
+async def test_a_batch_that_is_the_victim_of_a_deadlock_is_retried(read_db: ReadDbHandle, connect: Connect) -> None:
     await read_db.write(RowChanges(posts=[post(1)]))
     folds = 0
     with connect() as rival:
@@ -160,7 +151,7 @@ async def test_a_partition_that_begins_just_before_a_swap_is_kept_by_it(
     await read_db.store.claim(1, LOG, 2)
     await read_db.store.project(ProjectionBatch(1, moves((None, checkpoint(1)))), lambda _: RowChanges())
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        generations = SqlGenerations(database)
+        generations = database.generations
         build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
         seen: list[Mapping[int, Checkpoint]] = []
 
@@ -186,7 +177,7 @@ async def test_a_swap_whose_session_is_ended_changes_nothing_and_may_be_repeated
 ) -> None:
     await read_db.store.claim(1, LOG, 1)
     async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
-        generations = SqlGenerations(database)
+        generations = database.generations
         build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
 
         async def swapped(*, is_ended: bool) -> LiveGeneration:
@@ -206,7 +197,7 @@ async def test_a_swap_needs_no_thread_of_the_others(fresh_postgres_url: str, rea
     """They may all be waiting for the only connection, which the swap holds."""
     await read_db.store.claim(1, LOG, 1)
     async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
-        generations = SqlGenerations(database)
+        generations = database.generations
         build = await generations.empty(await generations.begin(LOG, 1, NOON), NOON)
         async with generations.swap(build, keep_checkpoints=True) as swap:
             builds = [asyncio.create_task(generations.builds()) for _ in range(3)]
@@ -231,7 +222,7 @@ async def test_a_partition_that_begins_just_before_a_claim_counts_for_it(
     assert await read_db.store.checkpoints(1) == {n: checkpoint(5, n) for n in range(3)}
 
 
-async def test_readers_are_not_held_up_by_a_swap(read_db: ReadDbHandle, connect: Connect) -> None:
+async def test_readers_do_not_wait_for_a_swap(read_db: ReadDbHandle, connect: Connect) -> None:
     await read_db.write(RowChanges(posts=[post(1)]))
     with connect() as swap:
         swap.execute("SELECT * FROM read_db FOR UPDATE")
@@ -241,11 +232,11 @@ async def test_readers_are_not_held_up_by_a_swap(read_db: ReadDbHandle, connect:
     assert (await read_db.views.post(post_id(1))).stamp.generation == 2
 
 
-# Servers that are away
+# Unreachable servers
 
 
 async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
-    store, views, parked = SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database)
+    store, views, parked = database.projection_store, database.post_views, database.parked_streams
     batch = ProjectionBatch(1, moves((None, checkpoint(1))))
     return await asyncio.gather(
         store.live(),
@@ -259,13 +250,13 @@ async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
         views.stamp(),
         parked.parked(),
         parked.parked_stream(post_id(1)),
-        SqlProvisioning(database).check(),
-        SqlProvisioning(database).provision(),
+        database.provisioning.check(),
+        database.provisioning.provision(),
         return_exceptions=True,
     )
 
 
-async def test_a_server_that_is_away_is_named_with_its_setting_and_without_its_password() -> None:
+async def test_an_unreachable_server_is_named_with_its_setting_and_without_its_password() -> None:
     url = "postgresql+psycopg://ann:s3cr%25t@127.0.0.1:1/posts"
     async with postgres_read_db(url, pool_size=2) as database:
         for error in await _all_methods(database):
@@ -276,16 +267,16 @@ async def test_a_server_that_is_away_is_named_with_its_setting_and_without_its_p
             )
             assert "refused" in error.message
             assert "s3cr" not in f"{error.message} {error.__cause__}"
-        probe = await SqlProbe(database).probe()
+        probe = await database.probe.probe()
         assert not probe.ok
         assert "read_db.postgres.url" in probe.detail
 
 
-async def test_a_wrong_password_is_said_and_not_shown(fresh_postgres_url: str) -> None:
+async def test_a_wrong_password_is_reported_and_not_shown(fresh_postgres_url: str) -> None:
     url = make_url(fresh_postgres_url).set(password="wr0ng").render_as_string(hide_password=False)
     async with postgres_read_db(url) as database:
         with pytest.raises(ReadDbUnavailable, match="password authentication failed") as caught:
-            await SqlPostViews(database).stamp()
+            await database.post_views.stamp()
         assert "wr0ng" not in f"{caught.value.message} {caught.value.__cause__}"
 
 
@@ -293,7 +284,7 @@ async def test_a_database_that_does_not_exist_is_named(fresh_postgres_url: str) 
     url = make_url(fresh_postgres_url).set(database="nowhere").render_as_string(hide_password=False)
     async with postgres_read_db(url) as database:
         with pytest.raises(ReadDbUnavailable, match='database "nowhere" does not exist'):
-            await SqlPostViews(database).stamp()
+            await database.post_views.stamp()
 
 
 @pytest.fixture
@@ -303,11 +294,11 @@ def killable_url(killable_postgres: Postgres) -> Iterator[str]:
         killable_postgres.heal()
 
 
-async def test_a_server_that_was_killed_is_away_until_it_is_back(
+async def test_a_server_that_was_killed_is_unreachable_until_it_is_back(
     killable_postgres: Postgres, killable_url: str
 ) -> None:
     async with postgres_read_db(killable_url) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         read_db = handle_of(database)
         batch = ProjectionBatch(1, moves((None, checkpoint(1))))
         killable_postgres.kill()
@@ -319,18 +310,14 @@ async def test_a_server_that_was_killed_is_away_until_it_is_back(
         assert (await read_db.views.post(post_id(1))).value is not None
 
 
-async def test_a_server_that_froze_holds_up_nobody_for_long(
-    killable_postgres: Postgres, killable_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sql_read_db, "_READER_SECONDS", 0.3)
-    monkeypatch.setattr("adapters.sql.read_db._PROBE_SECONDS", 0.3)
-    monkeypatch.setattr(sql_read_db, "_CLOSING_SECONDS", 0.3)
-    async with postgres_read_db(killable_url, pool_size=1) as database:
-        await SqlProvisioning(database).provision()
+async def test_a_frozen_server_delays_no_caller_for_long(killable_postgres: Postgres, killable_url: str) -> None:
+    limits = TimeLimits(reader=0.3, probe=0.3, closing=0.3)
+    async with postgres_read_db(killable_url, pool_size=1, limits=limits) as database:
+        await database.provisioning.provision()
         killable_postgres.freeze()
         with pytest.raises(ReadDbUnavailable, match=r"does not answer: no answer within 0\.3 seconds\."):
-            await SqlPostViews(database).stamp()
-        probe = await SqlProbe(database).probe()
+            await database.post_views.stamp()
+        probe = await database.probe.probe()
         busy = "no answer within 0.3 seconds; all connections of this process (pool_size) wait for answers."
         assert (probe.ok, busy in probe.detail) == (False, True)
         started = time.monotonic()
@@ -360,7 +347,7 @@ async def test_a_login_without_rights_on_the_schema_does_all_that_a_service_does
             await service.write(RowChanges(cleared=[row.post_id for row in posts[:50]]))
             await service.store.mark_ready(1)
             assert (await service.views.post(post_id(99))).value is not None
-            await SqlProvisioning(database).check()
+            await database.provisioning.check()
             with (
                 psycopg.connect(plain(url.render_as_string(hide_password=False))) as connection,
                 pytest.raises(psycopg.errors.InsufficientPrivilege),
@@ -372,17 +359,17 @@ async def test_a_login_without_rights_on_the_schema_does_all_that_a_service_does
             admin.execute(f"DROP ROLE {login}")
 
 
-async def test_a_login_that_may_not_read_is_told_so(connect: Connect, fresh_postgres_url: str) -> None:
+async def test_a_login_that_may_not_read_is_reported(connect: Connect, fresh_postgres_url: str) -> None:
     login = f"nobody_{make_url(fresh_postgres_url).database}"
     async with postgres_read_db(fresh_postgres_url, pool_size=1) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
     with connect() as admin:
         admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'nobody'")
     url = make_url(fresh_postgres_url).set(username=login, password="nobody").render_as_string(hide_password=False)
     try:
         async with postgres_read_db(url, pool_size=1) as database:
             with pytest.raises(ReadDbUnavailable, match="permission denied for table"):
-                await SqlPostViews(database).stamp()
+                await database.post_views.stamp()
     finally:
         with connect() as admin:
             admin.execute(f"DROP ROLE {login}")
@@ -394,7 +381,7 @@ async def test_times_are_utc_whatever_the_database_is_set_to(fresh_postgres_url:
         admin.execute(f"ALTER DATABASE {name} SET timezone = 'America/New_York'")
         admin.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
     async with postgres_read_db(fresh_postgres_url) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         read_db = handle_of(database)
         await read_db.write(RowChanges(posts=[post(1)]))
         found = (await read_db.views.post(post_id(1))).value
@@ -405,7 +392,7 @@ async def test_times_are_utc_whatever_the_database_is_set_to(fresh_postgres_url:
 async def test_a_projector_that_is_stopped_in_a_transaction_loses_its_locks(
     fresh_postgres_url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server ends its session, and when it goes on, so does its batch, in another one."""
+    """The server ends its session; when the projector resumes, it repeats the batch in another session."""
     assert "idle_in_transaction_session_timeout = '60s'" in engine._SESSION
     monkeypatch.setattr(engine, "_SESSION", engine._SESSION.replace("60s", "200ms"))
     folds = 0
@@ -418,7 +405,7 @@ async def test_a_projector_that_is_stopped_in_a_transaction_loses_its_locks(
         return RowChanges()
 
     async with postgres_read_db(fresh_postgres_url, pool_size=2) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         read_db = handle_of(database)
         await read_db.write(RowChanges())
         batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(3))))

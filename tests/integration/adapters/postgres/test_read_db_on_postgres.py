@@ -8,7 +8,6 @@ from sqlalchemy import make_url
 
 from adapters.postgres import engine
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.read_db import SqlProjectionStore
 from contracts.parked_streams import ParkedStreamsContract
 from contracts.post_views import PostViewsContract
 from contracts.projection_store import ProjectionStoreContract
@@ -19,7 +18,7 @@ from local.databases import fresh_postgres_database
 
 @pytest.fixture(scope="module")
 def own_url(postgres_url: str) -> Iterator[str]:
-    """A database takes long to make; these tests share one, and each makes its tables anew."""
+    """To create a database takes long; these tests share one, and each creates its tables again."""
     with fresh_postgres_database(postgres_url) as url:
         yield url
 
@@ -40,7 +39,7 @@ def open_read_db(new_sql_database: NewSqlReadDb) -> OpenReadDb:
 async def test_a_copy_of_a_database_has_another_id_and_another_address_the_same(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And so has a session with another time zone, as a pooler may hand out."""
+    """Also in a session with another time zone, which a pooler may hand out."""
     with fresh_postgres_database(postgres_url) as url:
         async with read_db_opener(lambda: postgres_read_db(url, pool_size=2))() as read_db:
             known_by = await read_db.store.database_id()
@@ -60,7 +59,7 @@ async def test_a_copy_of_a_database_has_another_id_and_another_address_the_same(
 
 async def database_id_at(url: str) -> str:
     async with postgres_read_db(url, pool_size=1) as database:
-        return await SqlProjectionStore(database).database_id()
+        return await database.projection_store.database_id()
 
 
 class TestProjectionStore(ProjectionStoreContract):

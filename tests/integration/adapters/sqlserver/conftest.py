@@ -1,4 +1,4 @@
-"""Read databases in SQL Server. To make one takes seconds, so the tests share one, which is made as new for each."""
+"""Read databases in SQL Server. To create one takes seconds, so the tests share one, which is reset for each."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, make_url
 
-from adapters.sql.open_database import OpenDatabase
+from adapters.sql.backend import SqlBackend
 from adapters.sql.read_db import SqlReadDb
 from adapters.sql.schema import _insert_first_rows
 from adapters.sql.tables import metadata
 from adapters.sqlserver import driver
 from adapters.sqlserver.read_db import sqlserver_read_db
 from contracts.read_db_handle import OpenReadDb, ReadDbHandle
-from contracts.sql_read_db import NewSqlReadDb, read_db_opener
+from contracts.sql_read_db import NewSqlReadDb, read_db_opener, with_backend
 from integration.logins.places import SqlServerPlace, sqlserver_place
 
 
@@ -33,9 +33,9 @@ async def _administrator(_shared: SqlServerPlace) -> AsyncIterator[SqlReadDb]:
 
 @pytest.fixture
 async def new_read_db_url(_shared: SqlServerPlace, _administrator: SqlReadDb) -> str:
-    """SQLAlchemy's URL of a read database as `postlog init` makes it, by the login that it makes for the service: with
-    its rights, and no others, everything here has to work."""
-    await _administrator.run(_make_as_new)
+    """SQLAlchemy's URL of a read database as `postlog init` creates it, with the login that it creates for the service:
+    everything here must work with the rights of that login and no others."""
+    await with_backend(_administrator, _reset)
     return _shared.service_url
 
 
@@ -72,8 +72,8 @@ def connect(_shared: SqlServerPlace, new_read_db_url: str) -> Callable[[], Abstr
     return connected
 
 
-def _make_as_new(opened: OpenDatabase) -> None:
-    with opened._backend.writing() as connection:
+def _reset(backend: SqlBackend) -> None:
+    with backend.writing() as connection:
         for table in metadata.tables.values():
             connection.execute(delete(table))
         _insert_first_rows(connection)

@@ -1,4 +1,4 @@
-"""The read database in SQL Server when connections break, servers are away and others hold locks."""
+"""The read database in SQL Server when connections break, servers are unreachable and others hold locks."""
 
 import asyncio
 import threading
@@ -9,22 +9,15 @@ from typing import Any
 import pytest
 from sqlalchemy import event, make_url
 
-from adapters.sql.open_database import OpenDatabase
-from adapters.sql.read_db import (
-    SqlParkedStreams,
-    SqlPostViews,
-    SqlProbe,
-    SqlProjectionStore,
-    SqlProvisioning,
-    SqlReadDb,
-)
+from adapters.sql.backend import SqlBackend
+from adapters.sql.read_db import SqlReadDb
 from adapters.sqlserver import engine
 from adapters.sqlserver.read_db import sqlserver_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
 from application.ports.post_views import PostFilter
 from application.ports.read_db import CheckpointMoved, ProjectionBatch, RowChanges, RowKeys, Rows
 from contracts.read_db_handle import LOG, ReadDbHandle, checkpoint, comment, moves, parked, post, post_id
-from contracts.sql_read_db import handle_of
+from contracts.sql_read_db import handle_of, with_backend
 from contracts.waiting import eventually
 
 Connect = Callable[[], AbstractContextManager[Any]]
@@ -59,10 +52,10 @@ class Sessions:
     async def of(cls, database: SqlReadDb, connect: Connect) -> "Sessions":
         sessions = cls(connect)
 
-        def listen(opened: OpenDatabase) -> None:
-            event.listen(opened._backend.engine, "checkout", sessions._note)
+        def listen(backend: SqlBackend) -> None:
+            event.listen(backend.engine, "checkout", sessions._note)
 
-        await database.run(listen)
+        await with_backend(database, listen)
         return sessions
 
     def end(self) -> None:
@@ -96,7 +89,7 @@ async def test_a_connection_that_breaks_in_the_middle_of_a_batch_is_no_failure(
     assert len((await read_db.rows(map(post_id, range(count)))).posts) == count
 
 
-async def test_nobody_notices_that_all_connections_broke(
+async def test_callers_do_not_notice_that_all_connections_broke(
     database: SqlReadDb, read_db: ReadDbHandle, connect: Connect
 ) -> None:
     sessions = await Sessions.of(database, connect)
@@ -110,8 +103,8 @@ async def test_nobody_notices_that_all_connections_broke(
 
 
 async def test_a_value_that_is_missing_does_not_end_the_transaction(read_db: ReadDbHandle) -> None:
-    """A checkpoint without topic comes last. For it pyodbc would ask the server a question, at which one was seen to
-    roll back all that came before."""
+    """A checkpoint without topic comes last. For it pyodbc would ask the server a question, and one server was seen to
+    roll back everything before it."""
     on_topic = checkpoint(1, topic_id="topic", offset=3)
     await read_db.store.project(ProjectionBatch(1, moves((None, on_topic))), lambda _: RowChanges())
     changes = RowChanges(
@@ -129,7 +122,7 @@ async def test_a_value_that_is_missing_does_not_end_the_transaction(read_db: Rea
 # Locks
 
 
-async def test_a_lock_that_is_not_had_in_time_is_asked_for_again(
+async def test_a_lock_that_is_not_granted_in_time_is_requested_again(
     database: SqlReadDb, read_db: ReadDbHandle, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_SESSION", engine._SESSION.replace("LOCK_TIMEOUT 30000", "LOCK_TIMEOUT 100"))
@@ -150,14 +143,14 @@ async def test_a_lock_that_is_not_had_in_time_is_asked_for_again(
     assert (await read_db.rows([post_id(1)])).posts[post_id(1)].likes == 2
 
 
-async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(
+async def test_a_batch_that_is_the_victim_of_a_deadlock_is_retried(
     database: SqlReadDb, read_db: ReadDbHandle, connect: Connect
 ) -> None:
     await read_db.write(RowChanges(posts=[post(1)]))
     wants_post = threading.Event()
 
-    def listen(opened: OpenDatabase) -> None:
-        event.listen(opened._backend.engine, "before_cursor_execute", note)
+    def listen(backend: SqlBackend) -> None:
+        event.listen(backend.engine, "before_cursor_execute", note)
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("UPDATE posts_a"):
@@ -171,7 +164,7 @@ async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(
         rival.commit()
 
     folds = 0
-    await database.run(listen)
+    await with_backend(database, listen)
     with connect() as rival:
         rival.execute("SET DEADLOCK_PRIORITY HIGH")
 
@@ -190,7 +183,7 @@ async def test_a_batch_that_is_the_victim_of_a_deadlock_is_repeated(
     assert (await read_db.rows([post_id(1)])).posts[post_id(1)].likes == 6
 
 
-async def test_a_statement_without_end_is_given_up(
+async def test_an_endless_statement_is_aborted(
     new_read_db_url: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_STATEMENT_SECONDS", 3)
@@ -216,7 +209,7 @@ async def _asks_for(database: SqlReadDb, beginning: str) -> threading.Event:
         if statement.startswith(beginning):
             is_sent.set()
 
-    await database.run(lambda opened: event.listen(opened._backend.engine, "before_cursor_execute", note))
+    await with_backend(database, lambda backend: event.listen(backend.engine, "before_cursor_execute", note))
     return is_sent
 
 
@@ -267,7 +260,7 @@ def _is(waits: threading.Event) -> Callable[[], Any]:
     return ask
 
 
-async def test_readers_are_not_held_up_by_a_swap_where_statements_see_snapshots(
+async def test_readers_do_not_wait_for_a_swap_where_statements_read_snapshots(
     read_db: ReadDbHandle, connect: Connect
 ) -> None:
     await read_db.write(RowChanges(posts=[post(1)]))
@@ -284,7 +277,7 @@ async def test_readers_are_not_held_up_by_a_swap_where_statements_see_snapshots(
 
 
 async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
-    store, views, parked = SqlProjectionStore(database), SqlPostViews(database), SqlParkedStreams(database)
+    store, views, parked = database.projection_store, database.post_views, database.parked_streams
     batch = ProjectionBatch(1, moves((None, checkpoint(1))))
     return await asyncio.gather(
         store.live(),
@@ -298,13 +291,13 @@ async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
         views.stamp(),
         parked.parked(),
         parked.parked_stream(post_id(1)),
-        SqlProvisioning(database).check(),
-        SqlProvisioning(database).provision(),
+        database.provisioning.check(),
+        database.provisioning.provision(),
         return_exceptions=True,
     )
 
 
-async def test_a_server_that_is_away_is_named_with_its_setting_and_without_its_password(
+async def test_an_unreachable_server_is_named_with_its_setting_and_without_its_password(
     sqlserver_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_LOGIN_SECONDS", 1)
@@ -317,28 +310,28 @@ async def test_a_server_that_is_away_is_named_with_its_setting_and_without_its_p
                 f"The read database posts on {url.host}:1 (read_db.sqlserver.url) does not answer: "
             )
             assert "s3cr" not in f"{error.message} {error.__cause__}"
-        probe = await SqlProbe(database).probe()
+        probe = await database.probe.probe()
         assert not probe.ok
         assert "read_db.sqlserver.url" in probe.detail
 
 
-async def test_a_wrong_password_is_said_and_not_shown(new_read_db_url: str) -> None:
+async def test_a_wrong_password_is_reported_and_not_shown(new_read_db_url: str) -> None:
     url = make_url(new_read_db_url).set(password="wr0ng").render_as_string(hide_password=False)
     async with sqlserver_read_db(url, pool_size=1) as database:
         with pytest.raises(ReadDbUnavailable, match="reported an error: Login failed for user") as caught:
-            await SqlPostViews(database).stamp()
+            await database.post_views.stamp()
         assert "wr0ng" not in f"{caught.value.message} {caught.value.__cause__}"
 
 
-async def test_a_database_that_does_not_exist_is_away(new_read_db_url: str) -> None:
+async def test_a_database_that_does_not_exist_is_reported(new_read_db_url: str) -> None:
     url = make_url(new_read_db_url).set(database="nowhere").render_as_string(hide_password=False)
     async with sqlserver_read_db(url, pool_size=1) as database:
         with pytest.raises(ReadDbUnavailable, match="The read database nowhere on"):
-            await SqlPostViews(database).stamp()
+            await database.post_views.stamp()
 
 
 @pytest.mark.parametrize("driver", ["/nowhere/libmsodbcsql.so", "ODBC Driver 99 for SQL Server", "/etc/passwd"])
-async def test_a_driver_that_is_missing_is_said_at_once(new_read_db_url: str, driver: str) -> None:
+async def test_a_missing_driver_is_reported_at_once(new_read_db_url: str, driver: str) -> None:
     url = make_url(new_read_db_url).update_query_dict({"driver": driver}).render_as_string(hide_password=False)
     database = sqlserver_read_db(url)
     with pytest.raises(CannotOpen) as caught:
@@ -350,7 +343,7 @@ async def test_a_driver_that_is_missing_is_said_at_once(new_read_db_url: str, dr
 # Rights
 
 
-async def test_a_login_that_may_not_read_is_told_so(new_read_db_url: str, connect: Connect) -> None:
+async def test_a_login_that_may_not_read_is_reported(new_read_db_url: str, connect: Connect) -> None:
     url = make_url(new_read_db_url)
     login = f"nobody_{url.database}"
     with connect() as admin:
@@ -361,7 +354,7 @@ async def test_a_login_that_may_not_read_is_told_so(new_read_db_url: str, connec
             nobody = url.set(username=login, password="N0body-knows").render_as_string(hide_password=False)
             async with sqlserver_read_db(nobody, pool_size=1) as database:
                 with pytest.raises(ReadDbUnavailable, match="permission"):
-                    await SqlPostViews(database).stamp()
+                    await database.post_views.stamp()
         finally:
             admin.execute(f"DROP USER {login}")
             admin.execute(f"DROP LOGIN {login}")

@@ -1,6 +1,6 @@
-"""Readers see one moment of the database, whatever its options; those that it has not are pretended here.
+"""Readers read one snapshot of the database, whatever its options; those that it lacks are pretended here.
 
-A statement on the server that the tests use may see one moment whatever is pretended. That two answers are compared
+A statement on the server that the tests use may read one snapshot whatever is pretended. That two reads are compared
 where it does not is tested in `tests/unit/adapters/sql/test_consistent_read.py`.
 """
 
@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from adapters.sql.backend import SqlBackend
 from adapters.sql.read_db import SqlReadDb
 from adapters.sqlserver import engine
 from adapters.sqlserver.engine import SnapshotMode
 from adapters.sqlserver.read_db import sqlserver_read_db
 from contracts.post_views import PostViewsContract
 from contracts.read_db_handle import OpenReadDb, ReadDbHandle
-from contracts.sql_read_db import handle_of
+from contracts.sql_read_db import handle_of, with_backend
 
 RACES: list[Callable[[PostViewsContract, ReadDbHandle, ReadDbHandle], Awaitable[None]]] = [
     PostViewsContract.test_a_post_is_never_older_than_what_was_written_before_the_question,
@@ -25,7 +26,7 @@ RACES: list[Callable[[PostViewsContract, ReadDbHandle, ReadDbHandle], Awaitable[
 ]
 
 
-@pytest.fixture(params=[SnapshotMode.SNAPSHOT, SnapshotMode.NONE], ids=["snapshot transactions", "asked twice"])
+@pytest.fixture(params=[SnapshotMode.TRANSACTION, SnapshotMode.NONE], ids=["snapshot transactions", "asked twice"])
 def pretended(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SnapshotMode:
     monkeypatch.setattr(engine.SnapshotMode, "of", lambda *_: request.param)
     return request.param
@@ -44,15 +45,15 @@ async def database(new_read_db_url: str) -> AsyncIterator[SqlReadDb]:
 
 
 async def test_snapshots_are_for_readers_only(pretended: SnapshotMode, database: SqlReadDb) -> None:
-    """A projector that sees a snapshot would not see what those left who had the lock before."""
+    """A projector that reads a snapshot would not see the changes of the previous lock holder."""
     read_db = handle_of(database)
     await read_db.views.stamp()
     levels: list[Any] = []
 
-    def ask(opened: Any) -> None:
-        with opened._backend.writing() as connection:
+    def ask(backend: SqlBackend) -> None:
+        with backend.writing() as connection:
             level = "SELECT transaction_isolation_level FROM sys.dm_exec_sessions WHERE session_id = @@SPID"
             levels.append(connection.exec_driver_sql(level).scalar_one())
 
-    await database.run(ask)
+    await with_backend(database, ask)
     assert levels == [2]

@@ -1,4 +1,4 @@
-"""Which database does not answer is said without its secrets."""
+"""Messages name the database without its secrets."""
 
 import sys
 
@@ -12,7 +12,7 @@ ADDRESS = Address(setting="read_db.postgres.url", place="posts on db:5432", secr
 
 
 def test_a_sentence_names_the_place_and_the_setting() -> None:
-    assert ADDRESS.away("connection refused\n\tIs it running?") == (
+    assert ADDRESS.unreachable("connection refused\n\tIs it running?").message == (
         "The read database posts on db:5432 (read_db.postgres.url) does not answer: connection refused."
     )
 
@@ -21,7 +21,7 @@ def test_secrets_are_masked_whatever_a_driver_says() -> None:
     assert ADDRESS.redacted("bad URL x:s3cr%25t@db, password s3cr%t") == "bad URL x:***@db, password ***"
 
 
-def test_an_error_without_words_is_named() -> None:
+def test_an_error_without_a_message_is_named_by_its_type() -> None:
     assert ADDRESS.redacted(TimeoutError()) == "TimeoutError"
 
 
@@ -29,7 +29,7 @@ def test_secrets_do_not_show_in_its_repr() -> None:
     assert "s3cr" not in repr(ADDRESS)
 
 
-def test_a_postgres_address_is_taken_apart() -> None:
+def test_place_and_secrets_come_from_the_address() -> None:
     address = postgres_read_db("postgresql://ann:p%40ss@db.example/posts?password=other").address
     assert address.place == "posts on db.example:5432"
     assert address.redacted("p@ss p%40ss other") == "*** *** ***"

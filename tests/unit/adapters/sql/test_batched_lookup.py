@@ -1,4 +1,4 @@
-"""Look-ups that wait while one is under way go together in the next."""
+"""Lookups that wait while one is in flight are sent together as the next one."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from adapters.sql.batched_lookup import BatchedLookup
 
 
 class Database:
-    """Answers when it is let; `groups` are the look-ups that it was asked for, in order."""
+    """Returns when its gate opens; `batches` are the lookups that it received, in order."""
 
     def __init__(self) -> None:
-        self.groups: list[list[str]] = []
+        self.batches: list[list[str]] = []
         self.gates: list[asyncio.Future[None]] = []
         self.value = 0
 
     async def look_up(self, keys: Sequence[str]) -> Mapping[str, str]:
-        self.groups.append(list(keys))
+        self.batches.append(list(keys))
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gates.append(gate)
         seen = self.value
@@ -31,66 +31,68 @@ def database() -> Database:
 
 
 @pytest.fixture
-def grouped(database: Database) -> BatchedLookup[str, str]:
+def lookup(database: Database) -> BatchedLookup[str, str]:
     return BatchedLookup(database.look_up)
 
 
-async def turns(count: int = 5) -> None:
+async def let_tasks_run(count: int = 5) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-async def test_a_lone_look_up_goes_at_once(database: Database, grouped: BatchedLookup[str, str]) -> None:
-    asked = asyncio.create_task(grouped.get("a"))
-    await turns()
-    assert database.groups == [["a"]]
+async def test_a_single_lookup_is_sent_at_once(database: Database, lookup: BatchedLookup[str, str]) -> None:
+    asked = asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
+    assert database.batches == [["a"]]
     database.gates[0].set_result(None)
     assert await asked == "a0"
 
 
-async def test_those_who_wait_go_together_each_key_once(database: Database, grouped: BatchedLookup[str, str]) -> None:
-    first = asyncio.create_task(grouped.get("a"))
-    await turns()
-    rest = [asyncio.create_task(grouped.get(key)) for key in "bcbcb"]
-    await turns()
-    assert database.groups == [["a"]]
+async def test_waiting_lookups_are_sent_together_each_key_once(
+    database: Database, lookup: BatchedLookup[str, str]
+) -> None:
+    first = asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
+    rest = [asyncio.create_task(lookup.get(key)) for key in "bcbcb"]
+    await let_tasks_run()
+    assert database.batches == [["a"]]
     database.gates[0].set_result(None)
-    await turns()
-    assert database.groups == [["a"], ["b", "c"]]
+    await let_tasks_run()
+    assert database.batches == [["a"], ["b", "c"]]
     database.gates[1].set_result(None)
     assert await asyncio.gather(first, *rest) == ["a0", "b0", "c0", "b0", "c0", "b0"]
 
 
-async def test_nobody_is_answered_with_what_was_read_before_the_question(
-    database: Database, grouped: BatchedLookup[str, str]
+async def test_no_caller_gets_a_value_that_was_read_before_its_request(
+    database: Database, lookup: BatchedLookup[str, str]
 ) -> None:
-    before = asyncio.create_task(grouped.get("a"))
-    await turns()
+    before = asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
     database.value = 1
-    after = asyncio.create_task(grouped.get("a"))
-    await turns()
+    after = asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
     database.gates[0].set_result(None)
-    await turns()
+    await let_tasks_run()
     database.gates[1].set_result(None)
     assert (await before, await after) == ("a0", "a1")
 
 
-async def test_a_group_has_at_most_64_keys(database: Database, grouped: BatchedLookup[str, str]) -> None:
-    asked = [asyncio.create_task(grouped.get(f"{number:03}")) for number in range(100)]
-    await turns()
+async def test_a_batch_has_at_most_64_keys(database: Database, lookup: BatchedLookup[str, str]) -> None:
+    asked = [asyncio.create_task(lookup.get(f"{number:03}")) for number in range(100)]
+    await let_tasks_run()
     database.gates[0].set_result(None)
-    await turns()
+    await let_tasks_run()
     database.gates[1].set_result(None)
     await asyncio.gather(*asked)
-    assert [len(group) for group in database.groups] == [64, 36]
+    assert [len(batch) for batch in database.batches] == [64, 36]
 
 
-async def test_a_slow_group_does_not_hold_up_the_next(database: Database, grouped: BatchedLookup[str, str]) -> None:
-    slow = asyncio.create_task(grouped.get("a"))
-    await turns()
-    quick = asyncio.create_task(grouped.get("b"))
+async def test_a_slow_batch_does_not_delay_the_next(database: Database, lookup: BatchedLookup[str, str]) -> None:
+    slow = asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
+    quick = asyncio.create_task(lookup.get("b"))
     async with asyncio.timeout(5):
-        while len(database.groups) < 2:
+        while len(database.batches) < 2:
             await asyncio.sleep(0.001)
     database.gates[1].set_result(None)
     assert await quick == "b0"
@@ -98,29 +100,29 @@ async def test_a_slow_group_does_not_hold_up_the_next(database: Database, groupe
     assert await slow == "a0"
 
 
-async def test_an_error_reaches_all_of_its_group_and_no_other(
-    database: Database, grouped: BatchedLookup[str, str]
+async def test_an_error_reaches_all_callers_of_its_batch_and_no_others(
+    database: Database, lookup: BatchedLookup[str, str]
 ) -> None:
-    first = asyncio.create_task(grouped.get("a"))
-    await turns()
-    rest = [asyncio.create_task(grouped.get(key)) for key in "bc"]
+    first = asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
+    rest = [asyncio.create_task(lookup.get(key)) for key in "bc"]
     database.gates[0].set_result(None)
-    await turns()
+    await let_tasks_run()
     database.gates[1].set_exception(ConnectionError("gone"))
     results = await asyncio.gather(first, *rest, return_exceptions=True)
     assert results[0] == "a0"
     assert [str(error) for error in results[1:]] == ["gone", "gone"]
-    again = asyncio.create_task(grouped.get("a"))
-    await turns()
+    again = asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
     database.gates[2].set_result(None)
     assert await again == "a0"
 
 
-async def test_a_caller_who_leaves_does_not_disturb_the_others(
-    database: Database, grouped: BatchedLookup[str, str]
+async def test_a_cancelled_caller_does_not_affect_the_others(
+    database: Database, lookup: BatchedLookup[str, str]
 ) -> None:
-    leaving, staying = asyncio.create_task(grouped.get("a")), asyncio.create_task(grouped.get("a"))
-    await turns()
+    leaving, staying = asyncio.create_task(lookup.get("a")), asyncio.create_task(lookup.get("a"))
+    await let_tasks_run()
     leaving.cancel()
     database.gates[0].set_result(None)
     assert await staying == "a0"

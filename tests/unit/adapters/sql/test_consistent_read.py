@@ -1,4 +1,4 @@
-"""Where a statement may see several moments of the database, an answer is believed when it is given twice."""
+"""Where a statement may read several states of the database, a result is used when two reads agree."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,13 +9,12 @@ from sqlalchemy import Connection, event, text
 
 from adapters.sql.address import Address
 from adapters.sql.backend import SqlBackend
-from adapters.sql.open_database import OpenDatabase
-from adapters.sql.read_db import SqlAuditRows, SqlProvisioning, SqlReadDb
+from adapters.sql.read_db import SqlReadDb
 from adapters.sqlite.read_db_engine import sqlite_backend
 from adapters.sqlite.read_db_file import prepare
 from application.ports.read_db import RowChanges
 from contracts.read_db_handle import ReadDbHandle, comment, post, post_id
-from contracts.sql_read_db import handle_of
+from contracts.sql_read_db import handle_of, with_backend
 
 
 def _never(_: Connection) -> bool:
@@ -23,19 +22,19 @@ def _never(_: Connection) -> bool:
 
 
 class Between:
-    """Writes after each of the next statements that read the posts, as others would in the middle of one that sees
-    several moments."""
+    """Writes after each of the next statements that read the posts, as other processes would in the middle of a
+    statement that reads several states."""
 
     def __init__(self) -> None:
         self.writes: list[str] = []
-        self.asked = 0
+        self.reads = 0
 
-    def listen(self, opened: OpenDatabase) -> None:
-        event.listen(opened._backend.engine, "after_cursor_execute", self._note)
+    def listen(self, backend: SqlBackend) -> None:
+        event.listen(backend.engine, "after_cursor_execute", self._count)
 
-    def _note(self, connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+    def _count(self, connection: Connection, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("SELECT") and "posts_a" in statement:
-            self.asked += 1
+            self.reads += 1
             if self.writes:
                 with connection.engine.connect() as other:
                     other.execute(text(self.writes.pop(0)))
@@ -46,11 +45,11 @@ async def database(tmp_path: Path) -> AsyncIterator[SqlReadDb]:
     path = tmp_path / "read-db.sqlite"
 
     def connect() -> SqlBackend:
-        return replace(sqlite_backend(path, 3), one_moment=_never)
+        return replace(sqlite_backend(path, 3), reads_snapshot=_never)
 
     address = Address(setting="read_db", place=str(path))
     async with SqlReadDb(address=address, threads=3, check=lambda: prepare(path), connect=connect) as database:
-        await SqlProvisioning(database).provision()
+        await database.provisioning.provision()
         yield database
 
 
@@ -64,17 +63,17 @@ async def read_db(database: SqlReadDb) -> ReadDbHandle:
 @pytest.fixture
 async def between(database: SqlReadDb, read_db: ReadDbHandle) -> Between:
     between = Between()
-    await database.run(between.listen)
+    await with_backend(database, between.listen)
     return between
 
 
-async def test_what_nobody_changed_is_asked_for_twice(read_db: ReadDbHandle, between: Between) -> None:
+async def test_an_unchanged_post_is_read_twice(read_db: ReadDbHandle, between: Between) -> None:
     answer = await read_db.views.post(post_id(1))
     assert answer.value is not None
-    assert (answer.value.post, answer.stamp.position, between.asked) == (post(1), 1, 2)
+    assert (answer.value.post, answer.stamp.position, between.reads) == (post(1), 1, 2)
 
 
-async def test_a_post_that_changed_is_asked_for_until_it_stays(read_db: ReadDbHandle, between: Between) -> None:
+async def test_a_changing_post_is_read_until_two_reads_agree(read_db: ReadDbHandle, between: Between) -> None:
     between.writes = [
         "UPDATE posts_a SET version = 2",
         "UPDATE posts_a SET version = 3",
@@ -82,25 +81,25 @@ async def test_a_post_that_changed_is_asked_for_until_it_stays(read_db: ReadDbHa
     ]
     answer = await read_db.views.post(post_id(1))
     assert answer.value is not None
-    assert (answer.value.post.version, list(answer.value.comments), between.asked) == (3, [], 5)
+    assert (answer.value.post.version, list(answer.value.comments), between.reads) == (3, [], 5)
 
 
 async def test_the_position_is_one_that_the_rows_have_reached(read_db: ReadDbHandle, between: Between) -> None:
-    """Other posts may move on while we ask; whoever waits for their position must not be told that it is there."""
+    """Other posts may change meanwhile; a client that waits for their position must not be told that it is reached."""
     between.writes = ["UPDATE checkpoints SET position = 2"]
     answer = await read_db.views.post(post_id(1))
-    assert (answer.stamp.position, between.asked) == (1, 2)
+    assert (answer.stamp.position, between.reads) == (1, 2)
     assert (await read_db.views.post(post_id(1))).stamp.position == 2
 
 
 async def test_rows_of_another_generation_agree_with_none_before(read_db: ReadDbHandle, between: Between) -> None:
     between.writes = ["UPDATE read_db SET generation = 3"]
-    assert ((await read_db.views.post(post_id(1))).stamp.generation, between.asked) == (3, 3)
+    assert ((await read_db.views.post(post_id(1))).stamp.generation, between.reads) == (3, 3)
 
 
-async def test_the_audit_reads_a_page_until_it_stays(
+async def test_the_audit_reads_a_page_until_two_reads_agree(
     database: SqlReadDb, read_db: ReadDbHandle, between: Between
 ) -> None:
     between.writes = ["UPDATE posts_a SET version = 2"]
-    [page] = await SqlAuditRows(database).page(1, None, 10)
-    assert (page.post.version, between.asked) == (2, 3)
+    [page] = await database.audit_rows.page(1, None, 10)
+    assert (page.post.version, between.reads) == (2, 3)

@@ -1,10 +1,10 @@
-"""Whose login `postlog init` makes in a SQL database, and what it may do there."""
+"""Which login `postlog init` creates in a SQL database, and its rights."""
 
 import pytest
 from sqlalchemy import create_engine, inspect
 
 from adapters.sql.logins import READ, READ_AND_WRITE, ServiceLogin, address_of, rights, service_login, slot_tables
-from adapters.sql.schema import _note_revision
+from adapters.sql.schema import _record_revision
 from adapters.sql.tables import create_views, metadata
 from application.ports.provisioning import LoginNotMade
 
@@ -42,7 +42,7 @@ def test_the_password_shows_in_no_representation() -> None:
         ("postgresql://SMUser:s3cr3t@db", "database"),
     ],
 )
-def test_an_address_that_leaves_something_open_is_refused(url: str, missing: str) -> None:
+def test_an_address_that_lacks_something_is_refused(url: str, missing: str) -> None:
     assert refusal_of(url) == (
         f"read_db.postgres.url contains no {missing}; `postlog init` creates the login with the name and the password "
         f"given there."
@@ -57,7 +57,7 @@ def test_an_address_of_another_engine_is_refused() -> None:
 
 def test_what_is_no_address_is_refused() -> None:
     assert refusal_of("s3cr3t") == (
-        "read_db.postgres.url is no address of a database; it has the form "
+        "read_db.postgres.url is not the address of a database; it has the form "
         "postgresql+psycopg://login:password@host:port/database."
     )
 
@@ -68,7 +68,7 @@ def test_every_table_and_view_has_its_rights() -> None:
         metadata.create_all(connection)
         for view in create_views().values():
             connection.execute(view)
-        _note_revision(connection)
+        _record_revision(connection)
         found = inspect(connection)
         assert {*found.get_table_names(), *found.get_view_names()} == set(rights())
     engine.dispose()

@@ -1,8 +1,7 @@
-"""What helps is repeated, and what does not is said in one sentence.
+"""Transient errors are retried, and all others are reported in one sentence.
 
-No error that a server can answer comes out as anything but one of Postlog's own, with the server's words and the
-setting, and without secrets; so none of them ends a process. The lists are those of the drivers and of the servers'
-manuals.
+No error that a server can send is raised as anything but one of Postlog's own, with the server's words and the setting,
+and without secrets; so none of them ends a process. The lists are those of the drivers and of the servers' manuals.
 """
 
 import random
@@ -23,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from adapters.postgres import errors as postgres_errors
 from adapters.sql.address import Address
 from adapters.sql.backend import ErrorKind, SqlBackend
-from adapters.sql.retry import with_retry
+from adapters.sql.database import with_retry
 from adapters.sqlite.read_db_engine import sqlite_backend
 from adapters.sqlserver import errors as sqlserver_errors
 from adapters.sqlserver.driver import server_message
@@ -39,7 +38,7 @@ def backend(tmp_path: Path) -> SqlBackend:
 
 
 class Work:
-    """Fails as it is told, then answers 42."""
+    """Raises the given errors, then returns 42."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -58,20 +57,20 @@ def sqlite_error(code: int, says: str = "says s3cret\nand more") -> OperationalE
     return OperationalError("SELECT 1", None, error, hide_parameters=True)
 
 
-def test_work_that_succeeds_is_done_once(backend: SqlBackend) -> None:
+def test_work_that_succeeds_runs_once(backend: SqlBackend) -> None:
     work = Work()
     assert with_retry(backend, ADDRESS, work) == 42
     assert work.calls == 1
 
 
-def test_what_may_succeed_when_repeated_is_repeated(backend: SqlBackend) -> None:
+def test_a_transient_error_is_retried(backend: SqlBackend) -> None:
     work = Work(sqlite_error(sqlite3.SQLITE_BUSY), sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT))
     with stamina.set_testing(True, attempts=6):
         assert with_retry(backend, ADDRESS, work) == 42
     assert work.calls == 3
 
 
-def test_what_stays_busy_is_unavailable(backend: SqlBackend) -> None:
+def test_a_database_that_stays_busy_is_unavailable(backend: SqlBackend) -> None:
     work = Work(*(sqlite_error(sqlite3.SQLITE_BUSY) for _ in range(20)))
     with stamina.set_testing(True, attempts=3), pytest.raises(ReadDbUnavailable) as caught:
         with_retry(backend, ADDRESS, work)
@@ -83,14 +82,14 @@ def test_what_stays_busy_is_unavailable(backend: SqlBackend) -> None:
 @pytest.mark.parametrize(
     "code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL]
 )
-def test_a_database_that_is_away_is_not_asked_again(backend: SqlBackend, code: int) -> None:
+def test_a_database_that_is_unreachable_is_not_retried(backend: SqlBackend, code: int) -> None:
     work = Work(sqlite_error(code))
     with pytest.raises(ReadDbUnavailable):
         with_retry(backend, ADDRESS, work)
     assert work.calls == 1
 
 
-def test_missing_tables_are_told_apart(backend: SqlBackend) -> None:
+def test_missing_tables_are_recognized(backend: SqlBackend) -> None:
     with pytest.raises(SchemaOutdated, match="run `postlog init`"):
         with_retry(backend, ADDRESS, Work(sqlite_error(sqlite3.SQLITE_ERROR, "no such table: read_db")))
 
@@ -99,7 +98,7 @@ NOT_ASKED = ProgrammingError("SELECT 1", None, sqlite3.ProgrammingError("Incorre
 
 
 @pytest.mark.parametrize("error", [NOT_ASKED, KeyError("the fold's")])
-def test_our_own_faults_come_out_as_they_are(backend: SqlBackend, error: Exception) -> None:
+def test_our_own_bugs_are_raised_unchanged(backend: SqlBackend, error: Exception) -> None:
     work = Work(error)
     with pytest.raises(type(error)) as caught:
         with_retry(backend, ADDRESS, work)
@@ -124,14 +123,14 @@ def postgres_error(sqlstate: str | None, kind: type[DBAPIError] = OperationalErr
         (postgres_error("40P01"), ErrorKind.TRANSIENT),
         (postgres_error("57P01"), ErrorKind.TRANSIENT),
         (postgres_error(None, lost=True), ErrorKind.TRANSIENT),
-        (postgres_error(None), ErrorKind.AWAY),
-        (postgres_error("53300"), ErrorKind.REFUSED),
-        (postgres_error("57014"), ErrorKind.REFUSED),
-        (postgres_error("25006", lost=True), ErrorKind.REFUSED),
-        (postgres_error("42501", ProgrammingError), ErrorKind.REFUSED),
+        (postgres_error(None), ErrorKind.UNREACHABLE),
+        (postgres_error("53300"), ErrorKind.REPORTED),
+        (postgres_error("57014"), ErrorKind.REPORTED),
+        (postgres_error("25006", lost=True), ErrorKind.REPORTED),
+        (postgres_error("42501", ProgrammingError), ErrorKind.REPORTED),
         (postgres_error("42P01", ProgrammingError), ErrorKind.NO_TABLES),
-        (postgres_error("42601", ProgrammingError), ErrorKind.REFUSED),
-        (postgres_error(None, ProgrammingError), ErrorKind.FAULT),
+        (postgres_error("42601", ProgrammingError), ErrorKind.REPORTED),
+        (postgres_error(None, ProgrammingError), ErrorKind.BUG),
     ],
 )
 def test_what_errors_of_postgres_mean(error: DBAPIError, error_kind: ErrorKind) -> None:
@@ -186,7 +185,7 @@ def outcome(backend: SqlBackend, error: Exception, address: Address = SOME_ADDRE
     return caught.value
 
 
-def assert_said(error: PostlogError, words: str) -> None:
+def assert_reported(error: PostlogError, words: str) -> None:
     assert isinstance(error, ReadDbUnavailable | SchemaOutdated)
     assert error.path == "read_db.x.url"
     assert "posts on db (read_db.x.url)" in error.message
@@ -213,7 +212,7 @@ def from_postgres(orig: psycopg.Error, *, lost: bool = False) -> DBAPIError:
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("state_class", POSTGRES_CLASSES)
-def test_every_sqlstate_of_postgres_is_said(backend: SqlBackend, state_class: str, lost: bool) -> None:
+def test_every_sqlstate_of_postgres_is_reported(backend: SqlBackend, state_class: str, lost: bool) -> None:
     backend = replace(backend, error_kind=postgres_errors.error_kind, remedy=postgres_errors.remedy)
     states = [state for state in SQLSTATES if state.startswith(state_class)]
     assert states
@@ -224,7 +223,7 @@ def test_every_sqlstate_of_postgres_is_said(backend: SqlBackend, state_class: st
             kind = psycopg.errors.OperationalError
         orig = kind("what s3cret says\nDETAIL: more")
         orig.sqlstate = state
-        assert_said(outcome(backend, from_postgres(orig, lost=lost)), "what *** says")
+        assert_reported(outcome(backend, from_postgres(orig, lost=lost)), "what *** says")
 
 
 def test_there_are_as_many_sqlstates_as_the_manual_has_classes() -> None:
@@ -242,7 +241,7 @@ def test_there_are_as_many_sqlstates_as_the_manual_has_classes() -> None:
         "connection failed: FATAL:  server login has been failing, try again later (server_login_retry)",
     ],
 )
-def test_a_connection_that_postgres_refuses_is_said_in_its_words(backend: SqlBackend, says: str) -> None:
+def test_a_refused_connection_is_reported_in_the_words_of_postgres(backend: SqlBackend, says: str) -> None:
     backend = replace(backend, error_kind=postgres_errors.error_kind, remedy=postgres_errors.remedy)
     address = replace(SOME_ADDRESS, describe=postgres_errors.server_message)
     error = outcome(backend, from_postgres(psycopg.OperationalError(says)), address)
@@ -250,7 +249,7 @@ def test_a_connection_that_postgres_refuses_is_said_in_its_words(backend: SqlBac
     assert error.message.startswith(f"The read database posts on db (read_db.x.url) reported an error: {words}")
 
 
-def test_a_database_that_takes_no_writes_says_what_to_do(backend: SqlBackend) -> None:
+def test_a_read_only_database_is_reported_with_a_remedy(backend: SqlBackend) -> None:
     backend = replace(backend, error_kind=postgres_errors.error_kind, remedy=postgres_errors.remedy)
     orig = psycopg.errors.ReadOnlySqlTransaction("cannot execute SELECT FOR UPDATE in a read-only transaction")
     assert outcome(backend, from_postgres(orig)).message == (
@@ -286,25 +285,29 @@ SERVER = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 
 @pytest.mark.parametrize("during", ["SQLExecDirectW", "SQLDriverConnect", "SQLEndTran", "SQLFetch"])
 @pytest.mark.parametrize("state", ["42000", "HY000", "01000", "23000", "40001", "42S02"])
-def test_every_number_of_sql_server_is_said(backend: SqlBackend, state: str, during: str) -> None:
+def test_every_error_number_of_sql_server_is_reported(backend: SqlBackend, state: str, during: str) -> None:
     address = replace(SOME_ADDRESS, describe=server_message)
     for number in NUMBERS:
         for lost in (False, True):
             text = f"[{state}] {SERVER}What s3cret says. ({number}) ({during})"
-            assert_said(outcome(sql_server(backend), from_sql_server(state, text, lost=lost), address), "What *** says")
+            assert_reported(
+                outcome(sql_server(backend), from_sql_server(state, text, lost=lost), address), "What *** says"
+            )
 
 
 @pytest.mark.parametrize("state", ODBC_STATES)
-def test_every_state_of_odbc_is_said(backend: SqlBackend, state: str) -> None:
+def test_every_state_of_odbc_is_reported(backend: SqlBackend, state: str) -> None:
     address = replace(SOME_ADDRESS, describe=server_message)
     for origin in ("[Microsoft][ODBC Driver 18 for SQL Server]", "[unixODBC][Driver Manager]", SERVER):
         for lost in (False, True):
             text = f"[{state}] {origin}What s3cret says (0) (SQLExecDirectW)"
-            assert_said(outcome(sql_server(backend), from_sql_server(state, text, lost=lost), address), "What *** says")
+            assert_reported(
+                outcome(sql_server(backend), from_sql_server(state, text, lost=lost), address), "What *** says"
+            )
 
 
 @pytest.mark.parametrize("number", [10928, 10929, 49918, 976, 1204, 9001, 823, 3906, 18456, 18487, 4060, 942, 1105])
-def test_what_to_do_about_a_known_number_is_said(backend: SqlBackend, number: int) -> None:
+def test_a_known_number_is_reported_with_a_remedy(backend: SqlBackend, number: int) -> None:
     text = f"[42000] {SERVER}It says so. ({number}) (SQLExecDirectW)"
     message = outcome(
         sql_server(backend), from_sql_server("42000", text), replace(SOME_ADDRESS, describe=server_message)
@@ -317,11 +320,11 @@ SQLITE_KINDS = (sqlite3.OperationalError, sqlite3.DatabaseError, sqlite3.Integri
 
 @pytest.mark.parametrize("kind", SQLITE_KINDS)
 @pytest.mark.parametrize("code", [*PRIMARY_CODES, *EXTENDED_CODES])
-def test_every_result_code_of_sqlite_is_said(backend: SqlBackend, code: int, kind: type[sqlite3.Error]) -> None:
+def test_every_result_code_of_sqlite_is_reported(backend: SqlBackend, code: int, kind: type[sqlite3.Error]) -> None:
     orig = kind("what s3cret says")
     orig.sqlite_errorcode = code
     error = DBAPIError.instance("SELECT 1", None, orig, sqlite3.Error, hide_parameters=True)
-    assert_said(outcome(backend, error), "what *** says")
+    assert_reported(outcome(backend, error), "what *** says")
 
 
 # SQLAlchemy's own
@@ -337,16 +340,16 @@ SQLALCHEMYS = [
 
 
 @pytest.mark.parametrize("error", SQLALCHEMYS, ids=lambda error: type(error).__name__)
-def test_a_connection_that_sqlalchemy_lost_is_away(backend: SqlBackend, error: Exception) -> None:
+def test_a_connection_that_sqlalchemy_lost_is_unreachable(backend: SqlBackend, error: Exception) -> None:
     assert "does not answer: " in outcome(backend, error).message
 
 
 @pytest.mark.parametrize("error", [sqlalchemy.exc.NoResultFound(), sqlalchemy.exc.MultipleResultsFound()])
-def test_a_live_row_that_is_missing_or_twofold_is_said(backend: SqlBackend, error: Exception) -> None:
+def test_a_live_row_that_is_missing_or_duplicated_is_reported(backend: SqlBackend, error: Exception) -> None:
     assert "does not have the one row in its table read_db" in outcome(backend, error).message
 
 
-# What stays a fault of ours
+# What remains a bug of ours
 
 
 @pytest.mark.parametrize(
@@ -356,27 +359,27 @@ def test_a_live_row_that_is_missing_or_twofold_is_said(backend: SqlBackend, erro
         from_postgres(psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")),
     ],
 )
-def test_what_psycopg_refuses_before_it_asks_is_a_fault_of_ours(error: DBAPIError) -> None:
-    assert postgres_errors.error_kind(error) is ErrorKind.FAULT
+def test_what_psycopg_refuses_before_it_asks_the_server_is_our_bug(error: DBAPIError) -> None:
+    assert postgres_errors.error_kind(error) is ErrorKind.BUG
 
 
-def test_what_pyodbc_refuses_before_it_asks_is_a_fault_of_ours() -> None:
+def test_what_pyodbc_refuses_before_it_asks_the_server_is_our_bug() -> None:
     words = "The SQL contains 1 parameter markers, but 2 parameters were supplied"
     error = sqlalchemy.exc.ProgrammingError("SELECT 1", None, Exception(words, "HY000"))
-    assert sqlserver_errors.error_kind(error) is ErrorKind.FAULT
+    assert sqlserver_errors.error_kind(error) is ErrorKind.BUG
 
 
 # Connections
 
 
-def is_given_up(discard_session: Callable[[Any], None], error: Exception) -> bool:
+def is_discarded(discard_session: Callable[[Any], None], error: Exception) -> bool:
     context = SimpleNamespace(original_exception=error, is_disconnect=False)
     discard_session(context)
     return context.is_disconnect
 
 
 @pytest.mark.parametrize(
-    ("state", "given_up"),
+    ("state", "discarded"),
     [
         ("25006", True),
         ("XX000", True),
@@ -392,18 +395,18 @@ def is_given_up(discard_session: Callable[[Any], None], error: Exception) -> boo
         (None, False),
     ],
 )
-def test_after_an_error_of_the_session_postgres_is_asked_by_another_connection(
-    state: str | None, given_up: bool
+def test_after_an_error_that_breaks_the_session_postgres_gets_a_new_connection(
+    state: str | None, discarded: bool
 ) -> None:
     orig = psycopg.errors.OperationalError("says")
     orig.sqlstate = state
-    assert is_given_up(postgres_errors.discard_session, orig) is given_up
+    assert is_discarded(postgres_errors.discard_session, orig) is discarded
 
 
 @pytest.mark.parametrize(
-    ("number", "given_up"),
+    ("number", "discarded"),
     [(3906, True), (976, True), (3947, True), (3952, True), (49918, True), (1205, False), (2627, False), (229, False)],
 )
-def test_after_an_error_of_the_session_sql_server_is_asked_by_another_connection(number: int, given_up: bool) -> None:
+def test_after_an_error_that_breaks_the_session_sql_server_gets_a_new_connection(number: int, discarded: bool) -> None:
     orig = Exception("42000", f"[42000] {SERVER}It says so. ({number}) (SQLExecDirectW)")
-    assert is_given_up(sqlserver_errors.discard_session, orig) is given_up
+    assert is_discarded(sqlserver_errors.discard_session, orig) is discarded

@@ -1,4 +1,4 @@
-"""What is stored to find posts by author fits an index and is equal exactly where names are."""
+"""The stored key of an author fits into an index, and keys are equal exactly where names are."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_posts_are_found_by_the_key_of_their_author(author: str, folded: str) ->
     assert author_folded(author) == folded
 
 
-def test_a_name_longer_than_an_index_takes_keeps_its_beginning_and_a_digest() -> None:
+def test_a_name_too_long_for_an_index_keeps_its_beginning_and_a_digest() -> None:
     folded = author_folded("X" * 201)
     assert len(folded) == 200
     assert folded.startswith("x" * 136)

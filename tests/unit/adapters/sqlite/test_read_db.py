@@ -1,4 +1,4 @@
-"""The file of a read database makes itself, and says what is wrong with it."""
+"""A read database in a file creates its file and tables, and reports what is wrong with the file."""
 
 import asyncio
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sql.read_db import SqlGenerations, SqlPostViews, SqlProjectionStore, SqlReadDb
+from adapters.sql.read_db import SqlReadDb
 from adapters.sqlite import read_db_file
 from adapters.sqlite.log_file import SqliteLog
 from adapters.sqlite.read_db import sqlite_read_db
@@ -28,11 +28,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "read db #1 100%?.sqlite"
 
 
-async def test_it_makes_its_folder_its_file_and_its_tables(tmp_path: Path) -> None:
+async def test_opening_creates_the_folder_the_file_and_the_tables(tmp_path: Path) -> None:
     path = tmp_path / "some" / "folder" / "read.db"
     async with sqlite_read_db(path) as database:
         assert path.exists()
-        assert (await SqlProjectionStore(database).live()).generation == 1
+        assert (await database.projection_store.live()).generation == 1
 
 
 async def test_what_was_written_is_there_when_it_is_opened_again(path: Path) -> None:
@@ -41,19 +41,19 @@ async def test_what_was_written_is_there_when_it_is_opened_again(path: Path) -> 
             await handle_of(database).write(RowChanges(posts=[post(position)]))
     async with sqlite_read_db(path) as database:
         assert len((await handle_of(database).rows([post_id(1), post_id(2)])).posts) == 2
-        assert (await SqlPostViews(database).stamp()).position == 2
+        assert (await database.post_views.stamp()).position == 2
 
 
 async def test_a_copy_of_it_has_another_id_and_another_path_to_it_the_same(path: Path, tmp_path: Path) -> None:
     async with sqlite_read_db(path) as database:
-        known_by = await SqlProjectionStore(database).database_id()
+        known_by = await database.projection_store.database_id()
     copy, link = tmp_path / "copy.sqlite", tmp_path / "link.sqlite"
     shutil.copyfile(path, copy)
     link.symlink_to(path)
     found = []
     for other in (copy, link):
         async with sqlite_read_db(other) as database:
-            found.append(await SqlProjectionStore(database).database_id())
+            found.append(await database.projection_store.database_id())
     assert (found[0] != known_by, found[1]) == (True, known_by)
 
 
@@ -65,7 +65,7 @@ async def test_rows_are_not_written_into_a_file_that_was_removed(path: Path) -> 
         with pytest.raises(ReadDbUnavailable, match="unable to open database file"):
             await handle_of(database).write(RowChanges(posts=[post(2)]))
         with pytest.raises(ReadDbUnavailable, match="unable to open database file"):
-            await SqlPostViews(database).stamp()
+            await database.post_views.stamp()
 
 
 async def test_a_file_that_was_replaced_is_read_and_written(path: Path, tmp_path: Path) -> None:
@@ -99,15 +99,15 @@ async def test_processes_that_start_at_once_all_open_it(tmp_path: Path) -> None:
         await asyncio.gather(*(asyncio.to_thread(prepare, path) for _ in range(4)))
 
 
-async def test_processes_that_start_at_once_make_the_tables_once(path: Path) -> None:
+async def test_processes_that_start_at_once_create_the_tables_once(path: Path) -> None:
     async def live(database: SqlReadDb) -> int:
         async with database:
-            return (await SqlProjectionStore(database).live()).generation
+            return (await database.projection_store.live()).generation
 
     assert await asyncio.gather(*(live(sqlite_read_db(path)) for _ in range(4))) == [1, 1, 1, 1]
 
 
-async def test_a_process_that_looked_before_another_made_the_file_opens_it_too(
+async def test_a_process_that_checked_before_another_created_the_file_opens_it_too(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked = threading.Event()
@@ -118,7 +118,7 @@ async def test_a_process_that_looked_before_another_made_the_file_opens_it_too(
         looked.set()
         return found
 
-    with closing(read_db_file.connect(path, "rwc")) as first:
+    with closing(read_db_file.open_connection(path, "rwc")) as first:
         first.execute("BEGIN IMMEDIATE")
         first.execute(f"PRAGMA application_id = {read_db_file._APPLICATION_ID}")
         first.execute("CREATE TABLE posts (post_id TEXT)")
@@ -128,15 +128,15 @@ async def test_a_process_that_looked_before_another_made_the_file_opens_it_too(
         first.execute("COMMIT")
     await preparing
 
-    with closing(read_db_file.connect(path)) as connection:
+    with closing(read_db_file.open_connection(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("posts",)]
 
 
-async def test_readers_are_not_held_up_by_a_writer(path: Path) -> None:
+async def test_readers_do_not_wait_for_a_writer(path: Path) -> None:
     async with sqlite_read_db(path) as database:
         await handle_of(database).write(RowChanges(posts=[post(1)]))
         with writing(path):
-            assert (await SqlPostViews(database).post(post_id(1))).value is not None
+            assert (await database.post_views.post(post_id(1))).value is not None
 
 
 async def test_a_batch_waits_for_another_process_that_writes(path: Path) -> None:
@@ -148,23 +148,23 @@ async def test_a_batch_waits_for_another_process_that_writes(path: Path) -> None
         return RowChanges(posts=[post(1)])
 
     async with sqlite_read_db(path) as database:
-        store = SqlProjectionStore(database)
+        store = database.projection_store
         await handle_of(database).write(RowChanges())
         with writing(path):
             batch = ProjectionBatch(1, moves((checkpoint(1), checkpoint(2))))
             projecting = asyncio.create_task(store.project(batch, fold))
             for _ in range(20):
-                await SqlPostViews(database).stamp()
+                await database.post_views.stamp()
             assert not folded.is_set()
         await projecting
         assert list((await handle_of(database).rows([post_id(1)])).posts) == [post_id(1)]
 
 
-async def test_a_file_that_stays_busy_is_said_to_be(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_stays_busy_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_db_file, "_BUSY_SECONDS", 0.01)
-    monkeypatch.setattr("adapters.sql.retry._SECONDS", 0.2)
+    monkeypatch.setattr("adapters.sql.database._RETRY_SECONDS", 0.2)
     async with sqlite_read_db(path) as database:
-        store = SqlProjectionStore(database)
+        store = database.projection_store
         await store.live()
         with writing(path), pytest.raises(ReadDbUnavailable) as caught:
             await store.project(BATCH, lambda _: RowChanges())
@@ -174,11 +174,11 @@ async def test_a_file_that_stays_busy_is_said_to_be(path: Path, monkeypatch: pyt
         await store.project(BATCH, lambda _: RowChanges())
 
 
-async def test_a_file_that_vanished_is_not_made_anew(path: Path) -> None:
+async def test_a_file_that_vanished_is_not_created_again(path: Path) -> None:
     async with sqlite_read_db(path) as database:
         path.unlink()
         with pytest.raises(ReadDbUnavailable, match=r"read_db\.sqlite\.path\) does not answer: unable to open"):
-            await SqlProjectionStore(database).live()
+            await database.projection_store.live()
         assert not path.exists()
 
 
@@ -229,11 +229,6 @@ def test_a_process_that_starts_imports_neither_sqlalchemy_before_it_is_needed_no
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from adapters.sql.read_db import SqlParkedStreams
-from adapters.sql.read_db import SqlPostViews
-from adapters.sql.read_db import SqlProbe
-from adapters.sql.read_db import SqlProjectionStore
-from adapters.sql.read_db import SqlProvisioning
 from adapters.sqlite.read_db import sqlite_read_db
 
 def imported(*names):
@@ -242,7 +237,7 @@ def imported(*names):
 async def main():
     async with sqlite_read_db(Path(sys.argv[2])) as database:
         assert not imported("sqlalchemy", "alembic"), "before the first use"
-        await SqlProjectionStore(database).live()
+        await database.projection_store.live()
         assert imported("sqlalchemy", "alembic", "psycopg", "pyodbc") == {"sqlalchemy"}
 
 asyncio.run(main())
@@ -268,10 +263,10 @@ class writing:  # noqa: N801 - reads as `with writing(path)`
         self._connection.close()
 
 
-async def test_a_lock_file_that_can_not_be_made_is_said(path: Path) -> None:
+async def test_a_lock_file_that_can_not_be_created_is_reported(path: Path) -> None:
     async with sqlite_read_db(path) as database:
         path.with_name(f"{path.name}.rebuild-lock").mkdir()
         with pytest.raises(
             ReadDbUnavailable, match=r"rebuild-lock \(read_db\.sqlite\.path\), can't be taken: Is a dir"
         ):
-            await SqlGenerations(database).is_locked()
+            await database.generations.is_locked()

@@ -12,18 +12,18 @@ from adapters.sqlserver.errors import error_kind
 DRIVER = "[Microsoft][ODBC Driver 18 for SQL Server]"
 SERVER = f"{DRIVER}[SQL Server]"
 ANOTHERS_NUMBER = 33557097
-"""That of most errors of a server that speaks SQL Server's protocol."""
+"""The number of most errors of a server that speaks SQL Server's protocol."""
 
 
 def refused(state: str, words: str, number: int, kind: type[DBAPIError] = ProgrammingError) -> DBAPIError:
-    """By the server."""
+    """An error of the server."""
     return _error(kind, state, f"[{state}] {SERVER}{words} ({number}) (SQLExecDirectW)")
 
 
 def failed(
     state: str, words: str, during: str = "SQLExecDirectW", number: int = 0, *, broken: bool = False
 ) -> DBAPIError:
-    """In the driver. `broken`: SQLAlchemy does not use the connection again."""
+    """An error of the driver. `broken`: SQLAlchemy does not use the connection again."""
     return _error(OperationalError, state, f"[{state}] {DRIVER}{words} ({number}) ({during})", broken=broken)
 
 
@@ -50,7 +50,7 @@ DEADLOCK = "Transaction (Process ID 57) was deadlocked and has been chosen as th
         ),
     ],
 )
-def test_what_another_transaction_spoilt_is_repeated(error: DBAPIError) -> None:
+def test_conflicts_with_other_transactions_are_transient(error: DBAPIError) -> None:
     assert error_kind(error) is ErrorKind.TRANSIENT
 
 
@@ -63,7 +63,7 @@ def test_what_another_transaction_spoilt_is_repeated(error: DBAPIError) -> None:
         failed("42000", "Snapshot isolation is not allowed in this database.", number=3952, broken=True),
     ],
 )
-def test_what_came_by_a_connection_that_broke_is_repeated_by_another(error: DBAPIError) -> None:
+def test_errors_of_a_broken_connection_are_transient(error: DBAPIError) -> None:
     assert error_kind(error) is ErrorKind.TRANSIENT
 
 
@@ -78,9 +78,9 @@ def test_what_came_by_a_connection_that_broke_is_repeated_by_another(error: DBAP
         _error(ProgrammingError, "HY000", "The driver did not supply an error!"),
     ],
 )
-def test_a_server_that_does_not_answer_is_away(error: DBAPIError) -> None:
-    """Also where SQLAlchemy takes the connection for broken: to repeat it would take as long again."""
-    assert error_kind(error) is ErrorKind.AWAY
+def test_a_server_that_does_not_answer_is_unreachable(error: DBAPIError) -> None:
+    """Also where SQLAlchemy considers the connection broken: a retry would take as long again."""
+    assert error_kind(error) is ErrorKind.UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_a_server_that_does_not_answer_is_away(error: DBAPIError) -> None:
         refused("42000", "Incorrect syntax near (1205) something.", 102),
     ],
 )
-def test_whatever_else_a_server_answers_is_its_error_and_no_fault_of_ours(error: DBAPIError) -> None:
-    assert error_kind(error) is ErrorKind.REFUSED
+def test_all_other_errors_of_a_server_are_reported_and_no_bug_of_ours(error: DBAPIError) -> None:
+    assert error_kind(error) is ErrorKind.REPORTED
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_whatever_else_a_server_answers_is_its_error_and_no_fault_of_ours(error:
         refused("42000", 'relation "read_db" does not exist', ANOTHERS_NUMBER),
     ],
 )
-def test_tables_that_are_missing_are_told_apart(error: DBAPIError) -> None:
+def test_missing_tables_are_recognized(error: DBAPIError) -> None:
     assert error_kind(error) is ErrorKind.NO_TABLES
 
 
@@ -125,9 +125,9 @@ def test_tables_that_are_missing_are_told_apart(error: DBAPIError) -> None:
         (_error(ProgrammingError, "42000", f"[42000] {SERVER}One (1) (SQLExecDirectW); [42000] Two (2)"), "One"),
     ],
 )
-def test_a_sentence_has_only_what_was_said_first(error: DBAPIError, words: str) -> None:
+def test_only_the_first_message_is_kept(error: DBAPIError, words: str) -> None:
     assert server_message(error.orig) == words
 
 
-def test_a_reason_of_our_own_is_said_as_it_is() -> None:
+def test_a_reason_of_our_own_is_unchanged() -> None:
     assert server_message("it is closed") == "it is closed"

@@ -1,7 +1,5 @@
-"""The address of a read database in SQL Server.
-
-A machine without pyodbc's libraries, or without the driver that the address names.
-"""
+"""The address of a read database in SQL Server, and a machine without pyodbc's libraries or the driver that the address
+names."""
 
 import sys
 from types import ModuleType
@@ -26,7 +24,9 @@ def test_a_database_is_named_with_its_server_and_without_secrets() -> None:
 @pytest.mark.parametrize("words", ["PWD={p4ss;w}}rd}", "p4ss%3Bw%7Drd", "p4ss;w}rd"])
 def test_a_password_does_not_show_in_what_the_driver_says(words: str) -> None:
     address = sqlserver_read_db("mssql+pyodbc://ann:p4ss%3Bw%7Drd@db.example/posts").address
-    sentence = address.away(Exception("08001", f"[08001] [Microsoft]Bad attribute in {words} (0) (SQLDriverConnect)"))
+    sentence = address.unreachable(
+        Exception("08001", f"[08001] [Microsoft]Bad attribute in {words} (0) (SQLDriverConnect)")
+    ).message
     assert "p4ss" not in sentence
     assert sentence.startswith(
         "The read database posts on db.example:1433 (read_db.sqlserver.url) does not answer: Bad attribute in "
@@ -35,7 +35,7 @@ def test_a_password_does_not_show_in_what_the_driver_says(words: str) -> None:
 
 def test_a_password_among_the_keywords_does_not_show() -> None:
     address = sqlserver_read_db("mssql+pyodbc://db.example/posts?UID=ann&Pwd=p4ssword").address
-    assert "p4ssword" not in address.away(RuntimeError("Pwd=p4ssword"))
+    assert "p4ssword" not in address.unreachable(RuntimeError("Pwd=p4ssword")).message
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ URL = "mssql+pyodbc://ann:s3cret@db.example/posts"
 
 
 class FakePyodbc(ModuleType):
-    """Knows no server. `connect` raises what it is told."""
+    """Reaches no server. `connect` raises the given error."""
 
     class Error(Exception):
         pass
@@ -103,8 +103,8 @@ async def opening_fails(url: str = URL) -> CannotOpen:
     return caught.value
 
 
-async def test_what_pyodbc_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python calls a module that is None missing, and a library as well."""
+async def test_a_missing_library_of_pyodbc_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python reports a module that is None as missing, as it does a missing library."""
     monkeypatch.setitem(sys.modules, "pyodbc", None)
     error = await opening_fails()
     assert error.message.startswith("The read database in SQL Server can't be used: pyodbc can't be loaded (")
@@ -131,7 +131,7 @@ async def test_a_driver_that_can_not_be_loaded_is_named_at_once(pyodbc: FakePyod
     assert "read_db.sqlserver.url" in error.message
 
 
-async def test_a_driver_that_can_be_loaded_will_do_and_no_server_is_asked(pyodbc: FakePyodbc) -> None:
+async def test_a_driver_that_can_be_loaded_is_enough_and_no_server_is_contacted(pyodbc: FakePyodbc) -> None:
     async with sqlserver_read_db(URL):
         assert pyodbc.asked == [("DRIVER={ODBC Driver 18 for SQL Server}", {"timeout": 1})]
 

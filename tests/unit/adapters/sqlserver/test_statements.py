@@ -1,4 +1,4 @@
-"""What SQL Server is sent, as far as it can be told without one: it is not there in every run of the tests."""
+"""The statements for SQL Server, as far as they can be tested without a server, which not every test run has."""
 
 import re
 from typing import Any
@@ -8,18 +8,18 @@ from sqlalchemy import Executable, insert, select
 from sqlalchemy.dialects import mssql
 from sqlalchemy.schema import CreateTable
 
-from adapters.sql import read_statements
-from adapters.sql.read_statements import PageOfPosts
+from adapters.sql import post_views
+from adapters.sql.post_views import PageOfPosts
 from adapters.sql.tables import SLOTS, checkpoints, metadata, read_db
 from adapters.sqlserver.dialect import key_set, key_values, lock_first, newest_per_post
 from contracts.read_db_handle import post_id
 
 DIALECT: Any = mssql.dialect(paramstyle="named", deprecate_large_types=True)  # type: ignore[no-untyped-call]
-DIALECT._supports_offset_fetch = True  # it knows what a server of today can, once it is connected to one
+DIALECT._supports_offset_fetch = True  # known only once it is connected to a current server
 
 
 class Statements:
-    """The part of a backend that makes statements."""
+    """The part of a backend that builds statements."""
 
     key_set = staticmethod(key_set)
     newest_per_post = staticmethod(newest_per_post)
@@ -53,7 +53,7 @@ def column(table: str, name: str) -> str:
         ("checkpoints", "generation", "generation INTEGER NOT NULL"),
     ],
 )
-def test_columns_hold_what_they_hold_in_every_engine(table: str, name: str, definition: str) -> None:
+def test_columns_have_the_type_that_holds_what_other_engines_hold(table: str, name: str, definition: str) -> None:
     assert column(table, name) == definition
 
 
@@ -69,8 +69,8 @@ def test_no_key_of_an_index_is_longer_than_an_index_takes() -> None:
 # Queries
 
 
-def test_pages_are_in_order_within_their_limit_and_go_on_where_an_index_finds_them() -> None:
-    statement = sql(read_statements.page_of_posts("a", PageOfPosts(True, None, False, True)))
+def test_pages_are_ordered_limited_and_continued_by_an_index() -> None:
+    statement = sql(post_views.page_of_posts("a", PageOfPosts(True, None, False, True)))
     assert statement.endswith(
         "WHERE posts_a.status = 1 AND posts_a.author_folded = :author AND "
         "(posts_a.date_posted <= CAST(:after_at AS DATETIME2(3)) AND "
@@ -80,16 +80,16 @@ def test_pages_are_in_order_within_their_limit_and_go_on_where_an_index_finds_th
     )
 
 
-def test_newest_comments_are_found_post_by_post() -> None:
-    statement = sql(read_statements.posts_by_id(STATEMENTS, "b"))
+def test_newest_comments_are_selected_for_each_post() -> None:
+    statement = sql(post_views.posts_by_id(STATEMENTS, "b"))
     assert "LATERAL" not in statement
     assert "AS wanted CROSS APPLY (SELECT TOP __[POSTCOMPILE_param_n] comments_b.post_id AS post_id, " in statement
     assert "WHERE comments_b.post_id = wanted.post_id ORDER BY comments_b.comment_date DESC" in statement
 
 
-def test_texts_that_stand_under_one_another_have_one_collation() -> None:
-    """SQL Server refuses others. An id has its own, also where it is missing; the slot has none."""
-    statement = sql(read_statements.posts_by_id(STATEMENTS, "a"))
+def test_texts_in_one_column_of_a_union_have_one_collation() -> None:
+    """SQL Server refuses several. An id has its own collation, also where it is missing; the slot has none."""
+    statement = sql(post_views.posts_by_id(STATEMENTS, "a"))
     assert "CAST(NULL AS CHAR(36)) COLLATE Latin1_General_BIN2 AS post_id" in statement
     assert "CASE WHEN (read_db.slot = 'a') THEN 'a' ELSE 'b' END AS name" in statement
     assert "read_db.slot AS" not in statement
@@ -112,7 +112,7 @@ def test_keys_have_the_type_and_the_collation_of_the_columns_that_they_are_compa
 
 
 class Recorder:
-    """In the place of a connection."""
+    """Stands in for a connection."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, object]] = []
@@ -128,7 +128,7 @@ def locked_first(statement: Executable, **values: object) -> list[tuple[str, obj
 
 
 def test_rows_selected_for_update_are_touched_first() -> None:
-    """SQLAlchemy leaves FOR UPDATE out of what it writes for SQL Server."""
+    """SQLAlchemy leaves FOR UPDATE out of its SQL for SQL Server."""
     statement = select(checkpoints).where(checkpoints.c.partition == 3).with_for_update()
     row_keys = "UPDATE checkpoints WITH (ROWLOCK) SET position=checkpoints.position"
     assert "UPDATE" not in sql(statement)
@@ -141,5 +141,5 @@ def test_rows_selected_for_update_are_touched_first() -> None:
 
 
 @pytest.mark.parametrize("statement", [select(checkpoints), insert(checkpoints)])
-def test_others_are_left_alone(statement: Executable) -> None:
+def test_other_statements_are_unchanged(statement: Executable) -> None:
     assert locked_first(statement) == []

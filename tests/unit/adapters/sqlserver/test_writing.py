@@ -1,4 +1,4 @@
-"""What the driver is told of a statement's parameters, so that it never has to ask the server."""
+"""The driver gets the type of every parameter, so that it never has to ask the server."""
 
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -44,7 +44,7 @@ def pyodbc(monkeypatch: pytest.MonkeyPatch) -> FakePyodbc:
         (BigInteger(), (BIGINT, 0, 0)),
     ],
 )
-def test_every_type_of_a_column_is_told_whatever_sqlalchemy_would_tell(kind: Any, told: tuple[int, int, int]) -> None:
+def test_every_column_type_is_set_whatever_sqlalchemy_would_set(kind: Any, told: tuple[int, int, int]) -> None:
     value: Any = bindparam("value", type_=kind)
     for before in (None, float, 12):
         sizes: dict[Any, Any] = {value: before}
@@ -52,7 +52,7 @@ def test_every_type_of_a_column_is_told_whatever_sqlalchemy_would_tell(kind: Any
         assert sizes == {value: told}
 
 
-def test_of_other_types_sqlalchemy_knows_best() -> None:
+def test_other_types_are_left_to_sqlalchemy() -> None:
     value: Any = bindparam("value")
     sizes: dict[Any, Any] = {value: (VARCHAR, 0, 0)}
     set_parameter_types(sizes)
@@ -78,14 +78,14 @@ def test_missing_values_are_marked_in_one_row_and_in_many() -> None:
     assert marked(()) == ()
 
 
-def test_rows_that_are_sent_together_keep_theirs() -> None:
-    """Their types are told, and there the mark would be a value."""
+def test_missing_values_of_rows_that_are_sent_together_are_not_marked() -> None:
+    """Their types are set, and the mark would be taken for a value."""
     rows = [(1, None)]
     assert marked(rows, compiled=False) is rows
 
 
-def test_a_time_is_text_that_the_statement_makes_the_column_s_own_type() -> None:
-    """The driver would send it without milliseconds to a server that does not tell it that it has them."""
+def test_a_time_is_text_that_the_statement_casts_to_the_column_s_type() -> None:
+    """The driver would send it without milliseconds to a server that does not report their precision."""
     dialect: Any = mssql.dialect()  # type: ignore[no-untyped-call]
     statement = update(generations).values(ended_at=bindparam("at"))
     assert str(statement.compile(dialect=dialect)) == ("UPDATE generations SET ended_at=CAST(:at AS DATETIME2(3))")

@@ -1,21 +1,23 @@
 """Builds in the idle slot: emptied, filled batch by batch, and swapped with the live one in one transaction."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from adapters.sql.backend import SqlBackend
-from adapters.sql.live_row import LOCK_CHECKPOINTS, SELECT_LIVE
+from adapters.sql.database import Database, SqlPort, in_thread
+from adapters.sql.projection_store import LOCK_CHECKPOINTS, LOCK_LIVE, SELECT_LIVE
 from adapters.sql.rows import AffectedRows, from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import SLOTS, checkpoints, generations, parked_streams, read_db
+from application.errors import ReadDbUnavailable, RebuildRunning
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, SwapInterrupted
 from application.ports.read_db import Checkpoint, Fold, LiveGeneration, RowKeys, Slot
 
-_LOCK_LIVE = SELECT_LIVE.with_for_update()
 _BY_GENERATION = generations.c.generation == bindparam("of")
 _LOCK_BUILD = select(generations).where(_BY_GENERATION).with_for_update()
 _UPDATE_BUILD = update(generations).where(_BY_GENERATION)
@@ -23,17 +25,52 @@ _IS_UNFINISHED = generations.c.state.in_([state.value for state in UNFINISHED])
 _UPDATE_UNFINISHED = _UPDATE_BUILD.where(_IS_UNFINISHED)
 _NEWEST = select(generations).order_by(generations.c.generation.desc())
 _HIGHEST = select(func.max(generations.c.generation))
+_POLL_SECONDS = 0.05
 
 
-class BuildWriter:
-    def __init__(self, backend: SqlBackend) -> None:
-        self._backend = backend
-        self._rows = AffectedRows(backend)
+class SqlGenerations(SqlPort):
+    def __init__(self, database: Database, *, lock_seconds: float = 1.0) -> None:
+        super().__init__(database)
+        self._lock_seconds = lock_seconds
+        self._rows = AffectedRows(database.backend)
 
-    def builds(self, limit: int) -> Sequence[Build]:
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
+        release = await self._lock_within(self._lock_seconds)
+        if release is None:
+            place = self._database.address.place
+            raise RebuildRunning(f"Another rebuild of the read database {place} is running.")
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(release)
+
+    async def _lock_within(self, seconds: float) -> Callable[[], None] | None:
+        """A process that asks whether it is locked holds it for a moment, too; and a cancelled rebuild is about to
+        release it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            release = await self._try_lock()
+            if release is not None or time.monotonic() >= deadline:
+                return release
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def is_locked(self) -> bool:
+        release = await self._try_lock()
+        if release is not None:
+            await asyncio.to_thread(release)
+        return release is None
+
+    @in_thread
+    def _try_lock(self) -> Callable[[], None] | None:
+        return self._backend.try_lock()
+
+    @in_thread
+    def builds(self, limit: int = 20) -> Sequence[Build]:
         with self._backend.engine.connect() as connection:
             return [_to_build(row) for row in connection.execute(_NEWEST.limit(limit))]
 
+    @in_thread
     def begin(self, log_id: str, target: int, now: datetime) -> Build:
         with self._backend.writing() as connection:
             for row in connection.execute(_NEWEST.where(_IS_UNFINISHED)).all():
@@ -56,10 +93,11 @@ class BuildWriter:
             connection.execute(insert(generations), _from_build(build))
         return build
 
+    @in_thread
     def empty(self, build: Build, now: datetime) -> Build:
-        """One that is BUILDING stands on a slot that was empty. Readers ask one statement at a time, and each names the
-        live slot: nobody can still be reading this one, but whoever had begun before the last swap, and his statement
-        sees the rows until its end."""
+        """A build that is BUILDING has an emptied slot. Readers send one statement at a time, and each names the live
+        slot: no reader can still use this one, except by a statement that began before the last swap, and that
+        statement sees the rows until its end."""
         emptied = replace(build, state=BuildState.BUILDING, updated_at=now)
         for table in (SLOTS[build.slot].comments, SLOTS[build.slot].posts):
             self._backend.empty(table)
@@ -71,55 +109,67 @@ class BuildWriter:
             _save(connection, emptied)
         return emptied
 
+    @in_thread
     def load(self, build: Build, after: Build, row_keys: RowKeys, fold: Fold) -> None:
         with self._backend.writing() as connection:
             _require(connection, build, BuildState.BUILDING)
             _apply(connection, self._rows, build, row_keys, fold)
             _save(connection, after)
 
-    def swap(self, build: Build, *, keep_checkpoints: bool) -> "SwapTransaction":
-        return SwapTransaction(self._backend, build, keep_checkpoints=keep_checkpoints)
+    @asynccontextmanager
+    async def swap(self, build: Build, *, keep_checkpoints: bool) -> AsyncIterator["SqlSwap"]:
+        async with self._database.own_thread() as database:
+            swap = SqlSwap(database, self._rows, build, keep_checkpoints=keep_checkpoints)
+            try:
+                await swap.begin()
+                yield swap
+            finally:  # also when the beginning was cancelled: the thread finishes that first
+                with suppress(ReadDbUnavailable):  # a lost connection has lost its transaction, too
+                    await asyncio.shield(swap.roll_back())
 
+    @in_thread
     def cancel(self, build: Build, now: datetime) -> None:
         with self._backend.writing() as connection:
             _cancel(connection, build.generation, now)
 
+    @in_thread
     def record_failure(self, build: Build, error: str) -> None:
         with self._backend.writing() as connection:
             connection.execute(_UPDATE_UNFINISHED, {"of": build.generation, "error": error})
 
 
-class SwapTransaction:
-    """One transaction on one connection, open from one call to the next. Calls come one after the other, perhaps from
-    different threads."""
+class SqlSwap(SqlPort):
+    """One transaction on one connection, open from one call to the next."""
 
-    def __init__(self, backend: SqlBackend, build: Build, *, keep_checkpoints: bool) -> None:
-        self._backend = backend
+    def __init__(self, database: Database, rows: AffectedRows, build: Build, *, keep_checkpoints: bool) -> None:
+        super().__init__(database)
+        self._rows = rows
         self._build = build
         self._keep_checkpoints = keep_checkpoints
-        self._rows = AffectedRows(backend)
-        self._open = ExitStack()
+        self._transaction = ExitStack()
         self._is_open = False
         self.checkpoints: Mapping[int, Checkpoint] = {}
 
+    @in_thread
     def begin(self) -> None:
         """The live row is locked before the checkpoints: until then a partition might begin, whose checkpoint would be
         neither locked nor kept. May be repeated when it fails."""
         with ExitStack() as stack:
             self._connection = connection = stack.enter_context(self._backend.writing())
-            self._live = to_live(connection.execute(_LOCK_LIVE).one())
+            self._live = to_live(connection.execute(LOCK_LIVE).one())
             stored = connection.execute(LOCK_CHECKPOINTS, {"of": self._live.generation}).all()
             _require(connection, self._build, BuildState.BUILDING)
             if self._keep_checkpoints:
                 self.checkpoints = {row.partition: to_checkpoint(row) for row in stored}
-            self._open, self._is_open = stack.pop_all(), True
+            self._transaction, self._is_open = stack.pop_all(), True
 
+    @in_thread
     def finish(self, build: Build, row_keys: RowKeys, fold: Fold) -> LiveGeneration:
-        """Whether it fails or not, the transaction is over: repeating it raises `SwapInterrupted`."""
+        """The transaction is over even if this fails: repeating it raises `SwapInterrupted`."""
         if not self._is_open:
             raise SwapInterrupted
         self._is_open = False
-        with self._open:
+        with self._transaction:
             connection, live = self._connection, self._live
             _apply(connection, self._rows, build, row_keys, fold)
             _save(connection, replace(build, state=BuildState.LIVE))
@@ -132,11 +182,12 @@ class SwapTransaction:
             )
             return to_live(connection.execute(SELECT_LIVE).one())
 
+    @in_thread
     def roll_back(self) -> None:
-        """Unless it is finished."""
+        """Does nothing after `finish`."""
         if self._is_open:
             self._is_open = False
-            with suppress(_RolledBack), self._open:
+            with suppress(_RolledBack), self._transaction:
                 raise _RolledBack
 
 
