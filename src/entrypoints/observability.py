@@ -20,7 +20,7 @@ EventDict = MutableMapping[str, Any]
 
 
 def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
-    """Send every record from `settings.level` on to `stream` (stderr). Repeatable; the last call holds."""
+    """Write every record from `settings.level` on to `stream` (stderr). The last call applies."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(settings, stream))
@@ -62,7 +62,7 @@ def _formatter(settings: Log, stream: TextIO) -> logging.Formatter:
 
 
 def _expected_without_traceback(_: Any, __: str, event: EventDict) -> EventDict:
-    """An error of the tree has a sentence and a code; its traceback tells nobody anything."""
+    """An error of the tree has a message and a code; its traceback adds nothing."""
     exc_info = event.get("exc_info")
     if isinstance(exc_info, tuple) and isinstance(exc_info[1], PostlogError):
         del event["exc_info"]
@@ -71,7 +71,7 @@ def _expected_without_traceback(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 def _in_one_line(_: Any, __: str, event: EventDict) -> EventDict:
-    """Nothing that came from outside begins a line of its own, or moves the cursor."""
+    """Nothing that came from outside starts a line of its own, or moves the cursor."""
     return {key: value.translate(_CONTROL) if isinstance(value, str) else value for key, value in event.items()}
 
 

@@ -5,16 +5,16 @@ They are shipped with the package, so that no page needs another server, and bui
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import json
 
+from entrypoints.http.openapi.document import openapi_document
+from entrypoints.http.openapi.reference import reference_page
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.errors import RouteNotFound
 from entrypoints.serving.problem_kinds import PROBLEM_KINDS, ProblemKind
@@ -35,22 +35,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-
-def html_page(title: str, body: str, *, head: str = "") -> RawResponse:
-    """`title` is text; `body` and `head` are HTML."""
-    page = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f'<link rel="stylesheet" href="{ASSETS}/pages.css">\n{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
-    )
-    headers = [
-        (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-security-policy", _POLICY.encode("ascii")),
-        (b"referrer-policy", b"no-referrer"),
-        (b"vary", b"accept"),
-    ]
-    return RawResponse(200, headers, page.encode())
+_VARY = (b"vary", b"accept")
 
 
 _TRY_PATH = "/docs/try"
@@ -60,10 +45,9 @@ _HEAD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class DocsEndpoints:
-    services: HttpServices
-    _built: dict[str, bytes] = field(default_factory=dict)
+    def __init__(self, services: HttpServices) -> None:
+        self._services = services
 
     def handlers(self) -> list[HTTPRouteHandler]:
         return [
@@ -83,11 +67,7 @@ class DocsEndpoints:
         return get_and_head("/")(root)
 
     async def docs(self) -> ASGIApp:
-        if "docs" not in self._built:
-            from entrypoints.http.openapi.reference import reference_page
-
-            self._built["docs"] = reference_page(self._document(), _TRY_PATH).encode()
-        return html_page("Postlog API", f'<main class="text">\n{self._built["docs"].decode()}\n</main>')
+        return html_page("Postlog API", f'<main class="text">\n{self._reference}\n</main>')
 
     async def try_it(self) -> ASGIApp:
         without = '<p>This page needs JavaScript; <a href="/docs">the documentation</a> does not.</p>'
@@ -101,20 +81,17 @@ class DocsEndpoints:
         return found
 
     async def openapi(self) -> ASGIApp:
-        if "openapi" not in self._built:
-            self._built["openapi"] = json.encode(self._document())
-        return RawResponse(200, [JSON], self._built["openapi"])
+        return RawResponse(200, [JSON], self._openapi)
 
-    def _document(self) -> Mapping[str, Any]:
-        from entrypoints.http.openapi.document import openapi_document
+    @cached_property
+    def _openapi(self) -> bytes:
+        return json.encode(openapi_document(self._services))
 
-        return openapi_document(self.services)
-
-
-_VARY = (b"vary", b"accept")
+    @cached_property
+    def _reference(self) -> str:
+        return reference_page(openapi_document(self._services), _TRY_PATH)
 
 
-@dataclass(frozen=True, slots=True)
 class ProblemPages:
     def handlers(self) -> list[HTTPRouteHandler]:
         return [
@@ -179,3 +156,19 @@ def _json(content: object) -> RawResponse:
 
 def _plain(text: str) -> RawResponse:
     return RawResponse(200, [(b"content-type", b"text/plain; charset=utf-8"), _VARY], f"{text}\n".encode())
+
+
+def html_page(title: str, body: str, *, head: str = "") -> RawResponse:
+    """`title` is text; `body` and `head` are HTML."""
+    page = (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f'<link rel="stylesheet" href="{ASSETS}/pages.css">\n{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
+    )
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", _POLICY.encode("ascii")),
+        (b"referrer-policy", b"no-referrer"),
+        _VARY,
+    ]
+    return RawResponse(200, headers, page.encode())

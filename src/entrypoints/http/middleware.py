@@ -12,6 +12,7 @@ from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from application.errors import MalformedRequest
 from domain.errors import PostlogError
@@ -70,9 +71,6 @@ class _Failures:
 
 class RequestMiddleware:
     def __init__(self, app: ASGIApp, services: HttpServices, in_flight: InFlight, errors: ErrorResponses) -> None:
-        # Imported here, since the set-up of logging decides how structlog is to be imported.
-        from structlog.contextvars import bind_contextvars, reset_contextvars
-
         self._app = app
         self._errors = errors
         self._clock = services.clock
@@ -81,7 +79,6 @@ class RequestMiddleware:
         self._in_flight = in_flight
         self._stopping = services.stopping
         self._failures = _Failures()
-        self._bind, self._reset = bind_contextvars, reset_contextvars
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -89,7 +86,7 @@ class RequestMiddleware:
             return
         started = self._clock.monotonic()
         context = self._context(scope)
-        tokens = self._bind(correlation_id=context.correlation_id)
+        tokens = bind_contextvars(correlation_id=context.correlation_id)
         self._in_flight.working += 1
         self._in_flight.peers.add(context.peer)
         try:
@@ -98,7 +95,7 @@ class RequestMiddleware:
             self._in_flight.working -= 1
             self._in_flight.peers.discard(context.peer)
             self._record(scope, context, self._clock.monotonic() - started)
-            self._reset(**tokens)
+            reset_contextvars(**tokens)
 
     def _context(self, scope: Any) -> RequestContext:
         headers = dict(scope["headers"])

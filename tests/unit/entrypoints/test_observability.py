@@ -1,4 +1,4 @@
-"""What a line of the log looks like, and what never gets into one."""
+"""The lines of the log: their format, and what they never contain."""
 
 import io
 import json
@@ -71,7 +71,7 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" not in terminal.getvalue()
 
 
-def test_on_the_console_nothing_from_outside_begins_a_line_or_moves_the_cursor() -> None:
+def test_on_the_console_nothing_from_outside_starts_a_line_or_moves_the_cursor() -> None:
     stream = io.StringIO()
     configure_logging(Log(format="console"), stream)
     logger.info("a\nb\x1b[2J", extra={"field": "c\r\nd"})
@@ -80,7 +80,7 @@ def test_on_the_console_nothing_from_outside_begins_a_line_or_moves_the_cursor()
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_no_password_of_an_address_is_logged(form: Any) -> None:
+def test_passwords_in_urls_are_not_logged(form: Any) -> None:
     stream = io.StringIO()
     configure_logging(Log(format=form), stream)
     logger.error("no answer from %s", "mongodb://ann:s3cr3t@h/", extra={"url": "postgresql://ann:s3cr3t@h/"})
@@ -93,7 +93,7 @@ def test_no_password_of_an_address_is_logged(form: Any) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_an_expected_error_comes_without_traceback_an_unexpected_one_with_it(form: Any) -> None:
+def test_an_expected_error_has_no_traceback_an_unexpected_one_has(form: Any) -> None:
     stream = io.StringIO()
     configure_logging(Log(format=form), stream)
     try:
@@ -111,7 +111,7 @@ def test_an_expected_error_comes_without_traceback_an_unexpected_one_with_it(for
     assert "ZeroDivisionError" in stream.getvalue()
 
 
-def test_levels_hold_and_libraries_are_quiet() -> None:
+def test_levels_apply_and_libraries_log_warnings_only() -> None:
     stream = io.StringIO()
     configure_logging(Log(level="info", format="json"), stream)
     logger.debug("details")
@@ -121,7 +121,7 @@ def test_levels_hold_and_libraries_are_quiet() -> None:
     assert [line["event"] for line in json_lines(stream)] == ["lost a connection"]
 
 
-def test_setting_it_up_twice_logs_once() -> None:
+def test_configured_twice_it_logs_once() -> None:
     stream = io.StringIO()
     configure_logging(Log(format="json"), io.StringIO())
     configure_logging(Log(format="json"), stream)

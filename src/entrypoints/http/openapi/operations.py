@@ -3,7 +3,8 @@ each described once. A test compares this table with the routes of the applicati
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -73,122 +74,96 @@ class Operation:
     headers: Sequence[str] = ()
     answered: Sequence[str] = ()
     sometimes: Sequence[str] = ()
-    problems: Sequence[str] = field(default=())
+    problems: Sequence[str] = ()
 
+
+_command = partial(Operation, tag="Commands", answer=schemas.Done, headers=_COMMAND_HEADERS, answered=("ETag",))
+_query = partial(Operation, tag="Queries", method="get")
+_operation = partial(Operation, tag="Operations", method="get")
+_health = partial(Operation, tag="Health", method="get")
 
 COMMANDS = (
-    Operation(
+    _command(
         name="createPost",
         method="post",
         path=POSTS,
-        tag="Commands",
         summary="Create a post",
         statuses=(201,),
         body=schemas.NewPost,
-        answer=schemas.Done,
-        headers=_COMMAND_HEADERS,
         answered=("ETag", "Location"),
         problems=(*_COMMAND_PROBLEMS, *_BODY_PROBLEMS),
     ),
-    Operation(
+    _command(
         name="editMessage",
         method="put",
         path=_POST + "/message",
-        tag="Commands",
         summary="Edit the message of a post",
         description="Only its author may. The same message again has no effect.",
         body=schemas.NewMessage,
-        answer=schemas.Done,
-        headers=_COMMAND_HEADERS,
-        answered=("ETag",),
         problems=(*_CHANGE_PROBLEMS, *_BODY_PROBLEMS, "not-the-author"),
     ),
-    Operation(
+    _command(
         name="likePost",
         method="post",
         path=_POST + "/likes",
-        tag="Commands",
         summary="Like a post",
         description="A named user can like a post once; an anonymous like (no body) always counts.",
         body=schemas.NewLike,
         body_required=False,
-        answer=schemas.Done,
-        headers=_COMMAND_HEADERS,
-        answered=("ETag",),
         problems=(*_CHANGE_PROBLEMS, *_BODY_PROBLEMS),
     ),
-    Operation(
+    _command(
         name="unlikePost",
         method="delete",
         path=_POST + "/likes/{username}",
-        tag="Commands",
         summary="Remove a like",
         description="Write a slash in the name as %2F. Has no effect when there is no such like.",
-        answer=schemas.Done,
-        headers=_COMMAND_HEADERS,
-        answered=("ETag",),
         problems=_CHANGE_PROBLEMS,
     ),
-    Operation(
+    _command(
         name="removePost",
         method="delete",
         path=_POST,
-        tag="Commands",
         summary="Remove a post",
         description="Only its author may. Its history stays readable.",
         query=(USERNAME,),
-        answer=schemas.Done,
-        headers=_COMMAND_HEADERS,
-        answered=("ETag",),
         problems=(*_CHANGE_PROBLEMS, "not-the-author"),
     ),
-    Operation(
+    _command(
         name="addComment",
         method="post",
         path=_POST + "/comments",
-        tag="Commands",
         summary="Comment on a post",
         statuses=(201,),
         body=schemas.NewComment,
         answer=schemas.CommentDone,
-        headers=_COMMAND_HEADERS,
         answered=("ETag", "Location"),
         problems=(*_CHANGE_PROBLEMS, *_BODY_PROBLEMS),
     ),
-    Operation(
+    _command(
         name="editComment",
         method="put",
         path=_COMMENT,
-        tag="Commands",
         summary="Edit a comment",
         description="Only its writer may. The same comment again has no effect.",
         body=schemas.EditedComment,
-        answer=schemas.Done,
-        headers=_COMMAND_HEADERS,
-        answered=("ETag",),
         problems=(*_COMMENT_PROBLEMS, *_BODY_PROBLEMS),
     ),
-    Operation(
+    _command(
         name="removeComment",
         method="delete",
         path=_COMMENT,
-        tag="Commands",
         summary="Remove a comment",
         description="Only its writer may.",
         query=(USERNAME,),
-        answer=schemas.Done,
-        headers=_COMMAND_HEADERS,
-        answered=("ETag",),
         problems=_COMMENT_PROBLEMS,
     ),
 )
 
 QUERIES = (
-    Operation(
+    _query(
         name="listPosts",
-        method="get",
         path=POSTS,
-        tag="Queries",
         summary="List posts, newest first",
         query=POSTS_PARAMETERS,
         answer=schemas.PostPage,
@@ -196,11 +171,9 @@ QUERIES = (
         sometimes=("Postlog-Parked",),
         problems=_READ_PROBLEMS,
     ),
-    Operation(
+    _query(
         name="getPost",
-        method="get",
         path=_POST,
-        tag="Queries",
         summary="Read a post",
         description="The post as it is, or as it was at a version or a time. A removed post is not found (404).",
         statuses=(200, 304),
@@ -210,22 +183,18 @@ QUERIES = (
         answered=("ETag",),
         problems=(*_POST_READ_PROBLEMS, "version-not-found", *_LOG_PROBLEMS),
     ),
-    Operation(
+    _query(
         name="listComments",
-        method="get",
         path=_POST + "/comments",
-        tag="Queries",
         summary="List the comments of a post, newest first",
         query=COMMENTS_PARAMETERS,
         answer=schemas.CommentPage,
         headers=("Postlog-Min-Position",),
         problems=_POST_READ_PROBLEMS,
     ),
-    Operation(
+    _query(
         name="listEvents",
-        method="get",
         path=_POST + "/events",
-        tag="Queries",
         summary="Read the events of a post, oldest first",
         description=(
             "With `Accept: text/event-stream`, a stream of server-sent events: those after `after` or `Last-Event-ID`, "
@@ -240,11 +209,9 @@ QUERIES = (
 )
 
 OPERATIONS = (
-    Operation(
+    _operation(
         name="readDb",
-        method="get",
         path=READ_DB,
-        tag="Operations",
         summary="Position of the read database, compared with the log",
         answer=schemas.ReadDb,
         problems=("malformed-request", "read-db-unavailable", "store-unavailable"),
@@ -252,11 +219,10 @@ OPERATIONS = (
 )
 
 REBUILD_OPERATIONS = (
-    Operation(
+    _operation(
         name="beginRebuild",
         method="post",
         path=REBUILDS,
-        tag="Operations",
         summary="Rebuild a read database from the log",
         description=(
             "Queries read the old rows until the new ones replace them in one transaction. The rebuild runs in a "
@@ -276,30 +242,25 @@ REBUILD_OPERATIONS = (
             "rebuild-not-begun",
         ),
     ),
-    Operation(
+    _operation(
         name="listRebuilds",
-        method="get",
         path=REBUILDS,
-        tag="Operations",
         summary="List the newest rebuilds",
         query=REBUILDS_PARAMETERS,
         answer=schemas.RebuildPage,
         problems=_REBUILD_PROBLEMS,
     ),
-    Operation(
+    _operation(
         name="getRebuild",
-        method="get",
         path=REBUILDS + "/{rebuildId}",
-        tag="Operations",
         summary="Progress of a rebuild",
         answer=schemas.Rebuild,
         problems=(*_REBUILD_PROBLEMS, "route-not-found", "rebuild-not-found"),
     ),
-    Operation(
+    _operation(
         name="cancelRebuild",
         method="delete",
         path=REBUILDS + "/{rebuildId}",
-        tag="Operations",
         summary="Cancel a rebuild",
         description="One that is running or has failed. The live rows do not change.",
         answer=schemas.Rebuild,
@@ -308,30 +269,24 @@ REBUILD_OPERATIONS = (
 )
 
 HEALTH = (
-    Operation(
+    _health(
         name="live",
-        method="get",
         path="/health/live",
-        tag="Health",
         summary="Is the process alive?",
         answer=schemas.Live,
     ),
-    Operation(
+    _health(
         name="ready",
-        method="get",
         path="/health/ready",
-        tag="Health",
         summary="Is the process ready?",
         description="Checks every server that the process needs. 503 when one of them is unavailable.",
         statuses=(200, 503),
         answer=schemas.Ready,
         sometimes=("Retry-After",),
     ),
-    Operation(
+    _health(
         name="metrics",
-        method="get",
         path="/metrics",
-        tag="Health",
         summary="Metrics of the process, for Prometheus",
         answer=None,
     ),

@@ -1,4 +1,4 @@
-"""The OpenAPI document as HTML for people: one page that needs no JavaScript and no server elsewhere."""
+"""The OpenAPI document as HTML for people: one page that needs neither JavaScript nor another server."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ _SHOWN_LIMITS = ("minimum", "maximum", "minLength", "maxLength", "default")
 
 
 def reference_page(document: Schema, try_it_at: str) -> str:
-    """The inside of a page's `<main>`. `try_it_at` is the address of the page that sends requests."""
+    """The content of a page's `<main>`. `try_it_at` is the path of the page that sends requests."""
     operations = [
         (method, path, operation)
         for path, methods in document["paths"].items()
@@ -31,7 +31,7 @@ def reference_page(document: Schema, try_it_at: str) -> str:
     parts.append("</nav>")
     for tag, tagged in by_tag.items():
         parts += [f"<h2>{escape(tag)}</h2>", *(_operation(*each) for each in tagged)]
-    parts += ["<h2>Shapes</h2>", *(_shape(*each) for each in document["components"]["schemas"].items())]
+    parts += ["<h2>Schemas</h2>", *(_schema(*each) for each in document["components"]["schemas"].items())]
     return "\n".join(parts)
 
 
@@ -54,7 +54,7 @@ def _operation(method: str, path: str, operation: Schema) -> str:
         parts.append(f"<p>{_text(operation['description'])}</p>")
     if "requestBody" in operation:
         body = "; ".join(_type(each["schema"]) for each in operation["requestBody"]["content"].values())
-        parts.append(f"<p>Body: {body}{'' if operation['requestBody'].get('required') else ', may be left out'}</p>")
+        parts.append(f"<p>Body: {body}{'' if operation['requestBody'].get('required') else ', optional'}</p>")
     parameters = (
         (
             f"<code>{escape(each['name'])}</code>{', required' if each.get('required') else ''}",
@@ -64,17 +64,17 @@ def _operation(method: str, path: str, operation: Schema) -> str:
         for each in operation["parameters"]
     )
     parts.append(_table("Parameters", ("name", "in", "meaning"), parameters))
-    answers = ((escape(status), _answer(answer)) for status, answer in operation["responses"].items())
-    parts.append(_table("Answers", ("status", "meaning"), answers))
+    responses = ((escape(status), _response(response)) for status, response in operation["responses"].items())
+    parts.append(_table("Responses", ("status", "meaning"), responses))
     return "\n".join([*parts, "</section>"])
 
 
-def _answer(answer: Schema) -> str:
-    bodies = (_type(each["schema"]) for each in answer.get("content", {}).values())
-    return f"{_text(answer['description'])} {', '.join(dict.fromkeys(bodies))}"
+def _response(response: Schema) -> str:
+    bodies = (_type(each["schema"]) for each in response.get("content", {}).values())
+    return f"{_text(response['description'])} {', '.join(dict.fromkeys(bodies))}"
 
 
-def _shape(name: str, schema: Schema) -> str:
+def _schema(name: str, schema: Schema) -> str:
     required = schema.get("required", ())
     fields = [
         (
@@ -91,7 +91,7 @@ def _shape(name: str, schema: Schema) -> str:
 
 
 def _type(schema: Schema) -> str:
-    """HTML: a link to a named shape, or the name of a JSON type."""
+    """HTML: a link to a named schema, or the name of a JSON type."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f'<a href="#{_anchor(name)}">{escape(name)}</a>'
@@ -126,6 +126,6 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def _text(markdown: str) -> str:
-    """HTML of the little Markdown that the document uses: code and what is strong."""
+    """HTML of the Markdown that the document uses: code and strong text."""
     html = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(markdown, quote=False))
     return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", html)
