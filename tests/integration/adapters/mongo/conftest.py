@@ -16,7 +16,7 @@ from local.databases import MongoDatabase as Place
 
 @pytest.fixture
 def open_log(fresh_mongo_database: Place) -> OpenLog:
-    """Each opening is a process of its own: another client, another memory of what is known."""
+    """Each opening is like a process: another client, another memory of the log."""
 
     @asynccontextmanager
     async def open_log() -> AsyncIterator[LogHandle]:
@@ -36,7 +36,7 @@ async def database(fresh_mongo_database: Place) -> AsyncIterator[MongoDatabase]:
 
 @pytest.fixture
 def forgotten_sockets() -> Iterator[None]:
-    """pymongo 4.20 forgets a socket, or its transport, when a connection ends while it is made: for tests whose server
-    is away, together with a filter on the warning, so that it does not hit whichever test comes next."""
+    """pymongo 4.20 does not close a socket, or its transport, when a connection ends while it is being made: for tests
+    whose server is down, together with a filter on the warning, so that it does not fail the next test."""
     yield
     gc.collect()

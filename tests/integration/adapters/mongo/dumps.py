@@ -43,8 +43,8 @@ def mongodump(place: Place) -> Dump:
 
 
 def mongorestore(place: Place, dump: Dump, *, drop: bool = False, only: Sequence[str] = ()) -> int:
-    """How many documents failed to be inserted, because there is one with their key: `mongorestore` counts these too,
-    and ends well all the same. `drop`: collections that the dump has, and no other, are dropped first."""
+    """Returns how many documents were not inserted because their key exists: `mongorestore` counts these too, and still
+    exits with 0. `drop`: the collections of the dump, and no others, are dropped first."""
     failed = 0
     with _client(place) as client:
         database = client.get_database(place.name, write_concern=_MAJORITY)

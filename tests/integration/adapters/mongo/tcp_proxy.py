@@ -1,4 +1,4 @@
-"""A way to the server that a test can make longer, or lose answers on. Loopback only."""
+"""A connection to the server that a test can delay, or on which it can lose replies. Loopback only."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 
 class TcpProxy:
-    """`delay` is in seconds and added in each direction, without making the way narrower."""
+    """`delay` is in seconds and added in each direction; it does not reduce the bandwidth."""
 
     def __init__(self, host: str, port: int, delay: float) -> None:
         self._target = (host, port)
@@ -54,7 +54,7 @@ def _write(target: asyncio.StreamWriter, data: bytes) -> None:
 
 @asynccontextmanager
 async def proxy(address: str, delay: float = 0.0) -> AsyncIterator[TcpProxy]:
-    """To `host:port`; its `url` makes the driver keep to this way and ask for no other."""
+    """To `host:port`; with its `url` the driver uses only this connection."""
     host, _, port = address.rpartition(":")
     way = TcpProxy(host, int(port), delay)
     server = await asyncio.start_server(way.serve, "127.0.0.1", 0)

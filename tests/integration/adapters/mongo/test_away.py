@@ -1,4 +1,4 @@
-"""MongoDB is away, comes back, refuses the login, or is no replica set."""
+"""MongoDB is down, comes back, refuses the login, or is not a replica set."""
 
 import asyncio
 import time
@@ -56,18 +56,18 @@ CALLS: dict[str, Callable[[MongoDatabase], Awaitable[object]]] = {
 
 
 @pytest.fixture
-def nobody_there() -> str:
+def unused_address() -> str:
     return f"mongodb://ann:s3cret@127.0.0.1:{free_port()}/?replicaSet=rs0&serverSelectionTimeoutMS=100"
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-async def test_every_call_to_a_server_that_is_away_is_one_clear_error(
-    call: Callable[[MongoDatabase], Awaitable[object]], nobody_there: str
+async def test_every_call_to_a_server_that_is_down_raises_one_clear_error(
+    call: Callable[[MongoDatabase], Awaitable[object]], unused_address: str
 ) -> None:
-    async with MongoDatabase(nobody_there) as database:
+    async with MongoDatabase(unused_address) as database:
         with pytest.raises(StoreUnavailable) as refused:
             await call(database)
-    address = nobody_there.partition("?")[0].replace("s3cret", "***")
+    address = unused_address.partition("?")[0].replace("s3cret", "***")
     host = address.rpartition("@")[2].removesuffix("/")
     assert refused.value.message.startswith(
         f"The event store, MongoDB at {address} (event_store.mongo.url), has no primary that answers: {host}: "
@@ -76,8 +76,8 @@ async def test_every_call_to_a_server_that_is_away_is_one_clear_error(
     assert refused.value.path == "event_store.mongo.url"
 
 
-async def test_an_append_to_a_server_that_is_away_is_unsettled_when_its_time_is_up(nobody_there: str) -> None:
-    async with MongoDatabase(nobody_there, append_timeout=0.5) as database:
+async def test_an_append_to_a_server_that_is_down_is_unsettled_after_its_time_limit(unused_address: str) -> None:
+    async with MongoDatabase(unused_address, append_timeout=0.5) as database:
         started = time.monotonic()
         [outcome] = await MongoEventStore(database).append([proposed(POST_A)])
         assert 0.4 <= time.monotonic() - started < 5
@@ -86,12 +86,12 @@ async def test_an_append_to_a_server_that_is_away_is_unsettled_when_its_time_is_
     assert "s3cret" not in outcome.reason
 
 
-async def test_a_wait_on_a_server_that_is_away_ends_early_and_reading_tells_why(nobody_there: str) -> None:
-    async with MongoDatabase(nobody_there) as database, asyncio.timeout(10):
+async def test_a_wait_on_a_server_that_is_down_ends_early_and_reading_raises_why(unused_address: str) -> None:
+    async with MongoDatabase(unused_address) as database, asyncio.timeout(10):
         await MongoCommitLog(database).wait(after=0, timeout=60)
 
 
-async def test_what_was_opened_before_the_server_was_there_works_when_it_comes(killable_mongod: ReplicaSet) -> None:
+async def test_what_was_opened_before_the_server_started_works_once_it_runs(killable_mongod: ReplicaSet) -> None:
     killable_mongod.kill(0)
     name = f"test_{uuid4().hex[:12]}"
     async with MongoDatabase(f"{killable_mongod.url}&serverSelectionTimeoutMS=100", name) as database:
@@ -115,7 +115,7 @@ async def provisioned(database: MongoDatabase) -> bool:
     return True
 
 
-async def test_a_server_that_hangs_is_unavailable_when_the_time_to_read_is_up(killable_mongod: ReplicaSet) -> None:
+async def test_a_server_that_hangs_is_unavailable_after_the_read_timeout(killable_mongod: ReplicaSet) -> None:
     async with MongoDatabase(killable_mongod.url, read_timeout=0.3) as database:
         await database.client.admin.command("ping")
         killable_mongod.freeze(0)
@@ -128,7 +128,7 @@ async def test_a_server_that_hangs_is_unavailable_when_the_time_to_read_is_up(ki
     assert (probed.name, probed.ok) == ("event_store", False)
 
 
-async def test_a_refused_login_is_told_with_the_password_masked(mongo_with_logins_url: str) -> None:
+async def test_a_refused_login_is_reported_with_the_password_masked(mongo_with_logins_url: str) -> None:
     host = mongo_with_logins_url.rpartition("@")[2]
     async with MongoDatabase(f"mongodb://ann:p%40ss/word@{host}".replace("/word", "%2Fword")) as database:
         with pytest.raises(StoreUnavailable) as refused:
@@ -160,7 +160,7 @@ def lone_mongod(killable_mongod: ReplicaSet, tmp_path: Path) -> Iterator[str]:
     process.kill()
 
 
-async def test_a_server_that_is_no_replica_set_is_refused_with_what_to_do(lone_mongod: str) -> None:
+async def test_a_server_that_is_not_a_replica_set_is_refused_with_the_remedy(lone_mongod: str) -> None:
     async with MongoDatabase(f"{lone_mongod}?serverSelectionTimeoutMS=20000", append_timeout=0.5) as database:
         with pytest.raises(StoreUnavailable, match="must be a replica set but is a server of its own") as refused:
             await MongoProvisioning(database).provision()
@@ -177,7 +177,7 @@ async def test_a_server_that_is_no_replica_set_is_refused_with_what_to_do(lone_m
 @pytest.mark.parametrize(
     "url", ["mongo://nowhere", "mongodb://", "mongodb://ann:s3:cret@host:port/", "mongodb://ann:s3/cret@host/"]
 )
-async def test_an_address_that_is_none_is_refused_at_once_without_quoting_it(url: str) -> None:
+async def test_a_malformed_address_is_refused_at_once_without_quoting_it(url: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         async with MongoDatabase(url):
             pass
@@ -198,5 +198,5 @@ async def test_an_address_that_is_none_is_refused_at_once_without_quoting_it(url
         ("mongodb://a:1/?replicaSet=rs0", "mongodb://a:1/"),
     ],
 )
-def test_an_address_is_shown_without_what_is_secret(url: str, shown: str) -> None:
+def test_an_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert masked(url) == shown

@@ -26,7 +26,7 @@ class TestMongoCommitLog(CommitLogContract):
     """Adopts the contract with the fixture `open_log`."""
 
 
-async def test_another_process_s_append_wakes_by_the_change_stream(
+async def test_another_process_s_append_ends_a_wait_by_the_change_stream(
     log_of_two: tuple[LogHandle, LogHandle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit_log, "_POLL_SECONDS", LONG)
@@ -40,7 +40,7 @@ async def test_another_process_s_append_wakes_by_the_change_stream(
     assert [commit.position for commit in await mine.commits.read(1)] == [2]
 
 
-async def test_without_a_change_stream_another_process_s_append_wakes_within_200_ms(
+async def test_without_a_change_stream_another_process_s_append_ends_a_wait_within_200_ms(
     log_of_two: tuple[LogHandle, LogHandle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A login may lack the right to open one. The polls are 150 ms apart."""
@@ -59,10 +59,10 @@ async def test_without_a_change_stream_another_process_s_append_wakes_within_200
     assert sorted(delays)[2] < 0.2
 
 
-async def test_a_change_stream_that_lags_is_opened_anew(
+async def test_a_change_stream_that_lags_is_replaced(
     log_of_two: tuple[LogHandle, LogHandle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was not read while nobody waited."""
+    """It was not read while no task waited."""
     monkeypatch.setattr(commit_log, "_POLL_SECONDS", LONG)
     monkeypatch.setattr(commit_log, "_TOO_FAR_BEHIND", 10)
     mine, theirs = log_of_two
@@ -90,8 +90,8 @@ async def test_a_log_from_which_a_commit_was_removed_is_not_read_past_the_gap(da
     assert [commit.position for commit in await log.read(3)] == [4, 5]
 
 
-async def test_many_who_ask_for_a_position_beyond_the_log_share_a_few_proofs(database: MongoDatabase) -> None:
-    """A proof is a write by a majority: a caller must not be able to order one with each request."""
+async def test_many_requests_for_a_position_beyond_the_log_share_a_few_proofs(database: MongoDatabase) -> None:
+    """A proof is a write by a majority: a caller must not be able to cause one with each request."""
     await MongoEventStore(database).append([proposed(POST_A)])
     end = LogEnd(MongoCommitLog(database), SystemClock())
     for _ in range(3):

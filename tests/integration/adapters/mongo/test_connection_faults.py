@@ -1,4 +1,4 @@
-"""Why MongoDB can't be reached is said with the driver's reason and what to do, and following it mends it."""
+"""An error says why MongoDB can't be reached and what to do, and following it works."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 SOON = "serverSelectionTimeoutMS=300"
-"""The driver tells of servers that it drops within a second: where that matters, its own 2 s are waited for."""
+"""The driver reports servers that it drops within a second: tests that need this wait for its own 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Certificates:
 
     @property
     def locked(self) -> Path:
-        """That of a client, its key locked with "a lock"."""
+        """A client's certificate, its key locked with "a lock"."""
         return self.folder / "locked.pem"
 
 
@@ -148,7 +148,7 @@ def mongod(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def tls_mongod(
     mongo_url: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mongod]:
-    """Takes TLS only, and no client's certificate is needed."""
+    """Accepts TLS only, without a client's certificate."""
     server = Mongod(
         tmp_path_factory.mktemp("tls") / "data", "--replSet", "rs0", *_tls(certificates.server, certificates)
     )
@@ -167,8 +167,8 @@ def _tls(certificate: Path, certificates: Certificates, *, clients_too: bool = F
     return own if clients_too else [*own, "--tlsAllowConnectionsWithoutCertificates"]
 
 
-async def said_of(url: str) -> str:
-    """By init; and the probe knows the same remedy."""
+async def message_about(url: str) -> str:
+    """From `init`; and the probe reports the same remedy."""
     async with MongoDatabase(url) as database:
         with pytest.raises(StoreUnavailable) as refused:
             await MongoProvisioning(database).provision()
@@ -189,24 +189,24 @@ async def works(url: str) -> bool:
         return (await MongoProbe(database).probe()).ok
 
 
-async def test_nobody_at_the_address(mongo_url: str) -> None:
+async def test_no_server_at_the_address(mongo_url: str) -> None:
     port = free_port()
-    said = await said_of(f"mongodb://127.0.0.1:{port}/?replicaSet=rs0&{SOON}")
+    said = await message_about(f"mongodb://127.0.0.1:{port}/?replicaSet=rs0&{SOON}")
     assert said == (
         f"has no primary that answers: 127.0.0.1:{port}: [Errno 111] Connect call failed ('127.0.0.1', {port}). "
         "Start it, or check the address."
     )
 
 
-async def test_a_host_that_is_not_known() -> None:
-    said = await said_of(f"mongodb://no-such-host.invalid:27017/?replicaSet=rs0&{SOON}")
+async def test_an_unknown_host() -> None:
+    said = await message_about(f"mongodb://no-such-host.invalid:27017/?replicaSet=rs0&{SOON}")
     assert said.startswith("has no primary that answers: no-such-host.invalid:27017: [Errno -")
     assert said.endswith("Check the host name in the address.")
 
 
 async def test_another_replica_set(mongod: Mongod) -> None:
     for more in ("", f"&directConnection=true&{SOON}"):
-        said = await said_of(f"mongodb://{mongod.host}/?replicaSet=other{more}")
+        said = await message_about(f"mongodb://{mongod.host}/?replicaSet=other{more}")
         assert "other" in said
         assert "'rs0'" in said
         assert said.endswith("Correct replicaSet in the address.")
@@ -214,19 +214,19 @@ async def test_another_replica_set(mongod: Mongod) -> None:
 
 
 @pytest.mark.long
-async def test_a_replica_set_that_was_not_initiated_and_a_server_in_none(mongo_url: str, tmp_path: Path) -> None:
-    """Each remedy is followed."""
+async def test_a_replica_set_that_was_not_initiated_and_a_standalone_server(mongo_url: str, tmp_path: Path) -> None:
+    """The test follows each remedy."""
     in_set, alone = Mongod(tmp_path / "set", "--replSet", "rs0"), Mongod(tmp_path / "alone")
     try:
         in_set.start()
         alone.start()
         ghost = f"mongodb://{in_set.host}/?replicaSet=rs0&{SOON}"
-        assert await said_of(ghost) == (
+        assert await message_about(ghost) == (
             f"has no primary that answers: {in_set.host} is in no replica set yet. Run `rs.initiate()` there once."
         )
         in_set.initiate()
         assert await works(ghost)
-        assert await said_of(f"mongodb://{alone.host}/?replicaSet=rs0") == (
+        assert await message_about(f"mongodb://{alone.host}/?replicaSet=rs0") == (
             f"has no primary that answers: {alone.host} is in no replica set, and the address says replicaSet=rs0. "
             "Start it with `mongod --replSet NAME` and run `rs.initiate()` once, or correct the address."
         )
@@ -236,21 +236,21 @@ async def test_a_replica_set_that_was_not_initiated_and_a_server_in_none(mongo_u
 
 
 async def test_tls_on_the_client_s_side_only(mongod: Mongod) -> None:
-    said = await said_of(f"mongodb://{mongod.host}/?replicaSet=rs0&tls=true&{SOON}")
+    said = await message_about(f"mongodb://{mongod.host}/?replicaSet=rs0&tls=true&{SOON}")
     assert said.startswith("has no primary that answers: SSL handshake failed: ")
     assert said.endswith("It may not speak TLS: take tls=true out of the address, or switch TLS on in `mongod`.")
 
 
 async def test_tls_on_the_server_s_side_only(tls_mongod: Mongod, certificates: Certificates) -> None:
-    said = await said_of(f"mongodb://{tls_mongod.host}/?replicaSet=rs0&{SOON}")
+    said = await message_about(f"mongodb://{tls_mongod.host}/?replicaSet=rs0&{SOON}")
     assert "closed" in said or "reset" in said
     assert "add tls=true to the address, and tlsCAFile=… for an authority of your own" in said
     assert await works(f"mongodb://{tls_mongod.host}/?replicaSet=rs0&tls=true&tlsCAFile={certificates.authority}")
 
 
-async def test_an_authority_that_is_not_known(tls_mongod: Mongod, certificates: Certificates) -> None:
+async def test_an_unknown_authority(tls_mongod: Mongod, certificates: Certificates) -> None:
     for more in ("", f"&tlsCAFile={certificates.another_authority}"):
-        said = await said_of(f"mongodb://{tls_mongod.host}/?replicaSet=rs0&tls=true&{SOON}{more}")
+        said = await message_about(f"mongodb://{tls_mongod.host}/?replicaSet=rs0&tls=true&{SOON}{more}")
         assert "certificate verify failed" in said
         assert said.endswith("Name the authority that signed its certificate: tlsCAFile=… in the address.")
 
@@ -262,13 +262,13 @@ async def test_a_certificate_for_another_host(
     server = Mongod(tmp_path / "data", "--replSet", "rs0", *_tls(certificates.elsewhere, certificates))
     request.addfinalizer(server.process.kill)
     server.start(f"&tls=true&tlsCAFile={certificates.authority}&tlsAllowInvalidHostnames=true")
-    said = await said_of(f"mongodb://{server.host}/?tls=true&tlsCAFile={certificates.authority}&{SOON}")
+    said = await message_about(f"mongodb://{server.host}/?tls=true&tlsCAFile={certificates.authority}&{SOON}")
     assert "certificate is not valid for '127.0.0.1'" in said
     assert said.endswith("Use a host name in the address that its certificate is for.")
 
 
 @pytest.mark.long
-async def test_a_client_s_certificate_is_asked_for(
+async def test_a_client_certificate_is_required(
     mongo_url: str, certificates: Certificates, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """And the password that unlocks its key is never shown."""
@@ -278,7 +278,7 @@ async def test_a_client_s_certificate_is_asked_for(
     own = f"tls=true&tlsCAFile={certificates.authority}"
     with_certificate = f"{own}&tlsCertificateKeyFile={certificates.locked}&tlsCertificateKeyFilePassword="
     server.start(f"&{with_certificate}a%20lock")
-    said = await said_of(f"mongodb://{server.host}/?{own}&{SOON}")
+    said = await message_about(f"mongodb://{server.host}/?{own}&{SOON}")
     assert said.endswith("It may ask for a certificate of the client: tlsCertificateKeyFile=… in the address.")
     server.initiate(f"&{with_certificate}a%20lock")
     assert await works(f"mongodb://{server.host}/?replicaSet=rs0&{with_certificate}a%20lock")
@@ -289,7 +289,7 @@ async def test_a_client_s_certificate_is_asked_for(
     assert refused.value.__cause__ is None
 
 
-async def test_a_file_of_the_address_that_is_not_there() -> None:
+async def test_a_missing_file_in_the_address() -> None:
     with pytest.raises(CannotOpen, match=r"event_store\.mongo\.url names .*/not/there\.pem") as refused:
         async with MongoDatabase("mongodb://ann:s3cret@127.0.0.1:1/?tls=true&tlsCAFile=/not/there.pem"):
             pass
@@ -297,7 +297,7 @@ async def test_a_file_of_the_address_that_is_not_there() -> None:
 
 
 async def test_a_member_that_can_not_be_reached_from_here(tls_mongod: Mongod, certificates: Certificates) -> None:
-    """The set tells clients that come by the name `localhost` another port than its own: a horizon."""
+    """The set reports another port than its own to clients that connect by the name `localhost`: a horizon."""
     options = f"&tls=true&tlsCAFile={certificates.authority}"
     found = tls_mongod.command({"replSetGetConfig": 1}, options)["config"]
     assert isinstance(found, dict)
@@ -306,15 +306,15 @@ async def test_a_member_that_can_not_be_reached_from_here(tls_mongod: Mongod, ce
     found["version"] += 1
     tls_mongod.command({"replSetReconfig": found}, options)
     url = f"mongodb://localhost:{tls_mongod.port}/?replicaSet=rs0{options}"
-    said = await said_of(url)
+    said = await message_about(url)
     assert f"localhost:{outside}: [Errno " in said
     assert f"The replica set names its member localhost:{outside} (`rs.conf()`): start it, and make its name" in said
     assert await works(f"{url}&directConnection=true")
 
 
-async def test_no_login_where_one_is_needed_and_the_wrong_database_for_it(mongo_with_logins_url: str) -> None:
+async def test_a_missing_login_and_the_wrong_database_for_one(mongo_with_logins_url: str) -> None:
     login, _, host = mongo_with_logins_url.rpartition("@")
-    assert await said_of(f"mongodb://{host}") == (
+    assert await message_about(f"mongodb://{host}") == (
         "requires a login; put user and password into the address, or run `postlog init` as an administrator."
     )
     async with MongoDatabase(f"{login}@{host}&authSource=elsewhere") as database:
@@ -326,7 +326,7 @@ async def test_no_login_where_one_is_needed_and_the_wrong_database_for_it(mongo_
     )
 
 
-async def test_what_is_no_mongod_at_all(tmp_path: Path) -> None:
+async def test_a_server_that_is_not_mongod(tmp_path: Path) -> None:
     """A program that speaks another protocol."""
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -337,13 +337,13 @@ async def test_what_is_no_mongod_at_all(tmp_path: Path) -> None:
 
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
         host = ":".join(map(str, server.sockets[0].getsockname()))
-        said = await said_of(f"mongodb://{host}/?{SOON}")
+        said = await message_about(f"mongodb://{host}/?{SOON}")
     assert said.startswith("has no primary that answers: ")
     assert "the address" in said
 
 
-async def test_a_server_that_is_slow_to_take_the_connection_is_waited_for_by_the_probe(mongod: Mongod) -> None:
-    """It greets after 2.6 s; the driver alone gives up after 2 s."""
+async def test_the_probe_waits_for_a_server_that_is_slow_to_accept_the_connection(mongod: Mongod) -> None:
+    """It replies after 2.6 s; the driver alone gives up after 2 s."""
     async with MongoDatabase(f"mongodb://{mongod.host}/?directConnection=true") as database:
         await MongoProvisioning(database).provision()
     async with proxy(mongod.host, delay=2.6) as way, MongoDatabase(way.url) as database:

@@ -1,4 +1,4 @@
-"""A primary that was deposed without knowing it must not answer for how a stream, or the log, ends."""
+"""A primary that was deposed and has not noticed must not answer where a stream, or the log, ends."""
 
 import asyncio
 from uuid import uuid4
@@ -36,12 +36,12 @@ async def tip_or_refusal(log: MongoCommitLog) -> int | str:
 
 
 async def copy_from(nodes: ReplicaSet, primary: int, third: int) -> None:
-    """Otherwise the third node still waits for the frozen one for some ten seconds."""
+    """Otherwise the third node waits for the frozen one for about ten seconds."""
     async with MongoDatabase(f"mongodb://{nodes.addresses[third]}/?directConnection=true") as database:
         await database.client.admin.command("replSetSyncFrom", nodes.addresses[primary])
 
 
-async def test_a_deposed_primary_never_shows_an_end_without_what_the_next_has_acknowledged(
+async def test_a_deposed_primary_never_returns_a_tail_without_commits_that_the_next_one_acknowledged(
     three_nodes: ReplicaSet,
 ) -> None:
     name = f"test_{uuid4().hex[:12]}"

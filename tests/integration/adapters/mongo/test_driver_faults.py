@@ -1,4 +1,4 @@
-"""Whatever the server replies to a command, and whenever a caller gives up on one, it is no more than
+"""Whatever the server replies to a command, and whenever a caller gives up on one, the worst result is
 `StoreUnavailable`, and the next call works."""
 
 import asyncio
@@ -141,7 +141,7 @@ CALLS: dict[str, Callable[[Log], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=list(REPLIES))
-async def test_no_reply_is_more_than_an_unavailable_store(log: Log, reply: Reply) -> None:
+async def test_any_reply_at_most_makes_the_store_unavailable(log: Log, reply: Reply) -> None:
     with log.replying(COMMANDS, reply):
         await asyncio.gather(*(works(call, log) for call in CALLS.values()))
     await asyncio.gather(*(eventually(partial(works, call, log)) for call in CALLS.values()))
@@ -154,9 +154,9 @@ async def works(call: Callable[[Log], Awaitable[object]], log: Log) -> bool:
     return False
 
 
-async def test_callers_that_give_up_while_a_server_is_looked_for_leave_the_driver_usable(log: Log) -> None:
-    """On Python 3.11 a cancellation could leave the lock of the driver's topology taken: of a call that had waited for
-    half a second, and wanted the lock back that others wanted as well."""
+async def test_callers_that_give_up_during_server_selection_leave_the_driver_usable(log: Log) -> None:
+    """On Python 3.11 a cancellation could leave the lock of the driver's topology taken: in a call that had waited for
+    half a second and competed with others for that lock."""
     chance = random.Random(11)
     log.admin.admin.command({"replSetStepDown": 4, "force": True})
 
@@ -172,7 +172,7 @@ async def test_callers_that_give_up_while_a_server_is_looked_for_leave_the_drive
     assert await log.log.tip() == 1
 
 
-async def test_a_call_whose_caller_was_cancelled_ends_by_itself(log: Log) -> None:
+async def test_a_call_of_a_cancelled_caller_still_ends(log: Log) -> None:
     ended = asyncio.Event()
 
     async def slow(_: object) -> None:
@@ -189,7 +189,7 @@ async def test_a_call_whose_caller_was_cancelled_ends_by_itself(log: Log) -> Non
 
 @contextmanager
 def hung(database: MongoDatabase) -> Iterator[None]:
-    """The client as a cancelled call used to leave it: its topology's lock is taken, and nobody releases it."""
+    """The client as a cancelled call used to leave it: its topology's lock is taken and never released."""
     lock = database.client._topology._lock
     lock._locked = True
     yield
@@ -218,7 +218,7 @@ async def test_a_client_that_hangs_is_replaced(killable_mongod: ReplicaSet, capl
 async def test_connections_from_the_time_of_an_election_are_not_kept(
     killable_mongod: ReplicaSet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The driver believes for ever what the server was when the connection was made: here, neither primary nor
+    """The driver never updates what the server was when the connection was made: here, neither primary nor
     secondary."""
     async with MongoDatabase(killable_mongod.url, f"test_{uuid4().hex[:12]}") as database:
         log = MongoCommitLog(database)

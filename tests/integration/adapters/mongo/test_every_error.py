@@ -1,5 +1,5 @@
-"""Whatever MongoDB answers, its adapters take it for an answer of the server: away, to be tried again, never a fault of
-Postlog's own and never a result."""
+"""Every error of MongoDB makes the store unavailable, to be retried: it is never reported as a bug in Postlog, and
+never taken for a result."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ def administrator(killable_mongod: ReplicaSet) -> Iterator["pymongo.MongoClient[
 
 @contextmanager
 def failing(administrator: "pymongo.MongoClient[dict[str, Any]]", **how: Any) -> Iterator[None]:
-    """Each command of Postlog's."""
+    """For every command of Postlog."""
     data = {"failCommands": COMMANDS, "appName": "postlog", **how}
     administrator.admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data})
     try:
@@ -58,7 +58,7 @@ def ways(code: int) -> Iterable[dict[str, Any]]:
 
 
 async def outcome_of(database: MongoDatabase, name: str) -> str:
-    """Empty when it is one of those that a caller expects."""
+    """Empty when callers expect it."""
     try:
         if name == "append":
             [appended] = await MongoEventStore(database).append([proposed(_new_post(), name=uuid4().hex)])
@@ -98,7 +98,7 @@ async def unexpected(
     return found
 
 
-async def test_an_error_of_some_kinds_is_an_answer(
+async def test_errors_of_some_codes_make_the_store_unavailable(
     killable_mongod: ReplicaSet, administrator: "pymongo.MongoClient[dict[str, Any]]"
 ) -> None:
     assert await unexpected(killable_mongod, administrator, SOME, SOME_CALLS) == []
@@ -106,7 +106,7 @@ async def test_an_error_of_some_kinds_is_an_answer(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_every_error_is_an_answer(
+async def test_every_error_code_makes_the_store_unavailable(
     killable_mongod: ReplicaSet, administrator: "pymongo.MongoClient[dict[str, Any]]"
 ) -> None:
     codes = [*range(1, 401), *ODD]
@@ -115,14 +115,14 @@ async def test_every_error_is_an_answer(
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_every_call_takes_an_error_for_an_answer(
+async def test_every_call_is_unavailable_on_an_error(
     killable_mongod: ReplicaSet, administrator: "pymongo.MongoClient[dict[str, Any]]"
 ) -> None:
     assert await unexpected(killable_mongod, administrator, SOME, CALLS) == []
 
 
-async def test_an_answer_that_the_driver_stumbles_over_is_one_too(killable_mongod: ReplicaSet) -> None:
-    """Whatever class its exception is of."""
+async def test_a_reply_that_the_driver_can_not_process_makes_the_store_unavailable(killable_mongod: ReplicaSet) -> None:
+    """Whatever the class of its exception."""
 
     async def stumble(_: object) -> None:
         Hello(None)  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ async def test_an_answer_that_the_driver_stumbles_over_is_one_too(killable_mongo
 
 
 @pytest.mark.parametrize("code", [2, 59, 133, 286, 9001])
-async def test_an_error_is_said_with_the_server_s_own_words(
+async def test_an_error_is_reported_with_the_server_s_message(
     killable_mongod: ReplicaSet, administrator: "pymongo.MongoClient[dict[str, Any]]", code: int
 ) -> None:
     async with MongoDatabase(killable_mongod.url) as database:
@@ -147,7 +147,7 @@ async def test_an_error_is_said_with_the_server_s_own_words(
     assert "Failing command via 'failCommand' failpoint" in refused.value.message
 
 
-async def test_a_connection_that_is_closed_instead_of_an_answer_is_one_too(
+async def test_a_connection_closed_without_a_reply_makes_the_store_unavailable(
     killable_mongod: ReplicaSet, administrator: "pymongo.MongoClient[dict[str, Any]]"
 ) -> None:
     async with MongoDatabase(killable_mongod.url) as database:

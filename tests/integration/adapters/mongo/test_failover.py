@@ -35,7 +35,7 @@ LOCAL = ReadConcern("local")
 
 
 class Cluster:
-    """A log on three nodes. `admin` is the test's own way in."""
+    """A log on three nodes. `admin` is the test's own connection."""
 
     def __init__(self, nodes: ReplicaSet, name: str, admin: MongoDatabase) -> None:
         self._nodes = nodes
@@ -66,7 +66,7 @@ class Cluster:
         await asyncio.to_thread(self._nodes.wait_for_primary, other_than=self.primary)
 
     async def bring_back_the_lost(self) -> None:
-        """It rolls back what only it had."""
+        """It rolls back the commits that only it had."""
         await asyncio.to_thread(self._nodes.restart, self.primary)
 
     async def kill_and_restart(self) -> None:
@@ -92,7 +92,7 @@ class Cluster:
         self.others = [node for node in range(3) if node != self.primary]
 
     async def an_insert_is_under_way(self) -> bool:
-        """One that the primary has taken and does not answer yet."""
+        """One that the primary has received and not yet answered."""
         wanted = {"currentOp": 1, "command.insert": "commits", "command.$db": self._name}
         operations = await self.admin.client.admin.command(wanted)
         return bool(operations["inprog"])
@@ -146,19 +146,19 @@ async def insert_on_the_primary_only(admin: MongoDatabase, first: int, commits: 
     await admin.commits.with_options(write_concern=WriteConcern(1)).insert_many(documents)
 
 
-async def test_a_position_is_never_built_on_a_commit_that_a_failover_takes_back(cluster: Cluster) -> None:
+async def test_a_position_is_never_built_on_a_commit_that_a_failover_rolls_back(cluster: Cluster) -> None:
     assert await append_behind_an_unreplicated_write(cluster, MAJORITY) == list(range(1, 12))
 
 
-async def test_with_the_tip_read_locally_a_failover_takes_away_what_a_write_builds_on(cluster: Cluster) -> None:
-    """What the majority read protects from: that the test above can fail. It is the guard that notices."""
+async def test_with_the_tip_read_locally_a_failover_removes_what_a_write_builds_on(cluster: Cluster) -> None:
+    """What the majority read prevents, and that the test above can fail. Here the guard detects it."""
     with pytest.raises(LogChanged, match="no commit at position 13"):
         await append_behind_an_unreplicated_write(cluster, LOCAL)
 
 
-async def test_what_the_majority_does_not_have_is_never_answered_as_appended(cluster: Cluster) -> None:
-    """The server says that it has inserted two commits, has refused the third, and does not know whether all that
-    lasts."""
+async def test_a_commit_without_a_majority_is_never_acknowledged(cluster: Cluster) -> None:
+    """The server reports that it inserted two commits and refused the third, and does not know whether all this will
+    last."""
     async with cluster.process(append_timeout=1.5) as store:
         assert await store.append([proposed(POST_A, 1, name="one key")]) == [Appended(1)]
         await cluster.hold_back_replication()
@@ -168,7 +168,7 @@ async def test_what_the_majority_does_not_have_is_never_answered_as_appended(clu
     assert [(commit.position, commit.version) for commit in await cluster.all_commits()] == [(1, 1)]
 
 
-async def test_a_commit_is_not_refused_for_one_that_a_failover_takes_back(cluster: Cluster) -> None:
+async def test_a_commit_is_not_refused_for_one_that_a_failover_rolls_back(cluster: Cluster) -> None:
     async with cluster.process() as store:
         assert await store.append([proposed(POST_B, 1)]) == [Appended(1)]
         await cluster.hold_back_replication()
@@ -206,7 +206,7 @@ async def test_two_writers_lose_nothing_and_leave_no_gap_when_their_primary_is_l
 
 
 @pytest.mark.long
-async def test_one_failover_after_the_other_loses_nothing_and_shows_no_reader_what_does_not_last(
+async def test_repeated_failovers_lose_nothing_and_show_no_reader_a_commit_that_is_rolled_back(
     cluster: Cluster,
 ) -> None:
     stop = asyncio.Event()
@@ -276,7 +276,7 @@ async def tip_now(cluster: Cluster) -> int:
 
 
 async def next_position(cluster: Cluster) -> int:
-    """As the primary alone sees it."""
+    """As only the primary has it."""
     newest: dict[str, Any] | None = await cluster.admin.commits.with_options(read_concern=LOCAL).find_one(
         {}, {"_id": 1}, sort=[("_id", -1)]
     )

@@ -40,7 +40,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "zero": {"_id": 0, "note": "mine"},
     "negative": {"_id": -7},
 }
-"""Where no position is."""
+"""With an `_id` that is not a position."""
 
 IN_PLACE: dict[str, dict[str, Any]] = {
     "without any field": {"_id": 4},
@@ -53,7 +53,7 @@ IN_PLACE: dict[str, dict[str, Any]] = {
     "between two positions": {"_id": 3.5, **WHOLE},
     "at a float position": {"_id": 4.0, **WHOLE},
 }
-"""In a commit's place, or between two."""
+"""At the position of a commit, or between two."""
 
 SENTENCE = r"MongoDB's collection 'commits' holds a document that is not a commit of Postlog; its _id is .*delete it\."
 
@@ -69,7 +69,7 @@ async def log(fresh_mongo_database: Place) -> AsyncIterator[MongoDatabase]:
 
 @pytest.fixture
 async def process(log: MongoDatabase) -> AsyncIterator[MongoDatabase]:
-    """Another one, which has read nothing yet."""
+    """Another process, which has read nothing yet."""
     async with MongoDatabase(log.url, log.name) as database:
         yield database
 
@@ -87,7 +87,7 @@ async def test_it_is_refused(log: MongoDatabase, document: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("document", BESIDE.values(), ids=BESIDE)
-async def test_where_no_position_is_it_is_in_nobody_s_way_and_doctor_names_it(
+async def test_outside_the_positions_it_blocks_nothing_and_doctor_names_it(
     log: MongoDatabase, process: MongoDatabase, document: dict[str, Any]
 ) -> None:
     await place(log, document)
@@ -121,7 +121,7 @@ READERS: dict[str, Callable[[MongoDatabase], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("document", IN_PLACE.values(), ids=IN_PLACE)
-async def test_in_a_commit_s_place_it_is_a_sentence_for_who_reads_the_log(
+async def test_at_a_commit_s_position_readers_of_the_log_get_one_error(
     log: MongoDatabase, process: MongoDatabase, document: dict[str, Any]
 ) -> None:
     await place(log, {"streamId": POST_C, **document})
@@ -145,8 +145,10 @@ OF_ONE_STREAM: dict[str, Callable[[MongoDatabase], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("document", [*IN_PLACE.values(), BESIDE["a whole commit under a text"]])
-async def test_nobody_stumbles_over_it(log: MongoDatabase, process: MongoDatabase, document: dict[str, Any]) -> None:
-    """Who does not need what is wrong with it may answer; who needs it says the sentence."""
+async def test_no_call_fails_in_another_way(
+    log: MongoDatabase, process: MongoDatabase, document: dict[str, Any]
+) -> None:
+    """A call that does not need the wrong field may succeed; one that needs it raises the error."""
     await place(log, {"streamId": POST_C, **document})
     answers = await asyncio.gather(*(call(process) for call in OF_ONE_STREAM.values()), return_exceptions=True)
     for failure in [answer for answer in answers if isinstance(answer, BaseException)]:
@@ -154,7 +156,7 @@ async def test_nobody_stumbles_over_it(log: MongoDatabase, process: MongoDatabas
         assert "no commit" in failure.message
 
 
-async def test_a_commit_whose_key_it_holds_is_told_why(log: MongoDatabase) -> None:
+async def test_a_commit_whose_key_it_holds_is_unsettled_with_the_reason(log: MongoDatabase) -> None:
     """And the others of the same write are stored."""
     store = MongoEventStore(log)
     await place(log, {"_id": "copy", **WHOLE})
@@ -189,7 +191,7 @@ async def test_a_log_of_an_older_version_gets_the_validator(log: MongoDatabase) 
     assert await MongoProvisioning(log).provision() == []
 
 
-async def test_what_postlog_writes_passes(log: MongoDatabase) -> None:
+async def test_the_validator_accepts_what_postlog_writes(log: MongoDatabase) -> None:
     validator = (await (await log.database.list_collections(filter={"name": "commits"})).to_list())[0]["options"]
     assert validator["validator"]["$jsonSchema"]["required"][0] == "_id"
     for number in (4, 2**40):

@@ -1,5 +1,5 @@
 """The log changes underneath running command processes: restored, dropped, edited. Nothing is acknowledged that the log
-does not hold, or that stands behind a gap; each process says so, and is ready again when it is restarted.
+does not hold, or that is behind a gap; each process reports it, and is ready again after a restart.
 """
 
 import asyncio
@@ -183,7 +183,7 @@ async def test_nothing_is_acknowledged_on_a_log_that_changed(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Whatever a process sends first."""
+    """Whatever command the process runs first."""
     monkeypatch.setattr(guard, "RECHECK_SECONDS", 0.0)
     await change(running)
     firsts = {running.one: created(POSTS[20]), running.two: liked(OLD, "Cid")}
@@ -210,25 +210,25 @@ async def test_nothing_is_acknowledged_on_a_log_that_changed(
         remove_all_but_the_newest,
     ],
 )
-async def test_readiness_notices_it_before_anybody_writes(
+async def test_readiness_notices_it_before_the_next_write(
     running: Running, change: Callable[[Running], Awaitable[None]]
 ) -> None:
     assert (await running.one.probe.probe()).ok
     await change(running)
     probed = await running.one.probe.probe()
     assert not probed.ok
-    if change is not drop_database:  # whose indexes are missed first
+    if change is not drop_database:  # there the missing indexes are noticed first
         assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
         assert max(await running.positions()) <= 10
 
 
-async def test_a_dropped_collection_does_not_come_back_by_a_write(running: Running) -> None:
+async def test_a_write_does_not_recreate_a_dropped_collection(running: Running) -> None:
     await running.admin.commits.drop()
     assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
     assert "commits" not in await running.admin.database.list_collection_names()
 
 
-async def test_a_key_has_one_effect_when_two_processes_spend_it_on_a_dropped_collection(running: Running) -> None:
+async def test_a_key_has_one_effect_when_two_processes_use_it_on_a_dropped_collection(running: Running) -> None:
     await running.admin.commits.drop()
     answers = await asyncio.gather(
         *(
@@ -241,8 +241,8 @@ async def test_a_key_has_one_effect_when_two_processes_spend_it_on_a_dropped_col
     assert await running.positions() == []
 
 
-async def test_a_key_has_one_effect_also_where_the_login_may_not_know_the_collection_s_uuid(running: Running) -> None:
-    """Then the server makes a collection for the insert, and it is the guard alone that notices."""
+async def test_a_key_has_one_effect_also_when_the_login_may_not_read_the_collection_s_uuid(running: Running) -> None:
+    """Then the server creates a collection for the insert, and only the guard notices."""
     for process in (running.one, running.two):
         process.database.commits_uuid = None
     await running.admin.commits.drop()
@@ -257,15 +257,15 @@ async def test_a_key_has_one_effect_also_where_the_login_may_not_know_the_collec
 
 
 async def test_a_like_on_a_stream_that_was_cut_short_is_not_acknowledged(running: Running) -> None:
-    """Its last commit is gone; the log's newest one still stands, and so does the process's own newest."""
+    """Its last commit is gone; the log's newest one is still there, and so is the process's own newest."""
     await running.admin.commits.delete_one({"_id": 7})
     answer = await sent(running.one, liked(OLD, "Cid"))
     assert isinstance(answer, LogChanged)
     assert "no commit at position 7" in answer.message
 
 
-async def test_a_refusal_on_a_stream_that_was_cut_short_is_not_given(running: Running) -> None:
-    """Bob likes the post already, as far as this process remembers; in the log he does not any more."""
+async def test_no_refusal_rests_on_a_stream_that_was_cut_short(running: Running) -> None:
+    """Bob likes the post already, as far as this process remembers; in the log he no longer does."""
     await running.admin.commits.delete_one({"_id": 7})
     answer = await sent(running.one, liked(OLD, "Bob"))
     assert isinstance(answer, LogChanged)
@@ -279,8 +279,8 @@ async def test_a_stream_whose_end_is_another_commit_of_the_same_version_is_notic
     assert isinstance(await sent(running.two, UnlikePost(post_id=OLD, username="Bob")), CommandResult)
 
 
-async def test_a_process_that_lost_the_race_does_not_build_on_what_stands_behind_the_gap(running: Running) -> None:
-    """The first one leaves a commit behind the gap that it could not know of; nobody continues there."""
+async def test_a_process_that_lost_the_race_does_not_build_on_a_commit_behind_the_gap(running: Running) -> None:
+    """The first one leaves a commit behind a gap that it could not know of; no process builds on it."""
     await running.two.send(created(POSTS[8]))
     await delete_and_insert(running)
     await running.admin.commits.insert_one(
@@ -290,8 +290,8 @@ async def test_a_process_that_lost_the_race_does_not_build_on_what_stands_behind
     assert [type(answer) for answer in answers] == [LogChanged] * 2
 
 
-async def test_a_process_that_heard_of_a_commit_behind_a_gap_does_not_build_on_it(running: Running) -> None:
-    """Its own newest commit still stands; what came after it is gone, but for one that nobody was acknowledged."""
+async def test_a_process_that_knows_a_commit_behind_a_gap_does_not_build_on_it(running: Running) -> None:
+    """Its own newest commit is still there; the ones after it are gone, except one that was never acknowledged."""
     await running.admin.commits.delete_one({"_id": 10})
     behind = dict(running.backup[0], _id=11, streamId=POSTS[40], commitId="unacknowledged")
     await running.admin.commits.insert_one(behind)
@@ -301,17 +301,17 @@ async def test_a_process_that_heard_of_a_commit_behind_a_gap_does_not_build_on_i
     assert "no commit at position 10" in answer.message
 
 
-async def test_a_spent_key_is_not_answered_from_a_commit_behind_a_gap(
+async def test_a_used_key_is_not_answered_from_a_commit_behind_a_gap(
     running: Running, fresh_mongo_database: Place
 ) -> None:
-    """It was never acknowledged, and no reader comes there."""
+    """It was never acknowledged, and no reader reaches it."""
     await delete_and_insert(running)
     assert isinstance(await sent(running.one, created(POSTS[20]), key="one"), LogChanged)
     async with process(fresh_mongo_database, series=2) as restarted:
         assert isinstance(await sent(restarted, created(POSTS[20]), key="one"), LogChanged)
 
 
-async def test_a_restarted_process_does_not_write_behind_a_gap_and_writes_when_that_is_gone(
+async def test_a_restarted_process_does_not_write_behind_a_gap_until_it_is_filled(
     running: Running, fresh_mongo_database: Place
 ) -> None:
     await delete_and_insert(running)
@@ -331,9 +331,7 @@ async def test_a_restarted_process_does_not_write_behind_a_gap_and_writes_when_t
         assert (await restarted.probe.probe()).ok
 
 
-async def test_a_process_that_was_restarted_on_a_sound_log_goes_on(
-    running: Running, fresh_mongo_database: Place
-) -> None:
+async def test_a_process_restarted_on_a_sound_log_works_again(running: Running, fresh_mongo_database: Place) -> None:
     await drop_and_insert(running)
     assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
     async with process(fresh_mongo_database, series=2) as restarted:
@@ -342,8 +340,8 @@ async def test_a_process_that_was_restarted_on_a_sound_log_goes_on(
     assert await running.positions() == [1, 2, 3, 4, 5, 6, 7]
 
 
-async def test_a_log_id_that_was_removed_takes_no_commit_away(running: Running) -> None:
-    """The rows' log match notices it; the log itself is whole."""
+async def test_a_removed_log_id_is_no_missing_commit(running: Running) -> None:
+    """The check that rows and log match notices it; the log itself is complete."""
     await MongoCommitLog(running.admin).log_id()
     await running.admin.relay.delete_one({"_id": "log"})
     assert (await running.one.send(created(POSTS[20]))).position == 11
@@ -362,7 +360,7 @@ async def test_the_tip_that_goes_back_is_noticed_by_a_reader_of_the_same_process
     assert running.one.database.committed_tip.position <= 5
 
 
-async def test_an_import_ends_with_the_sentence_and_does_not_try_for_a_minute(running: Running) -> None:
+async def test_an_import_ends_with_the_error_and_does_not_retry_for_a_minute(running: Running) -> None:
     from adapters.system.clock_and_ids import SystemClock
     from application.envelopes import StoredEvent
     from application.imports.history_import import HistoryAppender
@@ -383,10 +381,10 @@ async def test_an_import_ends_with_the_sentence_and_does_not_try_for_a_minute(ru
             await HistoryAppender(running.two.store, SystemClock(), patience=60.0).append([event])
 
 
-async def test_an_attempt_without_an_answer_is_not_taken_for_done_when_it_stands_behind_a_gap(
+async def test_an_attempt_without_a_reply_is_not_acknowledged_when_it_is_behind_a_gap(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The insert arrives, its answer does not, and what it was built on is gone when it is looked for."""
+    """The insert arrives, its reply does not, and the commits that it was built on are gone at the lookup."""
     insert_group = append.insert_group
 
     async def inserted_and_lost(database: MongoDatabase, documents: Any) -> Any:
@@ -403,7 +401,7 @@ async def test_an_attempt_without_an_answer_is_not_taken_for_done_when_it_stands
     assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
 
 
-# The moment of the change
+# When the change happens
 
 
 async def test_a_change_between_the_check_and_the_insert_is_noticed(
@@ -446,8 +444,8 @@ async def hammer(process: Process, series: int, acknowledged: set[str]) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_restores_under_writes_leave_nothing_acknowledged_behind_a_gap(running: Running, seed: int) -> None:
-    """What was acknowledged before the restore may be gone with it; nothing that was acknowledged stands where no
-    reader comes."""
+    """A commit acknowledged before the restore may be gone with it; no acknowledged commit is where readers can't reach
+    it."""
     chance = random.Random(seed)
     for process in (running.one, running.two):
         process.database.commits_uuid = None if seed % 2 else process.database.commits_uuid

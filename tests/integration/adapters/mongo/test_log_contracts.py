@@ -1,4 +1,4 @@
-""" """
+"""The log on MongoDB keeps the contracts."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ class TestMongoEventStore(EventStoreContract):
 
 @pytest.fixture
 def removed(fresh_mongo_database: Place) -> Removed:
-    """As an administrator does with a shell."""
+    """Like an administrator with a shell."""
 
     @asynccontextmanager
     async def removed(positions: Sequence[int]) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ _FIELDS = {"stream_id": "streamId", "version": "version", "events": "events"}
 
 @pytest.fixture
 def rewrite(fresh_mongo_database: Place) -> Rewrite:
-    """As an administrator does with a shell."""
+    """Like an administrator with a shell."""
 
     async def rewrite(position: int, **changes: Any) -> None:
         if "events" in changes:
@@ -99,7 +99,7 @@ class TestInManyParts(SnapshotsContract):
         return MongoSnapshots(database, part_bytes=1_000_000)
 
 
-async def test_the_parts_of_an_older_snapshot_go(database: MongoDatabase) -> None:
+async def test_the_parts_of_an_older_snapshot_are_removed(database: MongoDatabase) -> None:
     snapshots = MongoSnapshots(database, part_bytes=10)
     await snapshots.store(snapshot(version=100, state=b"0123456789" * 5))
     assert await database.snapshots.count_documents({}) == 5

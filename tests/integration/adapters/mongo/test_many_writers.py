@@ -28,7 +28,7 @@ class Writer(Protocol):
 
 
 class CounterWriter:
-    """How it must not be done: the position is taken from a counter that is not tied to the insert."""
+    """The wrong way: the position comes from a counter that is not tied to the insert."""
 
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
@@ -57,8 +57,8 @@ async def processes(fresh_mongo_database: Place) -> AsyncIterator[list[MongoData
 
 
 async def write_and_follow(writers: Sequence[Writer], reader: MongoDatabase) -> list[str]:
-    """Two writers fight for two posts, three bring posts of their own in groups. What is wrong with the log then, or
-    was at any moment that the reader saw."""
+    """Two writers compete for two posts, three append posts of their own in groups. Returns what is wrong with the log
+    in the end, or was at any time that the reader saw."""
     await MongoProvisioning(reader).provision()
     log = MongoCommitLog(reader)
     writing = asyncio.gather(
@@ -129,10 +129,10 @@ async def test_five_writers_leave_dense_positions_and_versions_and_a_reader_sees
     assert await write_and_follow([MongoEventStore(database) for database in writing], reading) == []
 
 
-async def test_positions_from_a_counter_that_is_not_tied_to_the_insert_are_found_out(
+async def test_the_test_detects_positions_from_a_counter_that_is_not_tied_to_the_insert(
     processes: list[MongoDatabase],
 ) -> None:
-    """That the test above can fail: each of the fifty lost versions costs the counter a number, if nothing else."""
+    """The test above can fail: each of the fifty lost versions costs the counter at least a number."""
     *writing, reading = processes
     [problem] = await write_and_follow([CounterWriter(database) for database in writing], reading)
     assert "The log has no commit at position" in problem

@@ -1,4 +1,4 @@
-"""What the server is asked for, by its own profiler: the promises hang on it."""
+"""The commands that the server receives, from its own profiler: the log's promises depend on them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from local.databases import MongoDatabase as Place
 
 @pytest.fixture
 async def profiled(fresh_mongo_database: Place) -> AsyncIterator[MongoDatabase]:
-    """The address asks for less than the log needs."""
+    """The address sets weaker options than the log needs."""
     weak = "retryWrites=false&w=1&journal=false&readConcernLevel=local&readPreference=secondaryPreferred"
     async with MongoDatabase(f"{fresh_mongo_database.url}&{weak}", fresh_mongo_database.name) as database:
         await MongoProvisioning(database).provision()
@@ -32,7 +32,7 @@ async def commands(database: MongoDatabase, collection: str, name: str) -> list[
     return await database.database["system.profile"].find(wanted, sort=[("ts", 1)]).to_list()
 
 
-async def test_a_commit_stands_in_the_log_as_anybody_with_a_shell_can_read_it(database: MongoDatabase) -> None:
+async def test_a_stored_commit_can_be_read_with_any_shell(database: MongoDatabase) -> None:
     events = (StoredEvent("PostCreated", 1, {"author": "ann", "datePosted": "2026-11-23T15:46:58.123Z"}), liked("bob"))
     await MongoEventStore(database).append([proposed(POST_A, 1, *events, metadata={"actor": "ann"}, name="one")])
     [document] = await database.client[database.name]["commits"].find().to_list()
@@ -58,7 +58,7 @@ async def test_a_commit_stands_in_the_log_as_anybody_with_a_shell_can_read_it(da
     assert await database.commits.count_documents({"_id": {"$type": "long"}, "recordedAt": {"$type": "date"}}) == 1
 
 
-async def test_a_group_is_one_durable_insert_whatever_the_address_asks_for(profiled: MongoDatabase) -> None:
+async def test_a_group_is_one_durable_insert_whatever_the_address_sets(profiled: MongoDatabase) -> None:
     group = [proposed(POST_A, version) for version in range(1, 1_001)]
     assert await MongoEventStore(profiled).append(group) == [Appended(position) for position in range(1, 1_001)]
     [insert] = await commands(profiled, "commits", "insert")
@@ -93,7 +93,7 @@ async def test_every_read_of_the_log_is_a_majority_read(profiled: MongoDatabase)
     }
 
 
-async def test_a_read_goes_back_behind_nothing_that_this_process_was_acknowledged(profiled: MongoDatabase) -> None:
+async def test_a_read_is_never_older_than_what_this_process_was_acknowledged(profiled: MongoDatabase) -> None:
     """Also not on the primary that a failover brings: the read names the time of the write and waits for it."""
     store = MongoEventStore(profiled)
     await store.append([proposed(POST_A, 1)])
@@ -121,7 +121,7 @@ async def test_a_tail_is_read_behind_a_durable_write(profiled: MongoDatabase) ->
     assert find["command"]["readConcern"]["afterClusterTime"] >= written["ts"]
 
 
-async def test_tails_that_are_asked_for_together_share_their_write(profiled: MongoDatabase) -> None:
+async def test_concurrent_reads_of_tails_share_one_write(profiled: MongoDatabase) -> None:
     store = MongoEventStore(profiled)
     await store.append([proposed(POST_A, 1)])
     assert await gathered(store, 64) == [1] * 64

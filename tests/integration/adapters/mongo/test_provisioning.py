@@ -18,7 +18,7 @@ async def empty(fresh_mongo_database: Place) -> AsyncIterator[MongoDatabase]:
         yield database
 
 
-async def test_the_first_time_everything_is_made_and_told(empty: MongoDatabase) -> None:
+async def test_the_first_run_creates_and_reports_everything(empty: MongoDatabase) -> None:
     made = await MongoProvisioning(empty).provision()
     assert made == [
         "Made MongoDB's collection 'commits' refuse documents that are not commits.",
@@ -31,7 +31,7 @@ async def test_the_first_time_everything_is_made_and_told(empty: MongoDatabase) 
     await MongoProvisioning(empty).check()
 
 
-async def test_the_second_time_nothing_is_made_and_the_log_keeps_its_id_and_commits(empty: MongoDatabase) -> None:
+async def test_the_second_run_creates_nothing_and_the_log_keeps_its_id_and_commits(empty: MongoDatabase) -> None:
     await MongoProvisioning(empty).provision()
     log_id = await MongoCommitLog(empty).log_id()
     await MongoEventStore(empty).append([proposed(POST_A)])
@@ -40,7 +40,7 @@ async def test_the_second_time_nothing_is_made_and_the_log_keeps_its_id_and_comm
     assert await MongoCommitLog(empty).tip() == 1
 
 
-async def test_nothing_is_appended_where_the_unique_keys_are_not(empty: MongoDatabase) -> None:
+async def test_nothing_is_appended_without_the_unique_keys(empty: MongoDatabase) -> None:
     await MongoProvisioning(empty).provision()
     await empty.commits.drop_index("stream_version")
     sentence = f"MongoDB's database '{empty.name}' has no index commits(streamId, version); run `postlog init`."
@@ -59,7 +59,7 @@ async def test_an_index_that_is_not_unique_does_not_count(empty: MongoDatabase) 
         await MongoProvisioning(empty).check()
 
 
-async def test_a_store_that_found_the_keys_missing_works_when_they_are_made(empty: MongoDatabase) -> None:
+async def test_a_store_that_found_the_keys_missing_works_once_they_are_created(empty: MongoDatabase) -> None:
     store = MongoEventStore(empty)
     with pytest.raises(SchemaOutdated):
         await store.append([proposed(POST_A)])
@@ -68,7 +68,7 @@ async def test_a_store_that_found_the_keys_missing_works_when_they_are_made(empt
     assert await store.append([proposed(POST_A, name="late")]) == [VersionTaken()]
 
 
-async def test_the_probe_says_who_takes_the_writes(empty: MongoDatabase) -> None:
+async def test_the_probe_names_the_primary(empty: MongoDatabase) -> None:
     await MongoProvisioning(empty).provision()
     probed = await MongoProbe(empty).probe()
     assert (probed.name, probed.ok) == ("event_store", True)

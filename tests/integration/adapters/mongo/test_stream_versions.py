@@ -35,14 +35,14 @@ async def test_it_does_not_append_behind_a_gap(cold: LogHandle, version: int) ->
     assert await cold.store.append([proposed(POST_A, version), proposed(POST_B, 4)]) == [VersionTaken(), Appended(3)]
 
 
-async def test_a_commit_stored_before_is_told_though_its_version_would_not_fit(cold: LogHandle) -> None:
+async def test_a_commit_stored_before_is_returned_though_its_version_would_not_fit(cold: LogHandle) -> None:
     repeated = proposed(POST_B, 9, name=f"{POST_A}/1")
     [outcome] = await cold.store.append([repeated])
     assert isinstance(outcome, AlreadyStored)
     assert (outcome.commit.position, outcome.commit.stream_id) == (1, POST_A)
 
 
-async def test_what_it_had_to_forget_it_looks_up_again(cold: LogHandle) -> None:
+async def test_a_version_dropped_from_memory_is_read_again(cold: LogHandle) -> None:
     """Memory for one stream, and a call with two."""
     assert isinstance(cold.store, MongoEventStore)
     cold.store._stream_versions._capacity = 1

@@ -1,4 +1,4 @@
-"""A backup that is restored into a database that is not empty: noticed by the ids of the logs, and by nothing else."""
+"""A backup restored into a database that is not empty is detected by the ids of the logs, and by nothing else."""
 
 from collections.abc import Iterator
 
@@ -69,7 +69,7 @@ async def test_a_backup_of_another_log_among_the_documents_of_this_one_is_notice
         assert (await system.process.commands.handle(create, ANYBODY)).position == 9
 
 
-async def test_a_log_from_before_it_had_a_mark_of_its_own_gets_one(database: MongoDatabase) -> None:
+async def test_a_log_from_before_log_ids_were_keys_gets_that_document(database: MongoDatabase) -> None:
     log = MongoCommitLog(database)
     log_id = await log.log_id()
     await database.relay.delete_one({"_id": f"log {log_id}"})

@@ -1,4 +1,4 @@
-"""The answer to a write is lost, late or an error: what is told afterwards must be what the log holds."""
+"""The reply to a write is lost, late or an error: the outcome that is returned must be what the log holds."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -28,10 +28,10 @@ pytestmark = [
 ]
 
 NOT_DONE = {"errorCode": 50}
-"""The server answers with an error and does nothing."""
+"""The server replies with an error and does nothing."""
 
 DONE_IN_DOUBT = {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}
-"""The server does it, and can't say whether the majority has it."""
+"""The server does it, and does not know whether the majority has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +62,20 @@ def positions(commits: Sequence[Commit]) -> list[tuple[int, str, int]]:
     return [(commit.position, commit.stream_id, commit.version) for commit in commits]
 
 
-async def test_a_write_that_was_done_and_not_answered_is_found_and_told_once(failing: Failing) -> None:
+async def test_a_write_that_happened_without_a_reply_is_found_and_returned_once(failing: Failing) -> None:
     await failing.inserts_fail(DONE_IN_DOUBT)
     group = [proposed(POST_A, 1), proposed(POST_B, 1), proposed(POST_A, 2)]
     assert await failing.store.append(group) == [Appended(1), Appended(2), Appended(3)]
     assert positions(await failing.stored()) == [(1, POST_A, 1), (2, POST_B, 1), (3, POST_A, 2)]
 
 
-async def test_a_write_that_was_not_done_is_sent_again(failing: Failing) -> None:
+async def test_a_write_that_did_not_happen_is_sent_again(failing: Failing) -> None:
     await failing.inserts_fail(NOT_DONE, times=3)
     assert await failing.store.append([proposed(POST_A, 1), proposed(POST_A, 2)]) == [Appended(1), Appended(2)]
     assert positions(await failing.stored()) == [(1, POST_A, 1), (2, POST_A, 2)]
 
 
-async def test_what_another_process_stored_under_the_same_id_is_not_taken_for_ones_own(failing: Failing) -> None:
+async def test_a_commit_of_another_process_with_the_same_id_is_not_taken_for_this_one(failing: Failing) -> None:
     theirs = proposed(POST_A, 1, liked("theirs"), name="one key")
     async with MongoDatabase(failing.database.url, failing.database.name) as other:
         await MongoEventStore(other).append([theirs])
@@ -87,7 +87,7 @@ async def test_what_another_process_stored_under_the_same_id_is_not_taken_for_on
     assert later == NotTried()
 
 
-async def test_a_failure_inside_a_group_that_ended_in_doubt_is_told_for_that_commit_alone(failing: Failing) -> None:
+async def test_a_failure_inside_a_group_that_ended_in_doubt_is_that_commit_s_alone(failing: Failing) -> None:
     await failing.store.append([proposed(POST_B, 1, name="theirs")])
     other_process = MongoEventStore(failing.database)
     await failing.inserts_fail(DONE_IN_DOUBT)
@@ -96,14 +96,14 @@ async def test_a_failure_inside_a_group_that_ended_in_doubt_is_told_for_that_com
     assert positions(await failing.stored()) == [(1, POST_B, 1), (2, POST_A, 1), (3, POST_C, 1)]
 
 
-async def test_an_attempt_that_arrives_after_it_was_looked_for_is_not_stored_twice(
+async def test_an_attempt_that_arrives_after_the_lookup_is_not_stored_twice(
     failing: Failing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not to be found proves nothing: the first attempt is still on its way."""
+    """A commit that is not found proves nothing: the first attempt is still on its way."""
     commit = proposed(POST_A, 1, liked("ann"))
     look = append.stored_commits
 
-    async def look_too_early(database: MongoDatabase, commit_ids: Sequence[str]) -> dict[str, Commit]:
+    async def lookup_too_early(database: MongoDatabase, commit_ids: Sequence[str]) -> dict[str, Commit]:
         found = await look(database, commit_ids)
         monkeypatch.setattr(append, "stored_commits", look)
         late = [at_position(encode_without_position(late), place) for place, late in enumerate(arriving, 1)]
@@ -111,13 +111,13 @@ async def test_an_attempt_that_arrives_after_it_was_looked_for_is_not_stored_twi
         return found
 
     arriving = [commit, proposed(POST_B, 1)]
-    monkeypatch.setattr(append, "stored_commits", look_too_early)
+    monkeypatch.setattr(append, "stored_commits", lookup_too_early)
     await failing.inserts_fail(NOT_DONE)
     assert await failing.store.append([commit, proposed(POST_C, 1)]) == [Appended(1), Appended(3)]
     assert positions(await failing.stored()) == [(1, POST_A, 1), (2, POST_B, 1), (3, POST_C, 1)]
 
 
-async def test_when_the_connection_breaks_after_the_write_it_is_told_where_it_stands(failing: Failing) -> None:
+async def test_when_the_connection_breaks_after_the_write_its_position_is_returned(failing: Failing) -> None:
     async with proxy(failing.server.addresses[0]) as way:
         url = f"{way.url}&serverSelectionTimeoutMS=200"
         async with MongoDatabase(url, failing.database.name, append_timeout=15.0) as cut_off:
@@ -133,7 +133,7 @@ async def test_when_the_connection_breaks_after_the_write_it_is_told_where_it_st
     assert positions(await failing.stored()) == [(1, POST_A, 1), (2, POST_A, 2)]
 
 
-async def test_a_server_that_is_killed_under_appends_keeps_what_was_answered_once(failing: Failing) -> None:
+async def test_a_server_killed_during_appends_keeps_every_acknowledged_commit_once(failing: Failing) -> None:
     async def append(stream: PostId, count: int) -> list[Any]:
         return [
             outcome
@@ -157,7 +157,7 @@ async def tip_is_beyond(failing: Failing, position: int) -> bool:
     return await MongoCommitLog(failing.database).tip() > position
 
 
-async def test_past_the_time_limit_it_is_said_that_nothing_is_known(failing: Failing) -> None:
+async def test_after_the_time_limit_the_outcome_is_unsettled(failing: Failing) -> None:
     async with MongoDatabase(failing.server.url, failing.database.name, append_timeout=1.0) as impatient:
         store = MongoEventStore(impatient)
         assert await store.append([proposed(POST_A, 1)]) == [Appended(1)]

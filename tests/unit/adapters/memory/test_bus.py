@@ -23,7 +23,7 @@ class TestProjection(BusProjectionContract):
     pass
 
 
-async def test_old_messages_give_way_when_there_is_no_room() -> None:
+async def test_old_messages_are_dropped_when_the_partition_is_full() -> None:
     bus = MemoryBus(2, retained_bytes=100)
     bus.put([WireMessage(0, b"k", b"x" * 19, []) for _ in range(10)])
     bus.put([WireMessage(1, b"k", b"x" * 19, [])])

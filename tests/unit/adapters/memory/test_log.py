@@ -22,7 +22,7 @@ def memory_log() -> MemoryLog:
 
 @pytest.fixture
 def open_log(memory_log: MemoryLog) -> OpenLog:
-    """Another process can't share this log; a further handle is the nearest there is."""
+    """Another process can't share this log; a second handle is the nearest equivalent."""
     log = memory_log
 
     @asynccontextmanager

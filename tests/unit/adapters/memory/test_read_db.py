@@ -1,7 +1,4 @@
-"""The read database in memory keeps the contracts.
-
-Rebuild, audit and repair of the read database in memory.
-"""
+"""The read database in memory keeps the contracts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +17,7 @@ from contracts.rebuilding import OpenMaintained, RebuildingContract
 
 @pytest.fixture
 def open_read_db() -> OpenReadDb:
-    """Another process can't share it; a further handle is the nearest there is."""
+    """Another process can't share it; a second handle is the nearest equivalent."""
     memory = MemoryReadDb()
 
     async def swap() -> None:

@@ -103,7 +103,7 @@ def test_a_guid_may_be_text() -> None:
         {"Version": 99},
     ],
 )
-def test_what_the_driver_adds_may_be_there_in_other_forms(data: dict[str, Any]) -> None:
+def test_fields_added_by_the_driver_may_have_other_forms(data: dict[str, Any]) -> None:
     changed = document()
     changed["EventData"] |= data
     assert problem_of(changed) is None
@@ -137,7 +137,7 @@ def test_what_the_driver_adds_may_be_there_in_other_forms(data: dict[str, Any]) 
         ({"EventData": {"Username": "Bob"}}, "its EventData has the unknown field Username"),
     ],
 )
-def test_what_is_not_of_that_system_is_refused(changed: dict[str, Any], problem: str | None) -> None:
+def test_a_document_of_another_system_is_refused(changed: dict[str, Any], problem: str | None) -> None:
     found = problem_of({**document(), **changed})
     assert found is not None
     assert problem is None or found == problem
@@ -154,7 +154,7 @@ def test_what_is_not_of_that_system_is_refused(changed: dict[str, Any], problem:
         ("Message", "é" * 500_000, "it takes more than 1,000,000 bytes, the limit for one commit"),
     ],
 )
-def test_a_field_that_is_not_what_it_must_be_is_named(field: str, value: Any, problem: str) -> None:
+def test_a_field_of_the_wrong_kind_is_named(field: str, value: Any, problem: str) -> None:
     data = {"Author": "Ann", "Message": "Hello", "DatePosted": TIME} | {field: value}
     assert problem_of(document("PostCreatedEvent", **data)) == problem
     del data[field]
@@ -162,11 +162,11 @@ def test_a_field_that_is_not_what_it_must_be_is_named(field: str, value: Any, pr
 
 
 @pytest.mark.parametrize("value", [None, 7, "abc", Binary(b"too short", 3), Binary(b"x" * 16, 0), b"x" * 16])
-def test_an_id_that_is_no_guid_is_named(value: Any) -> None:
+def test_an_id_that_is_not_a_guid_is_named(value: Any) -> None:
     assert problem_of(document("CommentRemovedEvent", CommentId=value)).startswith("its CommentId ")
 
 
-# Of which only the post can be read: without it the post would be another one
+# Documents of which only the post can be read: without them the post would be a different one
 
 
 def only_the_post_of(changed: dict[str, Any]) -> tuple[str, str | None]:
@@ -188,7 +188,7 @@ def test_a_document_without_a_version_belongs_to_its_post(version: Any) -> None:
 
 
 @pytest.mark.parametrize("version", [3.0, bson.Int64(3), Decimal128("3"), Decimal128("3.00"), Decimal128("3E+0")])
-def test_a_number_without_fraction_is_a_version_however_it_was_saved(version: Any) -> None:
+def test_a_number_without_fraction_is_a_version_whatever_its_type(version: Any) -> None:
     event = dotnet_event({**document(), "Version": version})
     assert isinstance(event, DotnetEvent)
     assert (event.version, event.problem) == (4, None)

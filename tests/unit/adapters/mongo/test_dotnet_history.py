@@ -1,4 +1,4 @@
-"""The .NET system's history and what is kept of it on the disk; no server is needed for that."""
+"""The staging of the .NET system's history on the disk; no server is needed."""
 
 import asyncio
 import sqlite3
@@ -22,8 +22,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-async def test_what_is_under_way_when_it_closes_is_ended_before_its_file_is_closed(temporary: Path) -> None:
-    """Closed under the thread that works with it, SQLite would take the process along."""
+async def test_closing_ends_running_work_before_its_file_is_closed(temporary: Path) -> None:
+    """SQLite crashes the process when a file is closed while a thread uses it."""
     begun, closing, ended = threading.Event(), threading.Event(), []
 
     async with MongoDotnetHistory(NOBODY, "socialMedia", "eventStore") as history:
@@ -55,9 +55,7 @@ async def test_what_is_under_way_when_it_closes_is_ended_before_its_file_is_clos
     assert list(temporary.iterdir()) == []
 
 
-async def test_a_folder_that_takes_nothing_is_named_and_nothing_is_left_of_it(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_folder_is_named_and_leaves_nothing(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 

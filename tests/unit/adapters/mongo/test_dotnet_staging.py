@@ -1,4 +1,4 @@
-"""What was read of the .NET system's collection, sorted on the disk."""
+"""The staging file sorts what was read of the .NET system's collection."""
 
 import os
 import tempfile
@@ -45,11 +45,11 @@ def in_order(staging: DotnetStaging) -> list[str]:
 
 def test_events_come_back_as_they_were(staging: DotnetStaging) -> None:
     events = [event(A, 1, 0), event(A, 10, 1), event(B, 2, 0)]
-    spoilt = DotnetEvent(document_id="x", post_id=B, version=3, recorded_at=START, problem="it is spoilt")
+    unreadable = DotnetEvent(document_id="x", post_id=B, version=3, recorded_at=START, problem="it is unreadable")
     lost = DotnetEvent(document_id="y", post_id=B, version=0, recorded_at=None, problem="it is lost")
-    staging.add([spoilt, lost, *reversed(events)])
+    staging.add([unreadable, lost, *reversed(events)])
     assert staging.sort_by_post() == 5
-    assert staging.by_post(0, 5) == [*events[:2], lost, events[2], spoilt]
+    assert staging.by_post(0, 5) == [*events[:2], lost, events[2], unreadable]
     assert staging.by_post(1, 4) == [events[1], lost, events[2]]
 
 
@@ -74,7 +74,7 @@ def test_at_one_time_those_stored_first_come_first(staging: DotnetStaging) -> No
     assert in_order(staging) == ["64f1", "64f2", "64f3", "64f0"]
 
 
-def test_what_is_left_out_has_no_place(staging: DotnetStaging) -> None:
+def test_skipped_events_have_no_place(staging: DotnetStaging) -> None:
     staging.add([event(A, 1, 0), event(A, 2, 1), event(B, 1, 2), event(B, 2, 3), event(B, 2, 4, "twin")])
     staging.skip_post(A)
     staging.skip_event("twin")
@@ -103,7 +103,7 @@ def left_behind(temporary: Path, name: str, age: float) -> Path:
     return folder
 
 
-def test_what_a_killed_import_left_behind_is_removed_by_the_next_one(temporary: Path) -> None:
+def test_the_files_of_a_killed_import_are_removed_by_the_next_one(temporary: Path) -> None:
     left = left_behind(temporary, "postlog-import-abc", age=3_600)
     another = left_behind(temporary, "somebody-elses", age=3_600)
     with staging_folder() as folder:
@@ -112,7 +112,7 @@ def test_what_a_killed_import_left_behind_is_removed_by_the_next_one(temporary: 
     assert list(temporary.iterdir()) == [another]
 
 
-def test_the_folder_of_an_import_that_runs_is_left_alone(temporary: Path) -> None:
+def test_the_folder_of_a_running_import_is_not_touched(temporary: Path) -> None:
     with staging_folder() as first:
         os.utime(first, (0, 0))
         with staging_folder() as second:
@@ -121,7 +121,7 @@ def test_the_folder_of_an_import_that_runs_is_left_alone(temporary: Path) -> Non
     assert list(temporary.iterdir()) == []
 
 
-def test_a_folder_that_was_made_a_moment_ago_is_left_alone(temporary: Path) -> None:
+def test_a_folder_created_a_moment_ago_is_not_touched(temporary: Path) -> None:
     young = left_behind(temporary, "postlog-import-abc", age=5)
     with staging_folder():
         assert young.is_dir()

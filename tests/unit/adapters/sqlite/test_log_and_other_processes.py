@@ -1,4 +1,4 @@
-"""The log's file is shared with processes that append, and that are killed while they do."""
+"""The log's file is shared with processes that append, and that are killed during appends."""
 
 import asyncio
 import sys

@@ -24,7 +24,7 @@ APPENDING = Path(__file__).with_name("appending_process.py")
 
 
 async def filled(path: Path, first: int, last: int) -> str:
-    """Its id."""
+    """Returns the log's id."""
     async with SqliteLog(path) as log:
         for start in range(first, last + 1, 20):
             group = [with_data(POST_A, v, {"message": "x" * 2_000}) for v in range(start, min(start + 20, last + 1))]
@@ -65,7 +65,7 @@ def backups(tmp_path: Path) -> Path:
 # Backup
 
 
-async def test_a_backup_of_a_log_that_is_written_to_is_whole_up_to_a_moment(log_path: Path, backups: Path) -> None:
+async def test_a_backup_during_writes_is_complete_up_to_one_position(log_path: Path, backups: Path) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, str(APPENDING), str(log_path), POST_A, stdout=PIPE)
     assert process.stdout is not None
     try:
@@ -109,7 +109,7 @@ async def test_a_backup_gets_its_name_when_it_is_on_the_disk(
     assert seen == [False, True]  # the file before it is renamed, the folder afterwards
 
 
-async def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(log_path: Path, backups: Path) -> None:
+async def test_an_existing_file_is_replaced_only_with_overwrite(log_path: Path, backups: Path) -> None:
     await filled(log_path, 1, 3)
     (backups / "b").write_text("dear diary", encoding="utf-8")
     with pytest.raises(BackupRefused, match="exists already; name another file, or replace it with --overwrite"):
@@ -119,7 +119,7 @@ async def test_a_file_that_is_there_is_replaced_only_when_that_is_asked_for(log_
     assert names_in(backups) == ["b"]
 
 
-async def test_the_log_itself_is_no_place_for_a_backup(log_path: Path) -> None:
+async def test_the_log_itself_is_refused_as_the_backup_file(log_path: Path) -> None:
     await filled(log_path, 1, 3)
     for name in (log_path, log_path.parent / "." / log_path.name):
         with pytest.raises(BackupRefused, match="is the log itself"):
@@ -147,7 +147,7 @@ async def test_a_damaged_log_is_not_backed_up_and_nothing_is_left(log_path: Path
     assert (await SqliteLogBackup(log_path).restore(backups / "good")).position == 100
 
 
-async def test_there_must_be_a_log_and_none_is_made(log_path: Path, backups: Path) -> None:
+async def test_a_missing_log_is_refused_and_not_created(log_path: Path, backups: Path) -> None:
     with pytest.raises(BackupRefused, match="There is no event log"):
         await SqliteLogBackup(log_path).backup(backups / "b", overwrite=False)
     assert not log_path.exists()
@@ -179,7 +179,7 @@ async def test_a_cancelled_backup_leaves_nothing(
     assert names_in(backups) == []
 
 
-async def test_a_log_with_a_gap_is_backed_up_with_a_word_and_not_restored(log_path: Path, backups: Path) -> None:
+async def test_a_log_with_a_gap_is_backed_up_with_a_warning_and_not_restored(log_path: Path, backups: Path) -> None:
     await filled(log_path, 1, 9)
     changed_by_hand(log_path, "DELETE FROM commits WHERE position = 5")
     copy = await SqliteLogBackup(log_path).backup(backups / "b", overwrite=False)
@@ -208,7 +208,7 @@ async def test_a_restored_log_is_that_of_the_backup_and_the_other_one_is_kept(lo
     assert names_in(backups) == ["b"]
 
 
-async def test_the_write_ahead_log_of_a_killed_process_goes_aside_with_its_file(log_path: Path, backups: Path) -> None:
+async def test_the_write_ahead_log_of_a_killed_process_is_kept_with_its_file(log_path: Path, backups: Path) -> None:
     async with SqliteLog(log_path) as log:
         await SqliteEventStore(log).append([proposed(POST_A)])
         await SqliteLogBackup(log_path).backup(backups / "b", overwrite=False)
@@ -226,7 +226,7 @@ async def test_the_write_ahead_log_of_a_killed_process_goes_aside_with_its_file(
     assert await tip(restored.kept) == 2
 
 
-async def test_a_log_is_restored_where_none_is(log_path: Path, backups: Path) -> None:
+async def test_a_log_is_restored_where_there_is_none(log_path: Path, backups: Path) -> None:
     await filled(log_path, 1, 4)
     await SqliteLogBackup(log_path).backup(backups / "b", overwrite=False)
     place = backups / "new" / "folder" / "log.db"
@@ -251,7 +251,7 @@ async def test_a_log_that_a_process_has_open_is_not_touched(log_path: Path, back
         await process.communicate()
 
 
-async def test_nobody_opens_the_log_while_it_is_restored(
+async def test_no_process_opens_the_log_while_it_is_restored(
     log_path: Path, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filled(log_path, 1, 4)
@@ -274,7 +274,9 @@ async def test_nobody_opens_the_log_while_it_is_restored(
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "other program", "newer", "damaged", "read database"])
-async def test_what_is_no_sound_log_is_not_restored_and_the_log_stays(log_path: Path, backups: Path, kind: str) -> None:
+async def test_an_unsound_file_is_not_restored_and_the_log_is_unchanged(
+    log_path: Path, backups: Path, kind: str
+) -> None:
     await filled(log_path, 1, 100)
     file = backups / "b"
     if kind == "text":
@@ -302,7 +304,7 @@ async def test_what_is_no_sound_log_is_not_restored_and_the_log_stays(log_path: 
     assert names_in(log_path.parent) == ["backups", "log.db"]
 
 
-async def test_a_restore_that_died_half_way_is_seen_at_the_start_and_can_be_run_again(
+async def test_an_interrupted_restore_is_detected_at_the_next_start_and_can_be_repeated(
     log_path: Path, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is in its place and the old write-ahead log beside it."""

@@ -43,7 +43,7 @@ class TestRelayState(RelayStateContract):
 
 @pytest.fixture
 def removed(log_path: Path) -> Removed:
-    """As somebody with a SQLite shell does who has dropped the trigger that forbids it."""
+    """Like an operator with a SQLite shell, who drops the trigger that forbids it."""
 
     @asynccontextmanager
     async def removed(positions: Sequence[int]) -> AsyncIterator[None]:
@@ -66,7 +66,7 @@ class TestLogGapsOnSqlite(LogGapsContract):
 
 @pytest.fixture
 def rewrite(log_path: Path) -> Rewrite:
-    """As somebody with a SQLite shell does who has dropped the trigger that forbids it."""
+    """Like an operator with a SQLite shell, who drops the trigger that forbids it."""
 
     async def rewrite(position: int, **changes: Any) -> None:
         if "events" in changes:

@@ -124,7 +124,7 @@ async def test_a_version_behind_a_gap_is_refused(sqlite_log: SqliteLog) -> None:
     assert await SqliteCommitLog(sqlite_log).tip() == 1
 
 
-async def test_a_fault_in_the_middle_of_a_write_leaves_nothing_behind(sqlite_log: SqliteLog) -> None:
+async def test_a_bug_in_the_middle_of_a_write_leaves_nothing_stored(sqlite_log: SqliteLog) -> None:
     def faulty(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO log VALUES ('half')")
         raise ZeroDivisionError
@@ -160,7 +160,7 @@ async def test_a_full_disk_leaves_the_whole_group_unsettled_and_nothing_of_it_st
 
 
 class FailingAtTheEnd(sqlite3.Connection):
-    """Answers COMMIT with the error of a broken disk, before or after it has happened."""
+    """Raises the error of a broken disk at COMMIT, before or after it has happened."""
 
     happens = True
     fail = False
@@ -175,7 +175,7 @@ class FailingAtTheEnd(sqlite3.Connection):
 
 @pytest.fixture
 async def breaking(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[bool], None]]:
-    """Call it, with whether the transaction happens all the same, to let the log's next COMMIT fail."""
+    """Call it to make the log's next COMMIT fail; its argument is whether the transaction happens all the same."""
     original = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **kwargs: original(*args, **kwargs, factory=FailingAtTheEnd))
 

@@ -1,4 +1,4 @@
-"""The log's file: what it promises to hold, and which files are refused."""
+"""The log's file: what it guarantees, and which files are refused."""
 
 import asyncio
 import sqlite3
@@ -24,7 +24,7 @@ SETTING = "event_store.sqlite.path"
 
 @pytest.fixture
 def shell(sqlite_log: SqliteLog) -> Iterator[sqlite3.Connection]:
-    """Somebody with a SQLite shell."""
+    """A SQLite shell on the file."""
     with closing(sqlite3.connect(sqlite_log.path)) as connection:
         yield connection
 
@@ -46,7 +46,7 @@ def content_of(path: Path) -> bytes:
 
 
 async def refusal_of(path: Path) -> str:
-    """The sentence with which opening the file as a log is refused."""
+    """The error of opening the file as a log."""
     with pytest.raises(CannotOpen) as caught:
         async with SqliteLog(path):
             pass
@@ -92,7 +92,7 @@ async def test_the_file_itself_holds_the_three_unique_keys(
         shell.execute(insert, (position, stream_id, version, version, commit_id))
 
 
-async def test_anybody_with_a_shell_can_read_a_commit(sqlite_log: SqliteLog, shell: sqlite3.Connection) -> None:
+async def test_a_stored_commit_can_be_read_with_any_shell(sqlite_log: SqliteLog, shell: sqlite3.Connection) -> None:
     await SqliteEventStore(sqlite_log).append([proposed(POST_A, 1, liked("Žofie"), liked(None), name="one")])
     assert shell.execute("SELECT * FROM commits").fetchall() == [
         (
@@ -112,7 +112,7 @@ async def test_anybody_with_a_shell_can_read_a_commit(sqlite_log: SqliteLog, she
 
 
 async def test_an_acknowledged_commit_is_on_the_disk(sqlite_log: SqliteLog) -> None:
-    """Full synchronisation, also on the connection that follows a failure; NORMAL may lose commits at a power cut."""
+    """Full synchronization, also on the connection after a failure; NORMAL may lose commits at a power cut."""
     full = 2
     ask = "PRAGMA synchronous"
     assert await sqlite_log.write(lambda connection: connection.execute(ask).fetchone()[0]) == full
@@ -142,7 +142,7 @@ async def test_a_path_with_odd_characters_is_taken_as_it_is(tmp_path: Path) -> N
     assert path.is_file()
 
 
-async def test_many_that_open_a_new_file_at_once_find_one_log(tmp_path: Path) -> None:
+async def test_processes_that_open_a_new_file_at_once_find_one_log(tmp_path: Path) -> None:
     async def log_id(path: Path) -> str:
         async with SqliteLog(path) as log:
             return await SqliteCommitLog(log).log_id()
@@ -152,8 +152,10 @@ async def test_many_that_open_a_new_file_at_once_find_one_log(tmp_path: Path) ->
         assert len(set(await asyncio.gather(*(log_id(path) for _ in range(6))))) == 1
 
 
-def test_a_log_that_a_rival_made_in_between_is_taken_as_it_is(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rival comes between the look at the empty file and the lock on it."""
+def test_a_log_created_by_another_process_meanwhile_is_used_as_it_is(
+    log_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process comes between the check of the empty file and the lock on it."""
     original = sqlite3.connect
     rival_ids: list[str] = []
 
@@ -177,7 +179,7 @@ async def test_closing_leaves_one_file(log_path: Path) -> None:
     assert [path.name for path in log_path.parent.iterdir()] == ["log.db"]
 
 
-async def test_a_closed_log_answers_that_it_is_closed(log_path: Path) -> None:
+async def test_a_closed_log_reports_that_it_is_closed(log_path: Path) -> None:
     async with SqliteLog(log_path) as log:
         pass
     [outcome] = await SqliteEventStore(log).append([proposed(POST_A)])
@@ -242,20 +244,20 @@ async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_may_not_be_written_is_refused(log_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's answer is replaced, since the superuser may write everywhere."""
+    """The system call is replaced, since the superuser may write everywhere."""
     async with SqliteLog(log_path):
         pass
     monkeypatch.setattr("adapters.sqlite.log_file.os.access", lambda place, _: place != log_path)
     assert f"{log_path} is not writable" in await refusal_of(log_path)
 
 
-async def test_a_file_that_is_no_database_is_refused_and_left_alone(diary: Path) -> None:
+async def test_a_file_that_is_not_a_database_is_refused_and_unchanged(diary: Path) -> None:
     before = content_of(diary)
     assert "file is not a database" in await refusal_of(diary)
     assert content_of(diary) == before
 
 
-async def test_another_program_s_database_is_refused_and_left_alone(log_path: Path) -> None:
+async def test_another_program_s_database_is_refused_and_unchanged(log_path: Path) -> None:
     with closing(sqlite3.connect(log_path)) as connection:
         connection.execute("CREATE TABLE posts (id TEXT)")
     before = content_of(log_path)
@@ -277,17 +279,17 @@ async def test_a_log_of_a_newer_postlog_is_refused(log_path: Path) -> None:
     )
 
 
-# Is it there?
+# The probe
 
 
-async def test_the_probe_tells_where_the_log_stands(sqlite_log: SqliteLog) -> None:
+async def test_the_probe_reports_the_position_of_the_log(sqlite_log: SqliteLog) -> None:
     await SqliteEventStore(sqlite_log).append([proposed(POST_A)])
     assert await SqliteLogProbe(sqlite_log).probe() == ProbeResult(
         "event_store", ok=True, detail=f"The event log {sqlite_log.path} is at position 1."
     )
 
 
-async def test_the_probe_tells_why_the_log_does_not_answer(log_path: Path) -> None:
+async def test_the_probe_reports_why_the_log_does_not_answer(log_path: Path) -> None:
     async with SqliteLog(log_path) as log:
         pass
     assert await SqliteLogProbe(log).probe() == ProbeResult(

@@ -1,4 +1,4 @@
-"""A log whose file changes underneath a process that has it open, and write-ahead logs that belong to another file."""
+"""A log whose file is changed while a process has it open, and write-ahead logs that belong to another file."""
 
 import asyncio
 import shutil
@@ -26,7 +26,7 @@ def beside(path: Path, kind: str) -> Path:
 
 
 def copy_onto(source: Path, target: Path) -> None:
-    """As `cp` does: into the file that is there."""
+    """Like `cp`: into the existing file."""
     with source.open("rb") as reading, target.open("wb") as writing:
         shutil.copyfileobj(reading, writing)
 
@@ -41,7 +41,7 @@ async def filled(log: SqliteLog, first: int, last: int, message: str = "x" * 3_0
 
 
 async def refused(log: SqliteLog, commit: ProposedCommit) -> str:
-    """With which words."""
+    """The message of the refusal."""
     try:
         [outcome] = await SqliteEventStore(log).append([commit])
     except LogChanged as error:
@@ -105,7 +105,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_nothing_is_acknowledged_into_a_log_that_changed_underneath(
+async def test_nothing_is_acknowledged_into_a_log_that_was_changed(
     log_path: Path, tmp_path: Path, change: Callable[[Path, Path], None]
 ) -> None:
     async with SqliteLog(log_path) as log:
@@ -126,7 +126,7 @@ async def test_nothing_is_acknowledged_into_a_log_that_changed_underneath(
 
 
 @pytest.mark.parametrize("change", [older_copy, garbage, another_file, no_write_ahead_log])
-async def test_readers_stop_as_well(log_path: Path, tmp_path: Path, change: Callable[[Path, Path], None]) -> None:
+async def test_reads_are_refused_too(log_path: Path, tmp_path: Path, change: Callable[[Path, Path], None]) -> None:
     """A projector would take rows from it."""
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 5)
@@ -137,7 +137,7 @@ async def test_readers_stop_as_well(log_path: Path, tmp_path: Path, change: Call
 
 
 @pytest.mark.parametrize("change", [no_write_ahead_log, another_write_ahead_log])
-async def test_what_a_removed_write_ahead_log_held_is_saved_when_the_process_ends(
+async def test_the_content_of_a_removed_write_ahead_log_is_saved_when_the_process_ends(
     log_path: Path, tmp_path: Path, change: Callable[[Path, Path], None]
 ) -> None:
     async with SqliteLog(log_path) as log:
@@ -147,11 +147,11 @@ async def test_what_a_removed_write_ahead_log_held_is_saved_when_the_process_end
     async with SqliteLog(log_path) as log:
         stored = await SqliteCommitLog(log).read(0)
     assert [commit.stream_id for commit in stored][:10] == [POST_A] * 10
-    assert [commit.stream_id for commit in stored][10:] in ([], [POST_B])  # which may be stored or not
+    assert [commit.stream_id for commit in stored][10:] in ([], [POST_B])  # the last one may be stored or not
 
 
-async def test_a_removed_index_is_seen_by_readiness_and_ends_commands(log_path: Path, tmp_path: Path) -> None:
-    """A process that begins now makes another one, and would not see this one's locks."""
+async def test_readiness_notices_a_removed_index_and_commands_are_refused(log_path: Path, tmp_path: Path) -> None:
+    """A process that starts now creates another index, and would not see this process's locks."""
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 10)
         no_index(log_path, tmp_path)
@@ -163,7 +163,7 @@ async def test_a_removed_index_is_seen_by_readiness_and_ends_commands(log_path: 
 async def test_the_copy_that_was_put_over_a_log_is_not_mixed_with_its_write_ahead_log(
     log_path: Path, tmp_path: Path
 ) -> None:
-    """Neither while the process goes on nor when it ends, though SQLite writes the one into the other at the end."""
+    """Neither while the process runs nor when it ends, though SQLite then writes the one into the other."""
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 5)
         await SqliteLogBackup(log_path).backup(tmp_path / "backup", overwrite=False)
@@ -172,8 +172,8 @@ async def test_the_copy_that_was_put_over_a_log_is_not_mixed_with_its_write_ahea
     assert log_path.read_bytes() == (tmp_path / "backup").read_bytes()
 
 
-async def test_checkpoints_are_no_change(log_path: Path) -> None:
-    """SQLite makes one about every thousand pages; this process's and another one's."""
+async def test_checkpoints_are_not_taken_for_a_change(log_path: Path) -> None:
+    """SQLite makes one about every thousand pages, in this process and in another one."""
     async with SqliteLog(log_path) as log, SqliteLog(log_path) as another:
         before, before_fds = log_path.stat().st_mtime_ns, len(list(Path("/proc/self/fd").iterdir()))
         for version in range(1, 61, 2):
@@ -185,7 +185,7 @@ async def test_checkpoints_are_no_change(log_path: Path) -> None:
         assert len(list(Path("/proc/self/fd").iterdir())) < before_fds + 20
 
 
-async def test_a_table_that_was_made_when_the_log_was_opened_is_no_change(log_path: Path) -> None:
+async def test_a_table_created_when_the_log_was_opened_is_not_taken_for_a_change(log_path: Path) -> None:
     """As in a log of an older version: the table is in the write-ahead log until the first checkpoint."""
     async with SqliteLog(log_path):
         pass
@@ -196,8 +196,8 @@ async def test_a_table_that_was_made_when_the_log_was_opened_is_no_change(log_pa
         assert (await SqliteLogProbe(log).probe()).ok
 
 
-async def test_a_log_that_sqlite_calls_malformed_takes_no_command_any_more(log_path: Path) -> None:
-    """Wherever the damage is: here in the pages of a post that nobody writes to."""
+async def test_a_log_that_sqlite_reports_as_malformed_refuses_every_later_command(log_path: Path) -> None:
+    """Wherever the damage is: here in the pages of a post without writes."""
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 50)
         await SqliteEventStore(log).append([proposed(POST_B)])
@@ -214,7 +214,7 @@ async def test_a_log_that_sqlite_calls_malformed_takes_no_command_any_more(log_p
     assert (result.ok, "database disk image is malformed" in result.detail) == (False, True)
 
 
-async def test_damage_that_nobody_met_is_found_by_an_examination(log_path: Path) -> None:
+async def test_an_examination_finds_damage_that_no_query_met(log_path: Path) -> None:
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 50)
         await SqliteEventStore(log).append([proposed(POST_B)])
@@ -249,7 +249,7 @@ async def test_an_examination_ends_at_once_when_the_process_does(
             await examining
 
 
-async def test_readiness_is_red_while_nothing_can_be_written(sqlite_log: SqliteLog) -> None:
+async def test_the_log_is_not_ready_while_nothing_can_be_written(sqlite_log: SqliteLog) -> None:
     await filled(sqlite_log, 1, 1)
     await sqlite_log.write(lambda connection: connection.execute("PRAGMA query_only = ON"))
     assert "readonly" in await refused(sqlite_log, proposed(POST_B))
@@ -258,7 +258,7 @@ async def test_readiness_is_red_while_nothing_can_be_written(sqlite_log: SqliteL
     assert await SqliteEventStore(sqlite_log).append([proposed(POST_B)]) == [Appended(2)]
 
 
-async def test_readiness_stays_red_as_long_as_writes_fail(
+async def test_the_log_is_not_ready_as_long_as_writes_fail(
     sqlite_log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(path: Path, *_: object) -> sqlite3.Connection:
@@ -274,18 +274,18 @@ async def test_readiness_stays_red_as_long_as_writes_fail(
 # At the start
 
 
-def leave_as_a_killed_process_does(log_path: Path, folder: Path) -> Path:
-    """The files as they are while the log is open: what a kill -9 leaves."""
+def leave_files_like_a_killed_process(log_path: Path, folder: Path) -> Path:
+    """The files as they are while the log is open, which is what a kill -9 leaves."""
     folder.mkdir()
     for path in (log_path, beside(log_path, "wal")):
         shutil.copy(path, folder / path.name)
     return folder / log_path.name
 
 
-async def test_a_killed_process_s_write_ahead_log_is_taken(log_path: Path, tmp_path: Path) -> None:
+async def test_the_write_ahead_log_of_a_killed_process_is_used(log_path: Path, tmp_path: Path) -> None:
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 30)
-        left = leave_as_a_killed_process_does(log_path, tmp_path / "left")
+        left = leave_files_like_a_killed_process(log_path, tmp_path / "left")
     async with SqliteLog(left) as log:
         assert await SqliteCommitLog(log).tip() == 30
 
@@ -296,7 +296,7 @@ async def test_a_backup_beside_an_old_write_ahead_log_is_refused(log_path: Path,
         await filled(log, 1, 300)
         backup = (await SqliteLogBackup(log_path).backup(tmp_path / "backup", overwrite=False)).file
         await filled(log, 301, 300 + later)
-        left = leave_as_a_killed_process_does(log_path, tmp_path / "left")
+        left = leave_files_like_a_killed_process(log_path, tmp_path / "left")
     copy_onto(backup, left)
     wal = beside(left, "wal").read_bytes()
 
@@ -310,12 +310,12 @@ async def test_a_backup_beside_an_old_write_ahead_log_is_refused(log_path: Path,
 async def test_a_backup_beside_a_write_ahead_log_that_fits_by_chance_is_refused_and_both_stay(
     log_path: Path, tmp_path: Path
 ) -> None:
-    """Of a few small commits, which lie in the same pages of both files; the first page is not among them."""
+    """A few small commits, in the same pages of both files; the first page is not among them."""
     async with SqliteLog(log_path) as log:
         for version in (1, 2, 3):
             await SqliteEventStore(log).append([proposed(POST_A, version)])
         backup = (await SqliteLogBackup(log_path).backup(tmp_path / "backup", overwrite=False)).file
-        left = leave_as_a_killed_process_does(log_path, tmp_path / "left")
+        left = leave_files_like_a_killed_process(log_path, tmp_path / "left")
     copy_onto(backup, left)
     wal = beside(left, "wal").read_bytes()
     with pytest.raises(CannotOpen, match="belongs to another file"):
@@ -332,7 +332,7 @@ async def test_a_plain_copy_beside_another_write_ahead_log_is_refused(
     for name, first, last in (("older", 1, 50), ("wal", 51, 1_500), ("newer", 1_501, 2_000)):
         async with SqliteLog(log_path) as log:
             await filled(log, first, last)
-            copies[name] = leave_as_a_killed_process_does(log_path, tmp_path / name)
+            copies[name] = leave_files_like_a_killed_process(log_path, tmp_path / name)
         if name != "wal":
             copies[name] = Path(shutil.copy(log_path, tmp_path / f"{name}.db"))
     left = copies["wal"]
@@ -346,7 +346,7 @@ async def test_a_plain_copy_beside_another_write_ahead_log_is_refused(
 async def test_a_write_ahead_log_whose_file_is_gone_is_not_removed(log_path: Path, tmp_path: Path) -> None:
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 3)
-        left = leave_as_a_killed_process_does(log_path, tmp_path / "left")
+        left = leave_files_like_a_killed_process(log_path, tmp_path / "left")
     left.unlink()
     with pytest.raises(CannotOpen, match=r"is gone, but its write-ahead log log\.db-wal exists"):
         async with SqliteLog(left):
@@ -355,7 +355,7 @@ async def test_a_write_ahead_log_whose_file_is_gone_is_not_removed(log_path: Pat
     assert not left.exists()
 
 
-async def test_a_backup_that_was_put_in_the_log_s_place_at_rest_is_the_log(log_path: Path, tmp_path: Path) -> None:
+async def test_a_backup_put_in_place_of_the_log_at_rest_becomes_the_log(log_path: Path, tmp_path: Path) -> None:
     async with SqliteLog(log_path) as log:
         await filled(log, 1, 3)
         backup = (await SqliteLogBackup(log_path).backup(tmp_path / "backup", overwrite=False)).file

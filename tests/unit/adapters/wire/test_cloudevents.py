@@ -110,7 +110,7 @@ def test_the_cloudevents_sdk_reads_a_watermark() -> None:
 
 
 @pytest.mark.parametrize("message", [FIRST, SECOND, MARK])
-def test_attribute_names_are_as_cloudevents_wants_them(message: WireMessage) -> None:
+def test_attribute_names_follow_the_cloudevents_specification(message: WireMessage) -> None:
     names = [name.removeprefix("ce_") for name, _ in message.headers if name != "content-type"]
     assert all(set(name) <= set(string.ascii_lowercase + string.digits) and len(name) <= 20 for name in names)
 
@@ -137,7 +137,7 @@ def test_a_watermark_comes_back() -> None:
     assert received(MARK) == WatermarkMessage(1, 42, LOG_ID, 3, 11, 15)
 
 
-def test_what_the_metadata_lack_is_left_out() -> None:
+def test_missing_metadata_are_left_out() -> None:
     bare = Commit(
         position=1,
         stream_id=POST_A,
@@ -199,7 +199,7 @@ def test_any_stored_event_comes_back_as_it_was(data: dict[str, Any], type_name: 
         (received(MARK, ce_prevposition=b"16"), "the header ce_position is not a whole number from 16 on"),
     ],
 )
-def test_a_spoilt_message_tells_what_is_wrong_and_its_position(spoilt: BusMessage, reason: str) -> None:
+def test_an_unreadable_message_has_its_reason_and_position(spoilt: BusMessage, reason: str) -> None:
     assert isinstance(spoilt, UnreadableMessage)
     assert (spoilt.log_id, spoilt.position) == (LOG_ID, 15)
     assert spoilt.reason.startswith(reason)
@@ -218,6 +218,6 @@ def test_a_spoilt_message_tells_what_is_wrong_and_its_position(spoilt: BusMessag
         received(MARK, ce_position=None),
     ],
 )
-def test_a_message_of_unknown_origin_tells_no_position(stranger: BusMessage) -> None:
+def test_a_message_of_unknown_origin_has_no_position(stranger: BusMessage) -> None:
     assert isinstance(stranger, UnreadableMessage)
     assert (stranger.log_id, stranger.position) == (None, None)

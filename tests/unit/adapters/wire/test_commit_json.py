@@ -45,12 +45,12 @@ def test_the_json_is_compact_and_keeps_every_script_readable() -> None:
     "text",
     ["", "not JSON", "{}", '[{"type": "A"}]', '[{"type": "A", "schemaVersion": "1", "data": {}}]', "[1]", b"\xff"],
 )
-def test_what_is_no_array_of_events_is_refused(text: Any) -> None:
+def test_text_that_is_not_an_array_of_events_is_refused(text: Any) -> None:
     with pytest.raises(MalformedCommit, match="the events are not a JSON array of events"):
         events_from_json(text)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"actor": 1}', b"\xff"])
-def test_what_is_no_object_of_texts_is_refused(text: Any) -> None:
+def test_text_that_is_not_an_object_of_texts_is_refused(text: Any) -> None:
     with pytest.raises(MalformedCommit, match="the metadata are not a JSON object of texts"):
         metadata_from_json(text)

@@ -47,7 +47,7 @@ def commit_of(*events: StoredEvent, version: int = 1) -> Commit:
 
 
 def refusal_of(*events: StoredEvent, version: int = 1, codec: MsgspecEventCodec = CODEC) -> str:
-    """The sentence with which decoding is refused."""
+    """The message of the decoding error."""
     with pytest.raises(EventNotReadable) as caught:
         codec.decode(commit_of(*events, version=version))
     return caught.value.message
@@ -155,7 +155,7 @@ def test_the_events_of_a_commit_carry_their_versions() -> None:
     ]
 
 
-def test_old_and_current_shapes_stand_side_by_side() -> None:
+def test_a_commit_may_mix_old_and_current_shapes() -> None:
     old, new = StoredEvent("PostLiked", 1, {}), StoredEvent("PostLiked", 2, {"username": "Bob"})
     assert CODEC.decode(commit_of(new, old, new)) == [
         VersionedEvent(1, PostLiked(username="Bob")),
@@ -193,7 +193,7 @@ def test_times_with_other_digits_are_read_to_the_millisecond(text: str, time: da
     ],
     ids=["type", "newer", "no-upcaster", "neither-nor", "wrong-type", "missing", "unknown", "renamed"],
 )
-def test_an_event_that_can_not_be_read_is_named_with_what_is_wrong(event: StoredEvent, what: str) -> None:
+def test_an_unreadable_event_is_named_with_the_reason(event: StoredEvent, what: str) -> None:
     liked = StoredEvent("PostLiked", 2, {"username": None})
     assert refusal_of(liked, event, liked, version=3) == (
         f"Event 4 of post {POST} ({event.type}, schema version {event.schema_version}): {what}"
@@ -248,7 +248,7 @@ any_json = st.recursive(
     ),
     st.data(),
 )
-def test_whatever_stands_in_the_log_is_read_or_refused_and_always_shown(
+def test_any_stored_event_is_read_or_refused_and_always_shown(
     shape: tuple[str, int, dict[str, Any]], draw: st.DataObject
 ) -> None:
     name, schema_version, data = shape
@@ -323,8 +323,8 @@ def test_a_step_that_fails_on_its_data_is_named_by_the_events_of_its_commit() ->
     )
 
 
-def test_a_chain_may_lead_away_from_a_shape_that_is_current_elsewhere() -> None:
-    """A step's key wins over the table: such an event never takes the path without the chain."""
+def test_a_chain_may_upcast_a_shape_that_is_current_elsewhere() -> None:
+    """A step's key wins over the table: such an event is always decoded through the chain."""
     codec = MsgspecEventCodec(UpcasterChain([drop_event(("PostLiked", 2))]))
     assert codec.decode(commit_of(liked)) == []
 
@@ -357,7 +357,7 @@ def as_it_was_stored(commit: Commit, version: int) -> DescribedEvent:
     )
 
 
-def test_an_old_event_is_described_in_today_s_shape_with_what_it_was() -> None:
+def test_an_old_event_is_described_in_the_current_shape_with_its_stored_type() -> None:
     old = StoredEvent("MessageUpdated", 1, {"message": "Hi"})
     assert CODEC.describe(commit_of(old, version=4)) == [
         described(4, old, "MessageUpdated", 2, {"message": "Hi", "username": None, "editedAt": None})
@@ -403,10 +403,10 @@ def test_a_part_that_can_not_be_read_shows_the_whole_as_it_was_stored() -> None:
     assert codec.describe(commit) == [as_it_was_stored(commit, 1)]
 
 
-# The path without the chain
+# Decoding without the chain
 
 
-def test_a_commit_in_today_s_shapes_does_not_pass_the_chain() -> None:
+def test_a_commit_in_current_shapes_does_not_pass_the_chain() -> None:
     class Untouchable(UpcasterChain):
         def upcast(self, events: Sequence[PlainEvent]) -> Sequence[PlainEvent]:
             raise AssertionError(f"{events} went through the chain")

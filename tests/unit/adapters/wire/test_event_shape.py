@@ -1,4 +1,4 @@
-"""How the fields of an event's class look as plain data: every type that a field may have."""
+"""The stored form of an event's fields: every type that a field may have."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,7 +69,7 @@ def test_a_field_of_every_type_is_read() -> None:
 
 
 @pytest.mark.parametrize("data", [FULL, EMPTY], ids=["full", "empty"])
-def test_what_is_written_is_what_was_read_and_both_stores_keep_it(data: dict[str, Any]) -> None:
+def test_a_read_event_is_written_unchanged_and_both_stores_keep_it(data: dict[str, Any]) -> None:
     VALIDATOR.validate(data)
     written = SHAPE.encode(SHAPE.decode(data))
     assert written == data

@@ -62,7 +62,7 @@ events = stored_events(
     commentId=st.sampled_from([f"019b0000-0000-7000-8000-0000000000c{n}" for n in range(3)]),
     username=st.sampled_from(["Ann", "ann", "Bob", "İpek"]),
 )
-"""Of few people and comments, so that events have to do with each other."""
+"""Of few people and comments, so that events affect each other."""
 
 one_event = events.map(lambda each: [each])
 other_events = one_event | st.sampled_from(
@@ -113,7 +113,7 @@ def rows(codec: MsgspecEventCodec, history: Sequence[Sequence[StoredEvent]]) -> 
 
 
 def state(codec: MsgspecEventCodec, history: Sequence[Sequence[StoredEvent]]) -> PostState:
-    """What commands are decided on."""
+    """The state that commands are decided on."""
     return fold(each.event for events in history for each in codec.decode(commit_of(events)))
 
 
@@ -139,7 +139,7 @@ def test_upcasting_before_or_after_storing_gives_the_same_fold(store, codec, dra
 
 
 def test_every_older_version_leads_to_the_next_shape_of_its_event() -> None:
-    """A schema version is never left out: each has its schema, from 1 to the current one."""
+    """Schema versions have no gap: each has its schema, from 1 to the current one."""
     versions: dict[str, list[int]] = {}
     for name, version in sorted(SHAPES.schemas):
         versions.setdefault(name, []).append(version)

@@ -1,4 +1,4 @@
-"""What is said of MongoDB: the driver's reason, what to do, and no secret."""
+"""Errors of MongoDB: the driver's reason, what to do, and no secret."""
 
 from collections.abc import Mapping
 
@@ -18,8 +18,8 @@ NOT_KNOWN = AutoReconnect("db-2:27017: [Errno -2] Name or service not known (con
 NO_ROUTE = AutoReconnect("db:27017: timed out (configured timeouts: connectTimeoutMS: 20000.0ms)")
 
 
-class Heard(SeenServers):
-    """As if the client had found these; it does not ask those any more that `drops` names."""
+class Found(SeenServers):
+    """As if the client had found these servers and then dropped those in `drops`."""
 
     def __init__(self, *found: ServerDescription, drops: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Heard(SeenServers):
         return self._asked
 
 
-def answered(host: str, **hello: object) -> ServerDescription:
+def replied(host: str, **hello: object) -> ServerDescription:
     return ServerDescription((host, 27017), Hello({"ok": 1, "maxWireVersion": 17, **hello}))
 
 
@@ -41,7 +41,7 @@ def failed(host: str, error: Exception) -> ServerDescription:
     return ServerDescription((host, 27017), error=error)
 
 
-def said(servers: SeenServers | None, error: Exception | None = None) -> str:
+def message(servers: SeenServers | None, error: Exception | None = None) -> str:
     timeout = error or ServerSelectionTimeoutError("No servers found yet, Timeout: 2s, Topology Description: <…>")
     message = unavailable(URL, timeout, servers=servers).message
     assert not any(secret in message for secret in SECRETS)
@@ -50,46 +50,46 @@ def said(servers: SeenServers | None, error: Exception | None = None) -> str:
     return message.removeprefix(begin)
 
 
-def test_a_member_whose_name_is_not_known_here() -> None:
+def test_a_member_with_an_unknown_host_name() -> None:
     """The driver found the set by the address, and then knows its servers by the set's own names only."""
-    primary = answered("db", setName="rs0", isWritablePrimary=True, hosts=["db-2:27017"], me="db-2:27017")
-    assert said(Heard(primary, failed("db-2", NOT_KNOWN), drops=("db",))) == (
+    primary = replied("db", setName="rs0", isWritablePrimary=True, hosts=["db-2:27017"], me="db-2:27017")
+    assert message(Found(primary, failed("db-2", NOT_KNOWN), drops=("db",))) == (
         "has no primary that answers: db-2:27017: [Errno -2] Name or service not known. The replica set names its "
         "member db-2:27017 (`rs.conf()`): start it, and make its name and port reachable from here, or change it with "
         "`rs.reconfig()`; for a set of one node, directConnection=true in the address will do."
     )
 
 
-def test_members_that_are_no_primary() -> None:
-    secondary = answered("db", setName="rs0", secondary=True, hosts=["db:27017", "db-2:27017"])
-    starting = answered("db-3", setName="rs0", hosts=["db:27017"])
-    assert said(Heard(secondary, starting)) == (
+def test_members_without_a_primary() -> None:
+    secondary = replied("db", setName="rs0", secondary=True, hosts=["db:27017", "db-2:27017"])
+    starting = replied("db-3", setName="rs0", hosts=["db:27017"])
+    assert message(Found(secondary, starting)) == (
         "has no primary that answers: db:27017 is a secondary; db-3:27017 is starting or recovering. A primary is "
         "being elected, or too few members run to elect one."
     )
 
 
-def test_of_many_servers_the_first_three_are_said() -> None:
+def test_of_many_servers_the_first_three_are_named() -> None:
     seen = [failed(host, NO_ROUTE) for host in ("a", "b", "c", "d", "e")]
-    assert "; and 2 more. It hangs or is overloaded" in said(Heard(*seen))
+    assert "; and 2 more. It hangs or is overloaded" in message(Found(*seen))
 
 
 def test_a_server_that_has_neither_answered_nor_failed_is_slow() -> None:
-    seen = Heard(ServerDescription(("db", 27017)))
+    seen = Found(ServerDescription(("db", 27017)))
     assert seen.still_connecting
-    assert said(seen).startswith("has no primary that answers: db:27017 has not answered yet. It is slow")
+    assert message(seen).startswith("has no primary that answers: db:27017 has not answered yet. It is slow")
 
 
-def test_a_primary_that_takes_too_long_is_slow_and_not_away() -> None:
-    primary = answered("db", setName="rs0", isWritablePrimary=True, hosts=["db:27017"])
-    seen = Heard(primary)
+def test_a_primary_that_takes_too_long_is_reported_as_slow() -> None:
+    primary = replied("db", setName="rs0", isWritablePrimary=True, hosts=["db:27017"])
+    seen = Found(primary)
     assert not seen.still_connecting
-    assert said(seen, TimeoutError()) == ("did not answer in time; it hangs, or it or its network is overloaded.")
-    assert said(seen, NetworkTimeout("timed out")) == said(seen, TimeoutError())
+    assert message(seen, TimeoutError()) == ("did not answer in time; it hangs, or it or its network is overloaded.")
+    assert message(seen, NetworkTimeout("timed out")) == message(seen, TimeoutError())
 
 
-def test_a_time_limit_of_ours_that_comes_first_hides_no_reason() -> None:
-    assert "timed out" in said(Heard(failed("db", NO_ROUTE)), TimeoutError())
+def test_our_own_time_limit_hides_no_reason() -> None:
+    assert "timed out" in message(Found(failed("db", NO_ROUTE)), TimeoutError())
 
 
 @pytest.mark.parametrize(
@@ -101,22 +101,22 @@ def test_a_time_limit_of_ours_that_comes_first_hides_no_reason() -> None:
         ("[Errno -3] Temporary failure in name resolution", "Check the host name in the address"),
     ],
 )
-def test_a_remedy_for_what_the_driver_says_of_a_connection(reason: str, remedy: str) -> None:
-    assert f". {remedy}" in said(Heard(failed("db", AutoReconnect(f"db:27017: {reason}"))))
+def test_a_remedy_for_the_driver_s_message_about_a_connection(reason: str, remedy: str) -> None:
+    assert f". {remedy}" in message(Found(failed("db", AutoReconnect(f"db:27017: {reason}"))))
 
 
-def test_an_answer_that_quotes_a_secret_is_shown_without_it() -> None:
+def test_a_reply_that_quotes_a_secret_is_shown_without_it() -> None:
     quoting = OperationFailure("no user p@ss word; p%40ss%20word; a lock", 11, {"codeName": "UserNotFound"})
-    assert said(None, quoting) == "refused: no user ***; ***; *** (UserNotFound)."
+    assert message(None, quoting) == "refused: no user ***; ***; *** (UserNotFound)."
 
 
-def test_a_file_that_does_not_open_is_not_called_a_wrong_address() -> None:
+def test_an_unusable_file_is_not_reported_as_a_wrong_address() -> None:
     error = cannot_open(URL, FileNotFoundError(2, "No such file or directory", "/tls/a lock"))
     assert isinstance(error, CannotOpen)
     assert error.message.endswith(": [Errno 2] No such file or directory: '/tls/***'.")
 
 
-def test_what_our_own_code_raises_is_not_the_driver_s() -> None:
+def test_an_error_of_our_own_code_is_not_the_driver_s() -> None:
     with pytest.raises(KeyError) as caught:
         {}["x"]
     assert not is_driver_error(caught.value)
