@@ -21,7 +21,7 @@ CODEC = MsgspecEventCodec()
 
 
 class SteppingClock:
-    """Each look at it is a millisecond later; `monotonic` follows."""
+    """Each call returns a time one millisecond later; `monotonic` follows."""
 
     def __init__(self) -> None:
         self._now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

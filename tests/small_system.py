@@ -109,7 +109,7 @@ class SmallSystem:
         return container_with(self._settings, **(self._parts | parts))
 
     async def caught_up(self, seconds: float = 5.0) -> None:
-        """Return when the rows stand at the log's tip and are ready."""
+        """Return when the rows have reached the log's tip and are ready."""
         async with asyncio.timeout(seconds):
             while True:
                 stamp = await self.views.stamp()

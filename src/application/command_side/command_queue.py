@@ -1,7 +1,7 @@
 """How a command becomes a commit: the algorithm of the command side, in five steps.
 
-A request is one or more commands on one post that become one commit, or nothing. Each post that somebody is changing
-has a queue of requests, and one task works on it until it is empty:
+A request is one or more commands on one post that become one commit, or nothing. Each post with waiting requests has a
+queue, and one task works on it until it is empty:
 
 1. Take    all requests that wait, so that 64 people who like one post at once cost one group write, not 64 conflicts.
 2. Load    the state of the post's stream, from the cache if it is there.
@@ -12,7 +12,7 @@ has a queue of requests, and one task works on it until it is empty:
 The rule of step 5: no answer relies on stale data. A commit is reported when it is durable. A request that appends
 nothing (it was refused, or is already in effect) is answered only if the log confirmed the state that it was decided on
 after the request came: because the state was read from the log in this batch, because a commit of this batch was
-accepted on top of it, or because the end of the stream was read again. Everything behind a failed commit is decided
+accepted on top of it, or because the end of the stream was read again. Everything after a failed commit is decided
 again.
 """
 
