@@ -107,7 +107,7 @@ class SqlReadDbContract:
 
     async def test_tables_are_made_once(self, empty: SqlReadDb) -> None:
         [made] = await empty.provisioning.provision()
-        assert made == f"Made the tables of the read database {empty.address.place} (revision {REVISION})."
+        assert made == f"Created the tables of the read database {empty.address.place} (revision {REVISION})."
         assert await empty.provisioning.provision() == []
         await empty.provisioning.check()
 
@@ -149,7 +149,7 @@ class SqlReadDbContract:
         same_name = await with_backend(empty, _has_comments)
         if same_name:
             for asked in (provisioning.provision(), provisioning.check()):
-                with pytest.raises(SchemaOutdated, match="has Comments already, which Postlog did not make"):
+                with pytest.raises(SchemaOutdated, match="has Comments already, which Postlog did not create"):
                     await asked
         else:
             await provisioning.provision()

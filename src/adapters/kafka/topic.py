@@ -232,7 +232,7 @@ class KafkaProvisioning:
                 path="bus.kafka.topic",
             ) from error
         return (
-            f"Made the topic {self._topic} with {self._partitions} partitions in Kafka at "
+            f"Created the topic {self._topic} with {self._partitions} partitions in Kafka at "
             f"{self._connection.bootstrap_servers}."
         )
 

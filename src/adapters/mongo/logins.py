@@ -42,7 +42,7 @@ async def make_role(database: AsyncDatabase[dict[str, Any]], write_concern: Mapp
     command = "updateRole" if found else "createRole"
     await database.command(command, ROLE, privileges=privileges, roles=[], writeConcern=write_concern)
     return (
-        f"{'Changed' if found else 'Made'} the role '{ROLE}' in MongoDB's database '{database.name}': to find and "
+        f"{'Changed' if found else 'Created'} the role '{ROLE}' in MongoDB's database '{database.name}': to find and "
         f"insert commits, and to read and write the collections beside them."
     )
 
@@ -115,7 +115,7 @@ class MongoLogins:
             mechanisms=["SCRAM-SHA-256"],
             writeConcern=_MAJORITY,
         )
-        done = "Set the password of" if is_there else "Made"
+        done = "Set the password of" if is_there else "Created"
         return f"{done} the login '{self._login.name}' in MongoDB, known to the database '{self._login.source}'."
 
     @property

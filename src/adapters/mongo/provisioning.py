@@ -80,7 +80,7 @@ class MongoProvisioning:
                 )
             )
         kind = "unique index" if index.unique else "index"
-        return f"Made the {kind} '{index.name}' on {index.collection}({', '.join(index.keys)}) in MongoDB."
+        return f"Created the {kind} '{index.name}' on {index.collection}({', '.join(index.keys)}) in MongoDB."
 
 
 class MongoProbe:

@@ -28,9 +28,9 @@ _STALE_STATEMENT = {"26000", "42P05"}
 
 _REMEDIES = {
     "25006": "it takes no writes now: after a failover, name the server that does, or let it take writes again",
-    "22P05": "it can't hold every text: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 makes one that can; name "
-    "that one in read_db.postgres.url, and run `postlog init`",
-    "3F000": "the login's search_path names no schema that is there: CREATE SCHEMA public, or set another path",
+    "22P05": "it can't hold every text: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 creates one that can; "
+    "name that one in read_db.postgres.url, and run `postlog init`",
+    "3F000": "the login's search_path names no existing schema: CREATE SCHEMA public, or set another path",
     "42501": "`postlog init` with an administrator's address gives the login its rights",
     "53100": "free space on the server's disk",
     "53200": "the server is out of memory",
@@ -39,7 +39,7 @@ _REMEDIES = {
 }
 _FATAL_REMEDIES = {
     "password authentication failed": "check the login and the password in the address",
-    "does not exist": "`postlog init` with an administrator's address makes database and login",
+    "does not exist": "`postlog init` with an administrator's address creates database and login",
     "no pg_hba.conf entry": "let the login in by the server's pg_hba.conf",
     "permission denied for database": "`postlog init` with an administrator's address gives the login its rights",
     "not currently accepting connections": "ALTER DATABASE … ALLOW_CONNECTIONS true lets logins in again",

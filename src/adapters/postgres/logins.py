@@ -55,7 +55,7 @@ class PostgresLogins:
                 "REVOKE ALL ON DATABASE {} FROM PUBLIC",
             ):
                 await connection.execute(sql.SQL(text).format(sql.Identifier(name)))
-        return [f"Made the database '{name}' in PostgreSQL."]
+        return [f"Created the database '{name}' in PostgreSQL."]
 
     async def make_login(self) -> list[str]:
         async with self._connected(self._login.database) as connection:
@@ -80,7 +80,7 @@ class PostgresLogins:
         # Hashed here, because the server may log statements, and passwords in them.
         hashed = connection.pgconn.encrypt_password(self._login.password.encode(), name.encode(), b"scram-sha-256")
         await connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Literal(hashed.decode())))
-        return f"{'Set the password of' if is_there else 'Made'} the login '{name}' in PostgreSQL."
+        return f"{'Set the password of' if is_there else 'Created'} the login '{name}' in PostgreSQL."
 
     @asynccontextmanager
     async def _connected(self, database: str) -> AsyncIterator[AsyncConnection]:
@@ -155,8 +155,8 @@ _MORE_THAN_NEEDED = """
 SELECT reason FROM pg_roles AS role, LATERAL (VALUES
     (role.rolname = current_user, 'is the administrator''s own'),
     (role.rolsuper, 'is a superuser'),
-    (role.rolcreaterole, 'may make roles'),
-    (role.rolcreatedb, 'may make databases'),
+    (role.rolcreaterole, 'may create roles'),
+    (role.rolcreatedb, 'may create databases'),
     (role.rolreplication, 'may replicate'),
     (role.rolbypassrls, 'bypasses row security'),
     (EXISTS (SELECT FROM pg_auth_members WHERE member = role.oid), 'is a member of other roles'),

@@ -56,7 +56,7 @@ def _address(url: URL) -> Address:
 
 
 def require_driver() -> None:
-    """A service starts while its server is away, but not without a driver. Raises `CannotOpen`."""
+    """A service starts while its server is unreachable, but not without a driver. Raises `CannotOpen`."""
     try:
         import psycopg  # noqa: F401 (only to see whether it works)
     except ImportError as error:

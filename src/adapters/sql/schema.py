@@ -93,12 +93,12 @@ class Schema:
             self._backend.lock_schema(connection)
             match self._revision(connection):
                 case None:
-                    return [self._make(connection)]
+                    return [self._create(connection)]
                 case str(found):
                     moved = self._move_revision(connection)
                     return moved if found == REVISION else [*moved, self._upgrade(connection, found)]
 
-    def _make(self, connection: Connection) -> str:
+    def _create(self, connection: Connection) -> str:
         if taken := _taken(inspect(connection)):
             raise self._taken(taken)
         metadata.create_all(connection, checkfirst=False)
@@ -106,7 +106,7 @@ class Schema:
             connection.execute(view)
         _record_revision(connection)
         _insert_first_rows(connection)
-        return f"Made the tables of the read database {self._address.place} (revision {REVISION})."
+        return f"Created the tables of the read database {self._address.place} (revision {REVISION})."
 
     def _move_revision(self, connection: Connection) -> list[str]:
         """To a table of its own. A table that another program uses too is left as it is."""
@@ -150,7 +150,7 @@ class Schema:
             found = _revisions(connection, VERSION_TABLE)
             if len(found) > 1:
                 raise self._address.outdated(
-                    f"has {len(found)} rows in {VERSION_TABLE}; leave the one of its tables there"
+                    f"has {len(found)} rows in {VERSION_TABLE}; keep only the one with the revision of the tables"
                 )
             return next(iter(found), None)
         if there.has_table(_OLD_VERSION_TABLE) and all(there.has_table(table.name) for table in _ONLY_OURS):
@@ -159,7 +159,7 @@ class Schema:
 
     def _taken(self, names: list[str]) -> SchemaOutdated:
         return self._address.outdated(
-            f"has {', '.join(names)} already, which Postlog did not make; give it a database of its own"
+            f"has {', '.join(names)} already, which Postlog did not create; give it a database of its own"
         )
 
 

@@ -102,6 +102,6 @@ def _by_row(element: is_below, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(is_below, "mssql")
 def _by_value(element: is_below, compiler: SQLCompiler, **options: Any) -> str:
-    """The first condition is implied, but an index can use it."""
+    """The second condition implies the first, which an index can use."""
     a, b, x, y = (compiler.process(each, **options) for each in element.clauses)
     return f"({a} <= {x} AND ({a} < {x} OR {b} < {y}))"

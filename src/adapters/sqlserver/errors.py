@@ -52,7 +52,7 @@ _REMEDIES = {
     **dict.fromkeys((229, 230, 262, 916), _RIGHTS),
     **dict.fromkeys((18456, 18452), "check the login and the password in the address"),
     **dict.fromkeys((18486, 18487, 18488), _PASSWORD),
-    **dict.fromkeys((911, 4060), "`postlog init` with an administrator's address makes database and user"),
+    **dict.fromkeys((911, 4060), "`postlog init` with an administrator's address creates database and user"),
     **dict.fromkeys((921, 922, 924, 926, 927, 942, 945, 952), _NOT_ONLINE),
     **dict.fromkeys((1101, 1105, 9002), _FULL),
     **dict.fromkeys((701, 802, 1204, 8645, 8651, 10928, 10929, 40501, 49918, 49919, 49920), _OVERLOADED),

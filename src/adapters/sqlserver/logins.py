@@ -49,7 +49,7 @@ class SqlServerLogins:
             if not all(_column(cursor, "SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = ?", name)):
                 # Readers see one snapshot without waiting for writers; the option can be set while nobody reads.
                 cursor.execute(f"ALTER DATABASE {_quoted(name)} SET READ_COMMITTED_SNAPSHOT ON")
-        return [f"Made the database '{name}' in SQL Server."]
+        return [f"Created the database '{name}' in SQL Server."]
 
     def _make_login(self) -> list[str]:
         name, database = self._login.name, self._login.database
@@ -80,7 +80,7 @@ class SqlServerLogins:
         else:
             default = _quoted(self._login.database)
             cursor.execute(f"CREATE LOGIN {name} WITH PASSWORD = {password}, DEFAULT_DATABASE = {default}")
-        return f"{'Set the password of' if is_there else 'Made'} the login '{self._login.name}' in SQL Server."
+        return f"{'Set the password of' if is_there else 'Created'} the login '{self._login.name}' in SQL Server."
 
     def _make_user(self, cursor: Any) -> list[str]:
         """The user of a restored backup belongs to a login of the same name on another server."""
@@ -89,7 +89,7 @@ class SqlServerLogins:
         found = _column(cursor, users, name, name)
         if not found:
             cursor.execute(f"CREATE USER {_quoted(name)} FOR LOGIN {_quoted(name)}")
-            return [f"Made the user '{name}' in the database '{self._login.database}'."]
+            return [f"Created the user '{name}' in the database '{self._login.database}'."]
         if found == [0]:
             cursor.execute(f"ALTER USER {_quoted(name)} WITH LOGIN = {_quoted(name)}")
             return [f"Mapped the user '{name}' in the database '{self._login.database}' to its login again."]

@@ -64,7 +64,7 @@ def _log_file_to_make(settings: Settings) -> str | None:
         return None
     path = Path(settings.event_store.sqlite.path)
     is_there = path.exists() and path.stat().st_size > 0
-    return None if is_there else f"Made the event log {path}: a SQLite file with its tables."
+    return None if is_there else f"Created the event log {path}: a SQLite file with its tables."
 
 
 async def _provisioned(

@@ -51,10 +51,10 @@ async def test_indexes_role_and_login_are_made_with_a_sentence_each(mongo: Mongo
     assert len(indexes) == len(INDEXES)
     assert log.startswith("Gave the log in MongoDB its id, ")
     assert role == (
-        f"Made the role 'postlogService' in MongoDB's database '{mongo.database}': to find and insert commits, and to "
-        f"read and write the collections beside them."
+        f"Created the role 'postlogService' in MongoDB's database '{mongo.database}': to find and insert commits, and "
+        f"to read and write the collections beside them."
     )
-    assert login == f"Made the login '{mongo.login}' in MongoDB, known to the database 'admin'."
+    assert login == f"Created the login '{mongo.login}' in MongoDB, known to the database 'admin'."
 
 
 async def test_a_second_time_nothing_changes_but_the_password_is_set(ready: MongoPlace) -> None:
@@ -74,7 +74,7 @@ async def test_a_new_password_takes_the_place_of_the_old(ready: MongoPlace) -> N
 async def test_the_login_is_made_in_the_database_that_the_address_says_knows_it(mongo: MongoPlace) -> None:
     url = f"{mongo.service_url}&authSource={mongo.database}"
     login = (await MongoLogins(mongo.admin_url, url, mongo.database).make_login())[-1]
-    assert login == f"Made the login '{mongo.login}' in MongoDB, known to the database '{mongo.database}'."
+    assert login == f"Created the login '{mongo.login}' in MongoDB, known to the database '{mongo.database}'."
     with pymongo.MongoClient[dict[str, Any]](url, timeoutMS=10_000) as client:
         assert client[mongo.database].commits.find_one() is None
 

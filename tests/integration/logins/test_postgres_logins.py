@@ -36,11 +36,11 @@ async def shared(postgres_url: str) -> AsyncIterator[PostgresPlace]:
 
 async def test_database_tables_login_and_rights_are_made_with_a_sentence_each(place: PostgresPlace) -> None:
     database, tables, login, rights, still_open = await place.init()
-    assert database == f"Made the database '{place.database}' in PostgreSQL."
-    assert tables.startswith(f"Made the tables of the read database {place.database} on ")
-    assert login == f"Made the login '{place.login}' in PostgreSQL."
+    assert database == f"Created the database '{place.database}' in PostgreSQL."
+    assert tables.startswith(f"Created the tables of the read database {place.database} on ")
+    assert login == f"Created the login '{place.login}' in PostgreSQL."
     assert rights == (
-        f"Gave the login '{place.login}' its rights in the database '{place.database}': to read and write rows, and "
+        f"Granted the login '{place.login}' its rights in the database '{place.database}': to read and write rows, and "
         f"nothing else."
     )
     assert still_open.startswith(f"The login '{place.login}' can still connect to '")
@@ -73,7 +73,7 @@ async def test_rights_that_somebody_gave_beyond_the_least_are_taken_back(ready: 
     ):
         ready.tell(statement, ready.database)
     _password, rights, _still_open = await ready.init()
-    assert rights.startswith(f"Gave the login '{ready.login}' its rights in the database")
+    assert rights.startswith(f"Granted the login '{ready.login}' its rights in the database")
     assert _rights(ready) == before
 
 
@@ -184,8 +184,8 @@ async def test_where_nobody_else_logs_in_every_other_database_is_closed_to_it(pl
         made = await place.init()
         for database in (elsewhere, "postgres", "template1"):
             assert (
-                f"Closed the database '{database}' to logins without a right of their own; until now it let "
-                f"everybody in." in made
+                f"Closed the database '{database}' to logins without a right of their own; until now every "
+                f"login could connect." in made
             )
             with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
                 place.as_service(database)
@@ -219,7 +219,7 @@ async def test_its_own_database_is_closed_to_others(shared: PostgresPlace) -> No
     ("given", "reason"),
     [
         ("ALTER ROLE {login} SUPERUSER", "is a superuser"),
-        ("ALTER ROLE {login} CREATEROLE CREATEDB", "may make roles and may make databases"),
+        ("ALTER ROLE {login} CREATEROLE CREATEDB", "may create roles and may create databases"),
         ("ALTER ROLE {login} REPLICATION", "may replicate"),
         ("ALTER ROLE {login} BYPASSRLS", "bypasses row security"),
         ("GRANT pg_read_all_data TO {login}", "is a member of other roles"),

@@ -42,12 +42,12 @@ def refusal_of(place: SqlServerPlace, statement: str, database: str | None = Non
 
 async def test_everything_is_made_once_and_the_password_set_each_time(place: SqlServerPlace) -> None:
     database, tables, login, user, rights = await place.init()
-    assert database == f"Made the database '{place.database}' in SQL Server."
-    assert tables.startswith(f"Made the tables of the read database {place.database} on ")
-    assert login == f"Made the login '{place.login}' in SQL Server."
-    assert user == f"Made the user '{place.login}' in the database '{place.database}'."
+    assert database == f"Created the database '{place.database}' in SQL Server."
+    assert tables.startswith(f"Created the tables of the read database {place.database} on ")
+    assert login == f"Created the login '{place.login}' in SQL Server."
+    assert user == f"Created the user '{place.login}' in the database '{place.database}'."
     assert rights == (
-        f"Gave the login '{place.login}' its rights in the database '{place.database}': to read and write rows, and "
+        f"Granted the login '{place.login}' its rights in the database '{place.database}': to read and write rows, and "
         f"nothing else."
     )
     changed = place.with_password("Another one, 1")

@@ -32,7 +32,7 @@ def write_to(connection: KafkaConnection, topic: str, **settings: str) -> Produc
 async def test_init_makes_the_topic_once(connection: KafkaConnection, topic: str) -> None:
     provisioning = KafkaProvisioning(connection, topic, 3, 1)
     assert await provisioning.provision() == [
-        f"Made the topic {topic} with 3 partitions in Kafka at {connection.bootstrap_servers}."
+        f"Created the topic {topic} with 3 partitions in Kafka at {connection.bootstrap_servers}."
     ]
     assert await provisioning.provision() == []
     await provisioning.check()

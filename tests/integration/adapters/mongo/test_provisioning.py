@@ -22,10 +22,10 @@ async def test_the_first_run_creates_and_reports_everything(empty: MongoDatabase
     made = await MongoProvisioning(empty).provision()
     assert made == [
         "Made MongoDB's collection 'commits' refuse documents that are not commits.",
-        "Made the unique index 'stream_version' on commits(streamId, version) in MongoDB.",
-        "Made the unique index 'commit_id' on commits(commitId) in MongoDB.",
-        "Made the index 'receipts_expire' on receipts(keptAt) in MongoDB.",
-        "Made the index 'notes_expire' on writers(until) in MongoDB.",
+        "Created the unique index 'stream_version' on commits(streamId, version) in MongoDB.",
+        "Created the unique index 'commit_id' on commits(commitId) in MongoDB.",
+        "Created the index 'receipts_expire' on receipts(keptAt) in MongoDB.",
+        "Created the index 'notes_expire' on writers(until) in MongoDB.",
         f"Gave the log in MongoDB its id, {await MongoCommitLog(empty).log_id()}.",
     ]
     await MongoProvisioning(empty).check()

@@ -184,8 +184,8 @@ def test_another_read_database_can_be_projected(capsys: pytest.CaptureFixture[st
 def test_init_names_what_it_makes_and_can_be_repeated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main.run(["init"]) == 0
     log, rows, where = capsys.readouterr().out.splitlines()
-    assert log == "Made the event log var/log.sqlite: a SQLite file with its tables."
-    assert rows.startswith("Made the tables of the read database var/read.sqlite (revision ")
+    assert log == "Created the event log var/log.sqlite: a SQLite file with its tables."
+    assert rows.startswith("Created the tables of the read database var/read.sqlite (revision ")
     assert main.run(["init"]) == 0
     said, where = capsys.readouterr().out.splitlines()
     assert said == "Everything exists already; nothing was changed."

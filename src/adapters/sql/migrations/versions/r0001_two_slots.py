@@ -1,4 +1,4 @@
-"""Two slots of posts and comments, and what tells which of them is live."""
+"""Two slots of posts and comments, and the row that names the live one."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""`author_folded` of the posts that are there follows from `domain.names.name_key`, no longer from `str.casefold`."""
+"""Recomputes `author_folded` of existing posts by `domain.names.name_key`; it was `str.casefold`."""
 
 from typing import Any
 
