@@ -6,22 +6,23 @@ from collections.abc import Callable
 
 from domain.errors import PostlogError
 
-_FIRST = 0.1
-_LONGEST = 5.0
-
 
 class Backoff:
-    def __init__(self) -> None:
-        self._pause = _FIRST
+    """Doubles the pause from `first` up to `longest` seconds."""
+
+    def __init__(self, first: float = 0.1, longest: float = 5.0) -> None:
+        self._first = first
+        self._longest = longest
+        self._pause = first
 
     def next(self) -> float:
         """Seconds to pause before the next attempt."""
         pause = self._pause
-        self._pause = min(2 * pause, _LONGEST)
+        self._pause = min(2 * pause, self._longest)
         return pause
 
     def reset(self) -> None:
-        self._pause = _FIRST
+        self._pause = self._first
 
 
 class Patience:

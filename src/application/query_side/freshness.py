@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from application.backoff import Backoff
 from application.errors import NotYetVisible, PositionBeyondLog, PostParked, ReadDbNotReady, Unavailable
 from application.ports.commit_log import CommitLog
 from application.ports.post_views import Stamp, Stamped
@@ -81,7 +82,7 @@ class Freshness:
         """
         asked_at = self._clock.monotonic()
         until = asked_at + self._wait_seconds
-        pause = _FIRST_POLL_SECONDS
+        backoff = Backoff(_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS)
         proof: asyncio.Task[int | None] | None = None
         try:
             while True:
@@ -94,8 +95,7 @@ class Freshness:
                 if min_position is not None and now >= asked_at + _SECONDS_BEFORE_LOG_IS_READ:
                     proof = proof or asyncio.create_task(self._log_end.proven_below(min_position))
                     _require_in_log(min_position, proof)
-                await self._rows_moved.wait(min(until - now, pause))
-                pause = min(2 * pause, _LONGEST_POLL_SECONDS)
+                await self._rows_moved.wait(min(until - now, backoff.next()))
         finally:
             if proof is not None:
                 proof.cancel()
