@@ -99,7 +99,10 @@ class MemoryLog:
 
     def stream_page(self, stream_id: PostId, after_version: int, limit: int) -> list[Commit]:
         stream = self._streams.get(stream_id, [])
-        first = bisect_right(stream, after_version, key=lambda entry: entry.commit.last_version)
+        # A damaged commit may have no event; it is read too, as in the other stores.
+        first = bisect_right(
+            stream, after_version, key=lambda entry: max(entry.commit.version, entry.commit.last_version)
+        )
         return _page(stream, first, limit)
 
     def wake(self) -> None:
