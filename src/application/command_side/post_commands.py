@@ -16,10 +16,6 @@ from domain.ids import PostId
 COMMANDS: tuple[type[PostCommand], ...] = PostCommand.__args__
 
 
-async def _no_check() -> None:
-    return
-
-
 class PostCommands:
     """`timeout` is how long a caller waits for an answer, in seconds. The command may still be stored after that: the
     caller finds out by sending it again with the same idempotency key. `require_writable` runs before each command, and
@@ -32,7 +28,7 @@ class PostCommands:
         ids: Ids,
         journal: Journal,
         timeout: float,
-        require_writable: Callable[[], Awaitable[None]] = _no_check,
+        require_writable: Callable[[], Awaitable[None]],
     ) -> None:
         self._queue = queue
         self._ids = ids
