@@ -6,6 +6,8 @@ One message is one event as it is stored, so it may have any stored schema versi
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from adapters.wire.cloudevents import WATERMARK
 from domain.upcasting import EventKey
 from tools.catalogue.json_schema import Schema
@@ -102,10 +104,8 @@ def asyncapi(schemas: Mapping[EventKey, Schema]) -> dict[str, Any]:
 
 
 def asyncapi_yaml(schemas: Mapping[EventKey, Schema]) -> str:
-    import yaml
-
     return _HEAD + yaml.dump(
-        asyncapi(schemas), Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+        asyncapi(schemas), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
     )
 
 
@@ -148,17 +148,15 @@ def _payload(schema: Schema) -> dict[str, Any]:
     return {keyword: value for keyword, value in schema.items() if keyword not in ("$schema", "$id")}
 
 
-def _dumper() -> type:
-    import yaml
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, and repeats values instead of references."""
 
-    class _Dumper(yaml.SafeDumper):
-        """Texts of several lines as blocks, and nothing by reference."""
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (PyYAML's signature)
+        return True
 
-        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (PyYAML's signature)
-            return True
 
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
-    _Dumper.add_representer(str, text)
-    return _Dumper
+
+_Dumper.add_representer(str, _represent_text)
