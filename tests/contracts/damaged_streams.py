@@ -253,8 +253,14 @@ class DamagedStreamsContract:
             async with system.projecting():
                 await system.caught_up()
             await rewrite(position, **changes)
+
+            async def retry_nothing() -> None:
+                """A retry reads the stream, where a commit without events does not show, and replaces the reason."""
+
             rebuild = system.container.rebuild(
-                batch_events=2, batches=sharded_batches(system, 2, workers) if workers > 1 else None
+                batch_events=2,
+                batches=sharded_batches(system, 2, workers) if workers > 1 else None,
+                retry_parked=retry_nothing,
             )
             builds = [build async for build in rebuild.run()]
             assert builds[-1].state is BuildState.LIVE
