@@ -1,18 +1,16 @@
-"""Audit: every row of a read database against the fold of its stream in the log, field by field, also while it changes.
+"""Audit: compares every row of a read database with the fold of its stream in the log, field by field, while both may
+change.
 
-First the database's position P, then rows, then the log: so whatever a row shows is in the log by the time that the log
-is read. Each row is compared at its own version, which must end a commit and be no older than the stream at P. Streams
-that have something at or below P and no row are missing, rows without a stream extra. Parked posts are listed, not
-counted; one whose stream is damaged in the log differs, parked or not. No long transaction, and no SQL of the
-projector's.
+It reads the database's position P first, then the rows, then the log: so whatever a row shows is in the log by the time
+that the log is read. Each row is compared at its own version, which must end a commit and be no older than the stream
+at P. A stream with a commit at or below P must have a row, and every row a stream. Parked posts are listed, not
+compared; one whose stream is damaged in the log is a difference, parked or not. There is no long transaction, and none
+of the projector's SQL.
 
-Memory is bounded: posts are taken in portions by the checksum of their id, and the log is read once for each portion. A
-portion whose rows take too much is halved.
+Memory is bounded: posts are divided into portions by the checksum of their id, and the log is read once for each
+portion. A portion whose rows take too much memory is halved.
 
-Audits that an operator begins and watches: one at a time, in this process. The last result is kept until the next.
-
-A whole audit reads the whole log. It takes turns with everything else that this process does; for a long log
-`postlog audit` does the same in a process of its own.
+`AuditRuns` are those that an operator starts and watches: one at a time, in this process.
 """
 
 import asyncio
@@ -40,11 +38,11 @@ from domain.ids import PostId
 _POSTS_A_PAGE = 500
 _POSTS_A_PORTION = 50_000
 _PORTION_BYTES = 32_000_000
-"""Of rows, as they are in memory; what is folded beside them takes as much again."""
+"""Of rows in memory; their folds take as much again."""
 
 _ROW_BYTES = 400
 _COMMITS_A_READ = 1_000
-_SWAPS_ENDURED = 5
+_RESTARTS_AFTER_SWAPS = 5
 _ORPHANS_SHOWN = 1_000
 
 
@@ -64,7 +62,7 @@ class _Portion:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """`posts` were compared, up to `position` at least; `parked` were not."""
+    """`posts` were compared, at least up to `position`; `parked` were not."""
 
     generation: int
     position: int
@@ -75,40 +73,40 @@ class AuditReport:
 
 @dataclass(slots=True)
 class AuditProgress:
-    """`done` of `total` steps; a step is a post row or a commit of the log that was read."""
+    """`done` of `total` steps; a step is one post row or one commit that was read. `report` is called after each."""
 
     done: int = 0
     total: int = 0
-    note: Callable[["AuditProgress"], None] = field(default=lambda _: None)
+    report: Callable[["AuditProgress"], None] = field(default=lambda _: None)
 
     def advance(self, steps: int) -> None:
         self.done += steps
-        self.note(self)
+        self.report(self)
 
 
 class Audit:
-    """`seed` decides what a sample draws; None: something else each time."""
+    """`seed` decides what a sample draws; None: another sample each time."""
 
     def __init__(
         self, *, rows: AuditRows, log: CommitLog, past_events: PastEvents, codec: EventCodec, seed: int | None = None
     ) -> None:
-        self._random = random.Random(seed)  # noqa: S311 (what a sample draws is no secret)
+        self._random = random.Random(seed)  # noqa: S311 (no secret)
         self._rows = rows
         self._log = log
         self._past_events = past_events
         self._codec = codec
 
     async def run(self, progress: AuditProgress | None = None) -> AuditReport:
-        """Every post. Begins again when the live generation is swapped meanwhile. Raises `Unavailable`."""
-        return await self._endure_swaps(lambda start: self._all(start, progress or AuditProgress()))
+        """Every post. Restarts when the live generation is swapped meanwhile. Raises `Unavailable`."""
+        return await self._restart_after_swaps(lambda start: self._all(start, progress or AuditProgress()))
 
     async def sample(self, posts: int) -> AuditReport:
         """About `posts` posts: one half drawn from the rows, the other from the commits of the log. As many posts as
         there are, or more, is a whole audit."""
-        return await self._endure_swaps(lambda start: self._sample(start, posts))
+        return await self._restart_after_swaps(lambda start: self._sample(start, posts))
 
-    async def _endure_swaps(self, audit: Callable[[AuditStart], Awaitable[AuditReport]]) -> AuditReport:
-        for _ in range(_SWAPS_ENDURED):
+    async def _restart_after_swaps(self, audit: Callable[[AuditStart], Awaitable[AuditReport]]) -> AuditReport:
+        for _ in range(_RESTARTS_AFTER_SWAPS):
             try:
                 return await audit(await self._rows.start())
             except GenerationGone:
@@ -137,7 +135,7 @@ class Audit:
     async def _folds_of_rows(
         self, start: AuditStart, portion: "_Portion", progress: AuditProgress
     ) -> dict[PostId, StreamFold] | None:
-        """None when the rows of this portion take more memory than a portion may, unless it is a single post."""
+        """None when the rows of this portion take more memory than a portion may, unless it is one post."""
         folds: dict[PostId, StreamFold] = {}
         size, read, after = 0, 0, None
         while page := await self._rows.page(start.generation, after, _POSTS_A_PAGE):
@@ -172,8 +170,8 @@ class Audit:
     async def _sample(self, start: AuditStart, posts: int) -> AuditReport:
         if posts >= start.posts:
             return await self._all(start, AuditProgress())
-        drawn = await self._drawn_from_the_log(start, posts // 2)
-        post_ids = sorted(drawn | set(await self._drawn_from_the_rows(start, posts - len(drawn))))
+        drawn = await self._sample_of_the_log(start, posts // 2)
+        post_ids = sorted(drawn | set(await self._sample_of_the_rows(start, posts - len(drawn))))
         differences: list[Difference] = []
         for begin in range(0, len(post_ids), _POSTS_A_PAGE):
             found, _ = await self.compare(start, post_ids[begin : begin + _POSTS_A_PAGE])
@@ -181,7 +179,7 @@ class Audit:
         return await self._report(start, len(post_ids), differences)
 
     async def compare(self, start: AuditStart, post_ids: Collection[PostId]) -> tuple[list[Difference], int]:
-        """What differs in these posts, and how many commits were read. Raises `GenerationGone`, `Unavailable`."""
+        """The differences of these posts, and how many commits were read. Raises `GenerationGone`, `Unavailable`."""
         folds = {post_id: StreamFold.of(post_id, None, start.position) for post_id in post_ids}
         folds |= _folds(start, await self._rows.by_ids(start.generation, list(folds)))
         read = 0
@@ -192,11 +190,11 @@ class Audit:
                 version, read = commits[-1].last_version, read + len(commits)
         return await self._differences(start, folds.values()), read
 
-    async def _drawn_from_the_log(self, start: AuditStart, posts: int) -> set[PostId]:
+    async def _sample_of_the_log(self, start: AuditStart, posts: int) -> set[PostId]:
         positions = self._random.sample(range(start.position), min(posts, start.position))
         return {commit.stream_id for position in positions for commit in await self._log.read(position, 1)}
 
-    async def _drawn_from_the_rows(self, start: AuditStart, posts: int) -> list[PostId]:
+    async def _sample_of_the_rows(self, start: AuditStart, posts: int) -> list[PostId]:
         drawn: list[PostId] = []
         after: PostId | None = PostId(str(UUID(int=self._random.getrandbits(128))))
         while len(drawn) < posts:
@@ -245,7 +243,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class AuditRun:
-    """`sample` is about how many posts it looks at, None: every one. While it runs, `ended_at` is None. Then it has a
+    """`sample` is about how many posts it compares, None: every one. While it runs, `ended_at` is None. Then it has a
     `report`, or an `error` that stopped it, or it was `cancelled`."""
 
     sample: int | None
@@ -262,6 +260,9 @@ class AuditRun:
 
 
 class AuditRuns:
+    """A full audit reads the whole log, in turns with everything else that this process does; for a long log,
+    `postlog audit` does the same in a process of its own. The last result is kept until the next run."""
+
     def __init__(self, audit: Audit, clock: Clock) -> None:
         self._audit = audit
         self._clock = clock
@@ -271,17 +272,17 @@ class AuditRuns:
     def begin(self, sample: int | None) -> AuditRun:
         """Raises `AuditRunning`."""
         if self.last is not None and self.last.is_running:
-            raise AuditRunning("An audit is running already. Wait for it, or cancel it.")
+            raise AuditRunning("An audit is already running. Wait for it, or cancel it.")
         run = self.last = AuditRun(sample, self._clock.now())
         self._task = asyncio.create_task(self._run(run), name="audit")
         return run
 
     async def cancel(self) -> None:
-        """And return when it has ended. No effect when none runs."""
+        """Returns when it has ended. No effect when none runs."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self.last is not None and self.last.is_running:  # cancelled before it had begun
+        if self.last is not None and self.last.is_running:  # cancelled before it started
             self.last.cancelled, self.last.ended_at = True, self._clock.now()
 
     async def _run(self, run: AuditRun) -> None:
@@ -296,6 +297,8 @@ class AuditRuns:
             run.error = error.message
         except Exception as error:
             logger.exception("an audit failed")
-            run.error = f"It failed by a fault of Postlog, {type(error).__name__}; the service's log tells more."
+            run.error = (
+                f"Internal error, a bug in Postlog: {type(error).__name__}. The service's log has the traceback."
+            )
         finally:
             run.ended_at = self._clock.now()

@@ -1,6 +1,4 @@
-"""One stream against its row: fold what the log has, as far as the row claims to be, and name every field that
-differs.
-"""
+"""Compares one stream with its row: folds the stream up to the row's version, and names every field that differs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ _COMMENT_FIELDS = ("username", "comment", "comment_date", "edited")
 @dataclass(frozen=True, slots=True)
 class Difference:
     """`field` is a column of the post, `comments[<id>]` or a column of it, `row`, or `log`: the log itself is damaged
-    at the post, so nothing can be said of its row."""
+    at the post, so its row can't be compared."""
 
     post_id: PostId
     field: str
@@ -33,9 +31,9 @@ class Difference:
 
 @dataclass(slots=True)
 class StreamFold:
-    """Fed with a stream's commits in order. It folds up to the version of `audited`; without a row it folds nothing.
-    `position` is the database's: what stands at or below it must be in the row, at `due` at least. `damage` says what
-    is wrong with the stream itself, wherever its row stands."""
+    """Fed with a stream's commits in order, it folds up to the version of `audited`, its row; without a row it folds
+    nothing. `position` is the database's: commits at or below it must be in the row, so its version is at least `due`.
+    `damage` is what is wrong with the stream itself, whatever the version of its row."""
 
     audited: AuditedPost | None
     position: int
@@ -55,7 +53,7 @@ class StreamFold:
 
     def feed(self, decoded: DecodedCommit) -> None:
         commit = decoded.commit
-        self._look_for_damage(commit)
+        self._check_order(commit)
         if commit.position <= self.position:
             self.due = commit.last_version
         if self.audited is None or commit.last_version > self.audited.post.version or self.unreadable or self.damage:
@@ -67,7 +65,7 @@ class StreamFold:
         except (EventNotReadable, EventNotApplicable) as error:
             self.unreadable = error.message
 
-    def _look_for_damage(self, commit: AnyCommit) -> None:
+    def _check_order(self, commit: AnyCommit) -> None:
         try:
             require_next(commit, self.seen_version)
         except StreamDamaged as error:

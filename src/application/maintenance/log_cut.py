@@ -1,8 +1,9 @@
-"""The way out of a gap in the log when no backup has what is missing: what stands behind it is saved, and removed.
+"""The remedy for a gap in the log when no backup has the missing commits: those after the gap are saved to a file, and
+removed.
 
-A log can't be read past a gap, so no row, message or state comes from behind it, unless it was there before the gap
-was. Somebody may have been answered that it is stored, by a process that wrote on when the log had changed underneath;
-so nothing is removed that was not saved to a file first.
+A log can't be read past a gap, so no row, message or state comes from commits after it, unless they were read before
+the gap was there. Such a commit may have been acknowledged, by a process that wrote while the log changed underneath; so
+nothing is removed that was not saved first.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class CommitsAfterGap:
-    """`commits` stand behind the gap, up to position `tip`; `first` are the first of them."""
+    """`commits` are after the gap, up to position `tip`; `first` are the first of them."""
 
     gap: LogGap
     commits: int
@@ -27,7 +28,7 @@ class CommitsAfterGap:
 
     @property
     def position(self) -> int:
-        """The last one before the gap: where the log would end."""
+        """The last one before the gap, where the log would end."""
         return self.gap.first_missing - 1
 
 
@@ -36,7 +37,7 @@ class LogCut:
         self._log = log
         self._removal = removal
 
-    async def look(self) -> CommitsAfterGap | None:
+    async def find(self) -> CommitsAfterGap | None:
         """None: no position is missing. Raises `StoreUnavailable`."""
         gap = await LogGaps(self._log).find(thorough=True)
         if gap is None:
@@ -50,16 +51,16 @@ class LogCut:
         return CommitsAfterGap(gap, commits, tip, first)
 
     async def cut(self, behind: int, save: Callable[[Sequence[StoredCommit]], None]) -> int:
-        """Remove everything behind the position `behind`, where the gap begins; how many commits that was. `save` is
-        handed them first, and at last an empty page, when they must be on the disk. Raises `CutRefused`, with nothing
-        removed; `StoreUnavailable`."""
-        found = await self.look()
+        """Remove everything after the position `behind`, where the gap begins, and return how many commits that was.
+        `save` is called with them first, and at last with an empty page, when they must be on the disk. Raises
+        `CutRefused`, with nothing removed; `StoreUnavailable`."""
+        found = await self.find()
         if found is None:
             raise CutRefused("No position is missing from the log, so nothing is removed from it.")
         if found.position != behind:
             raise CutRefused(
-                f"The gap begins behind position {found.position}, not behind {behind}, so nothing was removed. Look "
-                f"at what stands behind it, then confirm with --behind {found.position}."
+                f"The gap begins after position {found.position}, not after {behind}, so nothing was removed. Check the "
+                f"commits after it, then confirm with --behind {found.position}."
             )
         commits: list[StoredCommit] = []
         async for page in self._removal.commits_after(behind):
@@ -68,13 +69,13 @@ class LogCut:
         save([])
         if not commits or commits[-1].position != await self._log.proven_tip():
             raise CutRefused(
-                "Somebody writes to the log, so nothing was removed. Stop every process that takes commands or "
-                "imports, and begin again."
+                "The log is being written to, so nothing was removed. Stop every process that takes commands or "
+                "imports, and run it again."
             )
         await self._removal.remove(commits, behind)
         if await self._log.proven_tip() != behind:
             raise CutRefused(
-                "Somebody wrote to the log meanwhile: what was saved is removed, and more stands behind the gap. Stop "
-                "every process that takes commands or imports, and begin again with another file."
+                "The log was written to meanwhile: the saved commits are removed, and more follow the gap. Stop "
+                "every process that takes commands or imports, and run it again with another file."
             )
         return len(commits)

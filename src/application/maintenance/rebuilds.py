@@ -1,7 +1,7 @@
-"""Rebuilds as an operator sees them: begun, watched and cancelled from any process that can reach the read database.
+"""Rebuilds as an operator sees them: started, watched and cancelled from any process that can reach the read database.
 
-What is known of them is what the read database holds: the row of the build, and the lock that its process holds. So
-every process answers the same, and one that was killed is seen as what it is.
+Their state is only in the read database: the row of the build, and the lock that its process holds. So every process
+gives the same answer, and a rebuild that was killed is reported as failed.
 """
 
 import re
@@ -23,7 +23,7 @@ GenerationsOf = Callable[[str], Awaitable[Generations | None]]
 
 
 class RebuildState(StrEnum):
-    """FAILED: an error, or the end of its process, stopped it before it was done. It can be gone on with."""
+    """FAILED: an error, or the end of its process, stopped it before it was done. It can be resumed."""
 
     RUNNING = "running"
     SWAPPED = "swapped"
@@ -33,8 +33,8 @@ class RebuildState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildStatus:
-    """`position` is up to where the log is in the new rows, `target` the log's tip that it runs for. The rate is an
-    average; None before the first batch. `seconds_left` is None unless it is RUNNING, `error` unless it FAILED."""
+    """`position` is how far the new rows have the log, `target` the tip that it started for. The rate is an average;
+    None before the first batch. `seconds_left` is None unless it is RUNNING, `error` unless it FAILED."""
 
     id: str
     adapter: str
@@ -67,13 +67,13 @@ class Rebuilds:
         self._clock = clock
 
     async def begin(self, adapter: str | None = None) -> RebuildStatus:
-        """Begin one, or go on with one that failed; None: of the live read database. Raises `RebuildRunning`, which
-        names the one that runs, `RebuildNotPossible`, `RebuildNotBegun`, `Unavailable`, `SchemaOutdated`."""
+        """Start one, or resume one that failed; None: of the live read database. Raises `RebuildRunning`, which names
+        the one that runs, `RebuildNotPossible`, `RebuildNotBegun`, `Unavailable`, `SchemaOutdated`."""
         adapter = adapter or self._live
         if adapter not in self._adapters:
             can = " or ".join(sorted(self._adapters))
             raise RebuildNotPossible(
-                f"A rebuild into {adapter} can't be begun from here, only into {can}: this service's settings give no "
+                f"A rebuild into {adapter} can't be started here, only into {can}: this service's settings give no "
                 f"address of another read database (read_db.{adapter})."
             )
         for status in await self.recent(adapter):
@@ -103,15 +103,15 @@ class Rebuilds:
         raise _not_found(rebuild_id)
 
     async def cancel(self, rebuild_id: str) -> RebuildStatus:
-        """Give it up, whether it runs or has failed; its process takes notice when it next writes. The live rows stay
-        as they are. Raises as `status`, and `RebuildEnded` when its rows are live, or were."""
+        """Cancel it, whether it runs or has failed; its process stops when it next writes. The live rows are not
+        changed. Raises as `status`, and `RebuildEnded` when its rows are live, or were."""
         _, generations = await self._database_of(rebuild_id)
         for build in await generations.builds(_KEPT):
             if rebuild_id.endswith(f"-{build.generation}"):
                 await generations.cancel(build, self._clock.now())
         status = await self.status(rebuild_id)
         if status.state is RebuildState.SWAPPED:
-            raise RebuildEnded(f"Rebuild {rebuild_id} is done: its rows have taken the old ones' place.")
+            raise RebuildEnded(f"Rebuild {rebuild_id} is done: its rows have replaced the old ones.")
         return status
 
     async def _database_of(self, rebuild_id: str) -> tuple[str, Generations]:
@@ -125,17 +125,17 @@ class Rebuilds:
 
 
 async def _statuses(adapter: str, generations: Generations, limit: int) -> list[RebuildStatus]:
-    """The lock is looked at between two looks at the builds: one that ends gives it back after its last write."""
+    """The lock is tried between two reads of the builds: a build that ends releases it after its last write."""
     builds = await generations.builds(limit)
-    somebody_builds = True
+    is_locked = True
     if any(build.state in UNFINISHED for build in builds) and not await generations.is_locked():
-        somebody_builds = False
+        is_locked = False
         builds = await generations.builds(limit)
-    return [_status(adapter, build, somebody_builds) for build in builds if build.log_id is not None]
+    return [_status(adapter, build, is_locked) for build in builds if build.log_id is not None]
 
 
-def _status(adapter: str, build: Build, somebody_builds: bool) -> RebuildStatus:
-    state = _state(build, somebody_builds)
+def _status(adapter: str, build: Build, is_locked: bool) -> RebuildStatus:
+    state = _state(build, is_locked)
     return RebuildStatus(
         id=_id_of(adapter, build.generation),
         adapter=adapter,
@@ -150,10 +150,10 @@ def _status(adapter: str, build: Build, somebody_builds: bool) -> RebuildStatus:
     )
 
 
-def _state(build: Build, somebody_builds: bool) -> RebuildState:
+def _state(build: Build, is_locked: bool) -> RebuildState:
     match build.state:
         case BuildState.EMPTYING | BuildState.BUILDING:
-            return RebuildState.RUNNING if somebody_builds else RebuildState.FAILED
+            return RebuildState.RUNNING if is_locked else RebuildState.FAILED
         case BuildState.LIVE | BuildState.RETIRED:
             return RebuildState.SWAPPED
         case BuildState.CANCELLED:
@@ -162,7 +162,7 @@ def _state(build: Build, somebody_builds: bool) -> RebuildState:
 
 def _why(build: Build) -> str:
     reason = build.error or "Its process ended before it was done."
-    return f"{reason} Begin a rebuild again to go on from position {build.position:,}, or cancel this one."
+    return f"{reason} Start a rebuild again to resume from position {build.position:,}, or cancel this one."
 
 
 def _running(status: RebuildStatus) -> RebuildRunning:

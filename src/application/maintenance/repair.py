@@ -1,7 +1,7 @@
-"""Repair: write the rows of single posts anew from the log, beside running projectors.
+"""Repair: rewrites the rows of single posts from the log, beside running projectors.
 
-The checkpoints are locked first, as projectors do, so no projector writes meanwhile. A row that a projector has brought
-further than our fold by then is folded again; one that is further than the log itself is wrong, and replaced.
+The checkpoints are locked first, as projectors do, so no projector writes meanwhile. If a projector has moved a row
+past our fold by then, the post is folded again; a row that is past the log itself is wrong, and is replaced.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ _COMMITS_A_READ = 1_000
 
 
 class _RowIsAhead(Exception):
-    """The row, or what waits behind it, has a higher version than our fold."""
+    """The row, or what is parked of the post, has a higher version than our fold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """`problem` is None when the rows are as the log says now, else why they could not be written."""
+    """`problem` is None when the rows match the log now, else why they could not be written."""
 
     post_id: PostId
     problem: str | None
@@ -59,7 +59,7 @@ class Repair:
         return folded
 
     async def _write(self, folded: WholePost, *, replace_newer: bool) -> None:
-        """`replace_newer`: the log was read again and has nothing newer, so a newer row can't be right."""
+        """`replace_newer`: the log was read again and has nothing newer, so a newer row is wrong."""
 
         def fold(rows: Rows) -> RowChanges:
             found = rows.posts.get(folded.post_id)

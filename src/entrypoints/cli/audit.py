@@ -65,7 +65,7 @@ async def _audit(loaded: LoadedSettings, sample: int | None, repair: bool, as_js
                     progress.set_total(done.total)
                     progress.advance_to(done.done)
 
-                report = await tools.audit.run(AuditProgress(note=show))
+                report = await tools.audit.run(AuditProgress(report=show))
         print_audit(report, places(loaded.settings, LOG, READ_DB), as_json)
         if repair:
             for post_id in dict.fromkeys(difference.post_id for difference in report.differences):

@@ -41,7 +41,7 @@ def test_it_exports_what_differs_until_it_is_mended_and_ends_with_0(tmp_path: Pa
 
     assert (ready, before, mended.returncode, status) == (200, 0.0, 1, 0)
     assert f"post {created['id']} differs from the log in message" in worker.printed
-    assert f"post {created['id']} is as the log says again" in worker.printed
+    assert f"post {created['id']} matches the log again" in worker.printed
     assert worker.printed.count("differs from the log") == 1
 
 

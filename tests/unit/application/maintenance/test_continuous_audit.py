@@ -24,7 +24,7 @@ UNKNOWN = PostId("0198c0de-0000-7000-8000-000000009999")
 
 @pytest.fixture(autouse=True)
 def _looks_at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(module, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_CHECKS", 0.0)
     monkeypatch.setattr(module, "_SECONDS_WHEN_AWAY", 0.0)
     caplog.set_level(logging.INFO, module.__name__)
 
@@ -139,8 +139,8 @@ async def test_each_fault_is_told_once_and_once_that_it_is_gone(
         await audit.differ(0)
 
     assert told(caplog) == [
-        f"post {where} differs from the log in {what}; `postlog audit` tells all, `postlog audit --repair` mends it",
-        f"post {where} is as the log says again",
+        f"post {where} differs from the log in {what}; `postlog audit` lists them all, `postlog audit --repair` fixes them",
+        f"post {where} matches the log again",
     ]
 
 
@@ -212,7 +212,7 @@ async def test_a_read_database_that_is_away_is_waited_for(
     async with watched(system, rows) as audit:
         await audit.passes(1)
     away = [record.getMessage() for record in caplog.records if "It is away" in record.getMessage()]
-    assert away == ["auditing stopped, again in 0 s: It is away."] * 3
+    assert away == ["auditing stopped, retrying in 0 s: It is away."] * 3
 
 
 async def test_rows_of_another_log_end_it(system: SmallSystem) -> None:
@@ -225,12 +225,12 @@ async def test_rows_of_another_log_end_it(system: SmallSystem) -> None:
 async def test_many_that_differ_are_counted_and_not_all_told(
     system: SmallSystem, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_TOLD_A_PASS", 3)
+    monkeypatch.setattr(module, "_LOGGED_A_PASS", 3)
     posts = posts_of(system)
     posts.update({post_id: row._replace(likes=5) for post_id, row in posts.items()})
     async with watched(system) as audit:
         await audit.differ(len(POSTS))
     assert len(told(caplog)) == 3
     assert [record.getMessage() for record in caplog.records if "one by one" in record.getMessage()] == [
-        "more posts differ than are told one by one"
+        "more posts differ; only the first are logged one by one"
     ]

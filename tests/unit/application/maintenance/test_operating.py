@@ -95,7 +95,7 @@ class TestAuditRuns:
         audit.told.set_exception(KeyError("a secret"))
         run = runs.begin(None)
         await ended(runs)
-        assert run.error == "It failed by a fault of Postlog, KeyError; the service's log tells more."
+        assert run.error == "Internal error, a bug in Postlog: KeyError. The service's log has the traceback."
 
 
 class Doctor:

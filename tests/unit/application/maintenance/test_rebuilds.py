@@ -141,7 +141,7 @@ async def test_one_whose_process_is_gone_has_failed_and_is_gone_on_with(operated
     failed = await operated.rebuilds.status("memory-2")
     assert (failed.state, failed.position, failed.seconds_left) == (RebuildState.FAILED, stopped.position, None)
     assert failed.error == (
-        "Its process ended before it was done. Begin a rebuild again to go on from position 20, or cancel this one."
+        "Its process ended before it was done. Start a rebuild again to resume from position 20, or cancel this one."
     )
     assert (await operated.rebuilds.begin()).id == "memory-2"
     operated.gate.set()
@@ -164,7 +164,7 @@ async def test_one_that_an_error_stopped_says_which(operated: Operated) -> None:
     operated.gate.set()
     await operated.rebuilds.begin()
     failed = await operated.until(RebuildState.FAILED)
-    assert failed.error == "The log is away. Begin a rebuild again to go on from position 0, or cancel this one."
+    assert failed.error == "The log is away. Start a rebuild again to resume from position 0, or cancel this one."
 
 
 async def test_one_that_ends_between_two_looks_has_not_failed(operated: Operated) -> None:
@@ -192,7 +192,7 @@ async def test_what_is_no_rebuild_is_not_found(operated: Operated, unknown: str)
 
 
 async def test_a_database_that_can_not_be_rebuilt_from_here_is_refused(operated: Operated) -> None:
-    with pytest.raises(RebuildNotPossible, match="A rebuild into postgres can't be begun from here, only into memory"):
+    with pytest.raises(RebuildNotPossible, match="A rebuild into postgres can't be started here, only into memory"):
         await operated.rebuilds.begin("postgres")
     assert await operated.rebuilds.recent("postgres") == []
 

@@ -165,7 +165,7 @@ def test_while_somebody_writes_nothing_is_removed(
 
     monkeypatch.setattr(SqliteCommitRemoval, "commits_after", and_one_more)
     assert main.run(["events", "cut", OPTION, "--behind", "2", "--save", "cut.ndjson"]) == 2
-    assert "Somebody writes to the log, so nothing was removed." in capsys.readouterr().err
+    assert "The log is being written to, so nothing was removed." in capsys.readouterr().err
     assert positions()[:5] == [1, 2, 6, 7, 8]
 
 

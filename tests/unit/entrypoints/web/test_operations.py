@@ -227,7 +227,7 @@ class TestAudit:
             operated.system.commit_log.tip = tip
             await send(client, "/operations/audit", sample="")
             refused = await send(client, "/operations/audit", sample="")
-            assert (refused.status_code, "An audit is running already." in refused.text) == (409, True)
+            assert (refused.status_code, "An audit is already running." in refused.text) == (409, True)
             cancelled = await send(client, "/operations/audit/cancel")
             assert cancelled.headers["location"] == "/operations#audit"
             assert operated.operations.audits.last.cancelled
