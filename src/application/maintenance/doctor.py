@@ -1,8 +1,5 @@
-"""What is wrong with this installation, found without changing anything.
-
-The doctor's findings for people who keep looking: examined again only when they have grown old, once for all who
-look.
-"""
+"""The doctor: what is wrong with this installation, found without changing anything. `CachedDiagnosis` keeps its
+findings for a while, for pages that are loaded again and again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,18 +20,18 @@ from application.projections.log_checks import LogGaps, require_same_log
 from domain.errors import PostlogError
 
 CATCH_UP_SECONDS = 2.0
-"""How long the rows may take to reach the log's end, before they count as left behind."""
+"""How long the rows may take to reach the log's end before they count as behind."""
 
 _POLL_SECONDS = 0.1
 
 _PARKED_READ, _DAMAGED_SHOWN = 1_000, 3
-"""Among so many those that are damaged in the log are looked for, and so many of these are named."""
+"""How many parked posts are searched for those that are damaged in the log, and how many of these are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`detail` is one sentence: what was found and, where it is a problem, what to do. `about_data`: everything runs,
-    but the data is not as it should be."""
+    """`detail` is one sentence: what was found and, if it is a problem, what to do. `about_data`: everything runs, but
+    the data is wrong or behind."""
 
     check: str
     ok: bool
@@ -43,9 +40,9 @@ class Finding:
 
 
 class Doctor:
-    """`provisionings` are named by the check they stand for: `event_store schema`, `read_db schema` … `thorough`: every
-    position of the log is counted where the store does not know how many there are. `relay_state` is None where there
-    is no bus. `unopened` are parts that could not even be opened, with the reason."""
+    """`provisionings` are named by their check: `event_store schema`, `read_db schema` … `thorough`: every position of
+    the log is counted where the store does not know how many there are. `relay_state` is None where there is no bus.
+    `unopened` are parts that could not be opened, with the reason."""
 
     def __init__(
         self,
@@ -77,8 +74,7 @@ class Doctor:
         self._clock = clock
 
     async def examine(self) -> AsyncIterator[Finding]:
-        """Servers first. What needs a part that does not answer, or lacks its tables, is left out; all else is
-        examined."""
+        """Servers first. Checks that need a part that does not answer, or lacks its tables, are skipped."""
         out = set(self._unopened)
         for part, reason in self._unopened.items():
             yield Finding(part, False, reason)
@@ -98,7 +94,7 @@ class Doctor:
                 yield await _examined(check, partial(examine, check))
 
     def _examinations(self) -> Mapping[str, tuple[Sequence[str], Callable[[str], Awaitable[Finding]]]]:
-        """With the parts that each needs."""
+        """Each with the parts that it needs."""
         log, rows = "event_store", "read_db"
         of_relay = {"relay": ([log], self._relay)} if self._relay_state is not None else {}
         return {
@@ -115,7 +111,7 @@ class Doctor:
         return Finding(check, gap is None, gap.sentence if gap else "No position is missing from the log.")
 
     async def _relay(self, check: str) -> Finding:
-        """Whether one is active, and gets on."""
+        """Whether one is active and makes progress."""
         tip, state = await self._log.tip(), await self._relay_status()
         begun_at = position = state.position if state else 0
         until = self._clock.monotonic() + CATCH_UP_SECONDS
@@ -125,11 +121,13 @@ class Doctor:
             position = state.position if state else 0
         active = state.owner is not None if state else False
         if position >= tip and (active or tip == 0):
-            told = "One is active" if active else "None was started yet"
-            return Finding(check, True, f"{told}; the bus has the log up to position {position:,}.")
+            relays = "A relay is active" if active else "No relay was started yet"
+            return Finding(check, True, f"{relays}; the bus has the log up to position {position:,}.")
         if position >= tip:
-            return Finding(check, False, "No relay is active. Nothing waits yet; start one (`postlog relay`).", True)
-        waiting = f"{tip - position:,} commits of the log wait to be published, behind position {position:,}"
+            return Finding(
+                check, False, "No relay is active. Nothing is waiting yet; start one (`postlog relay`).", True
+            )
+        waiting = f"{tip - position:,} commits of the log wait to be published, after position {position:,}"
         if not active:
             return Finding(check, False, f"No relay is active, and {waiting}. Is one running (`postlog relay`)?", True)
         if position > begun_at:
@@ -147,7 +145,7 @@ class Doctor:
         checkpoints = await self._store.checkpoints(live.generation)
         await require_same_log(live, checkpoints.values(), self._log)
         if live.log_id is None:
-            return Finding(check, True, "No projector has begun to fill the read database yet.")
+            return Finding(check, True, "No projector has started to fill the read database yet.")
         return Finding(check, True, "The read database belongs to this log.")
 
     async def _lag(self, check: str) -> Finding:
@@ -164,18 +162,18 @@ class Doctor:
         parked = (await self._views.stamp()).parked
         if not parked:
             return Finding(check, True, "No post is parked.")
-        wait = f"{parked:,} posts wait for a cause to be mended; `postlog parked list` says which."
+        wait = f"{parked:,} posts are parked until their causes are fixed; `postlog parked list` shows them."
         some = await self._parked_streams.parked(_PARKED_READ)
         damaged = [each.reason for each in some if each.code == StreamDamaged.code]
         return Finding(check, False, " ".join([wait, *damaged[:_DAMAGED_SHOWN]]), True)
 
     async def _rebuild(self, check: str) -> Finding:
         if (build := await self._unfinished()) is None:
-            return Finding(check, True, "None is unfinished.")
+            return Finding(check, True, "No rebuild is unfinished.")
         if await self._generations.is_locked():
-            return Finding(check, True, f"One is running: {describe_progress(build)}.")
-        if (build := await self._unfinished()) is None:  # it ended between the two looks
-            return Finding(check, True, "None is unfinished.")
+            return Finding(check, True, f"A rebuild is running: {describe_progress(build)}.")
+        if (build := await self._unfinished()) is None:  # it ended between the two reads
+            return Finding(check, True, "No rebuild is unfinished.")
         return Finding(check, False, _orphan(build), True)
 
     async def _unfinished(self) -> Build | None:
@@ -187,12 +185,12 @@ def _orphan(build: Build) -> str:
     why = f" ({build.error.removesuffix('.')})" if build.error else ""
     return (
         f"Generation {build.generation} in slot {build.slot} was left unfinished at position {build.position:,} of "
-        f"{build.target:,}{why}; `postlog rebuild` goes on with it, `postlog rebuild --drop` gives it up."
+        f"{build.target:,}{why}; `postlog rebuild` resumes it, `postlog rebuild --drop` discards it."
     )
 
 
 async def _examined(check: str, examine: Callable[[], Awaitable[Finding]]) -> Finding:
-    """What can't be examined is a finding too."""
+    """A check that fails is a finding, too."""
     try:
         return await examine()
     except PostlogError as error:
@@ -201,7 +199,7 @@ async def _examined(check: str, examine: Callable[[], Awaitable[Finding]]) -> Fi
 
 async def _schema(check: str, provisioning: Provisioning) -> Finding:
     unseen = await provisioning.check()
-    return Finding(check, True, unseen or "What this version needs is there.")
+    return Finding(check, True, unseen or "Everything that this version needs is there.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ class Findings:
 
 
 class CachedDiagnosis:
-    """`doctor` makes the doctor when it is first needed. Findings older than `seconds` are old."""
+    """Findings are kept for `seconds`. `doctor` makes the doctor when it is first needed."""
 
     def __init__(self, doctor: Callable[[], Doctor], clock: Clock, seconds: float = 10.0) -> None:
         self._doctor = doctor
@@ -221,17 +219,17 @@ class CachedDiagnosis:
         self._due = 0.0
         self.last: Findings | None = None
 
-    async def look(self, patience: float = 0.0) -> Findings | None:
-        """The last findings, and those of the examination under way if it ends within `patience` seconds. None: the
-        first one has not ended yet."""
+    async def findings(self, patience: float = 0.0) -> Findings | None:
+        """The last findings, or those of the running examination if it ends within `patience` seconds. None: the first
+        one has not ended yet."""
         if self._examination is None or (self._examination.done() and self._clock.monotonic() >= self._due):
-            self._examination = asyncio.create_task(self._examine(), name="checkup")
+            self._examination = asyncio.create_task(self._examine(), name="diagnosis")
         if patience:
             await asyncio.wait([self._examination], timeout=patience)
         return self.last
 
     def expire(self) -> None:
-        """Something was changed: the next look examines again."""
+        """Something was changed: the next call examines again."""
         self._due = 0.0
 
     async def stop(self) -> None:

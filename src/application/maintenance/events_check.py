@@ -1,15 +1,12 @@
-"""Does each commit begin where another one of its stream ends? Asked of a whole log, read in pieces by several workers.
+"""Can today's code read the whole log, and does it have every version of every post? Every commit is decoded, and
+nothing is changed: run it on a production log before a deployment.
 
-A worker remembers where each stream goes on, so a commit that follows what it has read costs nothing more. For others
-two marks are kept: where a commit begins, and where the next one of its stream has to begin. A stream that has its
-versions 1, 2, 3 … once each has a second mark for every first one, and one left over for its end. So a beginning
-without its counterpart stands behind a gap, or inside another commit. Marks are 64-bit numbers, and memory is bounded
-by how many streams there are.
-
-Can today's code read the whole log, and does it have every version of every post? Every commit is decoded, and
-nothing is changed: to be tried on a production log before a deployment.
-
-The log is divided into spans of positions, which several workers check side by side.
+The log is divided into ranges of positions, which several workers check in parallel. Does each commit begin where
+another one of its stream ends? A worker remembers where the next commit of each stream must begin, so a commit that
+follows what it has read costs nothing more. For the others it keeps two kinds of marks: where a commit begins, and
+where the next commit of a stream must begin. A stream with its versions 1, 2, 3 … once each has a mark of the second
+kind for each of the first, and one left over for its end. So a beginning without its counterpart comes after a gap, or
+inside another commit. Marks are 64-bit numbers, so memory is bounded by the number of streams.
 """
 
 import asyncio
@@ -37,7 +34,7 @@ _SPREAD = 0x9E37_79B9_7F4A_7C15
 _64_BITS = (1 << 64) - 1
 
 _REMEMBERED = 200_000
-"""Streams whose next version a worker remembers: about 30 MB."""
+"""Streams whose next version a worker remembers, in about 30 MB."""
 
 _KEPT = 1_000_000
 
@@ -72,13 +69,13 @@ class StreamLinks:
             self.ends = array("Q", filterfalse(pairs.__contains__, self.ends))
 
     def broken(self) -> Sequence[int]:
-        """The positions of the commits that do not follow, in order."""
+        """The positions of the commits that don't follow another one of their stream, in order."""
         self.drop_pairs()
         return sorted({*self.positions, *self.empty})
 
 
 class StreamReader:
-    """What one worker has read: fed with commits in the order of the log, as far as it reads it in order."""
+    """The links of what one worker has read. Cheapest when it is fed in the order of the log."""
 
     def __init__(self) -> None:
         self._following: dict[PostId, int] = {}
@@ -102,7 +99,7 @@ class StreamReader:
             self._forget()
 
     def take(self) -> StreamLinks:
-        """The marks since the last time; what is remembered stays."""
+        """The marks since the last call; what is remembered stays."""
         links, self._links = self._links, StreamLinks()
         return links
 
@@ -116,10 +113,10 @@ class StreamReader:
 
 
 def _mark(stream_id: PostId, version: int) -> int:
-    """By the random half of an id. Two that end alike could only hide a damage."""
+    """From the random half of an id. If two ids end alike, damage could be missed, but none is reported in error."""
     try:
         return (int(stream_id[19:23] + stream_id[24:], 16) + version * _SPREAD) & _64_BITS
-    except ValueError:  # no id of ours: somebody wrote this commit by hand
+    except ValueError:  # no id of ours: this commit was written by hand
         return (int.from_bytes(stream_id.encode(), "big") + version * _SPREAD) & _64_BITS
 
 
@@ -129,14 +126,14 @@ _COMMITS_A_READ = 2_000
 
 
 class PositionRange(NamedTuple):
-    """The positions behind `after` and up to `until`."""
+    """The positions after `after` and up to `until`."""
 
     after: int
     until: int
 
 
 class Unreadable(NamedTuple):
-    """A commit that can't be read, and the stored event that is to blame: `version` is its number in the stream."""
+    """A commit that can't be read, and the stored event that causes it: `version` is its number in the stream."""
 
     position: int
     post_id: PostId
@@ -157,8 +154,8 @@ class Damage(NamedTuple):
 @dataclass(slots=True)
 class Tally:
     """`events` counts all stored events by name and schema version, `unreadable` the commits that can't be read by the
-    event that is to blame. `places` are the first of these, in the order of the log. `links` tells which commits do not
-    follow those before them; in the end, `damaged` counts them, and `damages` are the first."""
+    event that causes it. `places` are the first of these, in the order of the log. `links` has the commits that don't
+    follow another one of their stream; in the end, `damaged` counts them, and `damages` are the first."""
 
     commits: int = 0
     events: Counter[EventKey] = field(default_factory=Counter)
@@ -178,30 +175,30 @@ class Tally:
 
 
 class RangeWorker(Protocol):
-    async def check(self, span: PositionRange, places: int) -> Tally:
+    async def check(self, positions: PositionRange, places: int) -> Tally:
         """At most the first `places` places. Raises `StoreUnavailable`."""
         ...
 
     async def last_links(self) -> StreamLinks:
-        """What its tallies did not have yet, after the last span."""
+        """What its tallies did not have yet, after the last range."""
         ...
 
 
 class RangeCheck:
-    """The worker that does it itself."""
+    """The worker in this process."""
 
     def __init__(self, log: CommitLog, codec: EventCodec) -> None:
         self._log = log
         self._codec = codec
         self._streams = StreamReader()
 
-    async def check(self, span: PositionRange, places: int) -> Tally:
+    async def check(self, positions: PositionRange, places: int) -> Tally:
         tally = Tally()
         with relaxed_gc():
             async with ReadAhead[list[Commit]]() as ahead:
-                ahead.begin(self._read(span.after, span.until))
+                ahead.begin(self._read(positions.after, positions.until))
                 while commits := await ahead.result():
-                    ahead.begin(self._read(commits[-1].position, span.until))
+                    ahead.begin(self._read(commits[-1].position, positions.until))
                     tally.add(await asyncio.to_thread(self._checked, commits), places)
         return tally
 
@@ -230,17 +227,17 @@ class EventsCheck:
         self._workers = workers
         self._places = places
 
-    async def run(self, note: Callable[[int], None]) -> Tally:
-        """Everything up to the tip as it is now. `note` is handed how many commits are done. Raises
+    async def run(self, report: Callable[[int], None]) -> Tally:
+        """Everything up to the tip as it is now. `report` is called with how many commits are done. Raises
         `StoreUnavailable`."""
         total = Tally()
-        left = _divided(list(ranges_up_to(await self._log.tip())), len(self._workers))
+        left = _split(list(ranges_up_to(await self._log.tip())), len(self._workers))
 
         async def work(worker: RangeWorker, mine: deque[PositionRange]) -> None:
             while mine or any(left):
-                span = mine.popleft() if mine else max(left, key=len).pop()
-                total.add(await worker.check(span, self._places), self._places)
-                note(total.commits)
+                positions = mine.popleft() if mine else max(left, key=len).pop()
+                total.add(await worker.check(positions, self._places), self._places)
+                report(total.commits)
 
         tasks = [asyncio.create_task(work(*each)) for each in zip(self._workers, left, strict=True)]
         try:
@@ -249,7 +246,7 @@ class EventsCheck:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if total.links.begins:  # what one worker can't tell alone
+        if total.links.begins:  # one worker alone can't know
             for worker in self._workers:
                 total.links.add(await worker.last_links())
         await self._name_damages(total)
@@ -280,10 +277,10 @@ class EventsCheck:
         return f"The commits of post {post_id} do not follow each other in the order of their positions."
 
 
-def _divided(spans: Sequence[PositionRange], workers: int) -> list[deque[PositionRange]]:
-    """Each worker has a piece of the log, which it reads in order; who is done first takes from another's end."""
-    size = -(-len(spans) // workers)
-    return [deque(spans[number * size : (number + 1) * size]) for number in range(workers)]
+def _split(ranges: Sequence[PositionRange], workers: int) -> list[deque[PositionRange]]:
+    """Each worker has a part of the log, which it reads in order; one that is done takes from the end of another's."""
+    size = -(-len(ranges) // workers)
+    return [deque(ranges[number * size : (number + 1) * size]) for number in range(workers)]
 
 
 def ranges_up_to(tip: int) -> Iterator[PositionRange]:
@@ -303,7 +300,7 @@ def _checked(commits: Sequence[Commit], codec: EventCodec) -> Tally:
 
 
 def _place(commit: Commit, error: EventNotReadable) -> Unreadable:
-    """Where the events of a commit can't be read together, the first stands for all of them."""
+    """When the events of a commit can't be read together, the first is named."""
     version = commit.version if error.version is None else error.version
     event = commit.events[version - commit.version]
     return Unreadable(commit.position, commit.stream_id, version, event.type, event.schema_version, error.message)

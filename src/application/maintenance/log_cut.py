@@ -2,8 +2,8 @@
 removed.
 
 A log can't be read past a gap, so no row, message or state comes from commits after it, unless they were read before
-the gap was there. Such a commit may have been acknowledged, by a process that wrote while the log changed underneath; so
-nothing is removed that was not saved first.
+the gap was there. Such a commit may have been acknowledged, by a process that wrote while the log changed underneath;
+so nothing is removed that was not saved first.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,8 +59,8 @@ class LogCut:
             raise CutRefused("No position is missing from the log, so nothing is removed from it.")
         if found.position != behind:
             raise CutRefused(
-                f"The gap begins after position {found.position}, not after {behind}, so nothing was removed. Check the "
-                f"commits after it, then confirm with --behind {found.position}."
+                f"The gap begins after position {found.position}, not after {behind}, so nothing was removed. Check "
+                f"the commits after it, then confirm with --behind {found.position}."
             )
         commits: list[StoredCommit] = []
         async for page in self._removal.commits_after(behind):

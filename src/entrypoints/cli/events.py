@@ -223,7 +223,7 @@ def cut(ctx: click.Context, behind: int | None, save: str | None, admin_url_file
     async def job() -> int:
         async with open_log_cut(loaded, admins) as log_cut:
             if behind is None or save is None:
-                found = await log_cut.look()
+                found = await log_cut.find()
                 _print_gap(found, where, as_json)
                 return exit_codes.DATA if found else exit_codes.DONE
             with _NewFile(save) as file:

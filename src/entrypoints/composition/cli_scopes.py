@@ -26,7 +26,7 @@ from domain.errors import PostlogError
 from entrypoints.composition.bootstrap import prepare
 from entrypoints.composition.container import container_for
 from entrypoints.composition.resources import Resources
-from entrypoints.composition.worker_process import SpanProcess, WorkerProcess, checking, sharded_batches
+from entrypoints.composition.worker_process import RangeProcess, WorkerProcess, checking, sharded_batches
 from entrypoints.settings.administrators import Administrators
 from entrypoints.settings.leaves import Problem, SettingsError
 from entrypoints.settings.loading import LoadedSettings, require_files
@@ -146,10 +146,10 @@ async def open_events_check(
     async with Resources(container) as resources:
         tip = await (await resources.open_log()).commit_log.tip()
         wanted = min(processes, tip // _COMMITS_A_PROCESS)
-        workers: Sequence[RangeWorker] = [container.span_check()]
+        workers: Sequence[RangeWorker] = [container.range_check()]
         if wanted > 1:
             started = [WorkerProcess(loaded, "events check", checking) for _ in range(wanted)]
-            workers = [SpanProcess(await resources.enter(process)) for process in started]
+            workers = [RangeProcess(await resources.enter(process)) for process in started]
         yield container.events_check(workers, places), tip
 
 

@@ -320,7 +320,7 @@ class Container(containers.DeclarativeContainer):
         metrics=metrics,
         commits_per_second=settings.provided.audit.commits_per_second,
     )
-    span_check = providers.Factory(RangeCheck, commit_log, codec)
+    range_check = providers.Factory(RangeCheck, commit_log, codec)
     events_check = providers.Factory(EventsCheck, commit_log, past_events)
     """Called with the workers, and how many failures to report."""
     log_cut = providers.Factory(LogCut, commit_log, log.provided.removal)
@@ -346,7 +346,7 @@ class Container(containers.DeclarativeContainer):
     # What operators watch and start in a running service
     rebuilds = providers.Factory(Rebuilds, live=settings.provided.read_db.adapter, clock=clock)
     """Called with what they may rebuild, and how."""
-    checkup = providers.Singleton(CachedDiagnosis, doctor.provider, clock)
+    diagnosis = providers.Singleton(CachedDiagnosis, doctor.provider, clock)
     audit_runs = providers.Singleton(AuditRuns, audit, clock)
     parked_posts = providers.Singleton(
         ParkedPosts,
@@ -356,7 +356,7 @@ class Container(containers.DeclarativeContainer):
         log=commit_log,
         clock=clock,
     )
-    operations = providers.Factory(Operations, checkup=checkup, audits=audit_runs, parked=parked_posts)
+    operations = providers.Factory(Operations, diagnosis=diagnosis, audits=audit_runs, parked=parked_posts)
     """Called with the rebuilds."""
 
     # API and pages: called with what the process's roles add

@@ -43,7 +43,7 @@ async def open_operations(container: Container, rebuilds: Rebuilds) -> AsyncIter
         yield operations
     finally:
         await operations.audits.cancel()
-        await operations.checkup.stop()
+        await operations.diagnosis.stop()
 
 
 class _ReadDbs:

@@ -177,14 +177,14 @@ async def folding(shard: Shard, container: Container, resources: Resources) -> R
     return answer
 
 
-class SpanProcess:
+class RangeProcess:
     """A `RangeWorker` in a process of its own."""
 
     def __init__(self, process: WorkerProcess) -> None:
         self._process = process
 
-    async def check(self, span: PositionRange, places: int) -> Tally:
-        tally: Tally = await self._process.ask((span, places))
+    async def check(self, positions: PositionRange, places: int) -> Tally:
+        tally: Tally = await self._process.ask((positions, places))
         return tally
 
     async def last_links(self) -> StreamLinks:
@@ -194,5 +194,5 @@ class SpanProcess:
 
 async def checking(container: Container, resources: Resources) -> RequestHandler:
     await resources.open_log()
-    check: RangeCheck = container.span_check()
+    check: RangeCheck = container.range_check()
     return lambda request: check.check(*request) if request else check.last_links()

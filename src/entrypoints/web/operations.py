@@ -57,7 +57,7 @@ class OperationsPage:
         ]
 
     async def show(self, visit: PageRequest) -> ASGIApp:
-        await self.operations.checkup.look(_FIRST_LOOK_SECONDS)
+        await self.operations.diagnosis.findings(_FIRST_LOOK_SECONDS)
         context = await self._context(await self.services.watch.latest())
         freed, still = visit.number("freed"), visit.number("still")
         return await visit.page(
@@ -69,7 +69,7 @@ class OperationsPage:
         sent: dict[str, str] = {}
 
         async def news() -> str:
-            await self.operations.checkup.look()
+            await self.operations.diagnosis.findings()
             context = await self._context(await self.services.watch.latest())
             html = {part: await visit.part("operations.parts.html", part=part, **context) for part in _PARTS}
             changed = [text for part, text in html.items() if sent.get(part) != text]
@@ -87,7 +87,7 @@ class OperationsPage:
     async def cancel_rebuild(self, visit: PageRequest) -> ASGIApp:
         form = await visit.form()
         await self.operations.rebuilds.cancel(form.text("rebuild"))
-        self.operations.checkup.expire()
+        self.operations.diagnosis.expire()
         return see_other("/operations#rebuild-card")
 
     async def audit(self, visit: PageRequest) -> ASGIApp:
@@ -109,12 +109,12 @@ class OperationsPage:
         else:
             retried = await self.operations.parked.retry_all(_RETRY_SECONDS)
             freed, still = retried.freed, retried.still
-        self.operations.checkup.expire()
+        self.operations.diagnosis.expire()
         return see_other(f"/operations?freed={freed}&still={still}#parked")
 
     async def _context(self, status: PipelineStatus) -> dict[str, Any]:
         partitions = [self._partition(status, standing) for standing in status.rows.partitions] if status.rows else []
-        findings, audit = self.operations.checkup.last, self.operations.audits.last
+        findings, audit = self.operations.diagnosis.last, self.operations.audits.last
         return {
             "pipeline": status,
             "partitions": partitions,

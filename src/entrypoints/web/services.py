@@ -17,7 +17,7 @@ from domain.limits import Limits
 class Operations:
     """What operators watch and start."""
 
-    checkup: CachedDiagnosis
+    diagnosis: CachedDiagnosis
     rebuilds: Rebuilds
     audits: AuditRuns
     parked: ParkedPosts

@@ -110,7 +110,7 @@ def test_the_doctor_knows_whether_a_relay_is_active_and_gets_on(tmp_path: Path, 
         assert httpx.post(url, json={"author": "Ann", "message": "Hi"}, timeout=20).status_code == httpx.codes.CREATED
         for _ in ticks(30, "the doctor does not see the relay at work"):
             doctor = system.run("doctor")
-            if "ok       relay: One is active; the bus has the log up to position 1." in doctor.stdout:
+            if "ok       relay: A relay is active; the bus has the log up to position 1." in doctor.stdout:
                 break
         system.kill("relay")
         assert httpx.post(url, json={"author": "Ann", "message": "Ho"}, timeout=20).status_code == httpx.codes.CREATED

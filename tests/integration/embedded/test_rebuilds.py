@@ -217,11 +217,11 @@ def test_a_killed_one_is_not_in_the_way_and_one_that_runs_is_with_its_progress(d
     assert 0 < stopped < POSTS
     left = f"problem  rebuild: Generation 2 in slot b was left unfinished at position {stopped:,} of 1,000; "
     assert left in orphaned[1]
-    assert "ok       rebuild: One is running: generation 2 at position" in running[1]
+    assert "ok       rebuild: A rebuild is running: generation 2 at position" in running[1]
     assert re.search(
         r"is running: generation 2 at position [\d,]+ of 1,000, [\d,]+ events a second, [\d,]+ s left\. ", refused[2]
     )
-    assert "ok       rebuild: None is unfinished." in finished[1]
+    assert "ok       rebuild: No rebuild is unfinished." in finished[1]
     assert [status for status, *_ in (orphaned, refused, running, resumed, finished)] == [1, 2, 0, 0, 0]
     done = json.loads(resumed[1])
     assert (done["generation"], done["position"], done["events"]) == (2, POSTS, POSTS - stopped)

@@ -139,7 +139,10 @@ async def test_each_fault_is_told_once_and_once_that_it_is_gone(
         await audit.differ(0)
 
     assert told(caplog) == [
-        f"post {where} differs from the log in {what}; `postlog audit` lists them all, `postlog audit --repair` fixes them",
+        (
+            f"post {where} differs from the log in {what}; `postlog audit` lists them all, "
+            "`postlog audit --repair` fixes them"
+        ),
         f"post {where} matches the log again",
     ]
 

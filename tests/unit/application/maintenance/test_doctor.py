@@ -223,9 +223,9 @@ def relay(position: int, owner: str | None = "one") -> RelayStatus:
 @pytest.mark.parametrize(
     ("seen", "tip", "detail"),
     [
-        ([relay(7)], 7, "One is active; the bus has the log up to position 7."),
-        ([relay(5), relay(7)], 7, "One is active; the bus has the log up to position 7."),
-        ([None], 0, "None was started yet; the bus has the log up to position 0."),
+        ([relay(7)], 7, "A relay is active; the bus has the log up to position 7."),
+        ([relay(5), relay(7)], 7, "A relay is active; the bus has the log up to position 7."),
+        ([None], 0, "No relay was started yet; the bus has the log up to position 0."),
     ],
 )
 async def test_a_relay_that_works_is_no_problem(
@@ -243,31 +243,31 @@ async def test_a_relay_that_works_is_no_problem(
         (
             [relay(5, owner=None)],
             (
-                "No relay is active, and 1,200 commits of the log wait to be published, behind position 5. Is one "
+                "No relay is active, and 1,200 commits of the log wait to be published, after position 5. Is one "
                 "running (`postlog relay`)?"
             ),
         ),
         (
             [None],
             (
-                "No relay is active, and 1,205 commits of the log wait to be published, behind position 0. Is one "
+                "No relay is active, and 1,205 commits of the log wait to be published, after position 0. Is one "
                 "running (`postlog relay`)?"
             ),
         ),
         (
             [relay(1_205, owner=None)],
-            "No relay is active. Nothing waits yet; start one (`postlog relay`).",
+            "No relay is active. Nothing is waiting yet; start one (`postlog relay`).",
         ),
         (
             [relay(5)],
             (
-                "A relay holds the lease and publishes nothing: 1,200 commits of the log wait to be published, behind "
+                "A relay holds the lease and publishes nothing: 1,200 commits of the log wait to be published, after "
                 "position 5. What it logs, or the check `bus`, says why; restart it if neither does."
             ),
         ),
         (
             [relay(5), relay(105)],
-            "A relay is active and catching up: 1,100 commits of the log wait to be published, behind position 105.",
+            "A relay is active and catching up: 1,100 commits of the log wait to be published, after position 105.",
         ),
     ],
 )
@@ -310,7 +310,7 @@ async def test_rows_that_stay_behind_are_a_matter_of_data(monkeypatch: pytest.Mo
 async def test_parked_posts_are_a_matter_of_data() -> None:
     (found,) = await problems_of(Installation(parked=3))
     assert (found.check, found.about_data) == ("parked posts", True)
-    assert "3 posts wait" in found.detail
+    assert "3 posts are parked" in found.detail
 
 
 async def test_a_post_that_is_damaged_in_the_log_is_named() -> None:
@@ -325,7 +325,7 @@ async def test_a_post_that_is_damaged_in_the_log_is_named() -> None:
     )
     damaged = replace(other, code="stream-damaged", reason="The log is damaged at post …: version 2 is missing.")
     (found,) = await problems_of(Installation(parked=2, parked_now=[other, damaged]))
-    assert "2 posts wait" in found.detail
+    assert "2 posts are parked" in found.detail
     assert found.detail.endswith("The log is damaged at post …: version 2 is missing.")
 
 
@@ -355,8 +355,8 @@ async def test_a_rebuild_whose_process_is_gone_is_named_with_what_to_do() -> Non
     assert found == Finding(
         "rebuild",
         False,
-        "Generation 3 in slot b was left unfinished at position 1,000 of 5,000; `postlog rebuild` goes on with it, "
-        "`postlog rebuild --drop` gives it up.",
+        "Generation 3 in slot b was left unfinished at position 1,000 of 5,000; `postlog rebuild` resumes it, "
+        "`postlog rebuild --drop` discards it.",
         about_data=True,
     )
     stopped = replace(BUILDING, state=BuildState.EMPTYING, error="The log is away.")
@@ -369,7 +369,7 @@ async def test_a_rebuild_that_runs_is_no_problem_and_its_progress_is_told() -> N
     assert findings[-1] == Finding(
         "rebuild",
         True,
-        "One is running: generation 3 at position 1,000 of 5,000, 200 events a second, 40 s left.",
+        "A rebuild is running: generation 3 at position 1,000 of 5,000, 200 events a second, 40 s left.",
     )
 
 

@@ -121,7 +121,7 @@ async def test_an_empty_log_has_nothing_to_check():
 
 
 @pytest.mark.parametrize(
-    ("tip", "spans"),
+    ("tip", "ranges"),
     [
         (0, []),
         (1, [PositionRange(0, 1)]),
@@ -129,8 +129,8 @@ async def test_an_empty_log_has_nothing_to_check():
         (COMMITS_A_RANGE + 1, [PositionRange(0, COMMITS_A_RANGE), PositionRange(COMMITS_A_RANGE, COMMITS_A_RANGE + 1)]),
     ],
 )
-def test_every_position_is_in_one_span(tip: int, spans: list[PositionRange]):
-    assert list(ranges_up_to(tip)) == spans
+def test_every_position_is_in_one_range(tip: int, ranges: list[PositionRange]):
+    assert list(ranges_up_to(tip)) == ranges
 
 
 async def test_what_is_done_is_told_while_it_runs():

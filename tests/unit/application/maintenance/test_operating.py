@@ -121,27 +121,27 @@ class StandingClock(SteppingClock):
 class TestCheckup:
     async def test_it_examines_once_for_all_who_look_until_the_findings_are_old(self):
         doctor, clock = Doctor(), StandingClock()
-        checkup = CachedDiagnosis(lambda: doctor, clock, seconds=10)  # type: ignore[arg-type,return-value]
-        assert await checkup.look() is None
-        assert await checkup.look() is None
+        diagnosis = CachedDiagnosis(lambda: doctor, clock, seconds=10)  # type: ignore[arg-type,return-value]
+        assert await diagnosis.findings() is None
+        assert await diagnosis.findings() is None
         doctor.may_end.set()
-        first = await checkup.look(patience=5)
+        first = await diagnosis.findings(patience=5)
         assert [finding.detail for finding in first.all] == ["Examined 1 times."]
         clock.seconds = 9.9
-        assert await checkup.look(patience=5) == first
+        assert await diagnosis.findings(patience=5) == first
         clock.seconds = 10
-        assert (await checkup.look(patience=5)).all[0].detail == "Examined 2 times."
+        assert (await diagnosis.findings(patience=5)).all[0].detail == "Examined 2 times."
 
     async def test_what_was_changed_is_looked_at_again(self):
         doctor, clock = Doctor(), StandingClock()
         doctor.may_end.set()
-        checkup = CachedDiagnosis(lambda: doctor, clock)  # type: ignore[arg-type,return-value]
-        await checkup.look(patience=5)
-        checkup.expire()
-        assert (await checkup.look(patience=5)).all[0].detail == "Examined 2 times."
+        diagnosis = CachedDiagnosis(lambda: doctor, clock)  # type: ignore[arg-type,return-value]
+        await diagnosis.findings(patience=5)
+        diagnosis.expire()
+        assert (await diagnosis.findings(patience=5)).all[0].detail == "Examined 2 times."
 
     async def test_an_examination_that_hangs_holds_up_nobody_and_ends_with_the_service(self):
         doctor = Doctor()
-        checkup = CachedDiagnosis(lambda: doctor, StandingClock())  # type: ignore[arg-type,return-value]
-        assert await checkup.look(patience=0.01) is None
-        await checkup.stop()
+        diagnosis = CachedDiagnosis(lambda: doctor, StandingClock())  # type: ignore[arg-type,return-value]
+        assert await diagnosis.findings(patience=0.01) is None
+        await diagnosis.stop()

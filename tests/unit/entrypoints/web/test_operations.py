@@ -93,7 +93,7 @@ class Operated:
         async with self.process, browser_of(self, operations=self.operations, stopping=stopping) as client:
             yield client
         await self.operations.audits.cancel()
-        await self.operations.checkup.stop()
+        await self.operations.diagnosis.stop()
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ class TestVerdict:
         await operated.project()
         async with operated.browsed() as client:
             html = (await client.get("/operations")).text
-        assert "Something needs you. 1 posts wait for a cause to be mended" in verdict(html)
+        assert "Something needs you. 1 posts are parked until their causes are fixed" in verdict(html)
         assert "reads up to schema version 2; run a newer one." in html
         assert "<b>Eve</b>" not in html
 
@@ -284,15 +284,15 @@ class TestLive:
         monkeypatch.setattr("entrypoints.web.operations._SECONDS", 0.01)
         await operated.project()
         stopping, looks = asyncio.Event(), itertools.count(1)
-        checkup = operated.operations.checkup
-        look = checkup.look
+        diagnosis = operated.operations.diagnosis
+        findings = diagnosis.findings
 
         async def counted() -> Findings | None:
             if next(looks) == 5:
                 stopping.set()
-            return await look(patience=5)
+            return await findings(patience=5)
 
-        monkeypatch.setattr(checkup, "look", counted)
+        monkeypatch.setattr(diagnosis, "findings", counted)
         async with operated.browsed(stopping) as client:
             received = (await client.get("/operations/stream")).text
         for part in ("verdict", "figures", "partitions", "audit", "parked", "sample", "checks"):
