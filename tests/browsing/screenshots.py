@@ -47,7 +47,7 @@ async def _first_post(page: Page) -> None:
 
 async def _edited(page: Page) -> None:
     await _first_post(page)
-    await page.locator(".told", has_text="edited the message").locator(".told-version").click()
+    await page.locator(".entry", has_text="edited the message").locator(".entry-version").click()
     await page.locator("#moment ins").first.wait_for()
     await page.evaluate("scrollTo(0, 0)")
 
@@ -62,7 +62,7 @@ async def _first_command(page: Page) -> None:
 
 
 async def _plotted(page: Page) -> None:
-    await page.locator("#verdict.good").wait_for()
+    await page.locator("#health.good").wait_for()
     await page.locator("#plots canvas").nth(1).wait_for()
 
 

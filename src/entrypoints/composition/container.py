@@ -389,7 +389,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         ids=ids,
         limits=limits,
-        watch=pipeline_sampler,
+        sampler=pipeline_sampler,
         max_body_bytes=settings.provided.http.max_body_bytes,
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from application.maintenance.rebuilds import Rebuilds
 from application.ports.provisioning import Probe
@@ -16,11 +16,7 @@ from entrypoints.http.problems import Pages
 from entrypoints.http.server import serve
 from entrypoints.observability import configure_logging
 from entrypoints.settings.loading import LoadedSettings, named_read_dbs, refuse_memory
-from entrypoints.web.on_demand import PagesOnDemand
 from entrypoints.worker import FailureProbe, Part, ProcessRoles, endless, run_parts, stop_on_signals
-
-if TYPE_CHECKING:
-    from entrypoints.web.pages import Site
 
 _SECONDS_BEFORE_EXAMINATION = 3.0
 
@@ -133,10 +129,7 @@ async def _pages(
         return None
     operations = await resources.enter(open_operations(container, rebuilds)) if rebuilds else None
 
-    def site() -> "Site":
-        from entrypoints.web.pages import Site  # with the first request for a page
+    commands = container.command_dispatcher() if roles.commands else None
+    from entrypoints.web.pages import Pages as WebPages  # only processes that serve pages load Jinja and the pages
 
-        commands = container.command_dispatcher() if roles.commands else None
-        return Site(container.web_services(commands=commands, stopping=stopping, operations=operations))
-
-    return PagesOnDemand(site)
+    return WebPages(container.web_services(commands=commands, stopping=stopping, operations=operations))

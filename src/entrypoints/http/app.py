@@ -31,7 +31,7 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
     in_flight = InFlight(services.serving)
     errors = ErrorResponses(pages)
     app = Litestar(
-        [*_options(handlers), *handlers, *page_handlers],
+        [*_options([*handlers, *page_handlers]), *handlers, *page_handlers],
         exception_handlers={
             PostlogError: errors.postlog_error,
             HTTPException: errors.litestar_error,

@@ -1,7 +1,5 @@
-"""`/commands/{id}`: what became of a command, each step of its way and when it was taken, live until it is done.
-
-The steps of a command's way as a timeline: what happened, where, when, and how long after the step before.
-"""
+"""`/commands/{id}`: the timeline of a command, updated live until the command is done: each step, where and when it was
+taken, and how long after the step before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,13 +28,13 @@ class CommandPage:
     def routes(self) -> list[Route]:
         return [
             Route("/commands", show=self.find),
-            Route("/commands/{id}", show=self.show),
-            Route("/commands/{id}/stream", show=self.stream),
+            Route("/commands/{id:str}", show=self.show),
+            Route("/commands/{id:str}/stream", show=self.stream),
         ]
 
-    async def find(self, visit: PageRequest) -> ASGIApp:
-        """By the position of its commit; without one, the log has all."""
-        position = visit.number("position", low=1)
+    async def find(self, request: PageRequest) -> ASGIApp:
+        """By the position of its commit; without a position, redirects to the log."""
+        position = request.number("position", low=1)
         if position is None:
             return see_other("/log")
         page = await self.services.queries.ask(ListCommits(wanted=CommitFilter(), limit=1, before=position + 1))
@@ -45,25 +43,25 @@ class CommandPage:
                 return see_other(f"/commands/{logged.commit.commit_id}")
         raise CommitNotFound(f"The log has no commit at position {position:,}.")
 
-    async def show(self, visit: PageRequest) -> ASGIApp:
-        trace = await self.services.queries.ask(TraceCommand(uuid_segment(visit.request.scope)))
-        return await visit.page("command.html", trace=trace, told=steps_of(trace), wanted=_NO_FILTER)
+    async def show(self, request: PageRequest) -> ASGIApp:
+        trace = await self.services.queries.ask(TraceCommand(uuid_segment(request.scope)))
+        return await request.page("command.html", trace=trace, timeline=timeline_of(trace), wanted=_NO_FILTER)
 
-    async def stream(self, visit: PageRequest) -> ASGIApp:
-        query, sent = TraceCommand(uuid_segment(visit.request.scope)), ""
+    async def stream(self, request: PageRequest) -> ASGIApp:
+        query, sent = TraceCommand(uuid_segment(request.scope)), ""
 
         async def news() -> str:
             nonlocal sent
             trace = await self.services.queries.ask(query)
-            html = await visit.part(
-                "command.parts.html", whole=True, trace=trace, told=steps_of(trace), wanted=_NO_FILTER
+            html = await request.part(
+                "command.parts.html", whole=True, trace=trace, timeline=timeline_of(trace), wanted=_NO_FILTER
             )
             if html == sent:
                 return ""
             sent = html
             return html
 
-        return live(visit, news, _SECONDS)
+        return live(request, news, _SECONDS)
 
 
 _TITLES = {
@@ -72,7 +70,7 @@ _TITLES = {
     Step.DURABLE: ("Written to the log", "durably"),
     Step.PUBLISHED: ("Published", "to the bus, by the relay"),
     Step.PROJECTED: ("Projected", "into the rows, by the projector"),
-    Step.VISIBLE: ("Visible", "to readers who ask for rows as new as this"),
+    Step.VISIBLE: ("Visible", "to readers who ask for this position"),
 }
 _REACHED = {
     Step.DURABLE: "the log ends at position {:,}",
@@ -84,8 +82,8 @@ _REACHED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineStep:
-    """`passed` is the time since the step before it, "" where one of the two is not known. `begin` and `length` are
-    its share of the whole way, out of 100."""
+    """`known` says how its time is known. `passed` is the time since the step before, "" if one of the two times is
+    unknown. `begin` and `length` draw its bar, in percent of the whole timeline."""
 
     step: Step
     taken: bool
@@ -100,29 +98,29 @@ class TimelineStep:
 
 @dataclass(frozen=True, slots=True)
 class CommandTimeline:
-    """`whole` is how long it took from the first known step to the last one, "" when that is not known."""
+    """`duration` is the time from the first known step to the last one, "" if unknown."""
 
     steps: Sequence[TimelineStep]
-    whole: str
+    duration: str
 
     @property
     def has_bus(self) -> bool:
         return any(step.step is Step.PUBLISHED for step in self.steps)
 
 
-def steps_of(trace: CommandTrace) -> CommandTimeline:
+def timeline_of(trace: CommandTrace) -> CommandTimeline:
     times = [step.at for step in trace.steps if step.at is not None]
     first, last = times[0] if times else None, max(times, default=None)
-    told: list[TimelineStep] = []
+    steps: list[TimelineStep] = []
     before: TracedStep | None = None
     for step in trace.steps:
-        told.append(_timeline_step(step, before, first, last))
+        steps.append(_timeline_step(step, before, first, last))
         if step.at is not None:
             before = step
-    return CommandTimeline(told, _whole(trace))
+    return CommandTimeline(steps, _duration(trace))
 
 
-def _whole(trace: CommandTrace) -> str:
+def _duration(trace: CommandTrace) -> str:
     begin, end = next((step for step in trace.steps if step.at), None), trace.steps[-1]
     if begin is None or begin.at is None or end.at is None or trace.parked_at is not None:
         return ""
@@ -157,13 +155,13 @@ def _known(step: TracedStep) -> str:
             return "recorded by this process"
         case Source.SEEN:
             after = f", and not yet at {clock_time(step.after)}" if step.after else ""
-            return f"seen by this process at that time{after}"
+            return f"observed by this process at that time{after}"
         case _:
-            return f"done; the time is not known to this process{_reached(step)}"
+            return f"done; this process does not know the time{_reached(step)}"
 
 
 def _reached(step: TracedStep) -> str:
-    """What the log, the relay and the checkpoints tell, whichever process took the step."""
+    """The position of the log, the relay or the checkpoints, whichever process took the step."""
     sentence = _REACHED.get(step.step)
     return f": {sentence.format(step.reached)}" if sentence and step.reached is not None else ""
 
@@ -171,13 +169,13 @@ def _reached(step: TracedStep) -> str:
 def _passed(step: TracedStep, before: TracedStep | None) -> str:
     if step.at is None or before is None or before.at is None:
         return ""
-    if step.at == before.at and step.source is before.source:  # by the same transaction, or seen by the same look
+    if step.at == before.at and step.source is before.source:  # by the same transaction, or observed in the same sample
         return "0 ms" if step.source is Source.HERE else ""
     return _words(step.at - before.at, step, before)
 
 
 def _words(passed: timedelta, end: TracedStep, begin: TracedStep) -> str:
-    """No finer than the two times are known."""
+    """As precise as the two times are known, not more."""
     seconds = max(0.0, passed.total_seconds())
     if Source.SEEN in (end.source, begin.source):
         return f"at most {lasting(seconds)}"

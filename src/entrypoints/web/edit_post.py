@@ -1,4 +1,4 @@
-"""`/posts/{id}/edit`: what a post's author may do with it: edit its message, or remove it."""
+"""`/posts/{id}/edit`: where the author of a post edits its message or removes it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from litestar.types import ASGIApp
 from application.query_side.posts import GetPost
 from domain.commands import EditMessage, RemovePost
 from entrypoints.serving.routing import post_id_segment
-from entrypoints.web.form_commands import Conflict, Edit, commands_of, send, send_edit, to_the_post, writer_of
+from entrypoints.web.form_commands import Edit, author_of, commands_of, redirect_to_post, send, submit_edit
 from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.services import WebServices
 
@@ -18,33 +18,30 @@ class EditPost:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/posts/{id}/edit", show=self.show),
-            Route("/posts/{id}/message", submit=self.edit),
-            Route("/posts/{id}/remove", submit=self.remove),
+            Route("/posts/{id:str}/edit", show=self.show),
+            Route("/posts/{id:str}/message", submit=self.edit),
+            Route("/posts/{id:str}/remove", submit=self.remove),
         ]
 
-    async def show(self, visit: PageRequest) -> ASGIApp:
-        commands_of(visit)
-        post_id = post_id_segment(visit.request.scope)
-        found = await self.services.queries.ask(GetPost(post_id=post_id, min_position=visit.position))
-        return await visit.page("edit.html", post=found.post)
+    async def show(self, request: PageRequest) -> ASGIApp:
+        commands_of(request)
+        post_id = post_id_segment(request.scope)
+        found = await self.services.queries.ask(GetPost(post_id=post_id, min_position=request.position))
+        return await request.page("edit.html", post=found.post)
 
-    async def edit(self, visit: PageRequest) -> ASGIApp:
-        form = await visit.form()
-        username, text = writer_of(visit, form), form.text("text")
+    async def edit(self, request: PageRequest) -> ASGIApp:
+        form = await request.form()
+        username, text = author_of(request, form), form.text("text")
         command = EditMessage(
-            post_id=post_id_segment(visit.request.scope),
+            post_id=post_id_segment(request.scope),
             message=text,
             username=username,
             edited_at=self.services.clock.now(),
         )
-        result = await send_edit(visit, form, Edit(command, {"message": text, "username": username}, "message"))
-        if isinstance(result, Conflict):
-            return await result.page(visit, text)
-        return await to_the_post(visit, result)
+        return await submit_edit(request, form, Edit(command, {"message": text, "username": username}, "message"))
 
-    async def remove(self, visit: PageRequest) -> ASGIApp:
-        form = await visit.form()
-        username = writer_of(visit, form)
-        command = RemovePost(post_id=post_id_segment(visit.request.scope), username=username)
-        return await to_the_post(visit, await send(visit, command, form, username))
+    async def remove(self, request: PageRequest) -> ASGIApp:
+        form = await request.form()
+        username = author_of(request, form)
+        command = RemovePost(post_id=post_id_segment(request.scope), username=username)
+        return await redirect_to_post(request, await send(request, command, form, username))

@@ -1,4 +1,4 @@
-"""`/`: the newest posts, page by page, and the form that writes one."""
+"""`/`: the newest posts, page by page, and the form that creates one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from application.rows import PostRow
 from domain.commands import CreatePost
 from domain.ids import PostId
 from entrypoints.serving.formats import decode_cursor, encode_cursor
-from entrypoints.web.form_commands import send, writer_of
+from entrypoints.web.form_commands import author_of, send
 from entrypoints.web.page_request import PageRequest, Route, see_other
 from entrypoints.web.services import WebServices
 from entrypoints.web.username_cookie import username_cookie
@@ -25,7 +25,7 @@ _MOST_LIKES = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class FeedFilter:
-    """As the form of the feed writes it into the address."""
+    """The filter, as the form writes it into the address."""
 
     author: str
     comments: str
@@ -38,7 +38,7 @@ class FeedFilter:
 
     @property
     def list_name(self) -> tuple[object, ...]:
-        """A cursor is good for the list that it came with."""
+        """Identifies the filtered list: a cursor is valid for its own list only."""
         return ("posts", self.author, self.comments, self.likes)
 
     def address(self, more: Mapping[str, str] = {}, path: str = "/") -> str:
@@ -57,15 +57,15 @@ class Feed:
             Route("/posts", show=self.moved, submit=self.create),
         ]
 
-    async def show(self, visit: PageRequest) -> ASGIApp:
-        wanted = _filter_of(visit)
-        cursor = visit.query.get("cursor")
-        page = await self._posts(wanted, after=_key_of(cursor, wanted) if cursor else None, position=visit.position)
+    async def show(self, request: PageRequest) -> ASGIApp:
+        wanted = _filter_of(request)
+        cursor = request.query.get("cursor")
+        page = await self._posts(wanted, after=_key_of(cursor, wanted) if cursor else None, position=request.position)
         older = None
         if page.next:
             end = encode_cursor(wanted.list_name, page.next.date_posted, page.next.post_id)
             older = wanted.address({"cursor": end})
-        return await visit.page(
+        return await request.page(
             "feed.html",
             posts=page.posts,
             older=older,
@@ -76,15 +76,15 @@ class Feed:
             log_is_empty=not page.posts and await self._log_is_empty(),
         )
 
-    async def news(self, visit: PageRequest) -> ASGIApp:
-        """A link that says how many posts are newer than the first one of the page that asks; nothing while none is."""
-        wanted = _filter_of(visit)
-        cursor = visit.query.get("since")
+    async def news(self, request: PageRequest) -> ASGIApp:
+        """A link with the number of posts that are newer than the first one of the page; empty when there are none."""
+        wanted = _filter_of(request)
+        cursor = request.query.get("since")
         since = _key_of(cursor, wanted) if cursor else None
         page = await self._posts(wanted)
         newer = [post for post in page.posts if since is None or _is_newer(post, since)]
         are_more = len(newer) == len(page.posts) and page.next is not None
-        return await visit.page("feed.news.html", newer=len(newer), are_more=are_more, address=wanted.address())
+        return await request.page("feed.news.html", newer=len(newer), are_more=are_more, address=wanted.address())
 
     async def _posts(self, wanted: FeedFilter, after: PostKey | None = None, position: int | None = None) -> PostsPage:
         return await self.services.queries.ask(
@@ -105,30 +105,30 @@ class Feed:
         return status.position + status.lag == 0
 
     async def moved(self, _: PageRequest) -> ASGIApp:
-        """Where people look for posts who know the API."""
+        """For people who know the path of the API."""
         return see_other("/")
 
-    async def create(self, visit: PageRequest) -> ASGIApp:
-        form = await visit.form()
-        author, message = writer_of(visit, form), form.text("text")
+    async def create(self, request: PageRequest) -> ASGIApp:
+        form = await request.form()
+        author, message = author_of(request, form), form.text("text")
         command = CreatePost(
             post_id=PostId(self.services.ids.new()),
             author=author,
             message=message,
             date_posted=self.services.clock.now(),
         )
-        result = await send(visit, command, form, {"author": author, "message": message})
+        result = await send(request, command, form, {"author": author, "message": message})
         return see_other(f"/?position={result.position}", [username_cookie(author)])
 
 
-def _filter_of(visit: PageRequest) -> FeedFilter:
+def _filter_of(request: PageRequest) -> FeedFilter:
     """Raises `MalformedRequest`."""
-    author = visit.query.get("author", "").strip()
-    comments = visit.query.get("comments", "")
+    author = request.query.get("author", "").strip()
+    comments = request.query.get("comments", "")
     return FeedFilter(
         author="" if "\x00" in author else author,
         comments=comments if comments in _COMMENTS else "",
-        likes=min(visit.number("likes") or 0, _MOST_LIKES),
+        likes=min(request.number("likes") or 0, _MOST_LIKES),
     )
 
 

@@ -1,4 +1,4 @@
-"""How times, numbers and names are told on a page."""
+"""Times, numbers and names as pages show them."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _DATA_SHOWN = 4_000
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """`5 min ago`; a date when it is longer ago than a week. Clocks may differ a little: the future is `just now`."""
+    """`5 min ago`; a date after a week. The future is `just now`, because clocks may differ a little."""
     passed = now - moment
     if passed < timedelta(minutes=1):
         return "just now"
@@ -38,7 +38,7 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 def tone(name: str) -> int:
-    """One of eight colours for a name, the same on every page."""
+    """The number of one of eight colours for a name, the same on every page."""
     return sum(name_key(name).encode("utf-8", "surrogatepass")) % _TONES
 
 
@@ -47,7 +47,7 @@ def initial(name: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """The beginning of a long text, as much as a list shows; a text that is not long as it is."""
+    """The beginning of a long text, as much as a list shows; a short text is unchanged."""
     lines = text.split("\n", _LINES)
     begin = "\n".join(lines[:_LINES])
     if len(begin) > _SHOWN:
@@ -62,7 +62,7 @@ def title_of(text: str) -> str:
 
 
 def pretty(data: Mapping[str, Any]) -> str:
-    """JSON for people, as much of it as a page takes."""
+    """Indented JSON, cut to the length that a page shows."""
     text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
     return text if len(text) <= _DATA_SHOWN else f"{text[:_DATA_SHOWN]}…"
 

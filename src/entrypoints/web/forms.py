@@ -1,4 +1,4 @@
-"""What a form holds, as its sender meant it."""
+"""The fields of a form, parsed from its body."""
 
 import re
 from collections.abc import Mapping
@@ -21,37 +21,37 @@ class Form:
     fields: Mapping[str, str]
 
     def text(self, name: str) -> str:
-        """As it was written; "" when it is missing. Lines end in \\n, whatever the browser sent."""
+        """The text as written, with lines that end in \\n; "" when the field is missing."""
         return self.fields.get(name, "").replace("\r\n", "\n").replace("\r", "\n")
 
     def name(self, field: str) -> str:
-        """A person's name, without the blanks that slipped in around it."""
+        """A person's name, without surrounding blanks."""
         return self.text(field).strip()
 
     def key(self) -> str:
-        """The form's own idempotency key. Raises `MalformedRequest`."""
+        """The idempotency key of the form. Raises `MalformedRequest`."""
         key = self.fields.get("key", "")
         if _KEY.fullmatch(key) is None:
-            raise MalformedRequest("The form came without its key; load the page again, and send it again.", path="key")
+            raise MalformedRequest("The form has no key; reload the page and send it again.", path="key")
         return key
 
     def number(self, name: str, low: int = 0) -> int | None:
-        """None when it is missing. Raises `MalformedRequest`."""
+        """None when the field is missing. Raises `MalformedRequest`."""
         value = self.fields.get(name, "")
         if not value:
             return None
         if _NUMBER.fullmatch(value) is None or int(value) < low:
-            raise MalformedRequest(f"{name} takes a whole number from {low:,}; load the page again.", path=name)
+            raise MalformedRequest(f"{name} takes a whole number from {low:,}; reload the page.", path=name)
         return int(value)
 
 
 async def read_form(request: HttpRequest, limit: int) -> Form:
     """Raises `UnsupportedMediaType`, `MalformedRequest`, `BodyTooLarge`, `BodyIncomplete`."""
-    exchange = context_of(request.scope)
-    media_type = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
+    context = context_of(request.scope)
+    media_type = (context.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType("This path takes a form of these pages; programs use the API under /api/v1.")
-    raw = await read_body(request, exchange, limit)
+        raise UnsupportedMediaType("This path takes forms of these pages only; programs use the API under /api/v1.")
+    raw = await read_body(request, context, limit)
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),
@@ -61,5 +61,5 @@ async def read_form(request: HttpRequest, limit: int) -> Form:
             max_num_fields=_MOST_FIELDS,
         )
     except (ValueError, UnicodeDecodeError) as error:
-        raise MalformedRequest("The form can't be read; load the page again, and send it again.") from error
+        raise MalformedRequest("The form can't be read; reload the page and send it again.") from error
     return Form(dict(pairs))

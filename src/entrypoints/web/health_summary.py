@@ -1,4 +1,4 @@
-"""Whether all is well, in one sentence; and if it is not, what to do: that is what the doctor's findings say."""
+"""The health of the service in one sentence, and what to do if something is wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Tone = Literal["good", "busy", "bad", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class HealthSummary:
-    """`sentence` is the first thing to know; `more` is what else is wrong."""
+    """`sentence` is the most important finding; `more` has the others."""
 
     tone: Tone
     title: str
@@ -25,10 +25,10 @@ class HealthSummary:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """`sparkline` are the points of its lag over the last minute; "": not drawn."""
+    """`sparkline` has the points of its lag in the last minute; "": not drawn."""
 
-    standing: PartitionStatus
-    pace: Throughput
+    status: PartitionStatus
+    throughput: Throughput
     lag_seconds: float
     sparkline: str
 
@@ -37,40 +37,37 @@ def summarize_health(
     status: PipelineStatus, partitions: Sequence[Partition], findings: Findings | None, audit: AuditRun | None
 ) -> HealthSummary:
     unpublished = _unpublished(status)
-    found = _found(findings, partitions, relay_is_told=bool(unpublished))
+    found = _found(findings, partitions, relay_is_reported=bool(unpublished))
     wrong = [*status.problems, *unpublished, *found, *_audited(audit)]
     if wrong:
         first, *more = dict.fromkeys(wrong)
-        return HealthSummary("bad", "Something needs you.", first, more)
-    if behind := [each for each in partitions if each.pace.state is not PartitionState.UP_TO_DATE]:
-        return HealthSummary("busy", "The rows are catching up.", _catching_up(behind))
+        return HealthSummary("bad", "Action needed.", first, more)
+    if behind := [each for each in partitions if each.throughput.state is not PartitionState.UP_TO_DATE]:
+        return HealthSummary("busy", "Rows are catching up.", _catching_up(behind))
     if findings is None or status.rows is None:
         return HealthSummary("unknown", "Checking …", "The first check is in progress.")
     end = counted(status.rows.position, "commit", "commits")
-    return HealthSummary(
-        "good", "All is well.", f"Everything answers, and the rows have all {end} of the log. Nothing waits."
-    )
+    return HealthSummary("good", "All healthy.", f"All parts respond, and the rows have all {end} of the log.")
 
 
 def _unpublished(status: PipelineStatus) -> list[str]:
-    """Rows that are behind because of this are not their projector's fault."""
+    """Reported first, because rows that are behind for this reason are not the projector's fault."""
     relay, tip = status.relay, status.tip
     if relay is None or relay.owner is not None or tip is None or tip <= relay.position:
         return []
-    waiting = counted(tip - relay.position, "commit waits", "commits wait")
-    return [f"No relay publishes the log to the bus, and {waiting} for one; is a relay running (`postlog relay`)?"]
+    waiting = counted(tip - relay.position, "commit is", "commits are")
+    return [f"No relay publishes the log to the bus, and {waiting} waiting. Is a relay running (`postlog relay`)?"]
 
 
-def _found(findings: Findings | None, partitions: Sequence[Partition], *, relay_is_told: bool) -> list[str]:
-    """Whether the rows, or the bus, are left behind is better known from the last seconds than from the last
-    examination."""
-    still = any(each.pace.state is PartitionState.STALLED for each in partitions)
+def _found(findings: Findings | None, partitions: Sequence[Partition], *, relay_is_reported: bool) -> list[str]:
+    """Without findings on lag that the samples of the last seconds contradict, and without what is reported already."""
+    stalled = any(each.throughput.state is PartitionState.STALLED for each in partitions)
     return [
         finding.detail
         for finding in (findings.all if findings else ())
         if not finding.ok
-        and (finding.check != "lag" or still or not partitions)
-        and not (finding.check == "relay" and relay_is_told)
+        and (finding.check != "lag" or stalled or not partitions)
+        and not (finding.check == "relay" and relay_is_reported)
     ]
 
 
@@ -82,8 +79,8 @@ def _audited(audit: AuditRun | None) -> list[str]:
 
 
 def _catching_up(behind: Sequence[Partition]) -> str:
-    lacking = sum(each.standing.commits for each in behind)
-    begin = "At least " if any(each.standing.at_least for each in behind) else ""
-    words = f"{begin}{counted(lacking, 'commit', 'commits')} to go"
-    known = [each.pace.seconds_left for each in behind if each.pace.seconds_left is not None]
-    return f"{words}, about {lasting(max(known))} at the speed of the last seconds." if known else f"{words}."
+    lag = sum(each.status.commits for each in behind)
+    at_least = "At least " if any(each.status.at_least for each in behind) else ""
+    words = f"{at_least}{counted(lag, 'commit', 'commits')} behind"
+    known = [each.throughput.seconds_left for each in behind if each.throughput.seconds_left is not None]
+    return f"{words}, about {lasting(max(known))} left at the current rate." if known else f"{words}."

@@ -1,4 +1,4 @@
-"""Parts of a page that stay up to date: HTML in server-sent events, which `static/live.js` puts in its place."""
+"""Parts of a page that are updated live: HTML in server-sent events, which `static/live.js` inserts into the page."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,21 +9,21 @@ from application.errors import Unavailable
 from entrypoints.serving.event_stream import event_stream, stopping_within
 from entrypoints.web.page_request import PageRequest
 
-_HELLO = ServerSentEventMessage(data=None, comment="a live part", retry=1_000)
+_FIRST = ServerSentEventMessage(data=None, comment="live updates", retry=1_000)
 _STILL_HERE = ServerSentEventMessage(data=None, comment="still here")
 
 
-def live(visit: PageRequest, news: Callable[[], Awaitable[str]], seconds: float) -> ASGIApp:
-    """An answer that asks for `news` every so many seconds, and sends what it gets: HTML, or "" when nothing is new.
-    While a server is away it waits. It ends when the service stops."""
-    return event_stream(visit.request, _messages(visit, news, seconds))
+def live(request: PageRequest, news: Callable[[], Awaitable[str]], seconds: float) -> ASGIApp:
+    """A stream that calls `news` every so many seconds, and sends the HTML that it returns, if any. It pauses while a
+    server is unavailable, and ends when the service stops."""
+    return event_stream(request.http, _messages(request, news, seconds))
 
 
 async def _messages(
-    visit: PageRequest, news: Callable[[], Awaitable[str]], seconds: float
+    request: PageRequest, news: Callable[[], Awaitable[str]], seconds: float
 ) -> AsyncIterator[ServerSentEventMessage]:
-    services = visit.services
-    yield _HELLO
+    services = request.services
+    yield _FIRST
     silent_since = services.clock.monotonic()
     while not services.stopping.is_set():
         html = await _html(news)

@@ -1,4 +1,4 @@
-"""`/log`: the newest commits as they arrive, by event type, by who made them, by post; older ones page by page."""
+"""`/log`: the newest commits, updated live, filtered by event type, author or post; older ones page by page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """As the form of the log writes it into the address. `post` is what was typed, an id or not."""
+    """The filter, as the form writes it into the address. `post` is what was typed, which may be no id."""
 
     type: str
     who: str
@@ -57,17 +57,17 @@ class LogPage:
     def routes(self) -> list[Route]:
         return [Route("/log", show=self.show), Route("/log/stream", show=self.stream)]
 
-    async def show(self, visit: PageRequest) -> ASGIApp:
-        wanted, before = _filter_of(visit), visit.number("before", low=1)
+    async def show(self, request: PageRequest) -> ASGIApp:
+        wanted, before = _filter_of(request), request.number("before", low=1)
         page = None
         if wanted.is_possible:
             page = await self.services.queries.ask(
                 ListCommits(wanted=wanted.wanted, limit=_COMMITS, before=before),
             )
-        return await visit.page("log.html", wanted=wanted, types=_TYPES, page=page, is_newest=before is None)
+        return await request.page("log.html", wanted=wanted, types=_TYPES, page=page, is_newest=before is None)
 
-    async def stream(self, visit: PageRequest) -> ASGIApp:
-        wanted, after = _filter_of(visit), visit.number("after") or 0
+    async def stream(self, request: PageRequest) -> ASGIApp:
+        wanted, after = _filter_of(request), request.number("after") or 0
 
         async def news() -> str:
             nonlocal after
@@ -79,11 +79,11 @@ class LogPage:
             after = new.position
             if not new.commits and not new.skipped:
                 return ""
-            return await visit.part("log.commits.html", wanted=wanted, new=new)
+            return await request.part("log.commits.html", wanted=wanted, new=new)
 
-        return live(visit, news, self.services.poll_seconds)
+        return live(request, news, self.services.poll_seconds)
 
 
-def _filter_of(visit: PageRequest) -> LogFilter:
-    texts = {name: visit.query.get(name, "").strip()[:_LONGEST_NAME] for name in ("type", "who", "post")}
+def _filter_of(request: PageRequest) -> LogFilter:
+    texts = {name: request.query.get(name, "").strip()[:_LONGEST_NAME] for name in ("type", "who", "post")}
     return LogFilter(**texts)

@@ -1,11 +1,9 @@
-"""One request for a page: who asks, what for, and the ways to answer.
-
-How a page says where it is: its path, what shows it, and what takes the form that is sent there.
-"""
+"""One request for a page, as the handlers of the pages see it: its parameters, its form, its user, and the ways to
+respond with HTML."""
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,10 +18,10 @@ from entrypoints.serving.routing import HttpRequest
 from entrypoints.web.forms import Form, read_form
 from entrypoints.web.services import WebServices
 from entrypoints.web.templates import render
-from entrypoints.web.username_cookie import chosen_username
+from entrypoints.web.username_cookie import username_of
 
 IN_EFFECT = "in-effect"
-"""Said in an address of a command that wrote nothing."""
+"""In the address that a form leads to: its command wrote nothing."""
 
 _FORM = "postlog.form"
 _MOST_PARAMETERS = 50
@@ -46,46 +44,54 @@ _PAGE_HEADERS: Headers = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class NavigationEntry:
+    """A page in the navigation at the top of every page."""
+
+    path: str
+    label: str
+
+
 @dataclass(frozen=True)
 class PageRequest:
-    """`navigation` is that of the whole site."""
-
-    request: HttpRequest
+    http: HttpRequest
     services: WebServices
-    navigation: Any = field(repr=False)
+    navigation: Sequence[NavigationEntry] = field(repr=False)
+
+    @property
+    def scope(self) -> Any:
+        return self.http.scope
 
     @cached_property
-    def exchange(self) -> RequestContext:
-        return context_of(self.request.scope)
+    def context(self) -> RequestContext:
+        return context_of(self.scope)
 
     @cached_property
-    def name(self) -> str | None:
+    def username(self) -> str | None:
         """The name that the visitor chose."""
-        return chosen_username(self.exchange, self.services.limits)
+        return username_of(self.context, self.services.limits)
 
     @property
     def path(self) -> str:
-        path: str = self.request.scope["path"]
+        path: str = self.scope["path"]
         return path
 
     @property
     def address(self) -> str:
-        """Path and query, to come back to; ASCII, as it came in."""
-        raw: bytes = self.request.scope.get("raw_path") or b"/"
-        query: bytes = self.request.scope["query_string"]
+        """Path and query, to return to; ASCII, as received."""
+        raw: bytes = self.scope.get("raw_path") or b"/"
+        query: bytes = self.scope["query_string"]
         whole = raw.partition(b"?")[0] + (b"?" + query if query else b"")
         return local_address(whole.decode("latin-1"))
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The last value of each parameter. Those that a page does not know are of no interest to it."""
-        text = self.request.scope["query_string"].decode("latin-1")
+        """The last value of each parameter. Pages ignore parameters that they do not know."""
+        text = self.scope["query_string"].decode("latin-1")
         try:
             return dict(parse_qsl(text, encoding="utf-8", errors="replace", max_num_fields=_MOST_PARAMETERS))
         except ValueError as error:
-            raise MalformedRequest(
-                f"The address has more than {_MOST_PARAMETERS} parameters; leave out some."
-            ) from error
+            raise MalformedRequest(f"The address has more than {_MOST_PARAMETERS} parameters; remove some.") from error
 
     def number(self, name: str, low: int = 0) -> int | None:
         """A whole number of the query; None when it is missing. Raises `MalformedRequest`."""
@@ -98,44 +104,42 @@ class PageRequest:
 
     @property
     def position(self) -> int | None:
-        """The log's position that this page must show at least: that of the visitor's own change."""
+        """The position of the log that the page must show at least: that of the visitor's own change."""
         return self.number("position")
 
     @property
     def notice(self) -> str | None:
-        """What came of the form whose answer led here."""
+        """The result of the form that led to this page."""
         if self.position is None:
             return None
         if self.query.get("did") == IN_EFFECT:
-            return "Already in effect: nothing was written to the log."
+            return "Already in effect; nothing was written to the log."
         return f"Written to the log at position {self.position:,}."
 
     @property
     def wrote(self) -> bool:
-        """Whether the form whose answer led here has a commit of its own."""
+        """Whether the form that led to this page wrote a commit."""
         return self.position is not None and self.query.get("did") != IN_EFFECT
 
     async def form(self) -> Form:
-        form = await read_form(self.request, self.services.max_body_bytes)
-        scope: Any = self.request.scope
-        scope[_FORM] = form
+        form = await read_form(self.http, self.services.max_body_bytes)
+        self.scope[_FORM] = form
         return form
 
     @property
     def draft(self) -> str:
-        """The text of the form that was sent, if there was one."""
-        scope: Any = self.request.scope
-        form: Form | None = scope.get(_FORM)
+        """The text of the form that was sent, if any."""
+        form: Form | None = self.scope.get(_FORM)
         return form.text("text") if form else ""
 
     async def page(
         self, template: str, *, status: int = 200, headers: Headers | None = None, **context: Any
     ) -> RawResponse:
-        """`context` is what the template needs beside `visit`, `name`, `now` and `new_key`."""
+        """`context` is what the template needs beside `request`, `name`, `now` and `new_key`."""
         return await asyncio.to_thread(self.page_now, template, status, headers or [], context)
 
     async def part(self, template: str, **context: Any) -> str:
-        """HTML without a page around it, for a part that is kept up to date."""
+        """HTML without a page around it, for a part that is updated live."""
         return (await asyncio.to_thread(self._rendered, template, context)).decode()
 
     def page_now(self, template: str, status: int, headers: Headers, context: dict[str, Any]) -> RawResponse:
@@ -143,8 +147,8 @@ class PageRequest:
 
     def _rendered(self, template: str, context: dict[str, Any]) -> bytes:
         shared = {
-            "visit": self,
-            "name": self.name,
+            "request": self,
+            "name": self.username,
             "now": self.services.clock.now(),
             "new_key": self.services.ids.new,
             "can_write": self.services.commands is not None,
@@ -153,45 +157,24 @@ class PageRequest:
         return render(template, shared | context)
 
 
-def see_other(address: str, headers: Headers | None = None) -> RawResponse:
-    """After a form: the browser asks for this address, and a reload sends nothing again. `address` is of this site."""
-    return RawResponse(303, [(b"location", local_address(address).encode("ascii")), *(headers or [])])
-
-
-def local_address(address: str) -> str:
-    """The address, if it is one of this site; else `/`."""
-    return address if _LOCAL.fullmatch(address) else "/"
-
-
-_NAME = re.compile(r"\{(\w+)\}")
-
 Handler = Callable[[PageRequest], Awaitable[ASGIApp]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` is written like `/posts/{id}`, with one segment for each name. None: there is nothing to show, or no
-    form."""
+    """`show` serves GET and HEAD, `submit` takes the form that is posted there. Segments of `path` are written as in
+    `/posts/{id:str}`."""
 
     path: str
     show: Handler | None = None
     submit: Handler | None = None
 
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        return re.compile(_NAME.sub(r"(?P<\1>[^/]+)", self.path))
 
-    @property
-    def methods(self) -> str:
-        """As in the header Allow."""
-        return ", ".join(
-            sorted(("OPTIONS", *(("GET", "HEAD") if self.show else ()), *(("POST",) if self.submit else ())))
-        )
+def see_other(address: str, headers: Headers | None = None) -> RawResponse:
+    """The response to a form: the browser loads `address`, so that a reload sends nothing again."""
+    return RawResponse(303, [(b"location", local_address(address).encode("ascii")), *(headers or [])])
 
 
-@dataclass(frozen=True, slots=True)
-class NavigationEntry:
-    """A page's place in the navigation at the top of every page."""
-
-    path: str
-    label: str
+def local_address(address: str) -> str:
+    """The address if it belongs to this site, else `/`."""
+    return address if _LOCAL.fullmatch(address) else "/"

@@ -1,27 +1,21 @@
-"""All pages, and which of them a path leads to.
+"""All pages of the site: their routes, the check that forms come from the site itself, and errors as pages."""
 
-An error as a page: what happened, and what to do. What was written in the form is shown, so that it isn't lost.
-
-Forms are taken from this site's own pages only. The browser itself says where a form was sent from, so no token has
-to be kept: `Sec-Fetch-Site` (all current browsers), else `Origin` (all others since 2020), which pages can't forge.
-
-`/static/…`: what the pages need beside their HTML.
-"""
-
-import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from application.errors import NotYetVisible, PositionBeyondLog, Unavailable
 from domain.errors import NotAllowed, PostlogError
-from entrypoints.serving.errors import MethodNotAllowed, RouteNotFound
+from domain.rules import check_name
+from entrypoints.serving.errors import MethodNotAllowed
 from entrypoints.serving.problem_kinds import kind_of
-from entrypoints.serving.request_context import RequestContext
+from entrypoints.serving.request_context import RequestContext, context_of
 from entrypoints.serving.responses import Headers, RawResponse
-from entrypoints.serving.routing import HttpRequest, instance_of, text_of_segment
+from entrypoints.serving.routing import HttpRequest, get_and_head
 from entrypoints.web.command_page import CommandPage
 from entrypoints.web.comments import Comments
 from entrypoints.web.demo_data import DemoData
@@ -29,94 +23,116 @@ from entrypoints.web.edit_post import EditPost
 from entrypoints.web.feed import Feed
 from entrypoints.web.log import LogPage
 from entrypoints.web.operations import OperationsPage
-from entrypoints.web.page_request import NavigationEntry, PageRequest, Route
-from entrypoints.web.post import Likes, PostPage
+from entrypoints.web.page_request import Handler, NavigationEntry, PageRequest, Route, see_other
+from entrypoints.web.post import PostPage
 from entrypoints.web.services import WebServices
-from entrypoints.web.static_files import file_answer
-from entrypoints.web.username_page import UsernamePage
+from entrypoints.web.static_files import static_file
+from entrypoints.web.username_cookie import username_cookie
+
+_NOT_PAGES = re.compile(r"/(api|docs|problems|openapi\.json|health|metrics|static)(/|$)")
 
 
-class PageModule(Protocol):
+class Page(Protocol):
     def routes(self) -> Sequence[Route]: ...
 
 
-def page_modules(services: WebServices) -> list[PageModule]:
-    """THE list: every file of this room that serves paths."""
-    operated = [OperationsPage(services, services.operations)] if services.operations else []
-    return [
-        Feed(services),
-        PostPage(services),
-        Likes(),
-        Comments(services),
-        EditPost(services),
-        DemoData(services),
-        LogPage(services),
-        CommandPage(services),
-        *operated,
-        UsernamePage(),
-        Files(),
-    ]
-
-
-def navigation(services: WebServices) -> list[NavigationEntry]:
-    """What the top of every page leads to."""
-    operated = [NavigationEntry("/operations", "Operations")] if services.operations else []
-    return [NavigationEntry("/", "Feed"), NavigationEntry("/log", "Log"), *operated]
-
-
-class Site:
-    """All pages together."""
-
+class Pages:
     def __init__(self, services: WebServices) -> None:
         self._services = services
-        self._routes = {route.path: route for module in page_modules(services) for route in module.routes()}
-        self._patterns = [(route.pattern, route) for route in self._routes.values()]
-        self._navigation = navigation(services)
+        pages: list[Page] = [
+            Feed(services),
+            PostPage(services),
+            Comments(services),
+            EditPost(services),
+            DemoData(services),
+            LogPage(services),
+            CommandPage(services),
+        ]
+        self._navigation = [NavigationEntry("/", "Feed"), NavigationEntry("/log", "Log")]
+        if services.operations:
+            pages.append(OperationsPage(services, services.operations))
+            self._navigation.append(NavigationEntry("/operations", "Operations"))
+        self._routes = [route for page in pages for route in page.routes()]
+        self._routes.append(Route("/you", submit=choose_username))
+        self._templates = {"/static/{name}", *(route.path.replace(":str}", "}") for route in self._routes)}
 
-    def has(self, path: str | None) -> bool:
-        """`path` is a route's."""
-        return path in self._routes
+    def handlers(self) -> list[HTTPRouteHandler]:
+        found = [get_and_head("/static/{name:str}")(static_file)]
+        for route in self._routes:
+            if route.show:
+                found.append(get_and_head(route.path)(self._shown(route.show)))
+            if route.submit:
+                found.append(HTTPRouteHandler(route.path, http_method="POST")(self._submitted(route.submit)))
+        return found
 
-    def find(self, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route of a request's path, with the values of its names."""
-        for pattern, route in self._patterns:
-            if match := pattern.fullmatch(path):
-                return route, match.groupdict()
-        return None
+    def error_page(self, error: PostlogError, scope: Any) -> RawResponse | None:
+        """The error as a page: what happened, and what to do. It shows the text of the form, so that it is not lost.
+        None for a request that is not for a page."""
+        if not self._is_for_page(scope):
+            return None
+        kind = kind_of(error)
+        request = PageRequest(HttpRequest(scope), self._services, self._navigation)
+        context = {
+            "title": kind.title,
+            "message": error.message,
+            "correlation_id": request.context.correlation_id if kind.status >= 500 else None,
+            "without_waiting": request.path if isinstance(error, NotYetVisible | PositionBeyondLog) else None,
+            "draft": request.draft,
+        }
+        return request.page_now("error.html", kind.status, _headers(error), context)
 
-    async def answer(self, route: Route, request: HttpRequest) -> ASGIApp:
-        visit = self._visit(request)
-        match visit.exchange.method:
-            case "OPTIONS":
-                return RawResponse(204, [(b"allow", route.methods.encode("ascii"))])
-            case "POST" if route.submit:
-                require_same_origin(visit.exchange)
-                return await route.submit(visit)
-            case "GET" | "HEAD" if route.show:
-                return await route.show(visit)
-            case method:
-                raise MethodNotAllowed(
-                    f"{instance_of(request.scope)} does not know the method {method}; it knows {route.methods}.",
-                    allowed=route.methods,
-                )
+    def _shown(self, show: Handler) -> Any:
+        async def handler(request: HttpRequest) -> ASGIApp:
+            return await show(PageRequest(request, self._services, self._navigation))
 
-    def error_page(self, error: PostlogError, scope: Any) -> RawResponse:
-        return error_answer(error, self._visit(HttpRequest(scope)))
+        return handler
 
-    def _visit(self, request: HttpRequest) -> PageRequest:
-        return PageRequest(request, self._services, self._navigation)
+    def _submitted(self, submit: Handler) -> Any:
+        async def handler(request: HttpRequest) -> ASGIApp:
+            page_request = PageRequest(request, self._services, self._navigation)
+            require_same_origin(page_request.context)
+            return await submit(page_request)
+
+        return handler
+
+    def _is_for_page(self, scope: Any) -> bool:
+        """On a path of a page, or a browser on a path that nothing serves."""
+        template = scope.get("path_template")
+        if template:
+            return template in self._templates
+        return not _NOT_PAGES.match(scope["path"]) and "text/html" in (context_of(scope).header(b"accept") or "")
 
 
-def error_answer(error: PostlogError, visit: PageRequest) -> RawResponse:
-    kind = kind_of(error)
-    context = {
-        "title": kind.title,
-        "message": error.message,
-        "correlation_id": visit.exchange.correlation_id if kind.status >= 500 else None,
-        "without_waiting": visit.path if isinstance(error, NotYetVisible | PositionBeyondLog) else None,
-        "draft": visit.draft,
-    }
-    return visit.page_now("error.html", kind.status, _headers(error), context)
+async def choose_username(request: PageRequest) -> ASGIApp:
+    """`/you`: keeps the name that a visitor writes under; an empty name deletes it."""
+    form = await request.form()
+    name = form.name("name")
+    if name:
+        check_name(name, "name", request.services.limits)
+    return see_other(form.text("back"), [username_cookie(name or None)])
+
+
+def require_same_origin(context: RequestContext) -> None:
+    """Raises `NotAllowed` for a form that another site sent. No token is needed, because the browser names the origin
+    in headers that pages can't forge: `Sec-Fetch-Site` (all current browsers), else `Origin` (all others since 2020).
+    Another port of this machine is another site, though browsers call it the same one."""
+    fetched_from = context.header(b"sec-fetch-site")
+    allowed = fetched_from == "same-origin" if fetched_from is not None else _origin_is_host(context)
+    if not allowed:
+        raise NotAllowed(
+            "This form was not sent from a page of this service, so it was refused. Open the page here and send it "
+            "again. Programs use the API under /api/v1."
+        )
+
+
+def _origin_is_host(context: RequestContext) -> bool:
+    origin, host = context.header(b"origin"), context.header(b"host")
+    if origin is None or host is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # such as "http://[", which no browser sends
+        return False
 
 
 def _headers(error: PostlogError) -> Headers:
@@ -127,37 +143,3 @@ def _headers(error: PostlogError) -> Headers:
             return [(b"allow", error.allowed.encode("ascii"))]
         case _:
             return []
-
-
-def require_same_origin(exchange: RequestContext) -> None:
-    """Raises `NotAllowed`. Another port of this machine is another site, though browsers call it the same one."""
-    fetched_from = exchange.header(b"sec-fetch-site")
-    allowed = fetched_from == "same-origin" if fetched_from is not None else _origin_is_host(exchange)
-    if not allowed:
-        raise NotAllowed(
-            "This form was not sent from a page of this service, so it was not taken. Open the page here, and send it "
-            "again. Programs use the API under /api/v1."
-        )
-
-
-def _origin_is_host(exchange: RequestContext) -> bool:
-    origin, host = exchange.header(b"origin"), exchange.header(b"host")
-    if origin is None or host is None:
-        return False
-    try:
-        return urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:  # such as "http://[": no browser sends it
-        return False
-
-
-class Files:
-    def routes(self) -> list[Route]:
-        return [Route("/static/{name}", show=self.file)]
-
-    async def file(self, visit: PageRequest) -> ASGIApp:
-        scope = visit.request.scope
-        query = scope["query_string"].decode("latin-1")
-        found = await asyncio.to_thread(file_answer, text_of_segment(scope, "name"), query)
-        if found is None:
-            raise RouteNotFound(f"There is no file {instance_of(scope)}.")
-        return found

@@ -1,7 +1,4 @@
-"""`/posts/{id}`: one post, its comments, its events, and the way back through them: `?version=n`.
-
-Likes, taken and taken back: as the chosen name, or without one.
-"""
+"""`/posts/{id}`: a post with its comments and events, likes, and earlier versions of the post: `?version=n`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +17,7 @@ from domain.names import name_key
 from entrypoints.serving.formats import decode_cursor, encode_cursor
 from entrypoints.serving.receiving import cancel_on_disconnect
 from entrypoints.serving.routing import post_id_segment
-from entrypoints.web.form_commands import send, to_the_post, writer_of
+from entrypoints.web.form_commands import author_of, redirect_to_post, send
 from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.post_history import post_as_of, timeline
 from entrypoints.web.services import WebServices
@@ -34,49 +31,64 @@ class PostPage:
     services: WebServices
 
     def routes(self) -> list[Route]:
-        return [Route("/posts/{id}", show=self.show)]
+        return [
+            Route("/posts/{id:str}", show=self.show),
+            Route("/posts/{id:str}/likes", submit=self.like),
+            Route("/posts/{id:str}/unlike", submit=self.unlike),
+        ]
 
-    async def show(self, visit: PageRequest) -> ASGIApp:
-        """The post as it is, from its row; with `?version=n` as it was, from the log. What was removed is shown as it
-        was last."""
-        post_id = post_id_segment(visit.request.scope)
+    async def show(self, request: PageRequest) -> ASGIApp:
+        """The current post, from its row; with `?version=n` that version of it, from the log. Of a removed post, the
+        last version is shown."""
+        post_id = post_id_segment(request.scope)
         last = await self.services.queries.ask(CountEvents(post_id))
-        asked = visit.number("version", low=1)
-        live = await self._live(visit, post_id) if asked is None else None
+        asked = request.number("version", low=1)
+        live = await self._live(request, post_id) if asked is None else None
         version = live["post"].version if live else min(asked or last, last)
-        moment = (
-            None
-            if live
-            else await cancel_on_disconnect(visit.request, post_as_of(self.services.queries, post_id, version))
-        )
-        window = await timeline(self.services.queries, post_id, last, version, visit.number("events"))
-        return await visit.page(
+        past = None
+        if live is None:
+            past = await cancel_on_disconnect(request.http, post_as_of(self.services.queries, post_id, version))
+        window = await timeline(self.services.queries, post_id, last, version, request.number("events"))
+        return await request.page(
             "post.html",
             post_id=post_id,
             last=last,
             version=version,
             is_past=asked is not None,
-            moment=moment,
+            past=past,
             timeline=window,
-            liked=await self._liked(visit, post_id, last) if live else None,
-            **(live or {"post": moment.shown if moment else None, "comments": [], "older_comments": None}),
+            liked=await self._liked(request, post_id, last) if live else None,
+            **(live or {"post": past.shown if past else None, "comments": [], "older_comments": None}),
         )
 
-    async def _live(self, visit: PageRequest, post_id: PostId) -> dict[str, Any] | None:
-        """None when there is no row: the post was removed, or is so new that no row tells of it."""
+    async def like(self, request: PageRequest) -> ASGIApp:
+        """As the chosen name, or without a name."""
+        form = await request.form()
+        username = None if form.text("anonymous") else request.username
+        command = LikePost(post_id=post_id_segment(request.scope), username=username)
+        return await redirect_to_post(request, await send(request, command, form, username))
+
+    async def unlike(self, request: PageRequest) -> ASGIApp:
+        form = await request.form()
+        username = author_of(request, form)
+        command = UnlikePost(post_id=post_id_segment(request.scope), username=username)
+        return await redirect_to_post(request, await send(request, command, form, username))
+
+    async def _live(self, request: PageRequest, post_id: PostId) -> dict[str, Any] | None:
+        """None when there is no row: the post was removed, or the rows do not have it yet."""
         try:
-            found = await self.services.queries.ask(GetPost(post_id=post_id, min_position=visit.position))
-            comments, older = await self._comments(visit, post_id)
+            found = await self.services.queries.ask(GetPost(post_id=post_id, min_position=request.position))
+            comments, older = await self._comments(request, post_id)
         except PostNotFound:
             return None
         return {"post": found.post, "comments": comments, "older_comments": older}
 
-    async def _liked(self, visit: PageRequest, post_id: PostId, last: int) -> bool | None:
-        """Whether the chosen name likes the post. Rows do not hold who likes a post, so the post's last events tell;
-        None when they do not reach back far enough, or nobody is asked about."""
-        if visit.name is None or visit.services.commands is None:
+    async def _liked(self, request: PageRequest, post_id: PostId, last: int) -> bool | None:
+        """Whether the chosen name likes the post, according to the post's last events, because rows do not have the
+        names. None when these do not reach back far enough, or no name was chosen."""
+        if request.username is None or request.services.commands is None:
             return None
-        begin, key = max(0, last - _EVENTS_READ_FOR_LIKE), name_key(visit.name)
+        begin, key = max(0, last - _EVENTS_READ_FOR_LIKE), name_key(request.username)
         try:
             page = await self.services.queries.ask(
                 ListEvents(post_id=post_id, limit=_EVENTS_READ_FOR_LIKE, after=begin)
@@ -91,16 +103,16 @@ class PostPage:
                 return event.type == "PostLiked"
         return None if begin else False
 
-    async def _comments(self, visit: PageRequest, post_id: PostId) -> tuple[list[CommentRow], str | None]:
-        """A page of them, newest first, and the cursor of the next."""
+    async def _comments(self, request: PageRequest, post_id: PostId) -> tuple[list[CommentRow], str | None]:
+        """One page of comments, newest first, and the cursor of the next page."""
         this_list = ("comments", post_id)
-        cursor = visit.query.get("comments")
+        cursor = request.query.get("comments")
         page = await self.services.queries.ask(
             ListComments(
                 post_id=post_id,
                 limit=_COMMENTS,
                 after=_keyset(cursor, this_list) if cursor else None,
-                min_position=visit.position,
+                min_position=request.position,
             )
         )
         older = encode_cursor(this_list, page.next.comment_date, page.next.comment_id) if page.next else None
@@ -110,24 +122,3 @@ class PostPage:
 def _keyset(cursor: str, this_list: tuple[object, ...]) -> CommentKeyset:
     date, row_id = decode_cursor(cursor, this_list)
     return CommentKeyset(date, CommentId(row_id))
-
-
-@dataclass(frozen=True, slots=True)
-class Likes:
-    def routes(self) -> list[Route]:
-        return [
-            Route("/posts/{id}/likes", submit=self.like),
-            Route("/posts/{id}/unlike", submit=self.unlike),
-        ]
-
-    async def like(self, visit: PageRequest) -> ASGIApp:
-        form = await visit.form()
-        username = None if form.text("anonymous") else visit.name
-        command = LikePost(post_id=post_id_segment(visit.request.scope), username=username)
-        return await to_the_post(visit, await send(visit, command, form, username))
-
-    async def unlike(self, visit: PageRequest) -> ASGIApp:
-        form = await visit.form()
-        username = writer_of(visit, form)
-        command = UnlikePost(post_id=post_id_segment(visit.request.scope), username=username)
-        return await to_the_post(visit, await send(visit, command, form, username))

@@ -1,7 +1,5 @@
-"""A window of a post's events, in words: as many as a page takes, around the version that is looked at.
-
-A post at one of its versions, and what the event that led there changed: the time machine's arithmetic.
-"""
+"""The history of a post for its page: one version of the post with what its event changed (`PostAsOf`), and a window of
+its events in words (`Timeline`)."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -24,7 +22,7 @@ _WORDS: Mapping[str, str] = {
     "PostCreated": "wrote the post",
     "MessageUpdated": "edited the message",
     "PostLiked": "liked the post",
-    "PostUnliked": "took the like back",
+    "PostUnliked": "removed the like",
     "CommentAdded": "commented",
     "CommentUpdated": "edited a comment",
     "CommentRemoved": "removed a comment",
@@ -44,8 +42,8 @@ _KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """An event for people. `words` is the end of a sentence that begins with its actor; `kind` chooses its colour;
-    `data` has texts cut to what a list shows."""
+    """An event in words. `words` continues a sentence that begins with its actor; `kind` selects the colour; the texts
+    of `data` are cut to the length that a list shows."""
 
     event: PastEvent
     words: str
@@ -54,14 +52,14 @@ class TimelineEntry:
 
     @property
     def was_upcast(self) -> bool:
-        """It is stored in an older shape than the one it is read in."""
+        """Whether it is stored in an older shape than it is read in."""
         event = self.event
         return (event.stored_type, event.stored_schema_version) != (event.type, event.schema_version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """Oldest first. `earlier` and `later` say which window is next in that direction: what to ask for as `after`."""
+    """Oldest first. `earlier` and `later` are the `after` of the windows before and after this one."""
 
     events: Sequence[TimelineEntry]
     earlier: int | None
@@ -69,22 +67,22 @@ class Timeline:
 
 
 async def timeline(queries: QueryDispatcher, post_id: PostId, last: int, around: int, after: int | None) -> Timeline:
-    """The window behind version `after`; when that is None, the one with `around` in its middle."""
+    """The window after version `after`; if that is None, the one around version `around`."""
     begin = min(max(0, around - WINDOW // 2 if after is None else after), max(0, last - 1))
     begin = begin if after is not None else max(0, min(begin, last - WINDOW))
     page = await queries.ask(ListEvents(post_id=post_id, limit=WINDOW, after=begin))
     end = page.events[-1].version if page.events else begin
     return Timeline(
-        events=[told(event) for event in page.events],
+        events=[timeline_entry(event) for event in page.events],
         earlier=max(0, begin - WINDOW) if begin else None,
         later=end if end < last else None,
     )
 
 
-def told(event: PastEvent) -> TimelineEntry:
+def timeline_entry(event: PastEvent) -> TimelineEntry:
     return TimelineEntry(
         event=event,
-        words=_WORDS.get(event.type, "did something that this version has no words for"),
+        words=_WORDS.get(event.type, "made a change that this version can't describe"),
         kind=_KINDS.get(event.type, "other"),
         data={name: _shown(value) for name, value in event.data.items()},
     )
@@ -102,8 +100,8 @@ _NEEDS_BEFORE = ("MessageUpdated", "CommentUpdated", "CommentRemoved", "PostRemo
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to mark. `comment_id` is that of the comment that was touched; `likes` is by how many they changed;
-    `message` and `comment` tell an edited text as pieces kept, added and taken out."""
+    """What a page marks as changed. `comment_id` is the comment that was added, edited or removed; `likes` is how their
+    number changed; `message` and `comment` are the pieces of an edited text: kept, added and removed."""
 
     types: frozenset[str] = frozenset()
     likes: int = 0
@@ -115,8 +113,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostAsOf:
-    """`post` is None before there was one, and when it was removed; `before` is then what it was last. `comments` are
-    the newest 100 of that time. `events` are those that led to this version."""
+    """`post` is None before it was created and after it was removed; then `before` is its last state. `comments` are
+    the newest 100 at that version, `events` those of this version."""
 
     version: int
     post: PostRow | None
@@ -131,7 +129,7 @@ class PostAsOf:
 
 
 async def post_as_of(queries: QueryDispatcher, post_id: PostId, version: int) -> PostAsOf:
-    """Computed from the log. Folds the post's events once, twice where an event took something away. Raises
+    """Computed from the log. Folds the post's events once, or twice if an event changed or removed something. Raises
     `EventNotReadable`."""
     found = await _as_of(queries, post_id, version)
     events = await _events_at(queries, post_id, version)
@@ -143,7 +141,7 @@ async def post_as_of(queries: QueryDispatcher, post_id: PostId, version: int) ->
         post=found.post if found else None,
         comments=found.comments if found else (),
         before=before.post if before else None,
-        events=[told(event) for event in events],
+        events=[timeline_entry(event) for event in events],
         change=await asyncio.to_thread(_change, events, found, before),
     )
 
@@ -156,20 +154,20 @@ async def _as_of(queries: QueryDispatcher, post_id: PostId, version: int) -> Pos
 
 
 async def _events_at(queries: QueryDispatcher, post_id: PostId, version: int) -> Sequence[PastEvent]:
-    """Several share a version after a split, none has it when it was dropped."""
+    """Several after an upcaster has split one event, none if it has dropped the event."""
     page = await queries.ask(ListEvents(post_id=post_id, limit=1, after=version - 1))
     return [event for event in page.events if event.version == version]
 
 
 def _change(events: Sequence[PastEvent], found: PostAnswer | None, before: PostAnswer | None) -> Change:
     types = frozenset(event.type for event in events)
-    row_keys = next((str(event.data["commentId"]) for event in events if "commentId" in event.data), None)
-    was, now = _comment(before, row_keys), _comment(found, row_keys)
+    touched = next((str(event.data["commentId"]) for event in events if "commentId" in event.data), None)
+    was, now = _comment(before, touched), _comment(found, touched)
     return Change(
         types=types,
         likes=sum({"PostLiked": 1, "PostUnliked": -1}.get(event.type, 0) for event in events),
         message=_edit_of_message(types, before, found),
-        comment_id=row_keys,
+        comment_id=touched,
         comment=pieces(was.comment, now.comment) if was and now else (),
         removed_comment=was if was and not now else None,
     )

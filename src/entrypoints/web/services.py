@@ -1,4 +1,4 @@
-"""What the pages are given by the composition root."""
+"""The services that the pages use, passed by the composition root."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from domain.limits import Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """What operators watch and start."""
+    """For the operations page."""
 
     diagnosis: CachedDiagnosis
     rebuilds: Rebuilds
@@ -25,9 +25,9 @@ class Operations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServices:
-    """`commands` is None in a process that serves queries alone: its pages are for reading only. `stopping` is set when
-    the process is asked to end, and ends every open stream. `operations` is None where `http.operations` switches them
-    off. A form of more than `max_body_bytes` is refused."""
+    """`commands` is None in a process that serves queries only: its pages are read-only. `stopping` is set when the
+    process is asked to stop, and ends every open stream. `operations` is None if `http.operations` is off. Forms larger
+    than `max_body_bytes` are refused."""
 
     commands: CommandDispatcher | None
     queries: QueryDispatcher
@@ -35,7 +35,7 @@ class WebServices:
     ids: Ids
     limits: Limits
     stopping: asyncio.Event
-    watch: PipelineSampler
+    sampler: PipelineSampler
     operations: Operations | None
     max_body_bytes: int
     poll_seconds: float = 0.25

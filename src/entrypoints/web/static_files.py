@@ -1,11 +1,15 @@
-"""The pages' own files and those of others, under addresses that change with their contents, so that browsers keep
-them."""
+"""`/static/…`: scripts, styles and icons. Their address changes with their content, so that browsers may cache them."""
 
+import asyncio
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from litestar.types import ASGIApp
+
+from entrypoints.serving.errors import RouteNotFound
 from entrypoints.serving.responses import RawResponse, StaticFiles
+from entrypoints.serving.routing import HttpRequest, instance_of, text_of_segment
 
 STATIC = Path(__file__).parent / "static"
 
@@ -20,20 +24,27 @@ _FILES = {
     "uPlot.iife.min.js": "vendor/uPlot.iife.min.js",
     "uPlot.min.css": "vendor/uPlot.min.css",
 }
-_FOR_EVER = "public, max-age=31536000, immutable"
+_ONE_YEAR = "public, max-age=31536000, immutable"
 _files = StaticFiles(STATIC, _FILES)
 
 
 def file_address(name: str) -> str:
-    """`/static/app.css?v=5f1d0a9c`. Raises `KeyError` for a file that there isn't."""
+    """`/static/app.css?v=5f1d0a9c`. Raises `KeyError` for an unknown file."""
     return f"/static/{name}?v={_digest(name)}"
 
 
-def file_answer(name: str, query: str) -> RawResponse | None:
-    """None when there is no such file. `query` is the address's, as `file_address` wrote it or not."""
+async def static_file(request: HttpRequest) -> ASGIApp:
+    found = await asyncio.to_thread(_response, text_of_segment(request.scope, "name"), request.scope["query_string"])
+    if found is None:
+        raise RouteNotFound(f"There is no file {instance_of(request.scope)}.")
+    return found
+
+
+def _response(name: str, query: bytes) -> RawResponse | None:
+    """Cached for a year only at the address with the file's own digest."""
     if name not in _FILES:
         return None
-    return _files.response(name, _FOR_EVER if query == f"v={_digest(name)}" else "no-cache")
+    return _files.response(name, _ONE_YEAR if query == f"v={_digest(name)}".encode() else "no-cache")
 
 
 @cache

@@ -1,9 +1,10 @@
-"""Pages out of templates. Jinja is imported with the first page that is asked for: a start does not wait for it."""
+"""Renders the Jinja templates of the pages."""
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import json
 
 from domain.names import name_key
@@ -11,15 +12,12 @@ from entrypoints.serving.formats import instant_text
 from entrypoints.web import formatting
 from entrypoints.web.static_files import file_address
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 _HTMX = json.encode(
     {
-        "allowEval": False,  # nor would the content security policy
+        "allowEval": False,  # the content security policy forbids it too
         "allowScriptTags": False,
         "includeIndicatorStyles": False,
-        "historyCacheSize": 0,  # pages hold what people wrote: none is kept in the browser
+        "historyCacheSize": 0,  # pages have personal data, which the browser should not keep
         "scrollIntoViewOnBoost": False,
         "timeout": 30_000,
         "responseHandling": [
@@ -39,14 +37,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(name: str, context: dict[str, Any]) -> bytes:
-    """Whatever is put into a page is escaped; a name that the context lacks is an error."""
+    """Values are escaped. A name that `context` lacks is an error."""
     return _environment().get_template(name).render(context).encode()
 
 
 @cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""What differs between two texts, by words."""
+"""The differences between two texts, word by word."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,8 @@ _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _Word = tuple[Literal["kept", "added", "gone"], str]
 
 _MOST_WORDS = 200
-"""Comparing takes time by the square of it, at most about 10 ms. Between what both texts begin and end with, longer
-stretches are shown as one that was replaced by another."""
+"""The time of a comparison grows with its square: about 10 ms at most. Apart from the beginning and end that both texts
+share, longer parts are shown as one part that was replaced by another."""
 
 
 class Piece(NamedTuple):
@@ -18,7 +18,7 @@ class Piece(NamedTuple):
 
 
 def pieces(old: str, new: str) -> Sequence[Piece]:
-    """In reading order. The pieces that are kept or gone make up the old text, those kept or added the new one."""
+    """In reading order. Kept and removed pieces form the old text, kept and added ones the new text."""
     before, after = _WORDS.findall(old), _WORDS.findall(new)
     head = _common_length(before, after)
     tail = _common_length(before[head:][::-1], after[head:][::-1])
@@ -30,7 +30,7 @@ def pieces(old: str, new: str) -> Sequence[Piece]:
 
 
 def _common_length(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many words both begin with."""
+    """The number of words that both begin with."""
     length = 0
     for a, b in zip(one, other, strict=False):
         if a != b:
@@ -60,7 +60,7 @@ def _compared(before: Sequence[str], after: Sequence[str]) -> list[_Word]:
 
 
 def _longest_common(before: Sequence[str], after: Sequence[str]) -> list[list[int]]:
-    """At [i][j]: how many words `before[i:]` and `after[j:]` have in common, in order."""
+    """At [i][j]: the length of the longest common subsequence of `before[i:]` and `after[j:]`."""
     table = [[0] * (len(after) + 1) for _ in range(len(before) + 1)]
     for i in range(len(before) - 1, -1, -1):
         row, below, word = table[i], table[i + 1], before[i]
@@ -70,7 +70,7 @@ def _longest_common(before: Sequence[str], after: Sequence[str]) -> list[list[in
 
 
 def _joined(words: Sequence[_Word]) -> Iterator[Piece]:
-    """Neighbours of one kind as one piece; between two that were kept, what is gone before what was added."""
+    """Joins neighbours of one kind. Between two kept pieces, removed text precedes added text."""
     gone, added, kept = "", "", ""
     for kind, word in words:
         if kind == "kept":

@@ -1,4 +1,4 @@
-"""Who writes: a name that the visitor chose, kept in a cookie. It is no login; Postlog believes it as it is given."""
+"""The name that a visitor writes under, kept in a cookie. It is not a login: Postlog does not verify it."""
 
 from urllib.parse import quote, unquote
 
@@ -12,22 +12,23 @@ _ATTRIBUTES = "Path=/; HttpOnly; SameSite=Strict"
 _YEAR = 365 * 24 * 60 * 60
 
 
-def chosen_username(exchange: RequestContext, limits: Limits) -> str | None:
-    """None when none was chosen, or what the cookie holds can't be a name."""
-    for pair in (exchange.header(b"cookie") or "").split(";"):
+def username_of(context: RequestContext, limits: Limits) -> str | None:
+    """None when no name was chosen, or the cookie's value is not a valid name."""
+    for pair in (context.header(b"cookie") or "").split(";"):
         key, _, value = pair.strip().partition("=")
         if key == _COOKIE:
-            return _readable(value, limits)
+            return _valid_name(value, limits)
     return None
 
 
 def username_cookie(name: str | None) -> tuple[bytes, bytes]:
-    """The header that keeps the name, or with None forgets it. Percent-encoded, so that no name can end the header."""
+    """The header that sets the cookie, or with None deletes it. The name is percent-encoded, so that it can't end the
+    header."""
     value, age = (quote(name, safe=""), _YEAR) if name else ("", 0)
     return (b"set-cookie", f"{_COOKIE}={value}; Max-Age={age}; {_ATTRIBUTES}".encode("ascii"))
 
 
-def _readable(value: str, limits: Limits) -> str | None:
+def _valid_name(value: str, limits: Limits) -> str | None:
     try:
         name = unquote(value, errors="strict")
         check_name(name, "name", limits)

@@ -1,4 +1,4 @@
-"""One browser and one service for all tests of the pages; each test is a visitor of its own."""
+"""One browser and one service for all tests of the pages; each test is a separate visitor."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,4 +1,4 @@
-"""Axe finds no serious or critical fault: in light on a desk, in dark on a phone."""
+"""Axe reports no serious or critical problem: in light mode on a desktop, in dark mode on a phone."""
 
 import pytest
 from playwright.async_api import expect
@@ -14,7 +14,7 @@ DESK = {"width": 1200, "height": 800}
 
 
 @pytest.mark.parametrize(("color_scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light", "dark"])
-async def test_every_page_can_be_used_by_everybody(meet: Meet, color_scheme: str, viewport: dict[str, int]) -> None:
+async def test_every_page_is_accessible(meet: Meet, color_scheme: str, viewport: dict[str, int]) -> None:
     async with meet(color_scheme=color_scheme, viewport=viewport, reduced_motion="reduce") as someone:
         page = someone.page
         found: dict[str, list[str]] = {}
@@ -25,7 +25,7 @@ async def test_every_page_can_be_used_by_everybody(meet: Meet, color_scheme: str
         await page.locator("#you summary").click()
         found["choosing a name"] = await serious_faults(page)
         await page.keyboard.press("Escape")
-        await page.locator(".post").first.get_by_label("More to do with this post").click()
+        await page.locator(".post").first.get_by_label("More actions").click()
         found["menu"] = await serious_faults(page)
         await page.locator(".post").first.get_by_role("link", name="Edit").click()
         found["edit"] = await serious_faults(page)
@@ -35,7 +35,7 @@ async def test_every_page_can_be_used_by_everybody(meet: Meet, color_scheme: str
         await page.get_by_role("button", name="Comment").click()
         await expect(page.locator(".comment")).to_have_count(1)
         found["post"] = await serious_faults(page)
-        await page.get_by_label("One version back").click()
+        await page.get_by_label("Previous version").click()
         await expect(page.locator("#moment del")).not_to_have_count(0)
         found["past"] = await serious_faults(page)
         assert (someone.errors, someone.elsewhere) == ([], [])
@@ -47,7 +47,7 @@ async def test_every_page_can_be_used_by_everybody(meet: Meet, color_scheme: str
 
 
 @pytest.mark.parametrize(("color_scheme", "viewport"), [("light", DESK), ("dark", PHONE)], ids=["light", "dark"])
-async def test_pages_that_show_the_system_too(meet: Meet, color_scheme: str, viewport: dict[str, int]) -> None:
+async def test_log_and_operations_pages_are_accessible(meet: Meet, color_scheme: str, viewport: dict[str, int]) -> None:
     async with meet(color_scheme=color_scheme, viewport=viewport, reduced_motion="reduce") as someone:
         page = someone.page
         found: dict[str, list[str]] = {}
@@ -69,7 +69,7 @@ async def test_pages_that_show_the_system_too(meet: Meet, color_scheme: str, vie
         await page.goto("/log?who=nobody+of+this+name")
         await look("log without a find")
         await page.goto("/operations")
-        await expect(page.locator("#verdict")).to_contain_text("All is well.")
+        await expect(page.locator("#health")).to_contain_text("All healthy.")
         await look("operations")
         assert (someone.errors, someone.elsewhere) == ([], [])
         assert {name: faults for name, faults in found.items() if faults} == {}
@@ -77,7 +77,7 @@ async def test_pages_that_show_the_system_too(meet: Meet, color_scheme: str, vie
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_no_name_or_text_however_long_makes_a_page_wider_than_a_small_phone(meet: Meet, scheme: str) -> None:
+async def test_long_names_and_texts_fit_a_small_phone(meet: Meet, scheme: str) -> None:
     """Nor cuts the header: each of its links is in view."""
     long, text = "N" * 100, "https://example.org/" + "long" * 100
     async with meet(color_scheme=scheme, viewport=SMALL_PHONE, reduced_motion="reduce") as someone:
@@ -122,7 +122,7 @@ OUT_OF_VIEW = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_documentation_has_no_fault_at_all(meet: Meet, scheme: str) -> None:
+async def test_the_documentation_is_accessible(meet: Meet, scheme: str) -> None:
     async with meet(color_scheme=scheme, viewport=SMALL_PHONE) as someone:
         await someone.page.goto("/docs")
         await expect(someone.page.get_by_role("heading", name="Create a post")).to_be_visible()
@@ -130,7 +130,7 @@ async def test_the_documentation_has_no_fault_at_all(meet: Meet, scheme: str) ->
         assert (someone.errors, someone.elsewhere) == ([], [])
 
 
-async def test_without_javascript_no_page_claims_to_be_live_and_each_says_how_to_see_more(meet: Meet) -> None:
+async def test_without_javascript_no_page_claims_to_be_live(meet: Meet) -> None:
     async with meet(java_script_enabled=False) as someone:
         page = someone.page
         for path in ("/operations", "/log"):
@@ -138,7 +138,7 @@ async def test_without_javascript_no_page_claims_to_be_live_and_each_says_how_to
             await expect(page.get_by_text("Live", exact=True)).to_be_hidden()
             moment = page.locator("main noscript p").first  # Playwright finds no text in a <noscript> by itself
             await expect(moment).to_be_visible()
-            await expect(moment).to_contain_text("Without JavaScript this page does not update itself: load it again.")
+            await expect(moment).to_contain_text("Without JavaScript this page does not update itself: reload it.")
             await moment.locator("a").click()
             await expect(page).to_have_url(f"{someone.address}{path}")
         await expect(page.get_by_role("button", name="Pause")).to_have_count(0)
@@ -152,6 +152,6 @@ async def test_without_javascript_no_page_claims_to_be_live_and_each_says_how_to
         assert (someone.errors, someone.elsewhere) == ([], [])
 
 
-async def test_requests_can_be_sent_from_a_page_of_the_documentation(guest: Visitor) -> None:
+async def test_requests_can_be_sent_from_the_documentation(guest: Visitor) -> None:
     await guest.go("/docs/try")
     await expect(guest.page.locator(".opblock")).not_to_have_count(0)

@@ -1,4 +1,4 @@
-"""From a form to what became of it."""
+"""From a form to the page of its command."""
 
 import re
 
@@ -8,7 +8,7 @@ from browsing.chromium import Visitor
 from integration.web.test_feed import write
 
 
-async def test_what_happened_to_a_command_is_told_with_the_time_of_each_step(guest: Visitor) -> None:
+async def test_a_command_is_shown_with_the_time_of_each_step(guest: Visitor) -> None:
     page = guest.page
     await write(page, "What becomes of this?", name="Trace")
     await page.get_by_role("link", name="See what happened").click()
@@ -22,7 +22,7 @@ async def test_what_happened_to_a_command_is_told_with_the_time_of_each_step(gue
     await expect(page.locator(".commit")).to_contain_text("PostCreated")
 
 
-async def test_the_log_leads_to_it_too(guest: Visitor) -> None:
+async def test_the_log_links_to_the_command(guest: Visitor) -> None:
     await write(guest.page, "Look me up", name="Logan")
     await guest.go("/log?who=Logan")
     await guest.page.locator(".commit-position").click()

@@ -1,4 +1,4 @@
-"""The feed: what a newcomer does first."""
+"""The feed, as a new visitor uses it."""
 
 import re
 
@@ -18,7 +18,7 @@ async def write(page: Page, text: str, name: str = "Ann") -> None:
     await expect(page.locator(".post .message").first).to_have_text(text)
 
 
-async def test_what_is_written_is_in_view_at_once(guest: Visitor) -> None:
+async def test_a_new_post_is_visible_at_once(guest: Visitor) -> None:
     page = guest.page
     await write(page, "Good morning")
     await expect(page.get_by_role("status")).to_contain_text("Written to the log at position")
@@ -28,7 +28,7 @@ async def test_what_is_written_is_in_view_at_once(guest: Visitor) -> None:
     await expect(page.get_by_role("status")).to_be_empty()
 
 
-async def test_a_like_counts_in_place_shows_that_it_is_there_and_is_taken_back(guest: Visitor) -> None:
+async def test_a_like_is_counted_shown_and_removed_without_a_reload(guest: Visitor) -> None:
     page = guest.page
     await write(page, "Like me")
     post = page.locator(".post").first
@@ -36,7 +36,7 @@ async def test_a_like_counts_in_place_shows_that_it_is_there_and_is_taken_back(g
     await like.click()
     await expect(like).to_have_text("1")
     await expect(like).to_have_attribute("aria-pressed", "true")
-    await post.get_by_label("More to do with this post").click()
+    await post.get_by_label("More actions").click()
     await post.get_by_role("button", name="Like without a name").click()
     await expect(like).to_have_text("2")
     await like.click()
@@ -44,7 +44,7 @@ async def test_a_like_counts_in_place_shows_that_it_is_there_and_is_taken_back(g
     await expect(like).to_have_attribute("aria-pressed", "false")
 
 
-async def test_a_second_like_of_the_same_name_says_that_it_wrote_nothing(guest: Visitor) -> None:
+async def test_a_second_like_of_the_same_name_writes_nothing_and_says_so(guest: Visitor) -> None:
     page = guest.page
     await write(page, "Like me twice")
     post = page.locator(".post").first
@@ -67,7 +67,7 @@ async def test_the_feed_says_that_there_are_new_posts(guest: Visitor, meet: Meet
     await expect(page.locator("#news")).to_be_empty()
 
 
-async def test_a_refusal_is_told_and_nothing_that_was_written_is_lost(meet: Meet) -> None:
+async def test_a_refusal_shows_its_reason_and_keeps_the_text(meet: Meet) -> None:
     async with meet() as someone:
         page = someone.page
         await page.goto("/")
@@ -79,7 +79,7 @@ async def test_a_refusal_is_told_and_nothing_that_was_written_is_lost(meet: Meet
         assert [text for text in someone.errors if "422" not in text] == []
 
 
-async def test_older_posts_come_when_they_are_scrolled_to(guest: Visitor) -> None:
+async def test_older_posts_load_by_scrolling(guest: Visitor) -> None:
     page = guest.page
     for number in range(22):
         post = {"author": "Scroller", "message": f"Number {number}"}
@@ -117,7 +117,7 @@ async def test_everything_works_without_javascript(meet: Meet) -> None:
         await page.get_by_role("button", name="Comment").click()
         await expect(page.locator(".comment .message")).to_have_text("Still works")
         await expect(page.locator(".machine output")).to_have_text("version 3 of 3")
-        await page.get_by_label("One version back").click()
+        await page.get_by_label("Previous version").click()
         await expect(page.locator(".banner")).to_contain_text("Version 2: Plain liked the post")
         assert (someone.errors, someone.elsewhere) == ([], [])
 
@@ -125,7 +125,7 @@ async def test_everything_works_without_javascript(meet: Meet) -> None:
 HOSTILE = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script> javascript:alert(3) \u202eevil"
 
 
-async def test_hostile_texts_do_nothing(guest: Visitor) -> None:
+async def test_hostile_texts_have_no_effect(guest: Visitor) -> None:
     page = guest.page
     dialogs: list[str] = []
 
@@ -141,7 +141,7 @@ async def test_hostile_texts_do_nothing(guest: Visitor) -> None:
     await page.get_by_label("Write a comment").fill(HOSTILE)
     await page.get_by_role("button", name="Comment").click()
     await expect(page.locator(".comment .message")).to_have_text(HOSTILE)
-    await page.get_by_label("One version back").click()
+    await page.get_by_label("Previous version").click()
     await expect(page.locator("#moment .past .message")).to_have_text(HOSTILE)
     assert await page.locator("main img, main script, main [onerror]").count() == 0
     assert dialogs == []

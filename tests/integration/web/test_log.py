@@ -1,4 +1,4 @@
-"""The log's page: what happens appears by itself, and what is looked for is found."""
+"""The log's page: new commits appear live, and filters find old ones."""
 
 import re
 
@@ -9,7 +9,7 @@ from integration.web.conftest import Meet
 from integration.web.test_feed import write
 
 
-async def test_a_commit_arrives_by_itself_with_all_that_is_in_it(guest: Visitor, meet: Meet) -> None:
+async def test_a_commit_appears_live_with_its_data(guest: Visitor, meet: Meet) -> None:
     await guest.go("/log")
     await expect(guest.page.get_by_text("Live", exact=True)).to_be_visible()
     async with meet() as other:
@@ -22,7 +22,7 @@ async def test_a_commit_arrives_by_itself_with_all_that_is_in_it(guest: Visitor,
     await expect(newest.locator("pre")).to_contain_text('"message": "Seen in the <b>log</b>"')
 
 
-async def test_a_pause_holds_the_list_still_and_what_came_meanwhile_comes_then(guest: Visitor, meet: Meet) -> None:
+async def test_pause_stops_the_list_and_resuming_shows_the_missed_commits(guest: Visitor, meet: Meet) -> None:
     await guest.go("/log")
     page = guest.page
     await page.get_by_role("button", name="Pause").click()
@@ -34,7 +34,7 @@ async def test_a_pause_holds_the_list_still_and_what_came_meanwhile_comes_then(g
     await expect(page.locator(".commit-who", has_text="Patience")).to_have_count(1)
 
 
-async def test_the_log_is_looked_through_by_type_by_who_and_by_post(guest: Visitor) -> None:
+async def test_the_log_is_filtered_by_type_author_and_post(guest: Visitor) -> None:
     page = guest.page
     await write(page, "Like this", name="Fitz")
     await page.get_by_role("button", name="Like as Fitz").first.click()

@@ -1,4 +1,4 @@
-"""The operators' page: whether all is well at a glance, figures that move by themselves, an audit."""
+"""The operations page: health summary, live figures, rebuild and audit."""
 
 from playwright.async_api import expect
 
@@ -7,10 +7,10 @@ from integration.web.conftest import Meet
 from integration.web.test_feed import write
 
 
-async def test_all_is_well_at_a_glance_and_the_figures_follow_what_happens(guest: Visitor, meet: Meet) -> None:
+async def test_health_is_shown_first_and_the_figures_are_updated_live(guest: Visitor, meet: Meet) -> None:
     page = guest.page
     await guest.go("/operations")
-    await expect(page.locator("#verdict")).to_contain_text("All is well.")
+    await expect(page.locator("#health")).to_contain_text("All healthy.")
     before = int((await page.locator("#figures .big").first.inner_text()).replace(",", ""))
     async with meet() as other:
         await write(other.page, "A post for the figures", name="Opal")
@@ -19,9 +19,9 @@ async def test_all_is_well_at_a_glance_and_the_figures_follow_what_happens(guest
     await expect(page.locator("#plots canvas")).to_have_count(2)
 
 
-async def test_a_plot_does_not_begin_empty_after_a_reload(guest: Visitor) -> None:
+async def test_a_plot_is_not_empty_after_a_reload(guest: Visitor) -> None:
     await guest.go("/operations")
-    await expect(guest.page.locator("#verdict")).to_contain_text("All is well.")
+    await expect(guest.page.locator("#health")).to_contain_text("All healthy.")
     sample = guest.page.locator("#sample")
     await expect(sample).not_to_have_attribute("data-sample", await sample.get_attribute("data-sample") or "")
     await guest.page.reload()
@@ -29,7 +29,7 @@ async def test_a_plot_does_not_begin_empty_after_a_reload(guest: Visitor) -> Non
     assert begin > 1
 
 
-async def test_the_read_database_is_rebuilt_while_one_watches(guest: Visitor) -> None:
+async def test_a_rebuild_is_shown_live(guest: Visitor) -> None:
     page = guest.page
     await write(page, "A row to rebuild", name="Ruth")
     await guest.go("/operations")
@@ -40,7 +40,7 @@ async def test_the_read_database_is_rebuilt_while_one_watches(guest: Visitor) ->
     await expect(page.locator(".post .message").first).to_have_text("A row to rebuild")
 
 
-async def test_an_audit_is_run_and_its_result_arrives_by_itself(guest: Visitor) -> None:
+async def test_an_audit_is_run_and_its_result_appears_live(guest: Visitor) -> None:
     page = guest.page
     await write(page, "A row to compare", name="Audrey")
     await guest.go("/operations")

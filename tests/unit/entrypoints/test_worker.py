@@ -1,4 +1,4 @@
-"""The parts of one process: they live and end together."""
+"""The parts of one process: they run and stop together."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ async def test_the_parts_run_until_they_are_asked_to_stop() -> None:
     await asyncio.wait_for(running, 2)
 
 
-async def test_a_part_that_dies_takes_the_others_with_it() -> None:
+async def test_a_part_that_fails_stops_the_others() -> None:
     ended = []
 
     async def other(stopping: asyncio.Event) -> None:
@@ -44,7 +44,7 @@ async def test_a_part_that_dies_takes_the_others_with_it() -> None:
     assert ended == ["other"]
 
 
-async def test_a_part_that_just_ends_is_a_failure_too() -> None:
+async def test_a_part_that_returns_is_a_failure_too() -> None:
     async def ending(_: asyncio.Event) -> None:
         return
 
@@ -52,7 +52,7 @@ async def test_a_part_that_just_ends_is_a_failure_too() -> None:
         await asyncio.wait_for(run_parts({"projector": ending, "http": until_asked}, asyncio.Event()), 2)
 
 
-async def test_a_part_that_does_not_listen_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_part_that_does_not_stop_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "GRACE_SECONDS", 0.01)
     stopping = asyncio.Event()
     stopping.set()
@@ -69,7 +69,7 @@ async def test_a_part_that_does_not_listen_is_cancelled(monkeypatch: pytest.Monk
     assert cancelled.is_set()
 
 
-async def test_something_endless_is_cancelled_when_the_service_stops_and_raises_what_it_raises() -> None:
+async def test_an_endless_part_is_cancelled_at_the_stop_and_its_error_is_raised() -> None:
     cancelled = asyncio.Event()
 
     async def forever() -> None:
@@ -91,7 +91,7 @@ async def test_something_endless_is_cancelled_when_the_service_stops_and_raises_
         await endless(failing)(asyncio.Event())
 
 
-async def test_an_unknown_failure_is_logged_with_its_traceback_and_the_part_begins_again(
+async def test_an_unexpected_error_is_logged_with_its_traceback_and_the_part_restarts(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker, "RESTART_SECONDS", 0.001)
@@ -111,7 +111,7 @@ async def test_an_unknown_failure_is_logged_with_its_traceback_and_the_part_begi
     assert "because of a bug in Postlog" in caplog.text
 
 
-async def test_a_projector_of_another_log_leaves_the_other_parts_alone_and_readiness_says_why(
+async def test_a_projector_of_another_log_does_not_stop_the_others_and_readiness_says_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker, "RESTART_SECONDS", 0.2)

@@ -1,10 +1,10 @@
 "use strict";
 
-// What the pages do beyond links and forms. They work without it.
+// Adds to links and forms; the pages work without it.
 (() => {
   const notice = () => document.getElementById("notice");
 
-  const say = (sentence) => {
+  const showError = (sentence) => {
     const paragraph = document.createElement("p");
     paragraph.textContent = sentence;
     const box = document.createElement("div");
@@ -35,7 +35,7 @@
     }
   });
 
-  // The slider of the time machine is moved by its neighbours too: the steps beside it, the versions of the timeline.
+  // The buttons beside the slider of the time machine, and the versions in the timeline, move the slider too.
   const slider = () => document.getElementById("slider");
 
   const move = (version) => {
@@ -65,8 +65,7 @@
     }
   });
 
-  // The feed asks whether there are newer posts. A service that does not answer is asked again, without a word: the
-  // page itself is still right.
+  // The feed polls for newer posts. Failures are ignored and retried: the page itself is still correct.
   const NEWS_SECONDS = 5;
 
   const askForNews = async () => {
@@ -82,6 +81,6 @@
   setInterval(askForNews, NEWS_SECONDS * 1000);
   document.addEventListener("visibilitychange", askForNews);
 
-  document.addEventListener("htmx:sendError", () => say("Postlog does not answer. Is it running? Try again."));
-  document.addEventListener("htmx:timeout", () => say("Postlog takes too long to answer. Try again."));
+  document.addEventListener("htmx:sendError", () => showError("Postlog does not respond. Is it running? Try again."));
+  document.addEventListener("htmx:timeout", () => showError("Postlog takes too long to respond. Try again."));
 })();

@@ -1,11 +1,11 @@
 "use strict";
 
-// Parts of a page that the server keeps up to date: <div data-live="/log/stream">. Each message is HTML of this site's
-// own making, with the elements that it brings. An element whose id the page has takes that one's place; others are put
-// at the front of the live part, which keeps at most data-live-most of them (100).
+// Live parts of a page: <div data-live="/log/stream">. Each message from the server is HTML with one or more elements. An
+// element whose id exists in the page replaces that one; others are inserted at the front of the live part, which keeps
+// at most data-live-most of them (100).
 (() => {
   const open = new Map();
-  for (const mark of document.querySelectorAll("[data-live-mark]")) mark.hidden = false; // says "Live": true only with this
+  for (const mark of document.querySelectorAll("[data-live-mark]")) mark.hidden = false; // "Live" is true only with this script
 
   const take = (part, html) => {
     const template = document.createElement("template");
@@ -13,7 +13,7 @@
     for (const element of [...template.content.children]) {
       if (element.dataset.liveNext) part.dataset.live = element.dataset.liveNext;
       const present = element.id && document.getElementById(element.id);
-      if (present?.isEqualNode(element)) continue; // a focus in it, or what was typed there, stays
+      if (present?.isEqualNode(element)) continue; // keeps focus and input
       if (present) present.replaceWith(element);
       else part.prepend(element);
       window.htmx?.process(element);
@@ -21,7 +21,7 @@
     }
     const most = Number(part.dataset.liveMost || 100);
     while (part.children.length > most) part.lastElementChild.remove();
-    if (!part.isConnected) look(); // its place was taken by what follows nothing any more, or something else
+    if (!part.isConnected) update(); // it was replaced by an element with another address, or none
   };
 
   const follow = (part) => {
@@ -31,8 +31,8 @@
     source.addEventListener("error", () => {
       part.setAttribute("data-live-lost", "");
       if (part.dataset.live === address || open.get(part) !== source) return;
-      unfollow(part); // the browser would begin where this connection began
-      setTimeout(look, 1000);
+      unfollow(part); // the browser would reconnect to the old address
+      setTimeout(update, 1000);
     });
     source.addEventListener("message", (event) => take(part, event.data));
     open.set(part, source);
@@ -43,8 +43,8 @@
     open.delete(part);
   };
 
-  // A hidden tab holds no connection: a browser has only six of them to one server.
-  const look = () => {
+  // A hidden tab keeps no connection: a browser opens only six to one server.
+  const update = () => {
     const wanted = document.hidden ? [] : [...document.querySelectorAll("[data-live]:not([data-live-paused])")];
     for (const part of [...open.keys()]) if (!wanted.includes(part)) unfollow(part);
     for (const part of wanted) if (!open.has(part)) follow(part);
@@ -55,12 +55,12 @@
     if (!button) return;
     const paused = document.getElementById(button.dataset.livePause).toggleAttribute("data-live-paused");
     button.setAttribute("aria-pressed", String(paused));
-    look();
+    update();
   });
 
-  document.addEventListener("visibilitychange", look);
-  document.addEventListener("htmx:afterSettle", look);
+  document.addEventListener("visibilitychange", update);
+  document.addEventListener("htmx:afterSettle", update);
   window.addEventListener("pagehide", () => [...open.keys()].forEach(unfollow));
-  window.addEventListener("pageshow", look);
-  look();
+  window.addEventListener("pageshow", update);
+  update();
 })();

@@ -1,6 +1,6 @@
 "use strict";
 
-// The plots of the operations page. The page brings the first samples; each second brings one more:
+// The plots of the operations page. The page has the first samples, and receives one more each second:
 // [seconds since 1970, position of the log, position of the rows, seconds that the rows are behind].
 (() => {
   const MOST = 1800; // as many as the server keeps

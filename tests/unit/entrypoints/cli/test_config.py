@@ -30,7 +30,7 @@ def test_the_settings_are_printed_as_yaml_with_their_sources(
     assert yaml.safe_load(printed)["http"]["port"] == 8123
 
 
-def test_the_option_may_stand_before_or_behind_the_verb(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_config_option_may_precede_or_follow_the_verb(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("http: {port: 1}", encoding="utf-8")
     (tmp_path / "b.yaml").write_text("http: {port: 2}", encoding="utf-8")
     assert "port: 1  # a.yaml:1" in output_of(capsys, "--config", "a.yaml", "config")
@@ -56,7 +56,7 @@ def test_completion_prints_the_shell_s_script(shell: str, capsys: pytest.Capture
     assert f"_POSTLOG_COMPLETE={shell}_complete" in output_of(capsys, "completion", shell)
 
 
-def test_completion_knows_the_shell_one_is_in(
+def test_completion_detects_the_current_shell(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHELL", "/usr/bin/fish")
@@ -92,7 +92,7 @@ def test_verbs_settings_and_files_are_completed(
 
 
 def test_completing_a_verb_imports_none_of_them() -> None:
-    """Python starts, and click: a Tab takes no longer."""
+    """So that Tab takes no longer than importing click."""
     script = "import sys; from entrypoints.cli.main import postlog, _Verbs; import click\n"
     script += "print([i.value for i in postlog.shell_complete(click.Context(postlog), 'pr')])\n"
     script += "print(sorted(m for m in sys.modules if m == 'entrypoints.cli.services' or m.startswith('litestar')))"

@@ -1,7 +1,4 @@
-"""`postlog events show`.
-
-`postlog events check`.
-"""
+"""`postlog events show` and `postlog events check`."""
 
 import asyncio
 import json
@@ -60,12 +57,12 @@ def test_events_are_shown_oldest_first_over_all_pages(post_id: str, capsys: pyte
     assert [int(line.split()[0]) for line in lines] == list(range(1, 702))
 
 
-def test_no_text_of_people_moves_the_cursor(post_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_user_text_are_escaped(post_id: str, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = shown(capsys, post_id, "--limit", "1")
     assert '"message": "a\\u0085b"' in line
 
 
-def test_json_carries_the_fields_of_the_http_answer(post_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_fields_of_the_http_response(post_id: str, capsys: pytest.CaptureFixture[str]) -> None:
     records = [json.loads(line) for line in shown(capsys, post_id.upper(), "--json", "--after", "1", "--limit", "600")]
     assert len(records) == 600
     assert records[0].pop("recordedAt").endswith("Z")
@@ -82,7 +79,7 @@ def test_json_carries_the_fields_of_the_http_answer(post_id: str, capsys: pytest
     }
 
 
-def test_something_that_is_no_id_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_id_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["events", "show", "abc"]) == 2
     assert "'abc' is not a post id, which is a UUID." in capsys.readouterr().err
 
@@ -92,7 +89,7 @@ NEWER = event("PostLiked", 3, username="Bob", mood="good")
 
 
 def posts(count: int, *more) -> Iterator[ProposedCommit]:
-    """Each of 10 commits, and these behind them in the first."""
+    """Posts of 10 commits each; the first one has `more` after them."""
     for number in range(count):
         history = [
             [CREATED],
@@ -115,7 +112,7 @@ def fill(folder: Path, commits: Iterator[ProposedCommit]) -> None:
 
 @pytest.fixture(scope="module")
 def large_log(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The option that names a log of 50,000 commits. Nothing may change it."""
+    """The option that names a log of 50,000 commits. Tests must not change it."""
     folder = tmp_path_factory.mktemp("large")
     fill(folder, posts(5_000))
     return f"--set=event_store.sqlite.path={folder}/var/log.sqlite"
@@ -123,7 +120,7 @@ def large_log(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Those that were started; a short log is worth starting them, too."""
+    """The processes that were started; here also for a short log."""
     monkeypatch.setattr(cli_scopes, "_COMMITS_A_PROCESS", 1_000)
     started: list[object] = []
     process_class = multiprocessing.get_context("spawn").Process
@@ -153,7 +150,7 @@ def test_fifty_thousand_events_are_checked_by_two_processes(
     )
 
 
-def test_what_can_not_be_read_is_shown_with_its_place_and_status_1(
+def test_unreadable_events_are_shown_with_their_position_and_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(tmp_path, posts(1, LIKED_BY_BOB, NEWER))
@@ -172,7 +169,7 @@ def test_what_can_not_be_read_is_shown_with_its_place_and_status_1(
     )
 
 
-def test_processes_report_what_they_can_not_read(
+def test_processes_report_unreadable_events(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], processes: list[object]
 ) -> None:
     fill(tmp_path, posts(400, NEWER))
@@ -212,13 +209,15 @@ def test_nothing_is_changed(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_folder_without_a_log_is_no_empty_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_a_log_is_not_taken_for_an_empty_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main.run(["events", "check"]) == 2
     assert "event_store.sqlite.path is var/log.sqlite, which does not exist" in capsys.readouterr().err
     assert not (tmp_path / "var").exists()
 
 
-def test_a_damaged_log_ends_it_with_a_sentence(
+def test_a_damaged_log_ends_the_check_with_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], processes: list[object]
 ) -> None:
     fill(tmp_path, posts(400))
@@ -230,14 +229,14 @@ def test_a_damaged_log_ends_it_with_a_sentence(
     assert "the commit at position 3000 is damaged" in capsys.readouterr().err
 
 
-def test_a_short_log_is_read_by_this_process_alone(tmp_path: Path, processes: list[object]) -> None:
+def test_a_short_log_is_read_by_this_process_only(tmp_path: Path, processes: list[object]) -> None:
     fill(tmp_path, posts(100))
     assert main.run(["events", "check", "--processes", "8"]) == 0
     assert processes == []
 
 
-def test_ctrl_c_ends_it_and_its_processes_at_any_moment(tmp_path: Path, large_log: str) -> None:
-    """A terminal sends it to all of them: here while one process is just beginning and the next one not yet there."""
+def test_ctrl_c_ends_the_check_and_its_processes_at_any_time(tmp_path: Path, large_log: str) -> None:
+    """A terminal sends it to all of them: here while one process is starting, and the next one is not started yet."""
     with Running(tmp_path / "output", "events", "check", "--processes", "2", large_log) as running:
         for _ in ticks(20, "no processes"):
             children = children_of(running.process.pid)
@@ -250,7 +249,7 @@ def test_ctrl_c_ends_it_and_its_processes_at_any_moment(tmp_path: Path, large_lo
         assert running.printed == "Interrupted.\n"
 
 
-async def test_a_process_never_hears_ctrl_c() -> None:
+async def test_sigint_is_blocked_in_worker_processes() -> None:
     async with WorkerProcess(load_settings(environ={}), "events check", checking):
         [process] = multiprocessing.active_children()
         status = Path(f"/proc/{process.pid}/status").read_text()
@@ -258,7 +257,7 @@ async def test_a_process_never_hears_ctrl_c() -> None:
         assert blocked & 1 << signal.SIGINT - 1
 
 
-async def test_a_process_that_is_gone_is_named() -> None:
+async def test_a_worker_process_that_dies_is_reported() -> None:
     async with WorkerProcess(load_settings(environ={}), "events check", checking) as worker:
         [process] = multiprocessing.active_children()
         process.kill()
@@ -266,8 +265,8 @@ async def test_a_process_that_is_gone_is_named() -> None:
             await worker.ask((PositionRange(0, 1), 1))
 
 
-async def test_a_process_whose_start_is_interrupted_is_ended_before_the_loop_goes_on() -> None:
-    """Else its thread could answer when the loop is closed."""
+async def test_a_worker_process_whose_start_is_cancelled_is_ended_first() -> None:
+    """Otherwise its thread could call the loop after it is closed."""
     worker = WorkerProcess(load_settings(environ={}), "events check", checking)
     entering = asyncio.create_task(worker.__aenter__())
     await asyncio.sleep(0)

@@ -35,7 +35,7 @@ async def append(*numbers: int) -> list[object]:
 
 
 async def arrange() -> None:
-    """A snapshot and a relay that know more than the log has before the gap."""
+    """With a snapshot and a relay checkpoint after the gap."""
     await append(*range(1, 9))
     async with SqliteLog(LOG) as log:
         snapshot = Snapshot(stream_id=post(7), version=2, position=7, format="f", state=b"")
@@ -69,7 +69,7 @@ def holed() -> None:
 
 
 @pytest.mark.usefixtures("holed")
-def test_without_a_confirmation_it_shows_what_stands_behind_the_gap(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_confirmation_the_commits_after_the_gap_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["events", "cut", OPTION]) == 1
     shown = capsys.readouterr().out
     assert SENTENCE in shown
@@ -91,7 +91,9 @@ def test_without_a_confirmation_it_shows_what_stands_behind_the_gap(capsys: pyte
 
 
 @pytest.mark.usefixtures("holed")
-def test_confirmed_it_saves_and_removes_them_and_what_rests_on_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_confirmation_they_are_saved_and_removed_with_all_that_depends_on_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main.run(["events", "cut", OPTION, "--behind", "2", "--save", "cut.ndjson"]) == 0
     assert "Removed 3 commits after position 2, where the log ends now; saved in cut.ndjson." in capsys.readouterr().out
     saved = [json.loads(line) for line in Path("cut.ndjson").read_text(encoding="utf-8").splitlines()]
@@ -140,7 +142,7 @@ def test_without_a_file_to_save_to_nothing_is_removed(capsys: pytest.CaptureFixt
     assert "nowhere/cut.ndjson: No such file" in refused(capsys, "--behind", "2", "--save", "nowhere/cut.ndjson")
 
 
-def test_a_log_without_a_gap_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_without_a_gap_is_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
     asyncio.run(arrange())
     assert main.run(["events", "cut", OPTION]) == 0
     where, said = capsys.readouterr().out.splitlines()
@@ -152,10 +154,10 @@ def test_a_log_without_a_gap_is_left_alone(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("holed")
-def test_while_somebody_writes_nothing_is_removed(
+def test_nothing_is_removed_while_another_process_writes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One more commit comes when all are saved."""
+    """One more commit is appended after all are saved."""
     commits_after = SqliteCommitRemoval.commits_after
 
     async def and_one_more(self: SqliteCommitRemoval, position: int):
@@ -170,7 +172,7 @@ def test_while_somebody_writes_nothing_is_removed(
 
 
 @pytest.mark.usefixtures("holed")
-async def test_what_is_there_no_more_as_it_was_saved_is_not_removed() -> None:
+async def test_commits_that_changed_since_they_were_saved_are_not_removed() -> None:
     async with SqliteLog(LOG) as log:
         removal = SqliteCommitRemoval(log)
         pages = [page async for page in removal.commits_after(2)]
@@ -181,8 +183,8 @@ async def test_what_is_there_no_more_as_it_was_saved_is_not_removed() -> None:
     assert positions() == [1, 2, 6, 7, 8]
 
 
-def test_the_removed_commits_can_be_put_back_by_hand_when_the_missing_ones_turn_up() -> None:
-    """What `--save` wrote is whole: with the commits of the backup it makes the log that it was."""
+def test_removed_commits_can_be_restored_by_hand_from_the_saved_file() -> None:
+    """The saved file is complete: with the missing commits from a backup, the log is what it was."""
     asyncio.run(arrange())
     with closing(sqlite3.connect(LOG)) as connection:
         rows = connection.execute("SELECT * FROM commits").fetchall()

@@ -1,4 +1,4 @@
-"""Where `postlog import-dotnet` has the address from; no server is asked."""
+"""The sources of the address of `postlog import-dotnet`; no server is connected to."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def file(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_one_place_gives_the_address(file: str) -> None:
+def test_the_address_comes_from_one_of_four_places(file: str) -> None:
     plain = "mongodb://127.0.0.1:1/"
     assert source_address({}, plain, None)[0].reveal() == plain
     found = [
@@ -35,18 +35,18 @@ def test_one_place_gives_the_address(file: str) -> None:
     ]
 
 
-def test_two_places_are_refused(file: str) -> None:
+def test_two_addresses_are_refused(file: str) -> None:
     with pytest.raises(click.UsageError, match=r"^--url-file and POSTLOG_DOTNET__MONGO_URL both give an address"):
         source_address({VARIABLE: URL}, None, file)
 
 
-def test_no_place_is_refused_with_all_of_them() -> None:
+def test_without_an_address_all_ways_to_give_it_are_named() -> None:
     with pytest.raises(click.UsageError, match="MONGO_URL, or --url-file FILE or POSTLOG_DOTNET__MONGO_URL"):
         source_address({}, None, None)
 
 
 @pytest.mark.parametrize("text", ["postgres://ann:s3cr3t@h/", "", "s3cr3t"])
-def test_what_is_no_address_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
+def test_an_invalid_address_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "url"
     path.write_text(text)
     with pytest.raises(SettingsError) as refused:
@@ -55,7 +55,7 @@ def test_what_is_no_address_is_refused_without_showing_it(tmp_path: Path, text: 
     assert "s3cr3t" not in str(refused.value)
 
 
-def test_sentences_name_where_the_address_was_given(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_name_the_source_of_the_address(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["import-dotnet", "--url-file", file]) == 2
     err = capsys.readouterr().err
     assert "The source, MongoDB at mongodb://ann:***@127.0.0.1:1/ (--url-file), has no" in err

@@ -1,7 +1,4 @@
-"""`postlog import` and `postlog events show`, on a log in a file.
-
-What `postlog import` takes for JSON lines in UTF-8: files in every encoding that Python knows.
-"""
+"""`postlog import`, on a log in a file: which files it accepts, and what it reports."""
 
 import gzip
 import io
@@ -56,7 +53,7 @@ def test_posts_are_imported_once(posts: Path, capsys: pytest.CaptureFixture[str]
     assert again == (0, f"2 lines: 0 posts imported (0 events), 2 already present, 0 bad lines.\n{where}", "")
 
 
-def test_bad_lines_are_named_with_number_and_reason_and_the_rest_goes_on(
+def test_bad_lines_are_reported_with_number_and_reason_and_the_rest_is_imported(
     posts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     posts.write_bytes(lines_of("nonsense", GOOD, "", GOOD | {"externalId": "x", "author": " "}, "7"))
@@ -133,7 +130,7 @@ OTHER_KINDS = {
 
 @pytest.mark.parametrize(("content", "sentence"), OTHER_KINDS.values(), ids=OTHER_KINDS)
 @pytest.mark.parametrize("way", ["file", "pipe"])
-def test_nothing_of_a_file_of_another_kind_is_imported_and_one_sentence_says_what_to_do(
+def test_a_file_of_another_kind_is_refused_with_a_sentence_that_says_what_to_do(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     posts: Path,
@@ -181,7 +178,7 @@ def test_utf_8_with_a_byte_order_mark_is_imported(capsys: pytest.CaptureFixture[
     assert out.startswith("2 lines: 2 posts imported")
 
 
-def test_what_a_terminal_takes_for_a_command_is_escaped(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
+def test_terminal_control_characters_are_escaped(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
     evil = "\x1b]0;evil\x07\x9b31m\u202e\n"
     lines = [
         GOOD | {"externalId": evil},
@@ -204,11 +201,11 @@ def test_what_a_terminal_takes_for_a_command_is_escaped(capsys: pytest.CaptureFi
     assert 'externalId "\\u001b]0;evil\\u0007' in err
 
 
-def test_the_name_of_a_file_is_escaped_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_name_of_a_file_is_escaped_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert ran(capsys, "import", "\x1b[2Jgone") == (2, "", "Error: \\x1b[2Jgone: No such file or directory.\n")
 
 
-def test_bad_lines_are_counted_behind_the_first_hundred(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
+def test_bad_lines_after_the_first_hundred_are_only_counted(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
     posts.write_bytes(lines_of(*[GOOD | {"likes": -1}] * 1_234))
     status, out, err = ran(capsys, "import", str(posts))
     assert (status, len(err.splitlines())) == (1, 101)
@@ -235,7 +232,7 @@ def test_a_line_that_is_too_long_takes_bounded_memory(
     assert peak < 40_000_000
 
 
-def test_a_file_that_is_not_there_makes_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_missing_file_creates_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert ran(capsys, "import", "gone") == (2, "", "Error: gone: No such file or directory.\n")
     assert not (tmp_path / "var").exists()
 
@@ -258,7 +255,7 @@ def test_a_log_in_memory_is_refused(posts: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_import_says_how_far_it_came_and_ends_with_130(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_import_reports_its_progress_and_ends_with_130(tmp_path: Path, number: signal.Signals) -> None:
     """What it said is in the log; the rest comes when it is run again."""
     process = subprocess.Popen(
         [sys.executable, "-m", "entrypoints.cli.main", "import", "-", "--json"],
@@ -283,7 +280,7 @@ def test_an_interrupted_import_says_how_far_it_came_and_ends_with_130(tmp_path: 
     assert counts["lines"] < 200
 
 
-def test_a_line_that_is_interrupted_is_reported_and_finished_by_a_later_dump(
+def test_an_unfinished_line_is_reported_and_finished_by_a_later_dump(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All that is in the log of it is told; the dump that finishes it has more likes than the first one had."""
@@ -341,7 +338,7 @@ def test_the_events_of_a_post_are_shown(posts: Path, capsys: pytest.CaptureFixtu
     assert err == "Error: There is no post 00000000-0000-0000-0000-000000000000, or it was removed.\n"
 
 
-def test_looking_at_events_makes_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_showing_events_creates_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, _, err = ran(capsys, "events", "show", "0" * 32)
     assert status == 2
     assert "event_store.sqlite.path is var/log.sqlite, which does not exist" in err
@@ -393,7 +390,7 @@ def test_files_in_every_other_encoding_are_refused(sign: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_bytes_are_read_as_they_are_or_the_file_is_refused(
+def test_bytes_are_read_unchanged_or_the_file_is_refused(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks and lines end anywhere, also within a character."""
@@ -425,7 +422,7 @@ def test_bytes_are_read_as_they_are_or_the_file_is_refused(
     assert refused > 30
 
 
-def test_a_refusal_stands_before_any_line_of_a_large_file_is_kept(tmp_path: Path) -> None:
+def test_a_large_file_is_refused_before_its_lines_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "array.json"
     file.write_bytes(b"[" + json.dumps(POST).encode() * 100_000 + b"]")
     with pytest.raises(click.ClickException, match="is a JSON array"):

@@ -1,4 +1,4 @@
-"""The command line's frame: help, statuses, one sentence for every failure."""
+"""The frame of the command line: help, exit statuses, one sentence for every failure."""
 
 import os
 import re
@@ -70,7 +70,7 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
         ),
     ],
 )
-def test_a_wrong_line_ends_with_one_sentence_and_status_2(
+def test_a_wrong_command_line_ends_with_one_sentence_and_status_2(
     arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.run(arguments) == 2
@@ -99,7 +99,7 @@ def test_an_expected_failure_is_a_sentence_without_traceback(
     assert capsys.readouterr().err == sentence
 
 
-def test_an_unexpected_failure_is_logged_with_its_traceback_and_called_a_fault(
+def test_an_unexpected_failure_is_logged_with_its_traceback_and_called_a_bug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
@@ -121,7 +121,7 @@ def test_an_interrupted_job_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> No
     assert main.run(["config"]) == 130
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_closed_stdout_is_not_an_error() -> None:
     """As `head` does when it has enough."""
     reading, writing = os.pipe()
     os.close(reading)

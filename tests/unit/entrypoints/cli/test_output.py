@@ -1,4 +1,4 @@
-"""Nothing that people wrote moves the cursor of a terminal, turns its text around, or can't be printed."""
+"""User text in results can't move the cursor of a terminal or change its direction, and can always be printed."""
 
 import json
 
@@ -19,7 +19,7 @@ def is_harmless(text: str) -> bool:
     return not set(EVIL.replace("[2J", "").replace("31m", "")) & set(text)
 
 
-def test_json_has_its_own_escapes_and_reads_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_escaped_and_can_be_read_back_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     emit_json({"name": EVIL, EVIL: "日本 👋"})
     [line, nothing] = capsys.readouterr().out.split("\n")
     assert nothing == ""

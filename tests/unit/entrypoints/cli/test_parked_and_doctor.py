@@ -62,7 +62,7 @@ def ran(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, printed.out, printed.err
 
 
-def test_no_parked_post_is_said_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_parked_posts_the_status_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     arrange()
     assert ran(capsys, "parked", "list") == (0, f"No post is parked.\n{read_db_place()}\n", "")
     assert ran(capsys, "parked", "list", "--json") == (0, "", "")
@@ -125,7 +125,7 @@ def test_rows_of_another_log_are_not_retried(capsys: pytest.CaptureFixture[str])
     assert err.startswith("Error: The read database was filled from log 0198c0de-0000-7000-8000-00000000000b")
 
 
-def test_looking_for_parked_posts_makes_no_database(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_listing_parked_posts_creates_no_database(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, _, err = ran(capsys, "parked", "list")
     assert status == 2
     assert "read_db.sqlite.path is var/read.sqlite, which does not exist" in err
@@ -181,7 +181,7 @@ def test_the_doctor_has_a_line_for_each_wrong_setting(
     ]
 
 
-def test_the_doctor_names_a_server_that_is_away_and_hides_its_password(
+def test_the_doctor_names_an_unavailable_server_and_hides_its_password(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrange()

@@ -1,5 +1,5 @@
-"""Two shells with two data folders: each result says which log and which read database it speaks of, and a folder
-without a log stays empty."""
+"""Every result names its log and read database, because another shell may have another data folder; a folder without a
+log stays empty."""
 
 import json
 from pathlib import Path

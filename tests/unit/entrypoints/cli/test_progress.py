@@ -36,7 +36,7 @@ def test_without_a_total_there_is_no_time_left() -> None:
     assert stream.getvalue() == "1,000 posts, 200/s\n"
 
 
-def test_nothing_done_yet_is_no_division_by_zero() -> None:
+def test_progress_of_zero_is_printed() -> None:
     stream, clock = io.StringIO(), Clock()
     shown = PlainProgress("posts", 10, stream, clock)
     clock.now += 5
@@ -44,7 +44,7 @@ def test_nothing_done_yet_is_no_division_by_zero() -> None:
     assert stream.getvalue() == "0 of 10 posts, 0/s\n"
 
 
-def test_a_short_job_says_nothing_in_a_pipe() -> None:
+def test_a_short_job_prints_nothing_in_a_pipe() -> None:
     stream = io.StringIO()
     with show_progress("posts", 10, stream) as shown:
         shown.advance_to(10)

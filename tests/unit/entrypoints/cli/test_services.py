@@ -45,7 +45,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             assert process.wait(10) == 0
 
 
-def test_everything_in_memory_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_service_in_memory_leaves_no_files(tmp_path: Path) -> None:
     with running("run", "--port", "0", *MEMORY) as (_, address):
         created = httpx.post(f"{address}/api/v1/posts", json=HELLO)
         newest = {"Postlog-Min-Position": str(created.json()["position"])}
@@ -54,7 +54,7 @@ def test_everything_in_memory_serves_and_leaves_nothing_behind(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_processes_beside_each_other_have_ports_that_do_not_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_ports_of_processes_do_not_clash(monkeypatch: pytest.MonkeyPatch) -> None:
     ports: dict[str, int] = {}
 
     def note(loaded: LoadedSettings, verb: str, roles: ProcessRoles) -> int:
@@ -80,7 +80,7 @@ def test_processes_beside_each_other_have_ports_that_do_not_clash(monkeypatch: p
 
 
 @pytest.mark.parametrize("given", ["--port=7000", "--set=http.port=7000", "PORT", "POSTLOG__HTTP__PORT", "file"])
-def test_a_port_that_is_given_takes_the_place_of_the_command_s_own(
+def test_a_given_port_replaces_the_default_of_the_command(
     given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ports: list[int] = []
@@ -100,7 +100,7 @@ def test_a_port_that_is_given_takes_the_place_of_the_command_s_own(
     assert ports == [7000]
 
 
-def test_a_projector_answers_for_its_health_and_nothing_else() -> None:
+def test_a_projector_serves_health_and_metrics_only() -> None:
     with running("project", "--port", "0") as (_, address):
         for _ in ticks(20, "it is not ready"):
             if httpx.get(f"{address}/health/ready").json()["status"] == "ready":
@@ -131,7 +131,7 @@ def test_rows_of_another_log_end_a_projector_with_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_it_starts_is_a_clean_end(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_during_the_start_ends_with_status_0(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the service listens for signals itself."""
 
     async def starting(*_: object) -> None:
@@ -181,7 +181,7 @@ def test_another_read_database_can_be_projected(capsys: pytest.CaptureFixture[st
     assert "read_db.adapter is 'oracle'; it must be one of sqlite, postgres" in capsys.readouterr().err
 
 
-def test_init_names_what_it_makes_and_can_be_repeated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_init_reports_what_it_creates_and_can_be_repeated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main.run(["init"]) == 0
     log, rows, where = capsys.readouterr().out.splitlines()
     assert log == "Created the event log var/log.sqlite: a SQLite file with its tables."
@@ -197,7 +197,7 @@ AWAY = ["--set", "event_store.adapter=mongo"]
 NOBODY = "mongodb://ann:s3cr3t@127.0.0.1:1/?serverSelectionTimeoutMS=100"
 
 
-def test_init_makes_what_it_can_when_a_server_is_away(
+def test_init_creates_what_it_can_when_a_server_is_unavailable(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POSTLOG__EVENT_STORE__MONGO__URL", NOBODY)
@@ -215,7 +215,7 @@ def test_init_makes_what_it_can_when_a_server_is_away(
     assert "event_store.mongo.url" in record["reason"]
 
 
-def test_the_doctor_examines_the_rows_while_the_log_is_away(
+def test_the_doctor_checks_the_rows_while_the_log_is_unavailable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main.run(["init"]) == 0
@@ -232,7 +232,7 @@ def test_the_doctor_examines_the_rows_while_the_log_is_away(
     ]
 
 
-def test_the_doctor_examines_the_rows_while_the_log_can_not_even_be_opened(
+def test_the_doctor_checks_the_rows_while_the_log_can_not_be_opened(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main.run(["init"]) == 0
@@ -259,7 +259,7 @@ def test_the_doctor_examines_the_rows_while_the_log_can_not_even_be_opened(
     ],
     ids=" ".join,
 )
-def test_a_client_that_connects_as_soon_as_the_address_is_printed_is_answered(verb: tuple[str, ...]) -> None:
+def test_the_service_responds_as_soon_as_the_address_is_printed(verb: tuple[str, ...]) -> None:
     if verb[0] == "audit":
         assert main.run(["init"]) == 0
     with running(*verb, "--port", "0") as (_, address):

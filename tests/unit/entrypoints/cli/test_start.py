@@ -1,4 +1,4 @@
-"""What `postlog` runs before anything else."""
+"""The entry point of `postlog`: streams, umask, Ctrl-C."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def interrupted() -> None:
     raise KeyboardInterrupt
 
 
-def test_ctrl_c_at_the_very_beginning_ends_it_without_a_traceback(
+def test_ctrl_c_during_the_first_imports_prints_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command_line = ModuleType("entrypoints.cli.main")
@@ -35,7 +35,7 @@ def test_ctrl_c_at_the_very_beginning_ends_it_without_a_traceback(
     assert capsys.readouterr().err == "Interrupted.\n"
 
 
-def test_the_command_begins_there_and_nothing_of_the_command_line_is_imported_with_it() -> None:
+def test_the_entry_point_imports_nothing_of_the_command_line() -> None:
     [script] = entry_points(group="console_scripts", name="postlog")
     assert script.value == "entrypoints.cli.start:main"
     imported = "import sys, entrypoints.cli.start; print('click' in sys.modules, 'msgspec' in sys.modules)"
@@ -44,8 +44,8 @@ def test_the_command_begins_there_and_nothing_of_the_command_line_is_imported_wi
 
 
 @pytest.mark.parametrize("streams", [">&-", "<&- >&- 2>&-", "> /dev/full"])
-def test_a_service_runs_whichever_of_its_streams_are_closed_or_full(streams: str, tmp_path: Path) -> None:
-    """A socket would take the place of a closed stdout, and end the process when it is closed itself."""
+def test_a_service_runs_with_closed_or_full_streams(streams: str, tmp_path: Path) -> None:
+    """A socket would get the number of a closed stdout, and closing it would end the process."""
     port = free_port()
     command = {"COMMAND": f'exec "{POSTLOG}" run --port {port} {streams}', "POSTLOG_DATA": str(tmp_path)}
     with Running(tmp_path, "-c", 'eval "$COMMAND"', env=command, program="/bin/sh") as running:
@@ -57,7 +57,7 @@ def test_a_service_runs_whichever_of_its_streams_are_closed_or_full(streams: str
 
 
 @pytest.mark.parametrize("stream", [">&-", "> /dev/full"])
-def test_a_result_that_nobody_takes_is_no_fault_of_postlog(stream: str) -> None:
+def test_a_result_that_can_not_be_written_is_not_a_bug(stream: str) -> None:
     done = subprocess.run(
         ["/bin/sh", "-c", f'"{POSTLOG}" config --defaults {stream}'],
         env=environment(),
@@ -71,7 +71,7 @@ def test_a_result_that_nobody_takes_is_no_fault_of_postlog(stream: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
-def test_signs_that_stdout_can_t_write_are_escaped(encoding: str, tmp_path: Path) -> None:
+def test_characters_that_stdout_can_t_encode_are_escaped(encoding: str, tmp_path: Path) -> None:
     env = {"POSTLOG_DATA": str(tmp_path), "PYTHONIOENCODING": encoding}
     post = {
         "externalId": "1",
@@ -100,11 +100,11 @@ def test_signs_that_stdout_can_t_write_are_escaped(encoding: str, tmp_path: Path
 
 
 def modes_below(folder: Path) -> dict[str, int]:
-    """Of everything in it, and of itself."""
+    """Of the folder and everything in it."""
     return {str(path.relative_to(folder.parent)): path.stat().st_mode & 0o777 for path in [folder, *folder.rglob("*")]}
 
 
-def test_files_that_postlog_makes_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_files_that_postlog_creates_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     data, port = tmp_path / "made/data", free_port()
     posts = tmp_path / "posts.ndjson"
     posts.write_text(
@@ -126,7 +126,7 @@ def test_files_that_postlog_makes_are_their_owners_alone_whatever_the_umask(tmp_
     assert "read.sqlite.rebuild-lock" in names
 
 
-def test_files_that_were_there_keep_their_mode(tmp_path: Path) -> None:
+def test_existing_files_keep_their_mode(tmp_path: Path) -> None:
     postlog("init", env={"POSTLOG_DATA": str(tmp_path)})
     (tmp_path / "log.sqlite").chmod(0o640)
     tmp_path.chmod(0o755)

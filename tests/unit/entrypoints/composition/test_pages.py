@@ -1,4 +1,4 @@
-"""No process loads the pages before somebody requests one."""
+"""Only a process that serves the pages loads them, and Jinja."""
 
 import json
 import subprocess
@@ -29,11 +29,13 @@ RUN = {"commands": True, "queries": True, "projector": True, "relay": True}
 
 @pytest.mark.parametrize("enabled", ["true", "false"])
 @pytest.mark.parametrize(
-    "roles",
-    [RUN, {"queries": True}, {"commands": True}, {"projector": True}],
+    ("roles", "serves_queries"),
+    [(RUN, True), ({"queries": True}, True), ({"commands": True}, False), ({"projector": True}, False)],
     ids=["run", "query", "command", "project"],
 )
-def test_pages_are_loaded_with_the_first_request_for_one(tmp_path: Path, enabled: str, roles: dict[str, bool]) -> None:
+def test_only_processes_that_serve_pages_load_them(
+    tmp_path: Path, enabled: str, roles: dict[str, bool], serves_queries: bool
+) -> None:
     environ = json.dumps({"POSTLOG__WEB__ENABLED": enabled, "POSTLOG_DATA": str(tmp_path)})
     result = subprocess.run(
         [sys.executable, "-c", _LOADED, environ, json.dumps(roles)],
@@ -43,4 +45,4 @@ def test_pages_are_loaded_with_the_first_request_for_one(tmp_path: Path, enabled
         timeout=60,
         cwd=tmp_path,
     )
-    assert json.loads(result.stdout) == [False, False]
+    assert json.loads(result.stdout) == [enabled == "true" and serves_queries] * 2

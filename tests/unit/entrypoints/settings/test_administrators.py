@@ -1,4 +1,4 @@
-"""Where `postlog init` finds the addresses of administrators."""
+"""The sources of administrators' addresses for `postlog init`."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def problems_of(environ: dict[str, str], *files: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_without_any_there_are_none() -> None:
+def test_without_variables_there_are_no_addresses() -> None:
     assert administrators({"POSTLOG__LOG__LEVEL": "debug"}) == Administrators()
 
 
@@ -49,7 +49,7 @@ def test_an_option_s_file_is_for_the_server_of_its_scheme(file: Path) -> None:
     assert administrators({}, [str(file)]) == Administrators(postgres=Secret(POSTGRES_URL))
 
 
-def test_they_are_no_settings() -> None:
+def test_administrators_addresses_are_not_settings() -> None:
     loaded = load_settings(environ={MONGO: MONGO_URL})
     assert loaded.settings.event_store.mongo.url.reveal() == "mongodb://127.0.0.1:27017/?replicaSet=rs0"
 
@@ -68,7 +68,7 @@ def test_a_file_without_an_address_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_everything_that_is_wrong_is_told_at_once(file: Path) -> None:
+def test_all_problems_are_reported_at_once(file: Path) -> None:
     environ = {
         f"{MONGO}_FILE": "/nowhere/mongo",
         POSTGRES: POSTGRES_URL,

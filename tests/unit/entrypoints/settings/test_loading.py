@@ -1,9 +1,4 @@
-"""Where a setting's value comes from, and which source wins.
-
-Settings that contradict each other, or the command that is to run.
-
-Settings handed from a service to a process that it starts.
-"""
+"""The sources of settings and their order, contradicting settings, and settings for another process."""
 
 from pathlib import Path
 
@@ -90,7 +85,7 @@ def test_an_empty_file_or_group_leaves_the_defaults(text: str, tmp_path: Path) -
     assert load(text, tmp_path).settings == Settings()
 
 
-def test_all_errors_come_at_once_each_with_path_source_and_nearest_name(tmp_path: Path) -> None:
+def test_all_problems_are_reported_with_path_source_and_nearest_name(tmp_path: Path) -> None:
     text = (
         "htp:\n  port: 1\n"
         "http:\n  prot: 2\n  port: seventy\n"
@@ -115,14 +110,14 @@ def test_all_errors_come_at_once_each_with_path_source_and_nearest_name(tmp_path
     ]
 
 
-def test_a_variable_with_single_underscores_is_not_overlooked() -> None:
+def test_a_variable_with_single_underscores_is_an_error() -> None:
     assert problems_of(POSTLOG_READ_DB_ADAPTER="postgres") == [
         "POSTLOG_READ_DB_ADAPTER is not a setting; did you mean POSTLOG__READ_DB__ADAPTER, with double underscores?"
     ]
 
 
-def test_variables_of_others_are_left_alone() -> None:
-    """Test suites, say, have names of their own."""
+def test_other_variables_are_ignored() -> None:
+    """Such as those of test suites."""
     assert load(POSTLOG_TEST_MONGO="x", POSTLOGGER="y").settings == Settings()
 
 
@@ -159,7 +154,7 @@ def service_links(service: str, port: int, port_name: str, address: str, protoco
         "postlog--http",
     ],
 )
-def test_kubernetes_links_to_services_are_left_alone(service: str, address: str, protocol: str) -> None:
+def test_kubernetes_service_links_are_ignored(service: str, address: str, protocol: str) -> None:
     links = service_links(service, 8000, "health-and-metrics", address, protocol)
 
     assert load(**links).settings == Settings()
@@ -169,7 +164,7 @@ def test_kubernetes_links_to_services_are_left_alone(service: str, address: str,
     assert given.settings.event_store.sqlite.path == "/data/log.sqlite"
 
 
-def test_a_misspelt_port_is_no_link_to_a_service() -> None:
+def test_a_misspelled_port_is_not_taken_for_a_service_link() -> None:
     assert problems_of(POSTLOG_WORKER_PORT="8001", POSTLOG__WORKER_PORT="8001") == [
         "POSTLOG_WORKER_PORT is not a setting; did you mean POSTLOG__WORKER__PORT, with double underscores?",
         "POSTLOG__WORKER_PORT is not a setting; did you mean POSTLOG__WORKER__PORT?",
@@ -187,7 +182,7 @@ def test_an_unknown_option_is_an_error() -> None:
     ]
 
 
-def test_a_file_that_is_not_there_is_named_together_with_the_other_errors() -> None:
+def test_a_missing_file_is_reported_with_the_other_problems() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(environ={"PORT": "x"}, config_file="/nowhere/postlog.yaml")
     assert [str(problem) for problem in caught.value.problems] == [
@@ -213,7 +208,7 @@ def problem_of(**environ: str) -> str:
     return str(problem)
 
 
-def test_log_and_read_database_need_a_file_each() -> None:
+def test_log_and_read_database_need_separate_files() -> None:
     assert problem_of(POSTLOG__READ_DB__SQLITE__PATH="./var/../var/log.sqlite") == (
         "read_db.sqlite.path is also the log's file (event_store.sqlite.path); use a separate file for each"
         " (POSTLOG__READ_DB__SQLITE__PATH)"
@@ -233,7 +228,7 @@ def test_a_log_in_memory_needs_rows_in_memory() -> None:
     )
 
 
-def test_rows_in_memory_may_stand_on_a_durable_log() -> None:
+def test_rows_in_memory_may_use_a_durable_log() -> None:
     assert load_settings(environ={"POSTLOG__READ_DB__ADAPTER": "memory"}).settings.read_db.adapter == "memory"
 
 
@@ -295,7 +290,7 @@ def test_a_read_database_whose_address_is_in_a_file_is_named(tmp_path: Path) -> 
 URL = "postgresql+psycopg://ann:s3cr3t@db/postlog"
 
 
-def test_they_arrive_whole_passwords_included_on_one_line() -> None:
+def test_settings_are_transferred_on_one_line_with_passwords() -> None:
     given = load_settings(
         environ={"POSTLOG__READ_DB__POSTGRES__URL": URL, "POSTLOG__LIMITS__NAME": "77"},
         options=[Option("read_db.adapter", "postgres", "--read-db")],
@@ -308,6 +303,6 @@ def test_they_arrive_whole_passwords_included_on_one_line() -> None:
     assert "s3cr3t" not in repr(arrived)
 
 
-def test_every_value_says_where_it_came_from() -> None:
+def test_transferred_settings_name_the_service_as_their_source() -> None:
     given = load_settings(environ={})
     assert from_line(to_line(given.settings)).sources["log.level"] == "the service that started this process"

@@ -1,7 +1,4 @@
-"""What is written down about the settings is what the model says.
-
-Which log and which read database are meant: said with results, without passwords.
-"""
+"""The written reference matches the model; log and read database are named without passwords."""
 
 from pathlib import Path
 
@@ -20,8 +17,8 @@ ROOT = Path(__file__).parents[4]
 REGENERATE = "run `python -m entrypoints.settings.rendering` from the root of the repository"
 
 
-def test_the_embedded_file_spells_out_every_default() -> None:
-    """Every setting is in the file, with the value that the code has."""
+def test_the_embedded_file_has_every_default() -> None:
+    """Every setting is in the file, with the default of the code."""
     file = ROOT / "config/embedded.yaml"
     assert file.read_text(encoding="utf-8") == rendering.embedded_yaml(), REGENERATE
     loaded = load_settings(environ={}, config_file=str(file))
@@ -30,8 +27,8 @@ def test_the_embedded_file_spells_out_every_default() -> None:
     assert unset == {"bus.kafka.password"}, "a secret's null says: not given"
 
 
-def test_other_readers_of_yaml_understand_the_embedded_file_alike() -> None:
-    """Nothing in it is a text for us and something else for a reader that guesses types."""
+def test_any_yaml_reader_understands_the_embedded_file_alike() -> None:
+    """No text in it has another type for a reader that guesses types."""
     plain = yaml.safe_load((ROOT / "config/embedded.yaml").read_text(encoding="utf-8"))
     for path, leaf in leaves().items():
         value = plain
@@ -40,12 +37,12 @@ def test_other_readers_of_yaml_understand_the_embedded_file_alike() -> None:
         assert value == (leaf.default.reveal() if isinstance(leaf.default, Secret) else leaf.default), path
 
 
-def test_the_page_about_settings_has_the_model_s_tables() -> None:
+def test_the_settings_page_has_the_tables_of_the_model() -> None:
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     assert page.partition(rendering.BEGIN)[2] == rendering.tables(), REGENERATE
 
 
-def test_writing_them_anew_keeps_the_prose(tmp_path: Path) -> None:
+def test_writing_the_reference_keeps_the_prose(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/settings.md").write_text("# Words\n\n" + rendering.BEGIN + "old\n", encoding="utf-8")
@@ -64,7 +61,7 @@ def test_the_distributed_file_names_real_servers_and_no_password() -> None:
     assert "://" not in file.read_text(encoding="utf-8")
 
 
-def test_every_setting_says_what_it_is_for_in_one_line() -> None:
+def test_every_setting_has_a_description_of_one_line() -> None:
     for path, leaf in leaves().items():
         assert leaf.description.endswith("."), path
         assert "\n" not in leaf.description, path
@@ -102,7 +99,7 @@ def test_a_value_is_written_so_that_any_yaml_reads_it_back(value: object, text: 
     assert yaml.safe_load(text) == value
 
 
-def test_the_limits_are_those_that_the_domain_decides_by_when_nobody_tells_it_others() -> None:
+def test_the_default_limits_are_the_domain_s_defaults() -> None:
     limits = Settings().limits
     assert Limits(name=limits.name, message=limits.message, comment=limits.comment) == Limits()
 
@@ -144,7 +141,7 @@ def test_a_place_is_named_without_its_password(
     }
 
 
-def test_only_those_are_told_that_a_job_works_on() -> None:
+def test_only_the_requested_places_are_named() -> None:
     settings = load_settings(environ={"POSTLOG_DATA": "/data"}).settings
     assert in_words(places(settings, LOG)) == "Log: sqlite /data/log.sqlite."
     assert in_words(places(settings, READ_DB)) == "Read database: sqlite /data/read.sqlite."

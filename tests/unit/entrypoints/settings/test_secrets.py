@@ -47,7 +47,7 @@ def test_masking_hides_the_password_and_nothing_else(text: str, shown: str) -> N
     assert mask(text) == shown
 
 
-def test_a_secret_shows_itself_masked_and_reveals_itself_on_request() -> None:
+def test_a_secret_is_masked_until_it_is_revealed() -> None:
     url, password = Secret("postgresql://ann:s3cr3t@db/postlog"), Secret(HIDDEN)
     assert (str(url), repr(url)) == ("postgresql://ann:***@db/postlog", "Secret('postgresql://ann:***@db/postlog')")
     assert (str(password), repr(password), f"{password}") == ("***", "Secret('***')", "***")
@@ -84,7 +84,7 @@ def test_nothing_that_is_printed_shows_a_password() -> None:
 
 
 def test_no_error_shows_a_password(tmp_path: Path) -> None:
-    """A value that does not fit may be a mistyped address with its password in it."""
+    """An invalid value may be a mistyped address with its password."""
     file = tmp_path / "postlog.yaml"
     file.write_text("read_db:\n  postgres:\n    url: ann:s3cr3t@db\n", encoding="utf-8")
     for environ, config in (({URL: "ann:s3cr3t@db"}, None), ({}, str(file))):
@@ -104,13 +104,13 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [b"%b\n", b"%b\r\n", b"\n  %b  \n\n", b"\xef\xbb\xbf%b\r\n"])
-def test_what_editors_put_around_a_secret_is_no_part_of_it(tmp_path: Path, written: bytes) -> None:
+def test_blanks_and_byte_order_marks_around_a_secret_are_ignored(tmp_path: Path, written: bytes) -> None:
     file = tmp_path / "url"
     file.write_bytes(written.replace(b"%b", "postgresql://ann:pæss@db/postlog".encode()))
     assert postgres_url(load_settings(environ={URL_FILE: str(file)})) == "postgresql://ann:pæss@db/postlog"
 
 
-def test_a_null_beside_a_file_is_no_value(tmp_path: Path) -> None:
+def test_a_null_beside_a_secret_file_is_ignored(tmp_path: Path) -> None:
     secret, config = tmp_path / "url", tmp_path / "postlog.yaml"
     secret.write_text("postgresql://db/postlog", encoding="utf-8")
     config.write_text(f"read_db: {{postgres: {{url: null, url_file: {secret}}}}}", encoding="utf-8")
@@ -126,7 +126,7 @@ def test_a_value_and_its_file_together_are_refused_wherever_they_come_from(tmp_p
     assert problem_of(POSTLOG_CONFIG=str(config), **{URL_FILE: str(secret)}) == f"{both} ({config}:1)"
 
 
-def test_a_secret_file_that_can_not_be_read_or_does_not_fit_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_or_invalid_secret_file_is_named(tmp_path: Path) -> None:
     empty, wrong, bytes_ = tmp_path / "empty", tmp_path / "wrong", tmp_path / "bytes"
     empty.write_text("\n", encoding="utf-8")
     wrong.write_text("ann:s3cr3t@db", encoding="utf-8")
@@ -158,7 +158,7 @@ def test_a_secret_file_that_can_not_be_read_or_does_not_fit_is_named(tmp_path: P
     ],
 )
 def test_a_password_on_the_command_line_is_refused(path: str, text: str) -> None:
-    """It would stand in the list of processes."""
+    """The list of processes would show it."""
     with pytest.raises(SettingsError) as caught:
         load_settings(environ={}, options=[Option(path, text, f"--set {path}")])
     variable = f"POSTLOG__{path.replace('.', '__').upper()}"
@@ -169,13 +169,13 @@ def test_a_password_on_the_command_line_is_refused(path: str, text: str) -> None
     assert f"{path}_file" in load_settings(environ={}).sources
 
 
-def test_an_address_without_a_password_may_stand_on_the_command_line() -> None:
+def test_an_address_without_a_password_is_allowed_on_the_command_line() -> None:
     url = Option("read_db.postgres.url", "postgresql://ann@db/postlog", "--set read_db.postgres.url")
     assert postgres_url(load_settings(environ={}, options=[url])) == "postgresql://ann@db/postlog"
 
 
 def test_a_secret_file_that_this_process_may_not_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests may run as root, who may read everything."""
+    """Simulated, because tests may run as root, which can read everything."""
 
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")

@@ -1,4 +1,4 @@
-"""YAML's traps: what a value means is decided by the setting, not by YAML's guess."""
+"""The setting, not YAML, decides what a value means."""
 
 from pathlib import Path
 
@@ -23,14 +23,14 @@ def problem_of(text: str | bytes, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("word", ["no", "off", "0123", "1e3", "2026-11-23", "12:30:45", "yes", "0x1F", "1_000"])
-def test_a_text_stays_what_was_written(word: str, tmp_path: Path) -> None:
+def test_a_text_is_taken_literally(word: str, tmp_path: Path) -> None:
     assert load(f"bus: {{kafka: {{group_id: {word}}}}}", tmp_path).bus.kafka.group_id == word
 
 
 @pytest.mark.parametrize(
     ("word", "meaning"), [("no", False), ("off", False), ("False", False), ("yes", True), ("on", True), ("true", True)]
 )
-def test_a_switch_understands_every_word_of_yaml(word: str, meaning: bool, tmp_path: Path) -> None:
+def test_a_switch_accepts_every_boolean_of_yaml(word: str, meaning: bool, tmp_path: Path) -> None:
     assert load(f"http: {{operations: {word}}}", tmp_path).http.operations is meaning
 
 
@@ -63,7 +63,7 @@ def test_a_switch_understands_every_word_of_yaml(word: str, meaning: bool, tmp_p
         ('host: "a\\0b"', "http.host contains a NUL character or bytes that are not UTF-8"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused(line: str, sentence: str, tmp_path: Path) -> None:
+def test_an_invalid_value_is_refused(line: str, sentence: str, tmp_path: Path) -> None:
     assert problem_of(f"http:\n  {line}\n", tmp_path) == f"{sentence} (postlog.yaml:2)"
 
 
@@ -106,7 +106,7 @@ def test_a_file_of_another_form_is_refused(text: str | bytes, sentence: str, tmp
     assert problem_of(text, tmp_path) == sentence
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"can't be read: Is a directory \(--config\)"):
         load_settings(environ={}, config_file=str(tmp_path))
 

@@ -1,7 +1,4 @@
-"""Browsers without a browser: clients of the whole application, pages included, in process.
-
-The pages on the real command side, projector and queries, in memory.
-"""
+"""In-process clients of the whole application with its pages, on services in dictionaries or on a small real system."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,8 +14,7 @@ from command_process import ANYBODY
 from domain.commands import PostCommand
 from domain.limits import Limits
 from entrypoints.http.app import create_app
-from entrypoints.web.on_demand import PagesOnDemand
-from entrypoints.web.pages import Site
+from entrypoints.web.pages import Pages
 from entrypoints.web.services import Operations, WebServices
 from small_system import SmallSystem
 from unit.entrypoints.http.fakes import PostService, services
@@ -44,8 +40,8 @@ async def browser_of(
     operations: Operations | None = None,
     stopping: asyncio.Event | None = None,
 ) -> AsyncIterator[Client]:
-    """Follows no redirect by itself. With `reading_only` as a process that serves queries alone. A live part answers
-    when `stopping` is set, with all that it has sent."""
+    """Does not follow redirects. With `reading_only`, the process serves queries only. The response of a live part ends
+    when `stopping` is set, and has all its messages."""
     commands = None if reading_only else world.commands()
     given = services(commands=commands, queries=world.queries(), stopping=stopping or asyncio.Event())
     web = WebServices(
@@ -55,11 +51,11 @@ async def browser_of(
         ids=given.ids,
         limits=given.limits,
         stopping=given.stopping,
-        watch=PipelineSampler(given.queries.ask),  # type: ignore[arg-type]
+        sampler=PipelineSampler(given.queries.ask),  # type: ignore[arg-type]
         operations=operations,
         max_body_bytes=given.max_body_bytes,
     )
-    app = create_app(given, PagesOnDemand(lambda: Site(web)))
+    app = create_app(given, Pages(web))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=ADDRESS, headers={"Accept": "text/html"}) as client:
         yield client
@@ -67,7 +63,7 @@ async def browser_of(
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Client]:
-    """Of a post service in dictionaries, empty at first, with at most 4,096 bytes a form."""
+    """On an empty post service in dictionaries; forms have at most 4,096 bytes."""
     async with browser_of(PostService(Limits(name=50, message=1_000, comment=500))) as client:
         yield client
 
@@ -91,7 +87,7 @@ class RealWorld:
 
 @asynccontextmanager
 async def living(world: RealWorld) -> AsyncIterator[Client]:
-    """A browser, while the projector runs."""
+    """A browser while the projector runs."""
     async with world.system.projecting(), browser_of(world) as client:
         await world.system.caught_up()
         yield client

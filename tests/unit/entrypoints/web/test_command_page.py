@@ -1,4 +1,4 @@
-"""What happened to a command, as a page tells it."""
+"""The page of a command."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ import pytest
 from application.errors import CommitNotFound
 from application.query_side.log import CommitsPage, ListCommits
 from application.query_side.trace import CommandTrace, Source, Step, TraceCommand, TracedStep
-from entrypoints.web.command_page import steps_of
+from entrypoints.web.command_page import timeline_of
 from unit.entrypoints.http.fakes import NOW, Scripted
 from unit.entrypoints.web.conftest import browser_of
 from unit.entrypoints.web.test_log import COMMIT, HOSTILE, logged
@@ -58,15 +58,15 @@ async def shown(answer: CommandTrace) -> str:
 
 
 class TestTimes:
-    """No duration is told finer than it is known."""
+    """No duration is shown more precisely than it is known."""
 
-    def test_what_this_process_noted_is_told_exactly(self):
-        told = steps_of(trace(*DONE))
-        assert [each.passed for each in told.steps] == ["", "less than 1 ms", "2.3 ms", "2.0 ms", "0 ms"]
-        assert told.whole == "4.0 ms"
+    def test_times_that_this_process_recorded_are_exact(self):
+        timeline = timeline_of(trace(*DONE))
+        assert [each.passed for each in timeline.steps] == ["", "less than 1 ms", "2.3 ms", "2.0 ms", "0 ms"]
+        assert timeline.duration == "4.0 ms"
 
-    def test_what_was_seen_is_told_as_a_bound(self):
-        told = steps_of(
+    def test_times_that_were_observed_give_an_upper_bound(self):
+        timeline = timeline_of(
             trace(
                 step(Step.RECEIVED, None, Source.UNKNOWN),
                 step(Step.DECIDED, 0, Source.LOG),
@@ -76,35 +76,35 @@ class TestTimes:
                 step(Step.VISIBLE, 1_900, Source.SEEN, after=900),
             )
         )
-        assert [each.passed for each in told.steps] == ["", "", "at most 900 ms", "", "at most 1.0 s", ""]
-        assert told.whole == "at most 1.9 s"
-        assert told.steps[2].known == "seen by this process at that time, and not yet at 15:46:58.023"
-        assert told.steps[3].known == "done; the time is not known to this process"
+        assert [each.passed for each in timeline.steps] == ["", "", "at most 900 ms", "", "at most 1.0 s", ""]
+        assert timeline.duration == "at most 1.9 s"
+        assert timeline.steps[2].known == "observed by this process at that time, and not yet at 15:46:58.023"
+        assert timeline.steps[3].known == "done; this process does not know the time"
 
-    def test_the_bars_share_the_whole_way(self):
-        bars = [(each.begin, each.length) for each in steps_of(trace(*DONE)).steps]
+    def test_the_bars_divide_the_duration(self):
+        bars = [(each.begin, each.length) for each in timeline_of(trace(*DONE)).steps]
         assert bars[:2] == [(0.0, 0.0), (0.0, 0.0)]
         assert bars[2] == (0.0, pytest.approx(50.0))
         assert bars[3] == (pytest.approx(50.0), pytest.approx(50.0))
 
-    def test_what_is_not_done_has_no_whole(self):
-        assert steps_of(trace(*DONE[:3], ahead(Step.PROJECTED), ahead(Step.VISIBLE))).whole == ""
+    def test_a_command_that_is_not_done_has_no_duration(self):
+        assert timeline_of(trace(*DONE[:3], ahead(Step.PROJECTED), ahead(Step.VISIBLE))).duration == ""
 
 
 class TestPage:
-    async def test_a_command_that_is_done_is_told_and_followed_no_further(self):
+    async def test_a_done_command_is_shown_without_further_updates(self):
         html = await shown(trace(*DONE))
         for part in ("<strong>Done.</strong>", "4.0 ms", "at position 7", "generation 3, its row now at version 3"):
             assert part in html
         assert "data-live=" not in html
 
-    async def test_one_that_is_not_is_followed(self):
+    async def test_a_command_in_progress_is_updated_live(self):
         html = await shown(trace(*DONE[:3], ahead(Step.PROJECTED), ahead(Step.VISIBLE)))
         assert "Written to the log." in html
         assert f'data-live="/commands/{COMMIT}/stream"' in html
         assert "not yet" in html
 
-    async def test_one_that_waits_says_since_when(self):
+    async def test_a_command_of_a_parked_post_says_since_when(self):
         html = await shown(trace(*DONE[:3], ahead(Step.PROJECTED), ahead(Step.VISIBLE), parked_at=5))
         assert re.search(r"its post is parked</strong> since position 5", html)
 
@@ -112,7 +112,7 @@ class TestPage:
         html = await shown(trace(*DONE[:3], step(Step.PUBLISHED, 3.1), *DONE[3:]))
         assert "to the bus, by the relay" in html
 
-    async def test_a_process_that_took_no_step_tells_what_log_relay_and_rows_tell(self):
+    async def test_a_process_that_took_no_step_shows_the_positions_of_log_relay_and_rows(self):
         elsewhere = [
             TracedStep(step=each, taken=True, source=Source.UNKNOWN, reached=position)
             for each, position in ((Step.DURABLE, 1_300), (Step.PUBLISHED, 1_200), (Step.PROJECTED, 1_100))
@@ -136,27 +136,27 @@ class TestPage:
         ):
             assert part in html
 
-    async def test_what_is_not_done_says_how_far_its_process_is(self):
+    async def test_a_step_that_is_not_done_shows_the_position_of_its_process(self):
         behind = TracedStep(step=Step.PROJECTED, taken=False, source=Source.UNKNOWN, reached=6)
         html = await shown(trace(*DONE[:3], behind, ahead(Step.VISIBLE)))
         assert "not yet: the projector has projected up to position 6" in html
 
-    async def test_what_people_wrote_can_t_become_part_of_it(self):
+    async def test_user_text_is_escaped(self):
         html = await shown(trace(*DONE, logged=logged(actor=HOSTILE, message=HOSTILE), problems=[HOSTILE]))
         inside = html[html.index("<main") :]
         assert "<script" not in inside
         assert not re.search(r"<[^>]*\sonmouseover", inside)
 
-    async def test_one_that_nobody_knows_is_a_page_of_its_own(self):
+    async def test_an_unknown_command_is_a_404_page(self):
         async with browser_of(Scripted(answer=CommitNotFound("The log has no commit <x>."))) as client:
             answer = await client.get(f"/commands/{COMMIT}")
             assert (answer.status_code, "The log has no commit &lt;x&gt;." in answer.text) == (404, True)
 
-    async def test_what_is_no_id_is_refused(self):
+    async def test_an_invalid_id_is_refused(self):
         async with browser_of(Scripted()) as client:
             assert (await client.get("/commands/x")).status_code == 400
 
-    async def test_it_is_found_by_its_position(self):
+    async def test_a_command_is_found_by_its_position(self):
         page = CommitsPage(commits=[logged(position=7)], searched_from=8, searched_to=7, older=7)
         world = Scripted(answer=page)
         async with browser_of(world) as client:
@@ -165,7 +165,7 @@ class TestPage:
             assert (await client.get("/commands")).headers["location"] == "/log"
         assert isinstance(world.last, ListCommits)
 
-    async def test_each_change_of_it_comes_once_and_the_last_one_ends_the_following(self):
+    async def test_each_change_is_sent_once_and_the_last_one_ends_the_updates(self):
         stopping = asyncio.Event()
         answers = [trace(*DONE[:3], ahead(Step.PROJECTED), ahead(Step.VISIBLE))] * 2 + [trace(*DONE)] * 2
 
@@ -181,7 +181,7 @@ class TestPage:
         assert received.index("data-live=") < received.index("<strong>Done.</strong>")
 
 
-async def test_the_page_behind_a_form_leads_there_unless_nothing_was_written(browser):
+async def test_the_page_after_a_form_links_to_the_command_unless_nothing_was_written(browser):
     posted = await browser.post(
         "/posts", data={"key": "k", "text": "Hello", "name": "Ann"}, headers={"Sec-Fetch-Site": "same-origin"}
     )

@@ -1,4 +1,4 @@
-"""The feed says that there are newer posts."""
+"""The feed announces newer posts."""
 
 import re
 from datetime import timedelta
@@ -23,7 +23,7 @@ async def news_of(client: Client, page: str) -> str:
     return answer.text.strip()
 
 
-async def test_posts_that_came_after_the_page_are_counted_and_linked() -> None:
+async def test_posts_newer_than_the_page_are_counted_and_linked() -> None:
     world = RealWorld()
     async with living(world) as client:
         empty = (await client.get("/")).text
@@ -37,7 +37,7 @@ async def test_posts_that_came_after_the_page_are_counted_and_linked() -> None:
         assert "More than 20 new posts" in await news_of(client, one)
 
 
-async def test_only_those_that_the_filter_wants_are_counted() -> None:
+async def test_only_posts_that_match_the_filter_are_counted() -> None:
     world = RealWorld()
     await world.did(written(1))
     async with living(world) as client:
@@ -47,7 +47,7 @@ async def test_only_those_that_the_filter_wants_are_counted() -> None:
         assert await news_of(client, page) == '<a class="button" href="/?author=Ann">1 new post</a>'
 
 
-async def test_an_older_page_asks_for_none() -> None:
+async def test_an_older_page_does_not_poll() -> None:
     world = RealWorld()
     await world.did(*(written(number) for number in range(1, 23)))
     async with living(world) as client:

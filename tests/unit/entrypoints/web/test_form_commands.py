@@ -1,4 +1,4 @@
-"""Forms, from a browser to the log and back to the page that shows what they did."""
+"""Forms, from a browser to the log and back to the page that shows their effect."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from application.envelopes import Commit
 from domain.commands import CreatePost, EditMessage, LikePost
-from entrypoints.web.demo_data import REPAIR_DAY
+from entrypoints.web.demo_data import DEMO_POSTS
 from given import LATER, NOON, POST
 from unit.entrypoints.web.conftest import OWN_PAGE, Client, RealWorld, living
 
@@ -14,7 +14,7 @@ CREATED = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NO
 
 
 async def sent(client: Client, path: str, **fields: str) -> str:
-    """Where the answer leads."""
+    """The address that the response redirects to."""
     answer = await client.post(path, data={"key": "k"} | fields, headers=OWN_PAGE)
     assert answer.status_code == 303, answer.text
     location: str = answer.headers["location"]
@@ -29,7 +29,7 @@ def events_of(commits: list[Commit]) -> list[tuple[str, object]]:
     return [(event.type, event.data.get("message", event.data.get("username"))) for c in commits for event in c.events]
 
 
-async def test_the_page_that_a_form_leads_to_waits_for_its_position() -> None:
+async def test_a_form_redirects_to_a_page_that_waits_for_its_position() -> None:
     world = RealWorld()
     async with living(world) as client:
         location = await sent(client, "/posts", name=" Ann ", text="One\r\ntwo")
@@ -55,7 +55,7 @@ async def test_a_form_that_is_sent_twice_has_one_effect() -> None:
     assert "Another</textarea>" in other.text
 
 
-async def test_a_like_in_effect_says_that_nothing_was_written() -> None:
+async def test_a_like_that_is_in_effect_already_writes_nothing_and_says_so() -> None:
     world = RealWorld()
     await world.did(CREATED)
     async with living(world) as client:
@@ -67,7 +67,7 @@ async def test_a_like_in_effect_says_that_nothing_was_written() -> None:
     assert events_of(await commits_of(world))[1:] == [("PostLiked", "Bob"), ("PostLiked", None), ("PostUnliked", "Bob")]
 
 
-async def test_nobody_likes_without_a_name() -> None:
+async def test_without_a_name_a_like_is_anonymous() -> None:
     world = RealWorld()
     await world.did(CREATED)
     async with living(world) as client:
@@ -86,13 +86,13 @@ async def test_a_form_without_its_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "status", "sentence"),
     [
-        ({"name": "", "text": "x"}, 422, "choose a name first"),
+        ({"name": "", "text": "x"}, 422, "Choose a name first"),
         ({"name": "Ann", "text": " "}, 422, "message is blank"),
         ({"name": "A" * 101, "text": "x"}, 422, "at most 100 are allowed"),
         ({"name": "Ann", "text": "a\x00b"}, 400, "NUL character"),
     ],
 )
-async def test_a_refusal_says_why_and_keeps_the_text(fields: dict[str, str], status: int, sentence: str) -> None:
+async def test_a_refusal_shows_the_reason_and_the_text(fields: dict[str, str], status: int, sentence: str) -> None:
     world = RealWorld()
     async with living(world) as client:
         answer = await client.post("/posts", data={"key": "k"} | fields, headers=OWN_PAGE)
@@ -101,7 +101,7 @@ async def test_a_refusal_says_why_and_keeps_the_text(fields: dict[str, str], sta
     assert await commits_of(world) == []
 
 
-async def test_an_edit_goes_on_over_likes_but_not_over_another_edit() -> None:
+async def test_an_edit_applies_after_likes_but_conflicts_with_another_edit() -> None:
     world = RealWorld()
     await world.did(CREATED, LikePost(post_id=POST, username=None), LikePost(post_id=POST, username="Bob"))
     path = f"/posts/{POST}/message"
@@ -134,10 +134,10 @@ async def test_only_the_author_edits_and_removes() -> None:
     assert len(await commits_of(world)) == 1
 
 
-async def test_the_story_shows_every_event_and_is_told_once() -> None:
+async def test_demo_data_has_every_kind_of_event_and_is_written_once() -> None:
     world = RealWorld()
     async with living(world) as client:
-        assert "Tell the story" in (await client.get("/")).text
+        assert "Add demo posts" in (await client.get("/")).text
         first = await sent(client, "/story")
         commits = await commits_of(world)
         assert await sent(client, "/story") == first == f"/?position={len(commits)}"
@@ -153,11 +153,11 @@ async def test_the_story_shows_every_event_and_is_told_once() -> None:
         "CommentRemoved",
         "PostRemoved",
     }
-    assert page.text.count("<article") == len(REPAIR_DAY) - 1
-    assert "Tell the story" not in page.text
+    assert page.text.count("<article") == len(DEMO_POSTS) - 1
+    assert "Add demo posts" not in page.text
 
 
-async def test_a_page_whose_rows_are_behind_says_so_and_can_be_seen_without_waiting() -> None:
+async def test_a_page_whose_rows_are_behind_offers_to_show_them_without_waiting() -> None:
     world = RealWorld(patience=0.01)
     async with living(world) as client:
         answer = await client.get("/?position=7&author=a%22b")

@@ -1,4 +1,4 @@
-"""The log's page: what stands in it, whoever wrote it; and its live part."""
+"""The log's page, its filters and its live part."""
 
 import asyncio
 import re
@@ -54,7 +54,7 @@ async def shown(answer: CommitsPage, path: str = "/log") -> tuple[str, Scripted]
         return answered.text, world
 
 
-async def test_a_commit_is_told_with_all_that_is_known_of_it():
+async def test_a_commit_is_shown_with_all_its_data():
     html, _ = await shown(page_of(logged()))
     for part in (
         'href="/commands/00000000-0000-7000-8000-0000000000aa"',
@@ -67,13 +67,13 @@ async def test_a_commit_is_told_with_all_that_is_known_of_it():
         assert part in html
 
 
-async def test_a_commit_that_can_t_be_read_says_why():
+async def test_an_unreadable_commit_shows_the_reason():
     html, _ = await shown(page_of(logged(unreadable="A newer version wrote <this>.")))
     assert "can’t be read" in html
     assert "A newer version wrote &lt;this&gt;." in html
 
 
-async def test_what_people_wrote_can_t_become_part_of_the_page():
+async def test_user_text_is_escaped():
     html, _ = await shown(page_of(logged(actor=HOSTILE, unreadable=HOSTILE, message=HOSTILE)))
     inside = html[html.index('id="commits"') :]
     assert "<script" not in inside
@@ -81,7 +81,7 @@ async def test_what_people_wrote_can_t_become_part_of_the_page():
     assert "{{ 7 * 7 }}" in inside
 
 
-async def test_the_filter_is_asked_for_and_kept_in_every_address():
+async def test_the_filter_is_applied_and_kept_in_every_address():
     html, world = await shown(
         page_of(logged(), older=3, searched_to=3), f"/log?type=PostLiked&who={quote('Ann & Co')}&post={POST.upper()}"
     )
@@ -92,7 +92,7 @@ async def test_the_filter_is_asked_for_and_kept_in_every_address():
     assert "/log/stream?type=PostLiked&amp;who=Ann+%26+Co" in html
 
 
-async def test_a_step_without_a_find_says_how_far_it_looked():
+async def test_a_search_step_without_a_match_says_how_far_it_searched():
     html, world = await shown(
         page_of(searched_from=90_001, searched_to=40_001, older=40_001), "/log?who=Ann&before=90001"
     )
@@ -102,24 +102,24 @@ async def test_a_step_without_a_find_says_how_far_it_looked():
     assert "data-live" not in html
 
 
-async def test_the_end_of_a_search_says_that_nothing_fits():
+async def test_the_end_of_a_search_says_that_nothing_matches():
     html, _ = await shown(page_of(), "/log?who=Nobody")
     assert "No matching commit" in html
 
 
-async def test_what_is_no_post_s_id_is_not_asked_for():
+async def test_an_invalid_post_id_is_not_searched_for():
     html, world = await shown(page_of(), "/log?post=%3Cb%3E")
     assert world.handed == []
-    assert "“&lt;b&gt;” is no post’s id" in html
+    assert "“&lt;b&gt;” is not a post id" in html
 
 
 @pytest.mark.parametrize("path", ["/log?before=x", "/log?before=0", "/log/stream?after=-1"])
-async def test_a_position_that_is_none_is_refused(path: str):
+async def test_an_invalid_position_is_refused(path: str):
     async with browser_of(Scripted(answer=page_of())) as client:
         assert (await client.get(path)).status_code == 400
 
 
-async def test_new_commits_arrive_with_the_place_to_go_on_from():
+async def test_new_commits_carry_the_position_to_continue_from():
     news = [
         NewCommits(commits=[logged(position=8)], position=9, skipped=(2, 7)),
         NewCommits(commits=[], position=9, skipped=None),
@@ -135,5 +135,5 @@ async def test_new_commits_arrive_with_the_place_to_go_on_from():
     async with browser_of(world, stopping=stopping) as client:
         received = (await client.get("/log/stream?after=1&who=Ann")).text
     assert 'data-live-next="/log/stream?who=Ann&amp;after=8"' in received
-    assert "6 commits came" in received
+    assert "6 commits arrived" in received
     assert [query.after for query in world.handed] == [1, 9]

@@ -1,9 +1,4 @@
-"""The operators' page, on a whole small system: what it says first, and what can be begun from it.
-
-What the operators' page says first.
-
-What the plots of the operators' page begin with.
-"""
+"""The operations page on a small real system: health summary, what an operator can start, and the data of the plots."""
 
 import asyncio
 import itertools
@@ -45,7 +40,7 @@ CREATED = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NO
 
 @dataclass
 class Operated:
-    """A small system with everything that its operators have."""
+    """A small system with everything that the operations page needs."""
 
     system: SmallSystem = field(default_factory=SmallSystem)
     goes_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,8 +98,8 @@ async def operated() -> Operated:
     return operated
 
 
-def verdict(html: str) -> str:
-    [found] = re.findall(r'<section class="verdict.*?</section>', html, re.DOTALL)
+def health(html: str) -> str:
+    [found] = re.findall(r'<section class="health.*?</section>', html, re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", found)).strip()
 
 
@@ -112,25 +107,23 @@ async def send(client: Client, path: str, **fields: str):
     return await client.post(path, data={"key": "-"} | fields, headers=OWN_PAGE)
 
 
-class TestVerdict:
-    async def test_all_is_well(self, operated: Operated):
+class TestHealth:
+    async def test_everything_is_healthy(self, operated: Operated):
         await operated.project()
         async with operated.browsed() as client:
             html = (await client.get("/operations")).text
-        assert verdict(html) == (
-            "✓ All is well. Everything answers, and the rows have all 1 commit of the log. Nothing waits."
-        )
+        assert health(html) == ("✓ All healthy. All parts respond, and the rows have all 1 commit of the log.")
 
-    async def test_parked_posts_need_somebody_and_are_named_with_the_reason(self, operated: Operated):
+    async def test_parked_posts_need_action_and_are_shown_with_the_reason(self, operated: Operated):
         await operated.append(2, NEWER)
         await operated.project()
         async with operated.browsed() as client:
             html = (await client.get("/operations")).text
-        assert "Something needs you. 1 posts are parked until their causes are fixed" in verdict(html)
+        assert "Action needed. 1 posts are parked until their causes are fixed" in health(html)
         assert "reads up to schema version 2; run a newer one." in html
         assert "<b>Eve</b>" not in html
 
-    async def test_a_read_database_that_is_away_is_said_first_and_the_page_still_stands(self, operated: Operated):
+    async def test_an_unavailable_read_database_is_reported_first_and_the_page_still_works(self, operated: Operated):
         async def away(*_: object) -> object:
             raise ReadDbUnavailable("The read database <x> does not answer (read_db.url).")
 
@@ -138,16 +131,16 @@ class TestVerdict:
         async with operated.browsed() as client:
             answer = await client.get("/operations")
         assert answer.status_code == 200
-        assert "Something needs you. The read database &lt;x&gt; does not answer (read_db.url)." in verdict(answer.text)
+        assert "Action needed. The read database &lt;x&gt; does not answer (read_db.url)." in health(answer.text)
 
-    async def test_rows_that_have_something_to_do_are_catching_up(self, operated: Operated):
+    async def test_rows_that_are_behind_are_catching_up(self, operated: Operated):
         async with operated.browsed() as client:
             html = (await client.get("/operations")).text
-        assert verdict(html) == "… The rows are catching up. 1 commit to go."
+        assert health(html) == "… Rows are catching up. 1 commit behind."
 
 
 class TestRebuild:
-    async def test_one_is_begun_watched_and_its_rows_take_the_old_ones_place(self, operated: Operated):
+    async def test_a_rebuild_is_started_and_watched_and_its_rows_become_live(self, operated: Operated):
         await operated.project()
         async with operated.browsed() as client:
             answer = await send(client, "/operations/rebuild")
@@ -172,17 +165,17 @@ class TestRebuild:
         assert ">cancelled</span>" in html
         assert operated.system.read_db.live.generation == 1
 
-    async def test_one_that_was_left_unfinished_needs_somebody_who_goes_on_or_gives_it_up(self, operated: Operated):
+    async def test_an_unfinished_rebuild_needs_action_and_can_be_discarded(self, operated: Operated):
         await operated.project()
         await operated.generations.begin("log", 1, NOON)
         async with operated.browsed() as client:
             html = (await client.get("/operations")).text
-            assert "Something needs you. Generation 2 in slot b was left unfinished" in verdict(html)
-            assert "Go on with the rebuild" in html
+            assert "Action needed. Generation 2 in slot b was left unfinished" in health(html)
+            assert "Resume the rebuild" in html
             await send(client, "/operations/rebuild/cancel", rebuild="memory-2")
-            assert "All is well." in verdict((await client.get("/operations")).text)
+            assert "All healthy." in health((await client.get("/operations")).text)
 
-    async def test_what_is_no_rebuild_can_t_be_cancelled(self, operated: Operated):
+    async def test_an_unknown_rebuild_can_t_be_cancelled(self, operated: Operated):
         async with operated.browsed() as client:
             assert (await send(client, "/operations/rebuild/cancel", rebuild="<b>")).status_code == 404
 
@@ -194,7 +187,7 @@ async def state_of_the_last(operated: Operated, state: RebuildState) -> None:
 
 
 class TestAudit:
-    async def test_one_is_run_and_its_result_shown(self, operated: Operated):
+    async def test_an_audit_is_run_and_its_result_shown(self, operated: Operated):
         await operated.project()
         async with operated.browsed() as client:
             answer = await send(client, "/operations/audit", sample="")
@@ -203,7 +196,7 @@ class TestAudit:
             html = (await client.get("/operations")).text
         assert "no difference</span> in 1 post, up to position 1 at least" in html
 
-    async def test_what_differs_is_shown_and_said_first(self, operated: Operated):
+    async def test_differences_are_shown_and_reported_first(self, operated: Operated):
         await operated.project()
         rows = operated.system.read_db.live_rows
         rows.posts[POST] = rows.posts[POST]._replace(message="<i>by hand</i>")
@@ -211,10 +204,10 @@ class TestAudit:
             await send(client, "/operations/audit", sample="100")
             await audited(operated)
             html = (await client.get("/operations")).text
-        assert "The last audit found 1 difference between rows and log; postlog audit --repair" in verdict(html)
+        assert "The last audit found 1 difference between rows and log; postlog audit --repair" in health(html)
         assert "&lt;i&gt;by hand&lt;/i&gt;" in html
 
-    async def test_one_that_runs_can_be_cancelled_but_not_doubled(self, operated: Operated):
+    async def test_a_running_audit_can_be_cancelled_but_no_second_one_started(self, operated: Operated):
         hanging = asyncio.Event()
 
         async def tip() -> int:
@@ -233,7 +226,7 @@ class TestAudit:
             assert operated.operations.audits.last.cancelled
             hanging.set()
 
-    async def test_a_number_that_is_none_is_refused(self, operated: Operated):
+    async def test_an_invalid_sample_size_is_refused(self, operated: Operated):
         async with operated.browsed() as client:
             for sample in ("many", "0", "-1", "9" * 19):
                 assert (await send(client, "/operations/audit", sample=sample)).status_code == 400
@@ -247,7 +240,7 @@ async def audited(operated: Operated) -> None:
 
 class TestParked:
     @pytest.mark.parametrize("fields", [{"post": POST}, {}], ids=["one", "all"])
-    async def test_they_are_tried_again(self, operated: Operated, fields: dict[str, str]):
+    async def test_parked_posts_are_retried(self, operated: Operated, fields: dict[str, str]):
         await operated.append(2, NEWER)
         await operated.project()
         async with operated.browsed() as client:
@@ -256,19 +249,19 @@ class TestParked:
             html = (await client.get("/operations?freed=0&still=1")).text
         assert "0 posts are no longer parked; 1 still is." in html
 
-    async def test_what_is_no_post_is_refused(self, operated: Operated):
+    async def test_an_invalid_post_id_is_refused(self, operated: Operated):
         async with operated.browsed() as client:
             assert (await send(client, "/operations/parked/retry", post="x")).status_code == 400
 
 
 class TestSwitch:
-    async def test_without_operations_there_is_no_page_and_no_way_to_it(self, operated: Operated):
+    async def test_without_operations_there_is_no_page_and_no_link_to_it(self, operated: Operated):
         async with browser_of(operated) as client:
             assert (await client.get("/operations")).status_code == 404
             assert 'href="/operations"' not in (await client.get("/log?post=x")).text
 
     @pytest.mark.parametrize("path", ["rebuild", "rebuild/cancel", "audit", "audit/cancel", "parked/retry"])
-    async def test_forms_of_other_sites_begin_nothing(self, operated: Operated, path: str):
+    async def test_forms_of_other_sites_start_nothing(self, operated: Operated, path: str):
         async with operated.browsed() as client:
             answer = await client.post(
                 f"/operations/{path}", data={"sample": "100"}, headers={"Sec-Fetch-Site": "same-site"}
@@ -279,7 +272,7 @@ class TestSwitch:
 
 
 class TestLive:
-    async def test_the_parts_come_once_and_then_only_what_changed(self, operated: Operated, monkeypatch):
+    async def test_all_parts_are_sent_once_and_then_only_changed_ones(self, operated: Operated, monkeypatch):
         """Five times it is looked; only the examination ends meanwhile."""
         monkeypatch.setattr("entrypoints.web.operations._SECONDS", 0.01)
         await operated.project()
@@ -295,7 +288,7 @@ class TestLive:
         monkeypatch.setattr(diagnosis, "findings", counted)
         async with operated.browsed(stopping) as client:
             received = (await client.get("/operations/stream")).text
-        for part in ("verdict", "figures", "partitions", "audit", "parked", "sample", "checks"):
+        for part in ("health", "figures", "partitions", "audit", "parked", "sample", "checks"):
             assert received.count(f'id="{part}"') == 1, part
 
 
@@ -306,12 +299,12 @@ def status(relay: RelayProgress | None, tip: int | None = 8) -> PipelineStatus:
     return PipelineStatus(at=NOW, tip=tip, rows=None, relay=relay, problems=())
 
 
-def test_rows_that_wait_for_a_relay_are_no_projector_s_fault():
-    verdict = summarize_health(status(RelayProgress(owner=None, position=5)), [], BEHIND, None)
-    assert verdict.sentence == (
-        "No relay publishes the log to the bus, and 3 commits wait for one; is a relay running (`postlog relay`)?"
+def test_a_missing_relay_is_reported_before_rows_that_are_behind():
+    health = summarize_health(status(RelayProgress(owner=None, position=5)), [], BEHIND, None)
+    assert health.sentence == (
+        "No relay publishes the log to the bus, and 3 commits are waiting. Is a relay running (`postlog relay`)?"
     )
-    assert verdict.more == ["The rows are behind. Is a projector running?"]
+    assert health.more == ["The rows are behind. Is a projector running?"]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +317,7 @@ def test_rows_that_wait_for_a_relay_are_no_projector_s_fault():
     ],
     ids=["no bus", "one works", "nothing to publish", "the log is away"],
 )
-def test_otherwise_the_relay_is_not_blamed(standing: PipelineStatus):
+def test_otherwise_the_relay_is_not_reported(standing: PipelineStatus):
     assert summarize_health(standing, [], BEHIND, None).sentence == "The rows are behind. Is a projector running?"
 
 
@@ -346,7 +339,7 @@ def look(second: int, behind: int) -> PipelineStatus:
     return PipelineStatus(at=at, tip=second + behind, rows=rows, relay=None, problems=())
 
 
-def test_a_lag_of_one_second_among_all_looks_that_are_kept_is_drawn():
+def test_a_lag_of_one_second_among_all_samples_is_drawn():
     looks = [look(second, behind=90 if second == 1_234 else 0) for second in range(1_800)]
     samples = json.decode(samples_of(looks))
     assert [sample[3] for sample in samples if sample[3]] == [90.0]

@@ -1,7 +1,4 @@
-"""Which paths are pages, and how errors are told on them.
-
-What a hostile text, form or page can't do.
-"""
+"""Which paths are pages, errors as pages, and what hostile texts, forms and sites can't do."""
 
 import hashlib
 import re
@@ -26,23 +23,23 @@ async def test_the_root_is_the_feed(browser: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/problems", "/health/live", "/metrics", "/api/v1/posts"])
-async def test_what_was_there_before_stays(browser: Client, path: str) -> None:
+async def test_api_and_documentation_are_served_beside_the_pages(browser: Client, path: str) -> None:
     answer = await browser.get(path)
     assert answer.status_code == 200
     assert 'id="main"' not in answer.text
 
 
-async def test_a_lost_browser_gets_a_page_and_a_program_a_problem(browser: Client) -> None:
+async def test_on_an_unknown_path_a_browser_gets_a_page_and_a_program_a_problem(browser: Client) -> None:
     page = await browser.get("/nowhere")
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "There is nothing at /nowhere." in page.text
+    assert "There is no path /nowhere." in page.text
     problem = await browser.get("/nowhere", headers={"Accept": "application/json"})
     assert (problem.status_code, problem.json()["code"]) == (404, "route-not-found")
     api = await browser.get("/api/v1/nowhere")
     assert (api.status_code, api.json()["code"]) == (404, "route-not-found")
 
 
-async def test_a_fault_of_postlog_is_a_page_without_its_cause() -> None:
+async def test_an_internal_error_is_a_page_without_its_cause() -> None:
     world = Scripted(answer=RuntimeError("secret cause"))
     async with browser_of(world) as client:
         answer = await client.get("/")
@@ -52,7 +49,7 @@ async def test_a_fault_of_postlog_is_a_page_without_its_cause() -> None:
     assert "secret" not in answer.text
 
 
-async def test_paths_know_their_methods(browser: Client) -> None:
+async def test_each_path_allows_its_methods_only(browser: Client) -> None:
     answer = await browser.get("/you")
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
     assert (await browser.post("/", headers=OWN_PAGE)).status_code == 405
@@ -63,17 +60,17 @@ async def test_paths_know_their_methods(browser: Client) -> None:
     assert (await browser.head("/")).content == b""
 
 
-async def test_where_only_queries_are_served_pages_are_for_reading() -> None:
+async def test_a_process_that_serves_queries_only_has_read_only_pages() -> None:
     async with browser_of(Scripted(answer=_empty), reading_only=True) as client:
         page = await client.get("/")
-        assert "Reading only" in page.text
+        assert "Read-only" in page.text
         assert '<form class="card compose"' not in page.text
         answer = await client.post(f"/posts/{POST}/likes", data={"key": "k"}, headers=OWN_PAGE)
     assert answer.status_code == 404
-    assert "serves reading only" in answer.text
+    assert "is read-only" in answer.text
 
 
-async def test_files_keep_for_ever_under_the_address_of_their_contents(browser: Client) -> None:
+async def test_files_are_immutable_at_the_address_of_their_content(browser: Client) -> None:
     page = (await browser.get("/")).text
     addresses = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
     assert len(addresses) == 4
@@ -161,7 +158,7 @@ class Parsed(HTMLParser):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-async def test_a_hostile_text_stays_a_text(browser: Client, text: str) -> None:
+async def test_hostile_text_is_escaped(browser: Client, text: str) -> None:
     await write(browser, "harmless", name="Ann")
     before = Parsed((await browser.get("/", params={"author": "Ann"})).text)
     await write(browser, text, name=text, key="k2")
@@ -171,13 +168,13 @@ async def test_a_hostile_text_stays_a_text(browser: Client, text: str) -> None:
     assert [address for address in after.addresses if not address.startswith(("/", "#"))] == []
 
 
-async def test_no_template_is_made_of_a_text(browser: Client) -> None:
+async def test_user_text_is_not_a_template(browser: Client) -> None:
     await write(browser, "{{ 7 * 7 }}")
     assert "{{ 7 * 7 }}" in (await browser.get("/")).text
 
 
 @pytest.mark.parametrize("name", ["Ä B", "a;b=c", "ℵ" * 50])
-async def test_no_name_gets_out_of_its_cookie(browser: Client, name: str) -> None:
+async def test_a_name_can_t_add_cookie_attributes(browser: Client, name: str) -> None:
     answer = await browser.post("/you", data={"name": name, "back": "/"}, headers=OWN_PAGE)
     cookies = answer.headers.get_list("set-cookie")
     assert len(cookies) == 1
@@ -208,13 +205,13 @@ async def test_a_name_with_hidden_characters_is_refused(browser: Client, name: s
         "/ /x",
     ],
 )
-async def test_a_form_leads_to_no_other_server(browser: Client, back: str) -> None:
+async def test_a_form_never_redirects_to_another_server(browser: Client, back: str) -> None:
     answer = await browser.post("/you", data={"name": "Ann", "back": back}, headers=OWN_PAGE)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert "a=b" not in str(answer.headers)
 
 
-async def test_a_form_leads_back_to_the_page_it_was_on(browser: Client) -> None:
+async def test_a_form_redirects_back_to_its_page(browser: Client) -> None:
     answer = await browser.post("/you", data={"name": "Ann", "back": "/?author=%C3%84&likes=3"}, headers=OWN_PAGE)
     assert answer.headers["location"] == "/?author=%C3%84&likes=3"
 
@@ -233,14 +230,14 @@ async def test_a_form_leads_back_to_the_page_it_was_on(browser: Client) -> None:
         {"Origin": ""},
     ],
 )
-async def test_forms_of_other_sites_are_not_taken(browser: Client, headers: dict[str, str]) -> None:
+async def test_forms_of_other_sites_are_refused(browser: Client, headers: dict[str, str]) -> None:
     answer = await browser.post("/posts", data={"key": "k", "name": "Ann", "text": "planted"}, headers=headers)
     assert answer.status_code == 403
     assert "was not sent from a page of this service" in answer.text
     assert "planted" not in (await browser.get("/")).text
 
 
-async def test_a_browser_that_tells_only_the_origin_is_believed(browser: Client) -> None:
+async def test_a_browser_that_sends_only_the_origin_is_accepted(browser: Client) -> None:
     answer = await browser.post(
         "/posts", data={"key": "k", "name": "Ann", "text": "mine"}, headers={"Origin": "http://postlog.test"}
     )
@@ -255,7 +252,7 @@ async def test_an_address_with_too_many_parameters_is_refused(browser: Client, p
         assert "The address has more than 50 parameters" in answer.text
 
 
-async def test_every_page_says_what_it_may_load(browser: Client) -> None:
+async def test_every_page_has_a_content_security_policy(browser: Client) -> None:
     for path in ("/", "/nowhere", "/posts/nothing"):
         headers = (await browser.get(path)).headers
         policy = headers["content-security-policy"]
@@ -266,7 +263,7 @@ async def test_every_page_says_what_it_may_load(browser: Client) -> None:
         assert headers["referrer-policy"] == "same-origin"
 
 
-async def test_no_page_holds_a_script_or_a_style_of_its_own(browser: Client) -> None:
+async def test_no_page_has_inline_scripts_or_styles(browser: Client) -> None:
     await write(browser, "Hello")
     page = (await browser.get("/")).text
     assert re.findall(r"<script(?![^>]*\ssrc=)", page) == []
@@ -274,7 +271,7 @@ async def test_no_page_holds_a_script_or_a_style_of_its_own(browser: Client) -> 
     assert re.findall(r"https?://", page) == []
 
 
-async def test_a_form_that_is_no_form_is_refused(browser: Client) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(browser: Client) -> None:
     as_json = await browser.post("/posts", json={"text": "x"}, headers=OWN_PAGE)
     assert as_json.status_code == 415
     form = {"Content-Type": "application/x-www-form-urlencoded"} | OWN_PAGE

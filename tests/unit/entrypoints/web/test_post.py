@@ -1,4 +1,4 @@
-"""Whose likes a page shows: those of the chosen name on a post's own page, and who did what an import wrote."""
+"""Likes on a post's page: those of the chosen name, and the authors of imported ones."""
 
 import pytest
 
@@ -42,7 +42,7 @@ async def test_the_answer_to_a_like_shows_it() -> None:
             assert f'aria-pressed="{state}"' in (await client.get(answer.headers["location"])).text
 
 
-async def test_of_a_long_history_only_the_last_events_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_last_events_of_a_long_history_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(post_page, "_EVENTS_READ_FOR_LIKE", 3)
     world = RealWorld()
     await world.did(CREATED, BOB, NOBODY, NOBODY, NOBODY)
@@ -50,7 +50,7 @@ async def test_of_a_long_history_only_the_last_events_are_read(monkeypatch: pyte
         unknown = await shown(client, "Bob")
         assert "aria-pressed" not in unknown
         assert f'action="/posts/{POST}/likes"' in unknown
-        assert "Take back the like of <bdi>Bob</bdi>" in unknown
+        assert "Remove the like of <bdi>Bob</bdi>" in unknown
         await world.did(UnlikePost(post_id=POST, username="Bob"))
         assert 'aria-pressed="false"' in await shown(client, "Bob")
 

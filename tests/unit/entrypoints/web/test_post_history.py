@@ -1,4 +1,4 @@
-"""A post as it was, and what is marked as changed."""
+"""A version of a post with its changes marked, and the window of its events."""
 
 from collections.abc import Sequence
 
@@ -43,17 +43,17 @@ async def at(world: RealWorld, version: int) -> PostAsOf:
     return await post_as_of(world.queries(), POST, version)
 
 
-async def test_likes_are_marked_by_how_many_they_changed(world: RealWorld) -> None:
+async def test_likes_are_marked_with_the_change_of_their_number(world: RealWorld) -> None:
     assert [(await at(world, version)).change.likes for version in (1, 2, 3)] == [0, 1, -1]
 
 
-async def test_an_edited_message_is_told_in_pieces(world: RealWorld) -> None:
+async def test_an_edited_message_is_split_into_pieces(world: RealWorld) -> None:
     moment = await at(world, 6)
     assert moment.change.message == [("kept", "One "), ("gone", "two"), ("added", "2"), ("kept", " three")]
     assert (await at(world, 5)).change.message == ()
 
 
-async def test_comments_that_came_changed_or_went_are_marked(world: RealWorld) -> None:
+async def test_added_edited_and_removed_comments_are_marked(world: RealWorld) -> None:
     added, edited, removed = [await at(world, version) for version in (4, 5, 7)]
     assert (added.change.comment_id, added.change.comment) == (COMMENT, ())
     assert edited.change.comment == [("gone", "Nice"), ("added", "Very nice")]
@@ -62,14 +62,14 @@ async def test_comments_that_came_changed_or_went_are_marked(world: RealWorld) -
     assert list(removed.comments) == []
 
 
-async def test_a_removed_post_is_shown_as_it_was_last(world: RealWorld) -> None:
+async def test_of_a_removed_post_the_last_state_is_shown(world: RealWorld) -> None:
     moment = await at(world, 8)
     assert moment.post is None
     assert moment.shown is not None
     assert (moment.shown.message, moment.shown.version) == ("One 2 three", 7)
 
 
-async def test_the_timeline_is_a_window_however_long_the_history_is() -> None:
+async def test_the_timeline_is_a_window_of_a_long_history() -> None:
     world = RealWorld()
     await world.did(CREATED, *[LikePost(post_id=POST, username=None)] * 99)
     queries = world.queries()

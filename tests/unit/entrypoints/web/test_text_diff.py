@@ -1,4 +1,4 @@
-"""What differs between two texts."""
+"""The differences between two texts."""
 
 import pytest
 from hypothesis import given
@@ -10,13 +10,13 @@ TEXTS = st.text(alphabet="ab \n.é", max_size=40)
 
 
 @given(old=TEXTS, new=TEXTS)
-def test_both_texts_can_be_put_together_from_the_pieces(old: str, new: str) -> None:
+def test_both_texts_can_be_restored_from_the_pieces(old: str, new: str) -> None:
     found = pieces(old, new)
     assert "".join(piece.text for piece in found if piece.kind != "added") == old
     assert "".join(piece.text for piece in found if piece.kind != "gone") == new
 
 
-def test_words_are_compared_whole() -> None:
+def test_whole_words_are_compared() -> None:
     assert pieces("at ten sharp", "at noon, sharp") == [
         ("kept", "at "),
         ("gone", "ten"),
@@ -25,7 +25,7 @@ def test_words_are_compared_whole() -> None:
     ]
 
 
-def test_a_long_stretch_that_was_rewritten_is_shown_as_replaced_between_what_stayed() -> None:
+def test_a_long_rewritten_part_is_shown_as_replaced() -> None:
     old, new = "Dear Ann. " + "a b " * 2_000 + "Bye.", "Dear Ann. " + "b a " * 2_000 + "Bye."
     assert pieces(old, new) == [
         ("kept", "Dear Ann. "),
@@ -46,7 +46,7 @@ def test_a_long_stretch_that_was_rewritten_is_shown_as_replaced_between_what_sta
         ("-" * 200, "-+" * 100),
     ],
 )
-def test_no_two_texts_take_long_to_compare(old: str, new: str) -> None:
+def test_comparing_never_takes_long(old: str, new: str) -> None:
     """The second pair took more than a minute when all words were compared with all."""
     found = pieces(old, new)
     assert "".join(piece.text for piece in found if piece.kind != "added") == old
