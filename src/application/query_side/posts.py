@@ -15,7 +15,7 @@ from domain.ids import PostId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostAnswer:
+class PostDetail:
     """A live post with the newest 100 of its comments, newest first."""
 
     post: PostRow
@@ -38,7 +38,7 @@ class CommentsPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GetPost(Query[PostAnswer]):
+class GetPost(Query[PostDetail]):
     """Raises `PostNotFound` for an unknown or removed post, `NotYetVisible`, `PositionBeyondLog`, `PostParked`,
     `ReadDbNotReady`."""
 
@@ -76,11 +76,11 @@ class PostQueries:
         dispatcher.register(ListPosts, self.list_posts)
         dispatcher.register(ListComments, self.list_comments)
 
-    async def get_post(self, query: GetPost) -> PostAnswer:
+    async def get_post(self, query: GetPost) -> PostDetail:
         found = await self._freshness.read(lambda: self._views.post(query.post_id), query.min_position)
         if found.value is None:
             raise no_such_post(query.post_id)
-        return PostAnswer(post=found.value.post, comments=found.value.comments)
+        return PostDetail(post=found.value.post, comments=found.value.comments)
 
     async def list_posts(self, query: ListPosts) -> PostsPage:
         found = await self._freshness.read(

@@ -23,7 +23,7 @@ from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
 from application.ports.system import Clock
 from application.projections.post import WholePost
-from application.query_side.posts import PostAnswer, no_such_post
+from application.query_side.posts import PostDetail, no_such_post
 from application.rows import PostStatus
 from domain.ids import PostId
 
@@ -34,7 +34,7 @@ _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GetPostAsOf(Query[PostAnswer]):
+class GetPostAsOf(Query[PostDetail]):
     """The post as it was after `version`, or at the time `at` (exactly one is given). A version inside a commit counts
     too. Raises `PostNotFound` when it did not exist then or was removed, `VersionNotFound`, `HistoryNotRead`,
     `StreamDamaged`, `EventNotReadable`."""
@@ -78,7 +78,7 @@ class PostsAsOf:
     def register_with(self, dispatcher: QueryDispatcher) -> None:
         dispatcher.register(GetPostAsOf, self.get)
 
-    async def get(self, query: GetPostAsOf) -> PostAnswer:
+    async def get(self, query: GetPostAsOf) -> PostDetail:
         whole = await self.fold(query)
         if whole.post is None or whole.post.status is not PostStatus.LIVE:
             raise no_such_post(query.post_id)
@@ -88,7 +88,7 @@ class PostsAsOf:
                 path="version",
             )
         newest = nlargest(_COMMENTS_SHOWN, whole.comments.values(), key=lambda c: (c.comment_date, c.comment_id))
-        return PostAnswer(post=whole.post, comments=newest)
+        return PostDetail(post=whole.post, comments=newest)
 
     async def fold(self, query: GetPostAsOf) -> WholePost:
         """The caller must not change it. Raises `HistoryNotRead` when it takes longer than one query may,

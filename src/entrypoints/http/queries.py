@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 from application.errors import MalformedRequest
 from application.mediator import QueryDispatcher
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey
-from application.query_side.posts import GetPost, ListComments, ListPosts, PostAnswer
+from application.query_side.posts import GetPost, ListComments, ListPosts, PostDetail
 from application.query_side.posts_as_of import GetPostAsOf
 from domain.ids import CommentId, PostId
 from entrypoints.http.conditional import has_tag, tag_of
@@ -72,7 +72,7 @@ class QueryEndpoints:
             found = await cancel_on_disconnect(request, self.queries.ask(_as_of(post_id, asked)))
         else:
             found = await self.queries.ask(GetPost(post_id=post_id, min_position=newer_than))
-        return _post_answer(found, context)
+        return _post_response(found, context)
 
     async def list_comments(self, request: HttpRequest) -> ASGIApp:
         post_id = post_id_segment(request.scope)
@@ -113,13 +113,13 @@ def _as_of(post_id: PostId, asked: dict[str, Any]) -> GetPostAsOf:
     return GetPostAsOf(post_id=post_id, version=asked.get("version"), at=asked.get("at"))
 
 
-def _post_answer(found: PostAnswer, context: RequestContext) -> RawResponse:
-    answer = json_response(200, post_view(found), [])
-    tag = tag_of(found.post.version, answer.body)
+def _post_response(found: PostDetail, context: RequestContext) -> RawResponse:
+    response = json_response(200, post_view(found), [])
+    tag = tag_of(found.post.version, response.body)
     validators = [(b"etag", tag), REVALIDATE]
     if has_tag(context, tag):
         return RawResponse(304, validators)
-    return RawResponse(200, [*answer.headers, *validators], answer.body)
+    return RawResponse(200, [*response.headers, *validators], response.body)
 
 
 def _post_key(cursor: str | None, of: tuple[object, ...]) -> PostKey | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from application.query_side.history import PastEvent
-from application.query_side.posts import PostAnswer
+from application.query_side.posts import PostDetail
 from application.query_side.status import ReadDbStatus
 from application.rows import CommentRow, PostRow
 from entrypoints.serving.formats import instant_text
@@ -238,7 +238,7 @@ def post_summary(row: PostRow) -> PostSummary:
     )
 
 
-def post_view(found: PostAnswer) -> Post:
+def post_view(found: PostDetail) -> Post:
     row = found.post
     return Post(
         post_id=row.post_id,

@@ -8,7 +8,7 @@ from typing import Any
 
 from application.mediator import QueryDispatcher
 from application.query_side.history import ListEvents, PastEvent
-from application.query_side.posts import PostAnswer
+from application.query_side.posts import PostDetail
 from application.query_side.posts_as_of import GetPostAsOf
 from application.rows import CommentRow, PostRow
 from domain.errors import PostNotFound
@@ -146,7 +146,7 @@ async def post_as_of(queries: QueryDispatcher, post_id: PostId, version: int) ->
     )
 
 
-async def _as_of(queries: QueryDispatcher, post_id: PostId, version: int) -> PostAnswer | None:
+async def _as_of(queries: QueryDispatcher, post_id: PostId, version: int) -> PostDetail | None:
     try:
         return await queries.ask(GetPostAsOf(post_id=post_id, version=version))
     except PostNotFound:
@@ -159,7 +159,7 @@ async def _events_at(queries: QueryDispatcher, post_id: PostId, version: int) ->
     return [event for event in page.events if event.version == version]
 
 
-def _change(events: Sequence[PastEvent], found: PostAnswer | None, before: PostAnswer | None) -> Change:
+def _change(events: Sequence[PastEvent], found: PostDetail | None, before: PostDetail | None) -> Change:
     types = frozenset(event.type for event in events)
     touched = next((str(event.data["commentId"]) for event in events if "commentId" in event.data), None)
     was, now = _comment(before, touched), _comment(found, touched)
@@ -173,12 +173,12 @@ def _change(events: Sequence[PastEvent], found: PostAnswer | None, before: PostA
     )
 
 
-def _edit_of_message(types: frozenset[str], before: PostAnswer | None, found: PostAnswer | None) -> Sequence[Piece]:
+def _edit_of_message(types: frozenset[str], before: PostDetail | None, found: PostDetail | None) -> Sequence[Piece]:
     if "MessageUpdated" not in types or before is None or found is None:
         return ()
     return pieces(before.post.message, found.post.message)
 
 
-def _comment(answer: PostAnswer | None, comment_id: str | None) -> CommentRow | None:
+def _comment(answer: PostDetail | None, comment_id: str | None) -> CommentRow | None:
     rows = answer.comments if answer else ()
     return next((row for row in rows if row.comment_id == comment_id), None)

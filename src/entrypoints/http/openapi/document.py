@@ -24,8 +24,8 @@ from entrypoints.http.openapi.operations import (
     QUERIES,
     REBUILD_OPERATIONS,
     Operation,
-    answer_headers,
     request_header,
+    response_headers,
 )
 from entrypoints.http.parameters import Parameter
 from entrypoints.http.problems import PROBLEM_JSON, Problem
@@ -58,7 +58,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, Schema]] = {
 
 def openapi_document(services: HttpServices) -> Schema:
     operations = served_operations(services)
-    shapes = {shape for operation in operations for shape in (operation.body, operation.answer) if shape}
+    shapes = {shape for operation in operations for shape in (operation.body, operation.response) if shape}
     paths: dict[str, Schema] = defaultdict(dict)
     for operation in operations:
         paths[operation.path][operation.method] = _operation(operation, services.limits)
@@ -109,7 +109,7 @@ def _parameters(operation: Operation, limits: Limits) -> Iterable[Schema]:
             yield {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
     for parameter in operation.query:
         yield _query_parameter(parameter, limits)
-    for header in (*operation.headers, "X-Correlation-ID"):
+    for header in (*operation.request_headers, "X-Correlation-ID"):
         yield request_header(header)
 
 
@@ -124,8 +124,8 @@ def _query_parameter(parameter: Parameter, limits: Limits) -> Schema:
 
 
 def _successes(operation: Operation) -> Schema:
-    headers = answer_headers(*operation.answered, sometimes=tuple(operation.sometimes))
-    content: Schema = {"application/json": {"schema": ref(operation.answer)}} if operation.answer else _PLAIN
+    headers = response_headers(*operation.response_headers, optional=tuple(operation.optional_headers))
+    content: Schema = {"application/json": {"schema": ref(operation.response)}} if operation.response else _PLAIN
     if operation.name == "listEvents":
         content = content | {EVENT_STREAM: {"schema": {"type": "string"}}}
     described = {
@@ -134,7 +134,7 @@ def _successes(operation: Operation) -> Schema:
     }
     if 304 in described:
         described[304] = {"description": _SUCCESSES[304], "headers": headers}
-    return {str(status): answer for status, answer in described.items()}
+    return {str(status): response for status, response in described.items()}
 
 
 _PLAIN: Schema = {"text/plain": {"schema": {"type": "string"}}}
@@ -158,9 +158,9 @@ def _problems(codes: Iterable[str]) -> Schema:
 def _problem_response(status: int, kinds: list[ProblemKind]) -> Schema:
     return {
         "description": "; ".join(f"{kind.title} (`{kind.code}`)" for kind in kinds) + ".",
-        "headers": answer_headers(
+        "headers": response_headers(
             *_PROBLEM_HEADERS.get(status, ()),
-            sometimes=("Location",) if any(kind.code == "rebuild-running" for kind in kinds) else (),
+            optional=("Location",) if any(kind.code == "rebuild-running" for kind in kinds) else (),
         ),
         "content": {
             PROBLEM_JSON: {"schema": ref(Problem), "examples": {kind.code: {"value": _example(kind)} for kind in kinds}}

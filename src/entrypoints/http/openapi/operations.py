@@ -57,27 +57,29 @@ _LOG_PROBLEMS = ("store-unavailable", "event-not-readable", "stream-damaged")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """`answer` is the body of the first of `statuses`, None when it is not JSON. `headers` are those of the request,
-    `answered` those of every successful response, `sometimes` those of some."""
+    """`response` is the body of the first of `statuses`, None when it is not JSON. Every successful response has the
+    `response_headers`, some have the `optional_headers`."""
 
     name: str
     method: str
     path: str
     tag: str
     summary: str
-    answer: type[Struct] | None
+    response: type[Struct] | None
     statuses: Sequence[int] = (200,)
     description: str = ""
     body: type[Struct] | None = None
     body_required: bool = True
     query: Sequence[Parameter] = ()
-    headers: Sequence[str] = ()
-    answered: Sequence[str] = ()
-    sometimes: Sequence[str] = ()
+    request_headers: Sequence[str] = ()
+    response_headers: Sequence[str] = ()
+    optional_headers: Sequence[str] = ()
     problems: Sequence[str] = ()
 
 
-_command = partial(Operation, tag="Commands", answer=schemas.Done, headers=_COMMAND_HEADERS, answered=("ETag",))
+_command = partial(
+    Operation, tag="Commands", response=schemas.Done, request_headers=_COMMAND_HEADERS, response_headers=("ETag",)
+)
 _query = partial(Operation, tag="Queries", method="get")
 _operation = partial(Operation, tag="Operations", method="get")
 _health = partial(Operation, tag="Health", method="get")
@@ -90,7 +92,7 @@ COMMANDS = (
         summary="Create a post",
         statuses=(201,),
         body=schemas.NewPost,
-        answered=("ETag", "Location"),
+        response_headers=("ETag", "Location"),
         problems=(*_COMMAND_PROBLEMS, *_BODY_PROBLEMS),
     ),
     _command(
@@ -136,8 +138,8 @@ COMMANDS = (
         summary="Comment on a post",
         statuses=(201,),
         body=schemas.NewComment,
-        answer=schemas.CommentDone,
-        answered=("ETag", "Location"),
+        response=schemas.CommentDone,
+        response_headers=("ETag", "Location"),
         problems=(*_CHANGE_PROBLEMS, *_BODY_PROBLEMS),
     ),
     _command(
@@ -166,9 +168,9 @@ QUERIES = (
         path=POSTS,
         summary="List posts, newest first",
         query=POSTS_PARAMETERS,
-        answer=schemas.PostPage,
-        headers=("Postlog-Min-Position",),
-        sometimes=("Postlog-Parked",),
+        response=schemas.PostPage,
+        request_headers=("Postlog-Min-Position",),
+        optional_headers=("Postlog-Parked",),
         problems=_READ_PROBLEMS,
     ),
     _query(
@@ -178,9 +180,9 @@ QUERIES = (
         description="The post as it is, or as it was at a version or a time. A removed post is not found (404).",
         statuses=(200, 304),
         query=AS_OF_PARAMETERS,
-        answer=schemas.Post,
-        headers=("If-None-Match", "Postlog-Min-Position"),
-        answered=("ETag",),
+        response=schemas.Post,
+        request_headers=("If-None-Match", "Postlog-Min-Position"),
+        response_headers=("ETag",),
         problems=(*_POST_READ_PROBLEMS, "version-not-found", *_LOG_PROBLEMS),
     ),
     _query(
@@ -188,8 +190,8 @@ QUERIES = (
         path=_POST + "/comments",
         summary="List the comments of a post, newest first",
         query=COMMENTS_PARAMETERS,
-        answer=schemas.CommentPage,
-        headers=("Postlog-Min-Position",),
+        response=schemas.CommentPage,
+        request_headers=("Postlog-Min-Position",),
         problems=_POST_READ_PROBLEMS,
     ),
     _query(
@@ -202,8 +204,8 @@ QUERIES = (
             "share a version, only the last has an id. A removed post's events stay readable."
         ),
         query=EVENTS_PARAMETERS,
-        answer=schemas.EventPage,
-        headers=("Last-Event-ID",),
+        response=schemas.EventPage,
+        request_headers=("Last-Event-ID",),
         problems=("malformed-request", "route-not-found", "post-not-found", *_LOG_PROBLEMS),
     ),
 )
@@ -213,7 +215,7 @@ OPERATIONS = (
         name="readDb",
         path=READ_DB,
         summary="Position of the read database, compared with the log",
-        answer=schemas.ReadDb,
+        response=schemas.ReadDb,
         problems=("malformed-request", "read-db-unavailable", "store-unavailable"),
     ),
 )
@@ -231,8 +233,8 @@ REBUILD_OPERATIONS = (
         statuses=(202,),
         body=schemas.NewRebuild,
         body_required=False,
-        answer=schemas.Rebuild,
-        answered=("Location",),
+        response=schemas.Rebuild,
+        response_headers=("Location",),
         problems=(
             *_REBUILD_PROBLEMS,
             *_BODY_PROBLEMS,
@@ -247,14 +249,14 @@ REBUILD_OPERATIONS = (
         path=REBUILDS,
         summary="List the newest rebuilds",
         query=REBUILDS_PARAMETERS,
-        answer=schemas.RebuildPage,
+        response=schemas.RebuildPage,
         problems=_REBUILD_PROBLEMS,
     ),
     _operation(
         name="getRebuild",
         path=REBUILDS + "/{rebuildId}",
         summary="Progress of a rebuild",
-        answer=schemas.Rebuild,
+        response=schemas.Rebuild,
         problems=(*_REBUILD_PROBLEMS, "route-not-found", "rebuild-not-found"),
     ),
     _operation(
@@ -263,7 +265,7 @@ REBUILD_OPERATIONS = (
         path=REBUILDS + "/{rebuildId}",
         summary="Cancel a rebuild",
         description="One that is running or has failed. The live rows do not change.",
-        answer=schemas.Rebuild,
+        response=schemas.Rebuild,
         problems=(*_REBUILD_PROBLEMS, "route-not-found", "rebuild-not-found", "rebuild-ended"),
     ),
 )
@@ -273,7 +275,7 @@ HEALTH = (
         name="live",
         path="/health/live",
         summary="Is the process alive?",
-        answer=schemas.Live,
+        response=schemas.Live,
     ),
     _health(
         name="ready",
@@ -281,14 +283,14 @@ HEALTH = (
         summary="Is the process ready?",
         description="Checks every server that the process needs. 503 when one of them is unavailable.",
         statuses=(200, 503),
-        answer=schemas.Ready,
-        sometimes=("Retry-After",),
+        response=schemas.Ready,
+        optional_headers=("Retry-After",),
     ),
     _health(
         name="metrics",
         path="/metrics",
         summary="Metrics of the process, for Prometheus",
-        answer=None,
+        response=None,
     ),
 )
 
@@ -339,7 +341,7 @@ _REQUEST = {
     ),
 }
 
-_ANSWER = {
+_RESPONSE = {
     "Allow": _Header("The methods of the path.", {"type": "string"}),
     "Accept": _Header("The media type that is accepted.", {"type": "string"}),
     "ETag": _Header(
@@ -364,10 +366,10 @@ def request_header(name: str) -> Schema:
     return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
-def answer_headers(*names: str, sometimes: tuple[str, ...] = ()) -> dict[str, Schema]:
+def response_headers(*names: str, optional: tuple[str, ...] = ()) -> dict[str, Schema]:
     """Every response has X-Correlation-ID."""
     described = {}
-    for name in ("X-Correlation-ID", *names, *sometimes):
-        description, schema = _ANSWER[name]
-        described[name] = {"description": description, "required": name not in sometimes, "schema": schema}
+    for name in ("X-Correlation-ID", *names, *optional):
+        description, schema = _RESPONSE[name]
+        described[name] = {"description": description, "required": name not in optional, "schema": schema}
     return described

@@ -1,4 +1,4 @@
-"""A position beyond the log's end is answered at once, and only when it is proven; the log is asked little for it."""
+"""A position beyond the log's end is refused at once, but only when that is proven, with few reads of the log."""
 
 import asyncio
 
@@ -21,20 +21,20 @@ BEYOND = 1_000
 
 
 class ScriptedLog:
-    """`tip` is what a read of the tip tells, `proven` what a proof does; `asked` are the questions, in their order."""
+    """`tip` is the result of reading the tip, `proven` that of a proof; `asked` are the calls, in order."""
 
     def __init__(self, tip: int = 1, proven: int = 1) -> None:
-        self.tip_told, self.proven_told = tip, proven
+        self.tip_result, self.proven_result = tip, proven
         self.is_away = False
         self.asked: list[str] = []
         self.free = asyncio.Event()
         self.free.set()
 
     async def tip(self) -> int:
-        return await self._answer("tip", self.tip_told)
+        return await self._answer("tip", self.tip_result)
 
     async def proven_tip(self) -> int:
-        return await self._answer("proof", self.proven_told)
+        return await self._answer("proof", self.proven_result)
 
     async def _answer(self, question: str, position: int) -> int:
         self.asked.append(question)
@@ -49,7 +49,7 @@ def log_end(log: ScriptedLog) -> LogEnd:
 
 
 async def projected_once(patience: float) -> SmallSystem:
-    """Rows at position 1 that no projector brings further."""
+    """Rows at position 1, with no projector running."""
     system = SmallSystem(patience=patience)
     await system.process.commands.handle(CREATED, ANYBODY)
     async with system.projecting():
@@ -66,7 +66,7 @@ async def projected_once(patience: float) -> SmallSystem:
     ],
     ids=lambda query: type(query).__name__,
 )
-async def test_a_position_beyond_the_log_is_answered_at_once(query):
+async def test_a_position_beyond_the_log_is_refused_at_once(query):
     system = await projected_once(patience=3_600)
     async with asyncio.timeout(20):
         with pytest.raises(PositionBeyondLog, match="names position 1000, but the log ends at 1") as refused:
@@ -74,21 +74,21 @@ async def test_a_position_beyond_the_log_is_answered_at_once(query):
     assert refused.value.path == "Postlog-Min-Position"
 
 
-async def test_a_position_that_only_the_rows_lack_is_waited_for():
+async def test_a_query_waits_for_a_position_that_only_the_rows_lack():
     system = await projected_once(patience=0.3)
     await system.process.commands.handle(LIKED, ANYBODY)
     with pytest.raises(NotYetVisible):
         await system.queries.ask(GetPost(post_id=POST, min_position=2))
 
 
-async def test_rows_that_are_new_enough_are_answered_without_asking_the_log():
-    """The log may be away, or may have been restored to before what the rows have seen."""
+async def test_rows_that_are_new_enough_are_returned_without_reading_the_log():
+    """The log may be away, or may have been restored to a state before that of the rows."""
     system = await projected_once(patience=0.3)
     system.commit_log.tip = system.commit_log.proven_tip = lambda: pytest.fail("the log was asked")
     assert (await system.queries.ask(GetPost(post_id=POST, min_position=1))).post.message == "Hello"
 
 
-async def test_a_tip_that_lags_is_no_proof():
+async def test_a_stale_tip_is_no_proof():
     """A majority read straight after a failover may be older than what was acknowledged."""
     log = ScriptedLog(tip=1, proven=7)
     assert await log_end(log).proven_below(7) is None
@@ -107,7 +107,7 @@ async def test_a_log_that_is_away_proves_nothing():
     assert await log_end(log).proven_below(BEYOND) is None
 
 
-async def test_while_the_log_is_away_a_query_waits_for_rows_as_ever():
+async def test_while_the_log_is_away_a_query_keeps_waiting_for_rows():
     system = await projected_once(patience=0.3)
     system.commit_log.tip = _away
     with pytest.raises(NotYetVisible):
@@ -118,8 +118,8 @@ async def _away() -> int:
     raise StoreUnavailable("The log is away.")
 
 
-async def test_all_who_ask_while_one_look_is_under_way_share_the_next():
-    """That one began before they asked: a commit acknowledged in between may be missing in it."""
+async def test_callers_during_one_read_share_the_next():
+    """The read in flight began before they asked: a commit acknowledged in between may be missing in it."""
     log = ScriptedLog(tip=5, proven=5)
     end = log_end(log)
     log.free.clear()
@@ -128,13 +128,13 @@ async def test_all_who_ask_while_one_look_is_under_way_share_the_next():
         await asyncio.sleep(0)
     others = [asyncio.create_task(end.proven_below(position)) for position in (6, 7, BEYOND)]
     await asyncio.sleep(0)
-    log.tip_told = log.proven_told = 6  # acknowledged before `others` asked
+    log.tip_result = log.proven_result = 6  # acknowledged before `others` asked
     log.free.set()
     assert await asyncio.gather(first, *others) == [6, None, 6, 6]
     assert log.asked == ["tip", "proof", "tip", "proof"]
 
 
-async def test_a_caller_who_asks_again_and_again_costs_few_looks():
+async def test_a_caller_that_asks_repeatedly_causes_few_reads():
     log = ScriptedLog()
     end = log_end(log)
     before = asyncio.get_running_loop().time()
@@ -144,7 +144,7 @@ async def test_a_caller_who_asks_again_and_again_costs_few_looks():
     assert log.asked == ["tip", "proof"] * 5
 
 
-async def test_callers_who_leave_do_not_end_the_look_of_others():
+async def test_cancelled_callers_do_not_end_the_read_of_others():
     log = ScriptedLog()
     end = log_end(log)
     log.free.clear()
@@ -157,6 +157,6 @@ async def test_callers_who_leave_do_not_end_the_look_of_others():
     assert await staying == 1
 
 
-async def test_a_real_log_in_memory_tells_its_end():
+async def test_a_real_log_in_memory_returns_its_end():
     system = await projected_once(patience=1)
     assert await LogEnd(MemoryCommitLog(system.log), SystemClock()).proven_below(2) == 1

@@ -1,4 +1,4 @@
-"""The log as readers see it: newest first, filtered, and never more of it looked through than one answer may take."""
+"""The log as readers see it: newest first, filtered, and searched in bounded steps."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What became of a command: what is known is told with how it is known, and nothing is guessed."""
+"""What became of a command: every time comes with its source, and nothing is guessed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -48,7 +48,7 @@ class Relay:
 
 
 class Traced:
-    """A small system, and what traces its commands: with the journal of its own process, or another one's."""
+    """A small system, and the trace of its commands: with the journal of its own process, or of another one."""
 
     def __init__(self, system: SmallSystem, noted: LocalJournal | None = None, relay: Relay | None = None) -> None:
         self.system = system

@@ -1,5 +1,6 @@
-"""Stand-ins for what the HTTP entrypoint works with: dispatchers that answer what a test says, and a whole post
-service in dictionaries, on the real domain and the real projection.
+"""The services of the HTTP entrypoint in tests: dispatchers that return what a test sets, and a whole post service in
+dictionaries, on the real domain and the real projection. It belongs to no event loop: schemathesis has one for each
+request, which the command queue and the projector of a real service can't follow.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from application.ports.provisioning import Probe
 from application.projections.post import WholePost
 from application.query_side.history import CountEvents, HistoryPage, ListEvents, PastEvent
 from application.query_side.log import ChangedPosts, ListChangedPosts, ListCommits, ListNewCommits
-from application.query_side.posts import CommentsPage, GetPost, ListComments, ListPosts, PostAnswer, PostsPage
+from application.query_side.posts import CommentsPage, GetPost, ListComments, ListPosts, PostDetail, PostsPage
 from application.query_side.posts_as_of import GetPostAsOf
 from application.query_side.status import GetPipelineStatus, GetReadDbStatus, PartitionLag, ReadDbStatus
 from application.query_side.trace import TraceCommand
@@ -101,8 +102,8 @@ class FakeMetrics:
 
 @dataclass
 class Scripted:
-    """Dispatchers that keep what they were handed and answer what they are told to: `answer` itself, what it returns
-    when it is a function, or it is raised when it is an error."""
+    """Dispatchers that record what they were handed, and return `answer`: the result of calling it when it is a
+    function; an error is raised."""
 
     answer: Any = None
     handed: list[Any] = field(default_factory=list)
@@ -138,7 +139,7 @@ class Scripted:
         return await self._query(command)
 
     async def _query(self, request: Any) -> Any:
-        if isinstance(request, ListChangedPosts):  # the looks of open streams, whose answers say: read again
+        if isinstance(request, ListChangedPosts):  # polls of open streams, whose result says: read again
             return ChangedPosts(posts=None, position=1)
         self.handed.append(request)
         answer = self.answer(request) if callable(self.answer) else self.answer
@@ -198,7 +199,7 @@ class PostService:
         stream = self._streams.get(command.post_id, _Stream())
         version = len(stream.events)
         if context.expected_version is not None and context.expected_version != version:
-            raise VersionMismatch(f"The post stands at version {version}.", current_version=version)
+            raise VersionMismatch(f"The post is at version {version}.", current_version=version)
         for event in decide(command, stream.state, self._limits):
             self._append(command.post_id, stream, event)
         comment_id = command.comment_id if isinstance(command, AddComment) else None
@@ -229,19 +230,19 @@ class PostService:
             raise PostNotFound(f"There is no post {post_id}.", path="id")
         return stream
 
-    async def _get_post(self, query: GetPost) -> PostAnswer:
+    async def _get_post(self, query: GetPost) -> PostDetail:
         stream = self._live(query.post_id)
         assert stream.row is not None
-        return PostAnswer(post=stream.row, comments=list(stream.comments.values())[::-1])
+        return PostDetail(post=stream.row, comments=list(stream.comments.values())[::-1])
 
-    async def _get_post_as_of(self, query: GetPostAsOf) -> PostAnswer:
+    async def _get_post_as_of(self, query: GetPostAsOf) -> PostDetail:
         stream = self._streams.get(query.post_id, _Stream())
         seen = len([e for e in stream.events if query.at is None or e.recorded_at <= query.at])
         version = min(query.version or seen, len(stream.history))
         row, comments = stream.history[version - 1] if version else (None, {})
         if row is None or row.status is not PostStatus.LIVE:
             raise PostNotFound(f"There is no post {query.post_id}.", path="id")
-        return PostAnswer(post=row, comments=list(comments.values()))
+        return PostDetail(post=row, comments=list(comments.values()))
 
     async def _list_posts(self, query: ListPosts) -> PostsPage:
         rows = [s.row for s in self._streams.values() if s.row and s.row.status is PostStatus.LIVE]
@@ -323,7 +324,7 @@ def comment_row(**changes: Any) -> CommentRow:
 
 
 class FakeRebuilds:
-    """Of a small system in memory with three commits. One that was begun goes on when `gate` is set."""
+    """Of a small system in memory with three commits. A started rebuild waits until `gate` is set."""
 
     def __init__(self, *, waits: bool = True) -> None:
         self.system = SmallSystem()

@@ -1,4 +1,4 @@
-"""Which paths a process serves."""
+"""The paths that a process serves."""
 
 import hashlib
 import re

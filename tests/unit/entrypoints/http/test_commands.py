@@ -1,4 +1,4 @@
-"""Each command of the HTTP table: what it is handed on as, and what it answers."""
+"""Each command of the HTTP API: the command that is dispatched, and the response."""
 
 from hashlib import sha256
 from typing import Any
@@ -172,7 +172,7 @@ async def test_every_spelling_of_one_request_has_one_digest(client: Client, scri
 
 
 async def test_the_digest_stays_the_same_in_every_release(client: Client, scripted: Scripted) -> None:
-    """It is kept in the log."""
+    """It is stored in the log."""
     body = b'{"username":"ann","message":"x"}'
     digest = await digest_of(client, scripted, "PUT", f"/api/v1/posts/{POST}/message", body)
     assert (

@@ -1,4 +1,4 @@
-"""A post's events as they happen."""
+"""A post's events as a stream."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ def changes_of(scripted: Scripted, given: HttpServices) -> LogChangeNotifier:
 
 
 async def followed(scripted: Scripted, first: HistoryPage, count: int, **changes: Any) -> list[ServerSentEventMessage]:
-    """The first messages behind the greeting, of a stream that begins behind version 0."""
+    """The first messages after the greeting, of a stream that begins after version 0."""
     given = services(**changes)
     messages = follow(changes_of(scripted, given), given, POST, first, 0)
     async with asyncio.timeout(5):
@@ -61,7 +61,7 @@ async def test_the_data_is_that_of_the_list_of_events() -> None:
 
 
 async def test_only_the_last_event_of_a_version_has_its_id() -> None:
-    """Or a reader that was cut off between them would come back behind the version, and miss the rest of it."""
+    """Otherwise a client that was cut off between them would resume after the version, and miss the rest of it."""
     events = [past_event(version=version) for version in (1, 2, 2, 2, 3)]
     messages = await followed(Scripted(page()), page(*events), 5)
     assert [message.id for message in messages] == [1, None, None, 2, 3]

@@ -1,4 +1,4 @@
-"""Alive, and ready."""
+"""Health checks and metrics."""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What can't be a request: the right 4xx each time, with the field to blame, and nothing is handed on."""
+"""Malformed requests: the right 4xx each time, with the wrong field, and nothing is dispatched."""
 
 import json
 from typing import Any
@@ -119,7 +119,7 @@ async def test_json_is_json_with_any_parameter_and_case(client: Client, scripted
 
 
 async def test_a_body_announced_as_too_large_is_discarded(client: Client, scripted: Scripted) -> None:
-    """Read to its end, so that a caller who sends all before it reads finds the answer."""
+    """Read to its end, so that a client that sends everything before it reads gets the response."""
     chunks = [b"{" * 4_000, b"{" * 97]
     announced = [(b"content-length", b"4097")]
     answer = await _raw(client, {"method": "POST", "path": "/api/v1/posts", "headers": announced}, chunks)
@@ -241,7 +241,7 @@ async def test_a_path_that_is_not_utf_8_is_400(path: str, detail: str) -> None:
 
 
 async def _raw(client: Client, changes: dict[str, Any], chunks: list[Any] | None = None) -> dict[str, Any]:
-    """A request that no client would send, its body in chunks; None among them: the caller goes."""
+    """A request that no client library would send, its body in chunks; None among them: the client disconnects."""
     answer: dict[str, Any] = {"body": b""}
     chunks = [b""] if chunks is None else chunks
 

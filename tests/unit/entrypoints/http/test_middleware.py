@@ -1,4 +1,4 @@
-"""What happens around every request: its name, its log line, its measurement."""
+"""Around every request: its correlation id, its log line, its measurement."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from application.errors import StoreUnavailable
-from application.query_side.posts import PostAnswer
+from application.query_side.posts import PostDetail
 from entrypoints.http.app import create_app
 from unit.entrypoints.http.conftest import Client, client_of
 from unit.entrypoints.http.fakes import POST, FakeClock, FakeMetrics, Scripted, done, post_row, services
@@ -119,7 +119,7 @@ async def test_polled_paths_are_logged_at_level_debug(
 
 async def test_requests_are_measured_by_route_and_never_by_path(scripted: Scripted) -> None:
     metrics = FakeMetrics()
-    scripted.answer = PostAnswer(post=post_row(), comments=[])
+    scripted.answer = PostDetail(post=post_row(), comments=[])
     async with client_of(services(queries=scripted.queries(), metrics=metrics)) as client:
         await client.get(f"/api/v1/posts/{POST}")
         await client.get("/some/where")
@@ -134,7 +134,7 @@ async def test_requests_are_measured_by_route_and_never_by_path(scripted: Script
 
 
 async def test_head_is_get_without_the_body(client: Client, scripted: Scripted) -> None:
-    scripted.answer = PostAnswer(post=post_row(), comments=[])
+    scripted.answer = PostDetail(post=post_row(), comments=[])
     got = await client.get(f"/api/v1/posts/{POST}")
     head = await client.head(f"/api/v1/posts/{POST}")
     assert (head.status_code, head.content) == (200, b"")
@@ -163,7 +163,7 @@ async def test_options_names_the_methods_of_a_path(client: Client, path: str, al
 
 @pytest.mark.parametrize("stopping", [True, False])
 async def test_only_a_stopping_process_swallows_a_cancelled_request(stopping: bool) -> None:
-    """At the end of a process, whoever never finished a request is no error; at any other time it must be known."""
+    """When a process ends, an unfinished request is no error; at any other time it must be reported."""
     given = services(commands=Scripted().commands())
     app = create_app(given)
     waiting = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: it names the routes that are served, and every answer is as it says."""
+"""The OpenAPI document is correct: it has the routes that are served, and every response is as documented."""
 
 import json
 import re
@@ -22,7 +22,7 @@ SERVICES = services(commands=SERVICE.commands(), queries=SERVICE.queries(), rebu
 
 
 class Described:
-    """Stands for the application that the document is held against, which a fixture gives."""
+    """In place of the application that is compared with the document, which a fixture provides."""
 
     app: Litestar
 
@@ -34,14 +34,14 @@ DESCRIBED = Described()
 schema = schemathesis.openapi.from_dict(openapi_document(SERVICES))
 schema.app = DESCRIBED
 schema.location = "/openapi.json"
-# What can't be told from a request alone: a version that the post has not, a key that another request has spent.
+# Not decided by a request alone: a version that the post does not have, a key that another request has used.
 schema.config.checks.positive_data_acceptance.expected_statuses += ["412", "422"]
 schema.config.checks.negative_data_rejection.expected_statuses += ["412"]
 
 
 @pytest.fixture(scope="module")
 def described_app() -> Litestar:
-    """On a service in dictionaries; one on real stores can be put in its place."""
+    """On a service in dictionaries."""
     return create_app(SERVICES)
 
 
@@ -70,8 +70,8 @@ def test_ten_thousand_responses_are_as_documented(case: schemathesis.Case) -> No
 
 
 def _make_valid(case: schemathesis.Case) -> None:
-    """No schema tells a cursor of Postlog's from another text, or keeps two parameters apart; and schemathesis takes
-    the quotes off entity tags."""
+    """No schema can distinguish a cursor from another string, or exclude a pair of parameters; and schemathesis removes
+    the quotes of entity tags."""
     case.query.pop("cursor", None)
     if "version" in case.query:
         case.query.pop("at", None)

@@ -1,4 +1,4 @@
-"""The rebuild endpoints: begun, watched, cancelled, refused."""
+"""Rebuilds over HTTP: started, observed, cancelled, refused."""
 
 import asyncio
 from collections.abc import AsyncIterator

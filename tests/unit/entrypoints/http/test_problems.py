@@ -1,4 +1,4 @@
-"""Every error leaves as one shape; one table says what each means."""
+"""Every error has one shape; one table says what each means."""
 
 import importlib
 import logging
@@ -104,7 +104,7 @@ async def test_a_refusal_has_its_status_and_names_its_field(
 
 
 async def test_the_current_version_is_in_header_and_body(client: Client, scripted: Scripted) -> None:
-    scripted.answer = VersionMismatch("The post stands at version 9.", current_version=9)
+    scripted.answer = VersionMismatch("The post is at version 9.", current_version=9)
     answer = await client.post(f"/api/v1/posts/{POST}/likes", headers={"If-Match": '"8"'})
     assert (answer.status_code, answer.headers["etag"], answer.json()["currentVersion"]) == (412, '"9"', 9)
     assert answer.json()["errors"][0]["path"] == "If-Match"
@@ -204,7 +204,7 @@ async def test_the_list_of_problems_is_complete(client: Client) -> None:
 
 
 async def test_an_error_after_the_response_has_started_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:
-    """A reader must not take half of an answer for the whole."""
+    """A client must not mistake half of a response for the whole."""
     async with client_of(services()) as client:
 
         async def send(message: object) -> None:

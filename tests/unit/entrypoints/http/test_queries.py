@@ -1,4 +1,4 @@
-"""Each query of the HTTP table: what it is asked as, and what it answers."""
+"""Each query of the HTTP API: the query that is asked, and the response."""
 
 import re
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ import pytest
 
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey
 from application.query_side.history import HistoryPage, ListEvents
-from application.query_side.posts import CommentsPage, GetPost, ListComments, ListPosts, PostAnswer, PostsPage
+from application.query_side.posts import CommentsPage, GetPost, ListComments, ListPosts, PostDetail, PostsPage
 from application.query_side.posts_as_of import GetPostAsOf
 from application.query_side.status import GetReadDbStatus
 from domain.limits import Limits
@@ -104,7 +104,7 @@ async def test_parked_posts_are_counted_in_a_header(client: Client, scripted: Sc
 
 
 async def test_a_post_comes_with_its_comments_and_its_version_as_etag(client: Client, scripted: Scripted) -> None:
-    scripted.answer = PostAnswer(post=post_row(), comments=[comment_row()])
+    scripted.answer = PostDetail(post=post_row(), comments=[comment_row()])
     answer = await client.get(f"/api/v1/posts/{POST}", headers={"Postlog-Min-Position": "0"})
     assert answer.json() == SUMMARY | {"comments": [COMMENT_JSON]}
     assert re.fullmatch(r'"4-[0-9a-f]{8}"', answer.headers["etag"])
@@ -116,7 +116,7 @@ async def test_a_post_comes_with_its_comments_and_its_version_as_etag(client: Cl
 async def test_a_representation_that_the_client_has_is_not_sent_again(
     client: Client, scripted: Scripted, tags: str
 ) -> None:
-    scripted.answer = PostAnswer(post=post_row(), comments=[])
+    scripted.answer = PostDetail(post=post_row(), comments=[])
     tag = (await client.get(f"/api/v1/posts/{POST}")).headers["etag"]
     has = tags.format(tag, gzip=f'{tag[:-1]}-gzip"')
     answer = await client.get(f"/api/v1/posts/{POST}", headers={"If-None-Match": has})
@@ -126,20 +126,20 @@ async def test_a_representation_that_the_client_has_is_not_sent_again(
 
 @pytest.mark.parametrize("tags", ['"3"', '"4"', '"44"', '"04"', '"4-00000000"'])
 async def test_another_representation_is_sent(client: Client, scripted: Scripted, tags: str) -> None:
-    scripted.answer = PostAnswer(post=post_row(), comments=[])
+    scripted.answer = PostDetail(post=post_row(), comments=[])
     assert (await client.get(f"/api/v1/posts/{POST}", headers={"If-None-Match": tags})).status_code == 200
 
 
 async def test_a_repaired_row_is_sent_although_its_version_is_the_same(client: Client, scripted: Scripted) -> None:
-    scripted.answer = PostAnswer(post=post_row(likes=7), comments=[])
+    scripted.answer = PostDetail(post=post_row(likes=7), comments=[])
     tag = (await client.get(f"/api/v1/posts/{POST}")).headers["etag"]
-    scripted.answer = PostAnswer(post=post_row(likes=2), comments=[])
+    scripted.answer = PostDetail(post=post_row(likes=2), comments=[])
     repaired = await client.get(f"/api/v1/posts/{POST}", headers={"If-None-Match": tag})
     assert (repaired.status_code, repaired.json()["likes"]) == (200, 2)
 
 
 async def test_a_long_response_is_compressed_for_a_client_that_accepts_it(client: Client, scripted: Scripted) -> None:
-    scripted.answer = PostAnswer(post=post_row(message="x" * 5_000), comments=[])
+    scripted.answer = PostDetail(post=post_row(message="x" * 5_000), comments=[])
     plain = await client.get(f"/api/v1/posts/{POST}", headers={"Accept-Encoding": "identity, gzip;q=0"})
     packed = await client.get(f"/api/v1/posts/{POST}", headers={"Accept-Encoding": "br, gzip"})
     assert "content-encoding" not in plain.headers
@@ -152,7 +152,7 @@ async def test_a_long_response_is_compressed_for_a_client_that_accepts_it(client
 
 
 async def test_a_short_response_is_not_compressed(client: Client, scripted: Scripted) -> None:
-    scripted.answer = PostAnswer(post=post_row(), comments=[])
+    scripted.answer = PostDetail(post=post_row(), comments=[])
     answer = await client.get(f"/api/v1/posts/{POST}", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in answer.headers
 
@@ -167,7 +167,7 @@ async def test_a_short_response_is_not_compressed(client: Client, scripted: Scri
     ],
 )
 async def test_a_post_is_read_as_it_was(client: Client, scripted: Scripted, query: str, asked: GetPostAsOf) -> None:
-    scripted.answer = PostAnswer(post=post_row(version=3), comments=[])
+    scripted.answer = PostDetail(post=post_row(version=3), comments=[])
     answer = await client.get(f"/api/v1/posts/{POST}?{query}")
     assert (answer.status_code, answer.headers["etag"][:3], scripted.last) == (200, '"3-', asked)
 
@@ -219,7 +219,7 @@ async def test_the_position_of_the_read_database_is_returned(client: Client, scr
 
 
 async def test_every_page_of_a_long_list_is_reached() -> None:
-    """Walked to the end by cursors, on the service in dictionaries."""
+    """Page by page to the end, on the service in dictionaries."""
     service = PostService(Limits())
     async with client_of(services(commands=service.commands(), queries=service.queries())) as whole:
         made = [(await whole.post("/api/v1/posts", json={"author": "a", "message": str(n)})).json() for n in range(7)]

@@ -1,4 +1,4 @@
-"""Served for real: granian on this loop, sockets on loopback."""
+"""A real server: granian on this event loop, sockets on loopback."""
 
 import asyncio
 import inspect
@@ -25,7 +25,7 @@ SECOND = 1.0
 
 @asynccontextmanager
 async def served(services: HttpServices) -> AsyncIterator[tuple[str, Callable[[], Awaitable[float]]]]:
-    """The address, and a function that stops the service and answers how long that took."""
+    """The address, and a function that stops the service and returns how long that took."""
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         serve(create_app(services), "127.0.0.1", 0, services.stopping, listening.set_result, metrics=services.metrics)
@@ -56,7 +56,7 @@ async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 
 def still(count: Callable[[], int]) -> Callable[[], bool]:
-    """True when the count has not moved for a tenth of a second, ten times as long as the stream's pause."""
+    """True when the count has not changed for a tenth of a second, ten times the pause of the stream."""
     seen, since = -1, 0.0
 
     def unmoved() -> bool:
@@ -223,7 +223,7 @@ async def test_clients_that_never_finish_their_request_do_not_delay_the_shutdown
 async def test_a_cancelled_request_ends_before_the_event_loop_does(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """There, its cancellation would be logged as an error of the server."""
+    """At the end of the loop its cancellation would be logged as an error of the server."""
     caplog.set_level("INFO")
     async with served(one_post()) as (address, stop):
         host, port = address.removeprefix("http://").split(":")
@@ -294,7 +294,7 @@ async def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(
 
 
 async def test_the_address_is_announced_once_a_request_was_served_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket that listens accepts connections before anybody reads from them."""
+    """A listening socket accepts connections before the server reads from them."""
     begin = asyncio.Event()
     serve_at_once = _EmbeddedServer.serve
 
@@ -308,7 +308,7 @@ async def test_the_address_is_announced_once_a_request_was_served_there(monkeypa
     serving = asyncio.create_task(
         serve(create_app(service), "127.0.0.1", 0, service.stopping, told.append, metrics=service.metrics)
     )
-    await asyncio.sleep(0.2)  # in which the address was told before
+    await asyncio.sleep(0.2)  # in which the address used to be announced
     assert told == []
     begin.set()
     await until(lambda: bool(told), seconds=20)

@@ -1,4 +1,4 @@
-"""What callers may take of a real server: connections, time, streams. Whatever they do, it answers the next one."""
+"""What clients may use of a real server: connections, time, streams. Whatever they do, it serves the next one."""
 
 import asyncio
 import resource
@@ -39,7 +39,7 @@ def with_limits(**limits: float) -> HttpServices:
 
 @contextmanager
 def connections(address: str, count: int, sent: bytes) -> Iterator[list[socket.socket]]:
-    """Opened side by side, by a caller who then does nothing more."""
+    """Opened concurrently, by a client that then does nothing."""
     host, port = address.removeprefix("http://").split(":")
     with ExitStack() as stack:
         opened: list[socket.socket] = []
@@ -50,7 +50,7 @@ def connections(address: str, count: int, sent: bytes) -> Iterator[list[socket.s
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """By its other end, whatever was answered before."""
+    """By its other end, whatever was sent before."""
     connection.settimeout(0)
     try:
         while connection.recv(65_536):
@@ -138,7 +138,7 @@ async def test_a_stream_whose_client_reads_nothing_is_closed() -> None:
 
 
 def _unmoved(count: Callable[[], int]) -> Callable[[], bool]:
-    """True when it has not moved for longer than a reader may take."""
+    """True when it has not changed for longer than a client may take to read."""
     seen, since = -1, 0.0
 
     def unmoved() -> bool:
@@ -152,7 +152,7 @@ def _unmoved(count: Callable[[], int]) -> Callable[[], bool]:
 
 @asynccontextmanager
 async def followers(changes: LogChangeNotifier, count: int) -> AsyncIterator[list[int]]:
-    """So many streams of one post, each reading when it is woken: what they were woken for."""
+    """So many streams of one post, each reading when it is woken; returns what they received."""
     woken: list[int] = []
 
     async def follow() -> None:
@@ -201,7 +201,7 @@ def test_the_process_raises_its_own_limit_of_open_files() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("sent", [*SENT.values(), STREAM], ids=[*SENT, "a stream"])
 async def test_2100_idle_connections_keep_no_client_out_at_the_defaults(sent: bytes) -> None:
-    allow_open_files(8_000)  # the callers are in this process, too
+    allow_open_files(8_000)  # the clients are in this process, too
     given = with_limits() if sent == STREAM else one_post()
     async with served(given) as (address, _):
         with connections(address, 2_100, sent):

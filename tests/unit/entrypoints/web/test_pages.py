@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from application.query_side.history import CountEvents, HistoryPage
-from application.query_side.posts import CommentsPage, GetPost, ListComments, PostAnswer, PostsPage
+from application.query_side.posts import CommentsPage, GetPost, ListComments, PostDetail, PostsPage
 from application.query_side.status import GetReadDbStatus
 from entrypoints.web.static_files import STATIC
 from unit.entrypoints.http.fakes import POST, Scripted, post_row, read_db_status
@@ -113,7 +113,7 @@ def _one_post(query: object) -> object:
         case CountEvents():
             return 4
         case GetPost():
-            return PostAnswer(post=post_row(), comments=[])
+            return PostDetail(post=post_row(), comments=[])
         case ListComments():
             return CommentsPage(comments=[], next=None)
         case _:
