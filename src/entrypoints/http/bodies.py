@@ -50,8 +50,8 @@ class BodyReader(Generic[Body]):
             body = self._decoded(raw)
         except (DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedRequest(f"The body is not JSON in UTF-8: {_reason(error)}.", path="body") from error
-        if raw.count(b":") > self._required:  # else no member can be there twice
-            self._refuse_doubled(raw)
+        if raw.count(b":") > self._required:  # else no member can be duplicated
+            self._refuse_duplicates(raw)
         return body
 
     def _decoded(self, raw: bytes) -> Body:
@@ -60,9 +60,9 @@ class BodyReader(Generic[Body]):
         except ValidationError as error:
             raise self._wrong_shape(raw, str(error)) from error
 
-    def _refuse_doubled(self, raw: bytes) -> None:
+    def _refuse_duplicates(self, raw: bytes) -> None:
         """Of two members with one name, one program on the way might use the first and another the last."""
-        wrong = [(name, "is duplicated") for name in _doubled(raw)]
+        wrong = [(name, "is duplicated") for name in _duplicates(raw)]
         if wrong:
             raise _invalid(wrong)
 
@@ -71,7 +71,7 @@ class BodyReader(Generic[Body]):
         body = json.decode(raw)
         if not isinstance(body, dict):
             return _invalid([("body", f"must be an object with {self._names}, not {_kind_of(body)}")])
-        wrong = [(name, "is duplicated") for name in _doubled(raw)]
+        wrong = [(name, "is duplicated") for name in _duplicates(raw)]
         wrong += [(name, f"is not allowed; the fields are {self._names}") for name in body if name not in self._fields]
         for name, field in self._fields.items():
             if name not in body:
@@ -85,17 +85,17 @@ def _invalid(wrong: list[tuple[str, str]]) -> InvalidFields:
     return InvalidFields(f"Invalid body: {'; '.join(f'{path} {why}' for path, why in wrong)}.", wrong)
 
 
-def _doubled(raw: bytes) -> list[str]:
+def _duplicates(raw: bytes) -> list[str]:
     """Names of members that an object of the body has twice or more."""
-    doubled: dict[str, None] = {}
+    duplicates: dict[str, None] = {}
 
     def pairs(members: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in members]
         if len(set(names)) < len(names):
-            doubled.update(dict.fromkeys(name for name in names if names.count(name) > 1))
+            duplicates.update(dict.fromkeys(name for name in names if names.count(name) > 1))
 
     plain_json.loads(raw, object_pairs_hook=pairs, parse_int=str, parse_float=str)
-    return list(doubled)
+    return list(duplicates)
 
 
 def _fits(value: Any, field: FieldInfo) -> bool:

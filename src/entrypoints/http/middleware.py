@@ -23,7 +23,7 @@ from entrypoints.serving.routing import routable_path
 
 CORRELATION_ID = b"x-correlation-id"
 
-_SANE_ID = re.compile(rb"[!-~]{1,128}")
+_VALID_ID = re.compile(rb"[!-~]{1,128}")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _ONCE = {
@@ -100,8 +100,8 @@ class RequestMiddleware:
     def _context(self, scope: Any) -> RequestContext:
         headers = dict(scope["headers"])
         given = headers.get(CORRELATION_ID)
-        sane = given is not None and _SANE_ID.fullmatch(given)
-        correlation_id = given.decode("ascii") if given is not None and sane else self._ids.new()
+        valid = given is not None and _VALID_ID.fullmatch(given)
+        correlation_id = given.decode("ascii") if given is not None and valid else self._ids.new()
         host, port = scope.get("client") or ("", "")
         context = RequestContext(
             scope["method"], headers, scope["headers"], correlation_id, self._in_flight, (host, str(port))

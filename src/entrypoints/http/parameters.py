@@ -20,6 +20,14 @@ READ_DB = "/api/v1/read-db"
 REBUILDS = READ_DB + "/rebuilds"
 
 
+_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_SHOWN = 40
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+MAX_NUMBER = 2**53 - 1
+"""The largest whole number that every JSON parser reads exactly."""
+
+
 def post_path(post_id: PostId) -> str:
     return f"{POSTS}/{post_id}"
 
@@ -34,14 +42,6 @@ def rebuild_path(rebuild_id: str) -> str:
 
 def like_path(post_id: PostId, username: str) -> str:
     return f"{POSTS}/{post_id}/likes/{quote(username, safe='', errors='surrogatepass')}"
-
-
-_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_SHOWN = 40
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-
-MAX_NUMBER = 2**53 - 1
-"""The largest whole number that every JSON parser reads exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

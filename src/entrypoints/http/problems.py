@@ -26,22 +26,12 @@ from entrypoints.serving.errors import (
 )
 from entrypoints.serving.problem_kinds import kind_of
 from entrypoints.serving.request_context import context_of
-from entrypoints.serving.responses import RawResponse
+from entrypoints.serving.responses import Headers, RawResponse, etag
 from entrypoints.serving.routing import HttpRequest, instance_of
 
-
-class Pages(Protocol):
-    """The pages beside the API, which the composition root connects with it."""
-
-    def handlers(self) -> Sequence[HTTPRouteHandler]: ...
-
-    def error_page(self, error: PostlogError, scope: Scope) -> RawResponse | None:
-        """The error as a page, for a browser on a path of the pages or on an unknown path; None for every other
-        request, whose response is then a problem."""
-        ...
-
-
 PROBLEM_JSON = "application/problem+json"
+
+logger = logging.getLogger(__name__)
 
 
 class FieldError(Struct, frozen=True):
@@ -80,29 +70,25 @@ def problem_of(error: PostlogError, instance: str, correlation_id: str) -> Probl
     )
 
 
-def problem_headers(error: PostlogError, status: int) -> dict[str, str]:
-    """Headers that a client can act on without reading the body."""
-    headers = {"Cache-Control": "no-store"}
+def problem_headers(error: PostlogError, status: int) -> Headers:
+    """With those that a client can act on without reading the body."""
+    headers = [(b"content-type", PROBLEM_JSON.encode("ascii")), (b"cache-control", b"no-store")]
     if status == 503:
-        headers["Retry-After"] = str(error.retry_after if isinstance(error, Unavailable) else 1)
+        headers.append((b"retry-after", b"%d" % (error.retry_after if isinstance(error, Unavailable) else 1)))
     match error:
         case VersionMismatch():
-            headers["ETag"] = f'"{error.current_version}"'
+            headers.append(etag(error.current_version))
         case RebuildRunning(rebuild_id=str(rebuild_id)):
-            headers["Location"] = rebuild_path(rebuild_id)
+            headers.append((b"location", rebuild_path(rebuild_id).encode("ascii")))
         case MethodNotAllowed():
-            headers["Allow"] = error.allowed
+            headers.append((b"allow", error.allowed.encode("ascii")))
         case BodyTooLarge():
-            headers["Connection"] = "close"  # the rest of the body would be read as the next request
+            headers.append((b"connection", b"close"))  # the rest of the body would be read as the next request
         case UnsupportedMediaType():
-            headers["Accept"] = "application/json"
+            headers.append((b"accept", b"application/json"))
         case _:
             pass
     return headers
-
-
-def encoded(problem: Problem) -> bytes:
-    return json.encode(problem) + b"\n"
 
 
 def _field_errors(error: PostlogError) -> list[FieldError]:
@@ -111,7 +97,15 @@ def _field_errors(error: PostlogError) -> list[FieldError]:
     return [] if error.path is None else [FieldError(error.path, error.message)]
 
 
-logger = logging.getLogger(__name__)
+class Pages(Protocol):
+    """The pages beside the API, which the composition root connects with it."""
+
+    def handlers(self) -> Sequence[HTTPRouteHandler]: ...
+
+    def error_page(self, error: PostlogError, scope: Scope) -> RawResponse | None:
+        """The error as a page, for a browser on a path of the pages or on an unknown path; None for every other
+        request, whose response is then a problem."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +115,12 @@ class ErrorResponses:
     pages: Pages | None = None
 
     def response(self, error: PostlogError, scope: Any) -> RawResponse:
-        problem = _problem(error, scope)
+        context = context_of(scope)
+        problem = problem_of(error, instance_of(scope), context.correlation_id)
+        context.code = problem.code
         page = self.pages.error_page(error, scope) if self.pages else None
-        return page or _problem_response(problem, error)
+        headers = problem_headers(error, problem.status)
+        return page or RawResponse(problem.status, headers, json.encode(problem) + b"\n")
 
     def postlog_error(self, request: HttpRequest, error: PostlogError) -> Response[bytes]:
         response = self.response(error, request.scope)
@@ -152,22 +149,6 @@ def internal_error(error: Exception) -> InternalError:
     """What a client may know of an unexpected error; the log has the rest."""
     logger.error("unexpected error", exc_info=error)
     return InternalError("An unexpected error occurred, because of a bug in Postlog.")
-
-
-def _problem_response(problem: Problem, error: PostlogError) -> RawResponse:
-    headers = {"content-type": PROBLEM_JSON} | problem_headers(error, problem.status)
-    return RawResponse(
-        problem.status,
-        [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers.items()],
-        encoded(problem),
-    )
-
-
-def _problem(error: PostlogError, scope: Any) -> Problem:
-    context = context_of(scope)
-    problem = problem_of(error, instance_of(scope), context.correlation_id)
-    context.code = problem.code
-    return problem
 
 
 def _route_not_found(request: HttpRequest) -> RouteNotFound:
