@@ -1,4 +1,4 @@
-"""A post of which the log lacks a version, as people meet it: it alone stops, and its commit put back heals it."""
+"""A post of which the log lacks a version: it alone stops, and restoring its commit repairs it."""
 
 import signal
 import sqlite3
@@ -15,7 +15,7 @@ SENTENCE = "version 2 is missing before position 4"
 
 
 def change(folder: Path, statement: str, *values: object) -> None:
-    """As somebody does with a SQLite shell, the service being stopped."""
+    """As an operator would with a SQLite shell while the service is stopped."""
     with closing(sqlite3.connect(folder / "log.sqlite")) as connection, connection:
         wanted = "SELECT sql FROM sqlite_master WHERE name LIKE '%never_changed'"
         [trigger] = connection.execute(wanted).fetchone()
@@ -29,7 +29,7 @@ def like(address: str, post: str, username: str) -> httpx.Response:
 
 
 @pytest.mark.long
-def test_a_post_that_lacks_a_version_stops_alone_and_is_healed_by_its_commit(tmp_path: Path):
+def test_a_post_that_lacks_a_version_stops_alone_and_restoring_its_commit_repairs_it(tmp_path: Path):
     env = {"POSTLOG_DATA": str(tmp_path)}
     with embedded(tmp_path) as (running, address):
         posts = []
@@ -40,7 +40,7 @@ def test_a_post_that_lacks_a_version_stops_alone_and_is_healed_by_its_commit(tmp
         for username in ("Cid", "Dan"):
             assert like(address, damaged, username).is_success
         running.signal(signal.SIGTERM)
-    # Position 3 belongs to a post that is not there: no position is missing, and version 2 of this post is.
+    # Position 3 belongs to a post that does not exist: no position is missing, but version 2 of this post is.
     change(tmp_path, "UPDATE commits SET stream_id = ? WHERE position = 3", NOT_THERE)
 
     rebuilt = postlog("rebuild", env=env)
@@ -66,7 +66,7 @@ def test_a_post_that_lacks_a_version_stops_alone_and_is_healed_by_its_commit(tmp
     with embedded(tmp_path) as (
         running,
         address,
-    ):  # a projector tries parked posts at its start, as `parked retry` does
+    ):  # a projector retries parked posts at its start, as `parked retry` does
         assert like(address, damaged, "Eve").json()["version"] == 4
         for _ in ticks(30, "the post is not healed"):
             answer = httpx.get(f"{address}/api/v1/posts/{damaged}", timeout=20)

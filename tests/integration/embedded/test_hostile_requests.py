@@ -1,4 +1,4 @@
-"""What no honest client sends, over raw sockets, to a service that other people use meanwhile."""
+"""Hostile requests, over raw sockets, to a service that other clients use at the same time."""
 
 import json
 import random
@@ -147,7 +147,8 @@ def _request(chance: random.Random, posts: list[bytes]) -> bytes:
 
 
 def _send(address: tuple[str, int], request: bytes) -> tuple[int, bytes]:
-    """The status of the answer, 0 for none: the server may close what is no HTTP. A stream is left after its head."""
+    """The status of the response, 0 for none: the server may close a connection that is not HTTP. A stream is
+    closed after its head."""
     answer = b""
     try:
         with socket.create_connection(address, timeout=20) as connection:
@@ -161,7 +162,7 @@ def _send(address: tuple[str, int], request: bytes) -> tuple[int, bytes]:
 
 
 def _hammer(folder: Path, requests: int, seed: int) -> Counter[int]:
-    """How often each status was answered."""
+    """How often each status was returned."""
     with embedded(folder, POSTLOG__HTTP__CLIENT_TIMEOUT_SECONDS="1") as (running, address):
         host, _, port = address.removeprefix("http://").partition(":")
         created = [
@@ -188,7 +189,7 @@ def _hammer(folder: Path, requests: int, seed: int) -> Counter[int]:
     return statuses
 
 
-def test_no_request_is_answered_with_a_fault_of_the_service(tmp_path: Path) -> None:
+def test_no_request_makes_the_service_fail(tmp_path: Path) -> None:
     statuses = _hammer(tmp_path, 600, seed=1)
     assert {200, 400, 404} <= statuses.keys()
 

@@ -1,5 +1,5 @@
-"""A log in which positions are missing, as people meet it: the service says where, in one sentence, waits there, and
-goes on by itself when the gap is gone; or what stands behind it is cut off."""
+"""A log in which positions are missing: the service reports where, in one sentence, waits there, and resumes by itself
+when the gap is filled; or the log is cut at the gap."""
 
 import signal
 import sqlite3
@@ -22,7 +22,7 @@ def create(address: str, message: str) -> httpx.Response:
 
 
 def messages(address: str) -> list[str]:
-    """[] while the rows are being read anew."""
+    """[] while the rows are being filled again."""
     answer = httpx.get(f"{address}/api/v1/posts", timeout=20)
     return sorted(post["message"] for post in answer.json()["posts"]) if answer.is_success else []
 
@@ -34,7 +34,7 @@ def readiness(address: str) -> tuple[int, str]:
 
 
 def filled_and_holed(folder: Path) -> Rows:
-    """Six posts, of which three are taken out of the log; the rows are gone, so that they must be read anew."""
+    """Six posts, three of which are removed from the log; the rows are deleted, so that they must be filled again."""
     with embedded(folder) as (running, address):
         for number in range(1, 7):
             assert create(address, f"post {number}").json()["position"] == number
@@ -69,7 +69,7 @@ def assert_waits(running: Running, address: str) -> None:
 
 
 @pytest.mark.long
-def test_a_service_waits_at_a_gap_and_goes_on_when_it_is_filled(tmp_path: Path):
+def test_a_service_waits_at_a_gap_and_resumes_when_it_is_filled(tmp_path: Path):
     rows = filled_and_holed(tmp_path)
     env = {"POSTLOG_DATA": str(tmp_path)}
     with embedded(tmp_path) as (running, address):
@@ -92,7 +92,7 @@ def test_a_service_waits_at_a_gap_and_goes_on_when_it_is_filled(tmp_path: Path):
         assert postlog(*verb.split(), env=env).returncode == 0
 
 
-def test_what_stands_behind_a_gap_is_cut_off_and_the_service_goes_on(tmp_path: Path):
+def test_the_log_is_cut_at_a_gap_and_the_service_resumes(tmp_path: Path):
     filled_and_holed(tmp_path)
     env = {"POSTLOG_DATA": str(tmp_path)}
     file = tmp_path / "removed.ndjson"

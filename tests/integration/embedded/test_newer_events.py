@@ -1,4 +1,4 @@
-"""An event of a newer schema version: its post waits and says so everywhere, nothing of it is skipped or guessed, and
+"""An event of a newer schema version: its post waits and reports it everywhere, nothing is skipped or guessed, and
 newer code goes on with it by itself.
 """
 
@@ -24,7 +24,7 @@ NEWER_CODE = Path(__file__).parents[2] / "newer_code.py"
 
 
 def append_newer(data: Path, post_id: str) -> int:
-    """As a writer of a later version does, in another process; its position."""
+    """Appends the event as a later version in another process would; returns its position."""
 
     async def append() -> int:
         commit = ProposedCommit(
@@ -56,7 +56,7 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 
 @pytest.fixture
 def waiting(tmp_path: Path) -> Any:
-    """A service with a post that waits: its data, its addresses, the post's id and the newer event's position."""
+    """A service with a parked post: its data, its addresses, the post's id and the newer event's position."""
     data = tmp_path / "data"
     with embedded(data) as (running, address):
         posts = f"{address}/api/v1/posts"
@@ -107,7 +107,7 @@ def test_over_http_the_post_waits_visibly_and_others_flow(waiting: Any) -> None:
     assert (found.status_code, found.json()["version"]) == (200, 1)
 
 
-def test_on_the_command_line_it_is_named_everywhere(waiting: Any) -> None:
+def test_every_verb_of_the_command_line_names_it(waiting: Any) -> None:
     data, _, post_id, position = waiting
     env = {"POSTLOG_DATA": str(data)}
 
@@ -136,7 +136,7 @@ def test_on_the_command_line_it_is_named_everywhere(waiting: Any) -> None:
     assert post_id in printed("parked", "list", status=1)
 
 
-def test_newer_code_goes_on_with_it_at_its_start(tmp_path: Path) -> None:
+def test_newer_code_resumes_at_its_start(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with embedded(data) as (running, address):
         post_id = create(f"{address}/api/v1/posts")["id"]

@@ -67,7 +67,7 @@ def fill(folder: Path, env: Mapping[str, str]) -> None:
         pytest.param(1_000, 8, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )
-async def test_a_killed_rebuild_leaves_the_live_rows_and_the_next_one_ends_at_the_same(
+async def test_a_killed_rebuild_does_not_change_the_live_rows_and_the_next_one_ends_with_the_same(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, batch: int, kills: int
 ) -> None:
     env = {"POSTLOG_DATA": str(tmp_path / "data"), "POSTLOG__REBUILD__BATCH_EVENTS": str(batch)}

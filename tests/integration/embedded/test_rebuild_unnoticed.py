@@ -1,5 +1,5 @@
-"""Readers hammer a service and writers go on writing while it is rebuilt: no answer fails, is older than asked for, or
-is a mix of old and new rows; and afterwards every row is as the log says.
+"""Clients read from and write to a service while it is rebuilt: no request fails, no response is older than asked for
+or a mix of old and new rows; and afterwards every row matches the log.
 """
 
 import json
@@ -29,7 +29,7 @@ ENGINES: dict[str, Engine] = {
     "sqlserver": lambda request: {
         "POSTLOG__READ_DB__ADAPTER": "sqlserver",
         "POSTLOG__READ_DB__SQLSERVER__URL": request.getfixturevalue("fresh_sqlserver_url"),
-        # Servers that only speak its protocol prepare each statement for a fifth of a second.
+        # Servers that only implement its protocol take a fifth of a second to prepare each statement.
         "POSTLOG__HTTP__MIN_POSITION_WAIT_SECONDS": "25",
     },
 }
@@ -37,7 +37,7 @@ ENGINES: dict[str, Engine] = {
 
 @dataclass
 class Hot:
-    """A post that people comment on all the time: at version n it has n - 1 comments. `position` and `version` are of
+    """A post that receives comments all the time: at version n it has n - 1 comments. `position` and `version` are of
     the newest comment that was acknowledged."""
 
     post_id: str
@@ -47,7 +47,7 @@ class Hot:
 
 @dataclass
 class Crowd:
-    """Threads that write and read until they are told to stop. What is not as it must be is kept in `wrong`."""
+    """Threads that write and read until they are stopped. Every violation is recorded in `wrong`."""
 
     address: str
     hot: Hot
@@ -67,7 +67,7 @@ class Crowd:
             self.written += 1
 
     def write_another(self, client: httpx.Client) -> None:
-        """A post that nobody touches again: were it lost, nothing would bring it back."""
+        """A post that is never changed again: if it were lost, nothing would restore it."""
         self.require(client.post("/api/v1/posts", json={"author": "Cid", "message": "One of many"}), 201)
 
     def read_hot(self, client: httpx.Client) -> None:
@@ -124,7 +124,7 @@ class Crowd:
         pytest.param(105, 2, 2_000, id="105_105_events", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
-def test_nobody_notices_a_rebuild(
+def test_clients_do_not_notice_a_rebuild(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, posts: int, rebuilds: int, batch: int
 ) -> None:
     env = {"POSTLOG_DATA": str(tmp_path / "data"), "POSTLOG__REBUILD__BATCH_EVENTS": str(batch)}
@@ -161,7 +161,7 @@ def test_nobody_notices_a_rebuild(
 
 
 def fill(folder: Path, env: dict[str, str], posts: int) -> None:
-    """A log of 1,001 events a post."""
+    """A log with 1,001 events per post."""
     file = folder / "posts.ndjson"
     lines = [
         {

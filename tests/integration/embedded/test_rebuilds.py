@@ -1,4 +1,4 @@
-"""Rebuilds of a running service: from the shell, and over HTTP, in a process that ends with the service however that
+"""Rebuilds of a running service: from the shell, and over HTTP in a process that ends with the service, however that
 ends."""
 
 import fcntl
@@ -25,12 +25,12 @@ Here = Callable[..., tuple[int, str, str]]
 REBUILDS = "/api/v1/read-db/rebuilds"
 POSTS = 1_000
 SLOW = {"POSTLOG__REBUILD__BATCH_EVENTS": "1"}
-"""A transaction for each commit."""
+"""One transaction per commit."""
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log of 1,000 commits, and rows that stand at its end."""
+    """A log of 1,000 commits, and rows at its end."""
     folder = tmp_path_factory.mktemp("filled")
     posts = folder / "posts.ndjson"
     lines = [
@@ -84,7 +84,7 @@ def rebuilding(running: Running) -> int:
 
 @contextmanager
 def halted(running: Running) -> Iterator[None]:
-    """Its rebuild stands still, and holds what it holds."""
+    """Its rebuild is paused, with the locks that it holds."""
     child = rebuilding(running)
     os.kill(child, signal.SIGSTOP)
     try:
@@ -102,9 +102,9 @@ def is_there(pid: int) -> bool:
 
 @pytest.fixture
 def here(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
-    """Runs a verb in this process, which has imported everything: on a busy machine a new one takes long to begin."""
+    """Runs a verb in this process, which has imported everything: a new process starts slowly on a busy machine."""
     monkeypatch.setenv("POSTLOG_DATA", str(data))
-    monkeypatch.setenv("POSTLOG__REBUILD__NICENESS", "0")  # or the tests that come after it would stand back
+    monkeypatch.setenv("POSTLOG__REBUILD__NICENESS", "0")  # otherwise the tests after it would run at lower priority
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
@@ -119,7 +119,7 @@ def here(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     logging.captureWarnings(False)
 
 
-def test_every_query_process_sees_the_rebuild_that_one_of_them_began(data: Path):
+def test_every_query_process_shows_the_rebuild_that_one_of_them_started(data: Path):
     with (
         embedded(data, **SLOW) as (running, address),
         Running(data, "serve", "query", env={"POSTLOG_DATA": str(data), "PORT": "0"}) as another,
@@ -143,7 +143,7 @@ def test_every_query_process_sees_the_rebuild_that_one_of_them_began(data: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_with_its_service_and_is_gone_on_with_by_the_next(data: Path, here: Here, number: signal.Signals):
+def test_a_rebuild_ends_with_its_service_and_is_resumed_by_the_next(data: Path, here: Here, number: signal.Signals):
     with embedded(data, **SLOW) as (running, address):
         location = httpx.post(f"{address}{REBUILDS}", timeout=30).headers["location"]
         until_it_moves(f"{address}{location}")
@@ -169,7 +169,7 @@ def test_it_ends_with_its_service_and_is_gone_on_with_by_the_next(data: Path, he
     assert here("audit")[0] == 0
 
 
-def test_one_that_is_killed_has_failed_and_one_that_is_cancelled_makes_way(data: Path):
+def test_a_killed_rebuild_has_failed_and_a_cancelled_one_allows_another(data: Path):
     away = {"POSTLOG__READ_DB__POSTGRES__URL": "postgresql+psycopg://ann:s3cr3t@127.0.0.1:1/x"}
     with embedded(data, **SLOW, **away) as (running, address):
         killed = httpx.post(f"{address}{REBUILDS}", timeout=30).headers["location"]
@@ -199,7 +199,7 @@ def test_one_that_is_killed_has_failed_and_one_that_is_cancelled_makes_way(data:
     assert "s3cr3t" not in refused.text
 
 
-def test_a_killed_one_is_not_in_the_way_and_one_that_runs_is_with_its_progress(data: Path, here: Here):
+def test_a_killed_rebuild_blocks_no_other_and_a_running_one_does_with_its_progress(data: Path, here: Here):
     with Running(data.parent, "rebuild", env={"POSTLOG_DATA": str(data)} | SLOW) as first:
         for _ in ticks(60, first.printed):
             if position_of(data, generation=2) > 0:
@@ -228,7 +228,7 @@ def test_a_killed_one_is_not_in_the_way_and_one_that_runs_is_with_its_progress(d
 
 
 def position_of(data: Path, *, generation: int) -> int:
-    """0 for one that has not begun."""
+    """0 for a rebuild that has not started."""
     with closing(sqlite3.connect(data / "read.sqlite")) as connection:
         row = connection.execute("SELECT position FROM generations WHERE generation = ?", (generation,)).fetchone()
     return row[0] if row else 0

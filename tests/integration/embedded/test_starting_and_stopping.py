@@ -1,4 +1,4 @@
-"""Starting and stopping `postlog run`, and what it says when it can't."""
+"""Starting and stopping `postlog run`, and its messages when it can't start."""
 
 import signal
 import socket
@@ -12,7 +12,7 @@ import pytest
 from running import Running, embedded, postlog, ticks
 
 
-def test_a_first_command_is_answered_and_read_back(tmp_path: Path):
+def test_a_first_command_succeeds_and_is_read_back(tmp_path: Path):
     with embedded(tmp_path) as (_, address):
         created = httpx.post(f"{address}/api/v1/posts", json={"author": "Ann", "message": "Hello"})
         found = httpx.get(
@@ -45,8 +45,8 @@ def test_a_read_database_of_another_log_takes_no_commands_down_and_readiness_say
     assert "Traceback" not in running.printed
 
 
-def test_a_position_beyond_the_log_is_answered_at_once(tmp_path: Path):
-    """Not after the wait for rows, which none would come for."""
+def test_a_position_beyond_the_log_is_refused_at_once(tmp_path: Path):
+    """Without waiting for rows that would never arrive."""
     with embedded(tmp_path, POSTLOG__HTTP__MIN_POSITION_WAIT_SECONDS="600") as (_, address):
         position = httpx.post(f"{address}/api/v1/posts", json={"author": "Ann", "message": "Hello"}).json()["position"]
         beyond = {"Postlog-Min-Position": str(position + 1)}
@@ -57,12 +57,12 @@ def test_a_position_beyond_the_log_is_answered_at_once(tmp_path: Path):
     assert (refused.status_code, refused.json()["code"]) == (409, "position-beyond-log")
     assert "names position 2, but the log ends at 1" in refused.json()["detail"]
     assert page.status_code == 409
-    assert 'href="/"' in page.text  # the way to the page without waiting
+    assert 'href="/"' in page.text  # the link to the page that does not wait
     assert explained.status_code == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_open_event_stream_does_not_hold_up_the_stop(tmp_path: Path, number: signal.Signals):
+def test_an_open_event_stream_does_not_delay_the_shutdown(tmp_path: Path, number: signal.Signals):
     with embedded(tmp_path) as (running, address):
         post_id = httpx.post(f"{address}/api/v1/posts", json={"author": "Ann", "message": "Hello"}).json()["id"]
         seen: list[str] = []
@@ -86,7 +86,7 @@ def read_stream(url: str, seen: list[str]) -> None:
         return
 
 
-def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path):
+def test_a_port_in_use_is_reported_in_one_sentence(tmp_path: Path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -96,7 +96,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path):
     assert "http.port" in one_sentence(result)
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_reported_in_one_sentence(tmp_path: Path):
     blocked = tmp_path / "a file, not a folder"
     blocked.write_text("")
     result = postlog("run", env={"POSTLOG_DATA": str(blocked / "data"), "PORT": "0"})
@@ -112,7 +112,7 @@ def one_sentence(result: CompletedProcess[str]) -> str:
     return sentence
 
 
-def test_a_broken_settings_file_names_every_fault_with_its_path(tmp_path: Path):
+def test_a_broken_settings_file_is_reported_with_every_error_and_its_path(tmp_path: Path):
     broken = tmp_path / "broken.yaml"
     broken.write_text("http: {prot: 80, port: many}\nread_db: {adapter: oracle}\n")
     result = postlog("run", "--config", str(broken), env={"POSTLOG_DATA": str(tmp_path)})
