@@ -1,9 +1,7 @@
-"""A consumer as one member of its group. Synchronous: everything happens in the thread that polls.
+"""Consumes a Kafka topic as a member of a consumer group; the blocking client has a thread of its own.
 
-The group only says which partitions are ours. The client is told to fetch one when it is started, from the offset that
-is named then; until that it is ours by the group's word and nothing of it is fetched.
-
-Listens to a Kafka topic as a member of a consumer group; the blocking client has a thread of its own.
+The group only decides which partitions are assigned to this process. The client fetches one only once it is started,
+from the offset that is given then.
 """
 
 import logging
@@ -16,9 +14,10 @@ from typing import Any, Self, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from adapters.kafka.client import ClientLog, ClientThread, KafkaConnection
+from adapters.kafka.client import ClientLog, KafkaConnection, make_last_call
 from adapters.kafka.errors import is_fatal
 from adapters.kafka.topic import TopicAdmin, end_offsets, find_topic
+from adapters.threads import DaemonThreadPool
 from adapters.wire.cloudevents import from_message
 from application.ports.bus import BusMessage, Delivery, Topic
 from application.ports.system import Metrics
@@ -30,7 +29,7 @@ _CONSUMER_SETTINGS: dict[str, Any] = {
     "enable.auto.commit": True,  # of what `commit_offsets` is given, and of nothing else
     "enable.auto.offset.store": False,
     "auto.commit.interval.ms": 1_000,
-    "fetch.wait.max.ms": 100,  # a fetch that waits holds up the partitions that are started meanwhile
+    "fetch.wait.max.ms": 100,  # a fetch that waits delays the partitions that are started meanwhile
     "fetch.queue.backoff.ms": 10,
     "fetch.error.backoff.ms": 100,
     "queued.max.messages.kbytes": 16_384,
@@ -38,13 +37,14 @@ _CONSUMER_SETTINGS: dict[str, Any] = {
 }
 
 _SLICE_SECONDS = 0.1
-"""A poll neither ends early when partitions come or go, nor can it be interrupted."""
+"""A poll can't be interrupted, and does not return early when partitions are assigned or revoked."""
 
 _PASSING = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's own codes
 
 
 class GroupConsumer:
-    """`consumer` is made with `_CONSUMER_SETTINGS`. `closing` tells that nobody waits for messages any more."""
+    """One member of its group, synchronous: everything happens in the thread that polls. `consumer` has
+    `_CONSUMER_SETTINGS`. `closing` returns True once messages are not needed any more."""
 
     def __init__(self, consumer: Consumer, topic: str, closing: Callable[[], bool]) -> None:
         self._consumer = consumer
@@ -102,7 +102,7 @@ class GroupConsumer:
             self._consumer.store_offsets(offsets=mine)
 
     def _poll(self, limit: int, timeout: float) -> list[Message]:
-        """`consume` waits until it has as many as wanted; so wait for one, and take what else is there."""
+        """`consume` waits until it has as many as wanted; so wait for one, and take what else has arrived."""
         first = self._consumer.poll(timeout)
         if first is None:
             return []
@@ -121,7 +121,7 @@ class GroupConsumer:
         return partition
 
     def _parse(self, message: Message) -> BusMessage | None:
-        """None for what was on its way when its partition was held, or started elsewhere."""
+        """None for a message that was in flight when its partition was paused, or started at another offset."""
         partition, offset, headers = message.partition(), message.offset(), message.headers()
         if partition is None or offset is None or partition not in self._started or offset < self._started[partition]:
             return None
@@ -148,12 +148,12 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-_FAREWELL_SECONDS = 0.7
+_LEAVE_SECONDS = 0.7
 
 
 class KafkaSubscription:
-    """Takes part in the group that it joined while it is open; neither opening nor joining needs a broker. After
-    `session_seconds` without a sign of life its partitions go to others; 6 is the least that brokers allow by default.
+    """A member of the group that it joined, while it is open; neither opening nor joining needs a broker. After
+    `session_seconds` without a heartbeat its partitions are assigned to others; brokers allow 6 or more by default.
     """
 
     def __init__(
@@ -169,25 +169,24 @@ class KafkaSubscription:
         self._group_prefix = group_prefix
         self._session_seconds = session_seconds
         self._log = ClientLog("consumer", connection.bootstrap_servers, metrics)
-        self._thread = ClientThread("kafka-consumer")
+        self._thread = DaemonThreadPool("kafka-consumer", 1)
         self._offsets: dict[int, int] = {}
         self._closing = False
         self._opened: AdminClient | None = None
         self._joined: GroupConsumer | None = None
         self.group_id = ""
-        """That it has joined, once it has."""
+        """The one that it has joined; empty before."""
 
     async def __aenter__(self) -> Self:
         try:
             self._opened = TopicAdmin(self._connection)
         except KafkaException as error:
             raise self._connection.refused(error) from error
-        self._thread.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
-        await self._thread.stop(self._leave, _FAREWELL_SECONDS)
+        await make_last_call(self._thread, self._leave, _LEAVE_SECONDS)
 
     async def join(self, database_id: str) -> None:
         group_id = f"{self._group_prefix}-{database_id}"
@@ -195,10 +194,10 @@ class KafkaSubscription:
             return
         left, self._joined, self.group_id = self._joined, None, ""
         if left is not None:
-            _leave_aside(left)
+            _leave_in_background(left)
         self._joined = await self._call(lambda: self._new_member(group_id))
         self.group_id = group_id
-        logger.info("listening to the topic %s in the group %s", self._topic, group_id)
+        logger.info("consuming the topic %s in the group %s", self._topic, group_id)
 
     async def topic(self) -> Topic:
         found = await self._call(lambda: find_topic(self._admin, self._topic))
@@ -251,9 +250,9 @@ class KafkaSubscription:
             self._joined.leave()
 
     def _replace_member(self) -> None:
-        """After a fatal error a consumer is of no use any more."""
+        """A consumer can't be used after a fatal error."""
         if self._joined is not None:
-            _leave_aside(self._joined)
+            _leave_in_background(self._joined)
             self._joined = self._new_member(self.group_id)
 
     async def _call(self, call: Callable[[], T]) -> T:
@@ -280,6 +279,6 @@ class KafkaSubscription:
         }
 
 
-def _leave_aside(member: GroupConsumer) -> None:
-    """On a thread of its own: leaving may never return when the brokers hang."""
+def _leave_in_background(member: GroupConsumer) -> None:
+    """In a thread of its own, since it may never return when the brokers hang."""
     threading.Thread(target=member.leave, name="kafka-consumer-that-left", daemon=True).start()

@@ -1,5 +1,6 @@
-"""What librdkafka says of its connections. Its answers to a question leave that out ("Local: Timed out"), and it is the
-reason that people need."""
+"""What librdkafka reports of its connections. Its answers to a request leave that out ("Local: Timed out"), and it is
+the reason that people need.
+"""
 
 import re
 import time
@@ -7,8 +8,8 @@ import time
 from confluent_kafka import KafkaError
 
 _FRESH_SECONDS = 60.0
-_CLOSED = "the connection is closed as soon as it stands"
-"""Where brokers take another kind of connection the client says only that all are down."""
+_CLOSED = "the connection is closed as soon as it is open"
+"""If brokers expect another kind of connection, the client reports only that all are down."""
 
 _WITHOUT_REASON = (
     KafkaError._TRANSPORT,  # noqa: SLF001 - the client's own codes begin with an underscore
@@ -24,12 +25,12 @@ _WITHOUT_REASON = (
 
 
 class ConnectionTrouble:
-    """Of one client: the last reason why a connection failed. It is told in the threads that poll."""
+    """Of one client: the last reason why a connection failed. Recorded in the threads that poll."""
 
     def __init__(self) -> None:
         self._last: tuple[float, str] | None = None
 
-    def note(self, error: KafkaError) -> None:
+    def record(self, error: KafkaError) -> None:
         """To be called with each error of the client."""
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self._last = time.monotonic(), plain(error)
@@ -38,7 +39,7 @@ class ConnectionTrouble:
 
     @property
     def reason(self) -> str | None:
-        """None when nothing was said lately."""
+        """None when nothing was reported lately."""
         if self._last is None or time.monotonic() - self._last[0] > _FRESH_SECONDS:
             return None
         return self._last[1]
@@ -49,7 +50,7 @@ class ConnectionTrouble:
 
 
 def is_fatal(error: KafkaError) -> bool:
-    """Whether the client that says so is of no use any more."""
+    """Whether the client that reports it can't be used any more."""
     return bool(error.fatal()) or error.code() == KafkaError._FATAL  # noqa: SLF001
 
 
@@ -70,15 +71,15 @@ def remedy_for_connection(reason: str) -> tuple[str, str]:
 
 
 _ADVERTISED = (
-    "The brokers send clients on to this address (advertised.listeners): make it reachable from here, or correct it in "
+    "The brokers refer clients to this address (advertised.listeners): make it reachable from here, or correct it in "
     "the brokers' settings"
 )
-_SECURITY = "Does bus.kafka.security say what this port of the brokers takes: TLS, a login, both, or neither?"
+_SECURITY = "Does bus.kafka.security match what this port of the brokers expects: TLS, a login, both, or neither?"
 
 _REMEDIES = (
     (
         r"supported mechanisms: \S",
-        "Set bus.kafka.sasl_mechanism to one that the brokers take",
+        "Set bus.kafka.sasl_mechanism to one that the brokers support",
         "bus.kafka.sasl_mechanism",
     ),
     ("current SASL state|mechanism handshake", _SECURITY, "bus.kafka.security"),
@@ -95,4 +96,4 @@ _REMEDIES = (
         "bus.kafka.security",
     ),
 )
-"""By what the client says of a connection that failed."""
+"""By what the client reports of a connection that failed."""

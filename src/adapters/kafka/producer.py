@@ -1,8 +1,7 @@
-"""A plain `Producer` for asyncio: headers and all, which its asynchronous sibling refuses.
+"""Publishes to a Kafka topic: idempotent, acknowledged by all in-sync replicas.
 
-One thread hands messages to librdkafka, another takes its reports; the loop only waits.
-
-Publishes to a Kafka topic: idempotent, acknowledged by all replicas in sync.
+`AsyncProducer` is a plain `Producer` for asyncio, with headers, which the client's own asynchronous producer rejects.
+One thread passes messages to librdkafka, another one takes the delivery reports; the event loop only waits.
 """
 
 import asyncio
@@ -15,9 +14,10 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from adapters.kafka.client import ClientLog, ClientThread, KafkaConnection, call_in_loop
+from adapters.kafka.client import ClientLog, KafkaConnection, make_last_call
 from adapters.kafka.errors import is_fatal, plain
 from adapters.kafka.topic import MAX_MESSAGE_BYTES
+from adapters.threads import DaemonThreadPool
 from adapters.wire.cloudevents import WireMessage, to_messages
 from application.ports.bus import Publication
 from application.ports.system import Metrics
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _FULL_SECONDS = 0.005
-_FAREWELL_SECONDS = 0.3
+_FLUSH_SECONDS = 0.3
 
 
 class DeliveryFailed(Exception):
@@ -38,7 +38,7 @@ class DeliveryFailed(Exception):
 
 
 class _Deliveries:
-    """Of one call. Reports come in the polling thread, perhaps before all messages are handed over."""
+    """Of one call. Reports come in the polling thread, perhaps before all messages were passed to the client."""
 
     def __init__(self) -> None:
         self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -51,16 +51,16 @@ class _Deliveries:
             self.fail(error)
         self._reported += 1
         if self._reported == self._expected:
-            call_in_loop(self._loop, self._succeed)
+            _call_in_loop(self._loop, self._succeed)
 
     def expect(self, count: int) -> None:
-        """So many were handed over. Whichever of the two threads comes second sees that all is done."""
+        """So many were passed to the client. Whichever of the two threads comes second completes the call."""
         self._expected = count
         if self._reported == count:
-            call_in_loop(self._loop, self._succeed)
+            _call_in_loop(self._loop, self._succeed)
 
     def fail(self, error: KafkaError) -> None:
-        call_in_loop(self._loop, self._fail, error)
+        _call_in_loop(self._loop, self._fail, error)
 
     def _succeed(self) -> None:
         if not self.done.done():
@@ -71,13 +71,19 @@ class _Deliveries:
             self.done.set_exception(DeliveryFailed(error))
 
 
+def _call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
+    """From another thread; if the loop was closed meanwhile, nobody waits for the outcome."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call, *arguments)
+
+
 class AsyncProducer:
-    """`make` makes a producer. It is called again after a fatal error: that producer sends nothing more."""
+    """`make` returns a producer. It is called again after a fatal error, since that producer sends nothing more."""
 
     def __init__(self, make: Callable[[], Producer], topic: str) -> None:
         self._make = make
         self._topic = topic
-        self._thread = ClientThread("kafka-producer")
+        self._thread = DaemonThreadPool("kafka-producer", 1)
         self._stopping = threading.Event()
         self._producer: Producer | None = None
         self._is_dead = False
@@ -85,15 +91,14 @@ class AsyncProducer:
     def open(self) -> None:
         """Raises `KafkaException` when the client refuses its settings."""
         self._producer = self._make()
-        self._thread.start()
         threading.Thread(target=self._poll, name="kafka-producer-reports", daemon=True).start()
 
     async def close(self) -> None:
-        await self._thread.stop(lambda: self._client.flush(_FAREWELL_SECONDS), 2 * _FAREWELL_SECONDS)
+        await make_last_call(self._thread, lambda: self._client.flush(_FLUSH_SECONDS), 2 * _FLUSH_SECONDS)
         self._stopping.set()
 
     async def send(self, messages: Iterable[WireMessage]) -> int:
-        """How many there were, once all are acknowledged. Calls are carried out in their order. Raises
+        """Returns how many there were, once all are acknowledged. Calls are executed in their order. Raises
         `DeliveryFailed`."""
         deliveries = _Deliveries()
         await self._thread.run(lambda: self._produce_all(messages, deliveries))
@@ -146,14 +151,14 @@ class AsyncProducer:
                 return
 
     def _replace_dead(self) -> None:
-        """In the thread that hands messages over."""
+        """In the thread that passes messages to the client."""
         if not self._is_dead:
             return
         dead, self._producer = self._client, self._make()
         self._is_dead = False
         dead.purge()
-        with suppress(KafkaException):  # it says once more that it is dead; its messages are reported as failed
-            dead.flush(_FAREWELL_SECONDS)
+        with suppress(KafkaException):  # it reports its fatal error again; its messages fail
+            dead.flush(_FLUSH_SECONDS)
 
     def _poll(self) -> None:
         while not self._stopping.is_set():

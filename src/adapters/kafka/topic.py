@@ -1,8 +1,6 @@
-"""One topic, through Kafka's admin client. Every function blocks for a bounded time and raises `KafkaException`.
+"""One topic: what the admin client is asked about it, `postlog init`, and the probe of a process.
 
-`postlog init` for the topic.
-
-Does Kafka do what a process needs: do the leaders of the topic's partitions answer, and the group's coordinator?
+The functions block for a bounded time and raise `KafkaException`.
 """
 
 import time
@@ -17,10 +15,13 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from adapters.kafka.client import KafkaConnection, on_thread
+from adapters.kafka.client import KafkaConnection
 from adapters.kafka.errors import ConnectionTrouble
+from adapters.threads import DaemonThreadPool
 from application.errors import BusUnavailable, SchemaOutdated, TopicInUse
 from application.ports.provisioning import ProbeResult
+
+T = TypeVar("T")
 
 _SECONDS = 5.0
 _PAUSE_SECONDS = 0.02
@@ -37,7 +38,16 @@ _COORDINATOR_NOT_YET = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
 )
-"""It is being made, or is moving; members of the group wait for it."""
+"""It is being created, or is moving; members of the group wait for it."""
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """One call of a client that blocks."""
+    thread = DaemonThreadPool("kafka-admin", 1)
+    try:
+        return await thread.run(work)
+    finally:
+        await thread.close(0)
 
 
 class FoundTopic(NamedTuple):
@@ -46,8 +56,8 @@ class FoundTopic(NamedTuple):
 
 
 class TopicAdmin(AdminClient):
-    """For a few questions. What goes wrong comes out of the questions, so the client itself keeps quiet; why its
-    connections failed is kept in `trouble`."""
+    """For a few requests. Their errors are raised, so the client itself logs nothing; why its connections failed is
+    kept in `trouble`."""
 
     def __init__(self, connection: KafkaConnection) -> None:
         self._trouble = ConnectionTrouble()
@@ -55,7 +65,7 @@ class TopicAdmin(AdminClient):
             **connection.settings(),
             "log_level": 0,
             "log.connection.close": True,
-            "error_cb": self._trouble.note,
+            "error_cb": self._trouble.record,
         }
         super().__init__(settings)
 
@@ -104,7 +114,7 @@ def may_take_part(admin: AdminClient, group_id: str, seconds: float = _SECONDS) 
 def create_topic(
     admin: AdminClient, topic: str, partitions: int, replication_factor: int, config: dict[str, str]
 ) -> None:
-    """Returns when the topic can be used. One that is there already is left as it is."""
+    """Returns when the topic can be used. An existing one is not changed."""
     new = NewTopic(topic, partitions, replication_factor, config=config)
     try:
         _all(admin.create_topics([new], request_timeout=_SECONDS, operation_timeout=_SECONDS))
@@ -115,7 +125,7 @@ def create_topic(
 
 
 def _wait_for(admin: AdminClient, topic: str) -> None:
-    """Brokers learn of a new topic, and who leads its partitions, one after the other."""
+    """Brokers learn of a new topic, and of the leaders of its partitions, one after the other."""
     deadline = time.monotonic() + _SECONDS
     while not _is_usable(admin, topic) and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
@@ -155,16 +165,14 @@ def _all(answers: Mapping[Any, Future[Any]]) -> None:
         answer.result()
 
 
-T = TypeVar("T")
-
 _MAY_NOT_ASK = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
 
 MAX_MESSAGE_BYTES = 2_000_000
-"""A commit has 1 MB at most; the headers must find room beside it."""
+"""A commit has 1 MB at most, and there are headers beside it."""
 
 _RETENTION_MS = 7 * 24 * 3600 * 1000
-"""The log keeps every event for ever, and projectors read from it what the topic lacks; a week lets other listeners be
-away for so long. An operator may choose another: what is there is left alone."""
+"""The log keeps every event for ever, and projectors read from it what the topic lacks; a week is for other consumers
+that are away. An operator may choose another: an existing setting is not changed."""
 
 
 class KafkaProvisioning:
@@ -178,11 +186,11 @@ class KafkaProvisioning:
 
     async def provision(self) -> list[str]:
         """Raises `TopicInUse` when the topic has another number of partitions and was written to; `BusUnavailable`."""
-        return await on_thread(lambda: self._with_admin(self._provision))
+        return await in_thread(lambda: self._with_admin(self._provision))
 
     async def check(self) -> str | None:
-        """Raises `BusUnavailable` too, and `TopicInUse` where `init` would not help."""
-        return await on_thread(lambda: self._with_admin(self._check))
+        """Raises `BusUnavailable`, and `TopicInUse` if `init` would not help."""
+        return await in_thread(lambda: self._with_admin(self._check))
 
     def _with_admin(self, work: Callable[[AdminClient], T]) -> T:
         try:
@@ -202,10 +210,12 @@ class KafkaProvisioning:
         if found.partitions != self._partitions:
             self._require_unused(admin, found)
             add_partitions(admin, self._topic, self._partitions)
-            made.append(f"Gave the topic {self._topic} {self._partitions} partitions instead of {found.partitions}.")
+            made.append(
+                f"Raised the partitions of the topic {self._topic} from {found.partitions} to {self._partitions}."
+            )
         limit = self._max_message_bytes(admin)
         if limit is None:
-            made.append(self._not_looked_at())
+            made.append(self._not_checked())
         elif limit < MAX_MESSAGE_BYTES:
             change_topic_setting(admin, self._topic, "max.message.bytes", str(MAX_MESSAGE_BYTES))
             made.append(f"Raised max.message.bytes of the topic {self._topic} to {MAX_MESSAGE_BYTES}.")
@@ -225,8 +235,8 @@ class KafkaProvisioning:
                 raise
             configs = " ".join(f"--config {name}={value}" for name, value in settings.items())
             raise BusUnavailable(
-                f"Kafka at {self._connection.bootstrap_servers} does not let the login bus.kafka.username make the "
-                f"topic {self._topic}. Allow it Create on that topic, or make it as an administrator: "
+                f"Kafka at {self._connection.bootstrap_servers} does not let the login bus.kafka.username create the "
+                f"topic {self._topic}. Allow it Create on that topic, or create it as an administrator: "
                 f"kafka-topics.sh --create --topic {self._topic} --partitions {self._partitions} "
                 f"--replication-factor {self._replication_factor} {configs}",
                 path="bus.kafka.topic",
@@ -237,12 +247,13 @@ class KafkaProvisioning:
         )
 
     def _require_unused(self, admin: AdminClient, found: FoundTopic) -> None:
-        """An unused topic may get more partitions; Kafka can't take any away."""
+        """An unused topic may get more partitions; Kafka can't remove any."""
         used = any(end_offsets(admin, self._topic, range(found.partitions)).values())
         if used or found.partitions > self._partitions:
+            reason = "It is in use" if used else "Kafka can't remove partitions"
             raise TopicInUse(
                 f"The topic {self._topic} has {found.partitions} partitions and bus.kafka.partitions says "
-                f"{self._partitions}. {'It is in use' if used else 'Kafka takes none away'}, so this can't be changed: "
+                f"{self._partitions}. {reason}, so this can't be changed: "
                 f"set bus.kafka.partitions to {found.partitions}, name another topic, or stop relay and projectors, "
                 "delete the topic and run `postlog init` again (projectors read from the log what they lack).",
                 path="bus.kafka.partitions",
@@ -260,7 +271,7 @@ class KafkaProvisioning:
             )
         limit = self._max_message_bytes(admin)
         if limit is None:
-            return self._not_looked_at()
+            return self._not_checked()
         if limit < MAX_MESSAGE_BYTES:
             raise self._outdated(
                 f"The topic {self._topic} does not take messages of {MAX_MESSAGE_BYTES} bytes (max.message.bytes)."
@@ -271,7 +282,7 @@ class KafkaProvisioning:
         return SchemaOutdated(f"{problem} Run `postlog init`.", path="bus.kafka.topic")
 
     def _max_message_bytes(self, admin: AdminClient) -> int | None:
-        """None where this login may not ask: the service works without that right."""
+        """None if this login is not allowed to ask: the service works without that right."""
         try:
             return int(topic_setting(admin, self._topic, "max.message.bytes"))
         except KafkaException as error:
@@ -279,24 +290,25 @@ class KafkaProvisioning:
                 raise
             return None
 
-    def _not_looked_at(self) -> str:
+    def _not_checked(self) -> str:
         return (
             f"Whether the topic {self._topic} takes messages of {MAX_MESSAGE_BYTES} bytes (max.message.bytes) could "
-            "not be checked: the login bus.kafka.username may not ask (DescribeConfigs)."
+            "not be checked: the login bus.kafka.username lacks the right DescribeConfigs."
         )
 
 
 _PROBE_SECONDS = 5.0
-"""A first connection, with TLS and a login, takes seconds where the machine is busy."""
+"""A first connection, with TLS and a login, takes seconds on a busy machine."""
 
 _ATTEMPT_SECONDS = 2.0
-"""After this a broker is away if the client knows why its connections failed; otherwise it is slow, and waited for."""
+"""After this a broker is unavailable if the client knows why its connections failed; otherwise it is slow, and the
+probe waits for it."""
 
 
 class KafkaProbe:
-    """Asks each partition's leader, by the address that the brokers advertise: a broker that can be reached while its
-    leaders can't is of no use. With `group_id` it asks the coordinator of that group, too ("": none was
-    joined yet), as a projector needs it."""
+    """Does Kafka do what a process needs? The probe asks each partition's leader, by the address that the brokers
+    advertise, since one reachable broker is not enough. With `group_id` ("": none was joined yet) it asks the
+    coordinator of that group, too, which a projector needs."""
 
     def __init__(
         self, connection: KafkaConnection, topic: str, *, group_id: Callable[[], str] | None = None, name: str = "bus"
@@ -307,7 +319,7 @@ class KafkaProbe:
         self.name = name
 
     async def probe(self) -> ProbeResult:
-        return await on_thread(self._ask)
+        return await in_thread(self._ask)
 
     def _ask(self) -> ProbeResult:
         try:

@@ -99,7 +99,7 @@ def test_init_and_doctor_go_on_past_a_login_with_few_rights(tmp_path: Path, odd_
         doctor = system.run("doctor")
         said += made.stdout + made.stderr + doctor.stdout
         assert doctor.returncode == 0, doctor.stdout
-        assert "may not ask (DescribeConfigs)" in doctor.stdout
+        assert "lacks the right DescribeConfigs" in doctor.stdout
     assert PASSWORD not in said
 
 

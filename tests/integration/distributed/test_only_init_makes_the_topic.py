@@ -22,7 +22,7 @@ def test_doctor_relay_and_projector_leave_the_topic_to_init(tmp_path: Path, plac
         system.start("relay", "relay")
         system.start("projector", "project")
         told = system.run("doctor")
-        missing = f"Kafka at {place.kafka_bootstrap} has no topic {place.topic}. Run `postlog init`, which makes it."
+        missing = f"Kafka at {place.kafka_bootstrap} has no topic {place.topic}. Run `postlog init`, which creates it."
         assert (told.returncode, missing in told.stdout) == (2, True)
         for name in ("relay", "projector"):
             for _ in ticks(40, f"the {name} does not say that the topic is missing"):

@@ -60,7 +60,7 @@ async def test_brokers_that_send_clients_on_to_where_nobody_is(broker: Broker, t
         f"does not answer: 127.0.0.1:{advertised}/1: Connect to ipv4#127.0.0.1:{advertised} failed: "
     )
     assert said.endswith(
-        "The brokers send clients on to this address (advertised.listeners): make it reachable from here, or correct "
+        "The brokers refer clients to this address (advertised.listeners): make it reachable from here, or correct "
         "it in the brokers' settings."
     )
     assert (await KafkaProbe(lost, topic, group_id=lambda: "any").probe()).ok is False
@@ -77,7 +77,7 @@ async def test_a_wrong_password_and_a_mechanism_that_is_not_taken(broker: Broker
     assert "wr0ng-password" not in said
     said = await said_of(replace(broker.limited, sasl_mechanism="SCRAM-SHA-512"), topic)
     assert "supported mechanisms: PLAIN" in said
-    assert said.endswith("Set bus.kafka.sasl_mechanism to one that the brokers take.")
+    assert said.endswith("Set bus.kafka.sasl_mechanism to one that the brokers support.")
     assert await works(broker.limited, topic)
 
 
@@ -93,7 +93,7 @@ async def test_security_on_one_side_only(broker: Broker, topic: str) -> None:
     ):
         said = await said_of(connection, topic)
         assert said.endswith(
-            "Does bus.kafka.security say what this port of the brokers takes: TLS, a login, both, or neither?"
+            "Does bus.kafka.security match what this port of the brokers expects: TLS, a login, both, or neither?"
         ), said
 
 
@@ -114,7 +114,7 @@ async def test_a_host_that_is_not_known(topic: str) -> None:
 async def test_a_login_without_any_right_is_told_which_it_needs(broker: Broker, topic: str) -> None:
     said = await said_of(broker.limited, topic)
     assert said == (
-        "refuses what this login asks for (Broker: Topic authorization failed). Allow the login bus.kafka.username "
+        "does not authorize this login (Broker: Topic authorization failed). Allow the login bus.kafka.username "
         f"Describe on the topic {topic}, and Write for a relay, Read for a projector, Create for `postlog init`."
     )
     async with KafkaPublisher(broker.limited, topic, CountedMetrics()) as publisher:
@@ -147,7 +147,7 @@ async def test_a_login_that_may_not_read_settings_is_good_enough(broker: Broker,
     provisioning = KafkaProvisioning(broker.limited, topic, 3, 1)
     remark = (
         f"Whether the topic {topic} takes messages of 2000000 bytes (max.message.bytes) could not be checked: the "
-        "login bus.kafka.username may not ask (DescribeConfigs)."
+        "login bus.kafka.username lacks the right DescribeConfigs."
     )
     assert await provisioning.provision() == [remark]
     assert await provisioning.check() == remark

@@ -64,7 +64,7 @@ async def test_a_broker_that_is_away_is_an_error_that_names_the_setting(monkeypa
 async def test_a_topic_that_is_not_there_is_an_error_that_names_the_command(
     connection: KafkaConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(publisher_module._SETTINGS, "topic.metadata.propagation.max.ms", 200)
+    monkeypatch.setitem(publisher_module._PRODUCER_SETTINGS, "topic.metadata.propagation.max.ms", 200)
     async with (
         KafkaPublisher(connection, "not-there", CountedMetrics()) as publisher,
         KafkaSubscription(connection, "not-there", "group", CountedMetrics()) as subscription,
@@ -91,7 +91,7 @@ async def test_trouble_is_counted_and_said_once(caplog: pytest.LogCaptureFixture
             await eventually(troubled)
     said = [record.getMessage() for record in caplog.records if record.name == client.__name__]
     assert len(said) == len(set(said)) <= 3
-    assert all(message.startswith("Kafka's consumer has trouble with bus.kafka.bootstrap_servers") for message in said)
+    assert all(message.startswith("Kafka's consumer can't work with bus.kafka.bootstrap_servers") for message in said)
     assert "Connection refused" in caplog.text
 
 

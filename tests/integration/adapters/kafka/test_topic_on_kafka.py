@@ -78,7 +78,7 @@ async def test_an_unused_topic_gets_more_partitions(connection: KafkaConnection,
     with pytest.raises(SchemaOutdated, match=r"has 2 partitions and .* says 5\. Run `postlog init`\."):
         await KafkaProvisioning(connection, topic, 5, 1).check()
     assert await KafkaProvisioning(connection, topic, 5, 1).provision() == [
-        f"Gave the topic {topic} 5 partitions instead of 2."
+        f"Raised the partitions of the topic {topic} from 2 to 5."
     ]
     await KafkaProvisioning(connection, topic, 5, 1).check()
 
@@ -101,7 +101,7 @@ async def test_a_used_topic_keeps_its_partitions(connection: KafkaConnection, to
 
 async def test_partitions_can_not_be_taken_away(connection: KafkaConnection, topic: str) -> None:
     await KafkaProvisioning(connection, topic, 3, 1).provision()
-    with pytest.raises(TopicInUse, match="Kafka takes none away"):
+    with pytest.raises(TopicInUse, match="Kafka can't remove partitions"):
         await KafkaProvisioning(connection, topic, 2, 1).provision()
 
 
@@ -115,7 +115,7 @@ async def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -
 async def test_the_probe_tells_what_answers(connection: KafkaConnection, topic: str) -> None:
     where = connection.bootstrap_servers
     assert await KafkaProbe(connection, topic).probe() == ProbeResult(
-        "bus", ok=False, detail=f"Kafka at {where} has no topic {topic}. Run `postlog init`, which makes it."
+        "bus", ok=False, detail=f"Kafka at {where} has no topic {topic}. Run `postlog init`, which creates it."
     )
     await KafkaProvisioning(connection, topic, 3, 1).provision()
     assert await KafkaProbe(connection, topic).probe() == ProbeResult(

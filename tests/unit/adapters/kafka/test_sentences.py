@@ -19,7 +19,7 @@ BEGIN = "Kafka at db:9092 (bus.kafka.bootstrap_servers) "
 def heard(*errors: KafkaError) -> ConnectionTrouble:
     trouble = ConnectionTrouble()
     for error in errors:
-        trouble.note(error)
+        trouble.record(error)
     return trouble
 
 
