@@ -21,6 +21,11 @@ REBUILDS = FakeRebuilds(waits=False).rebuilds
 SERVICES = services(commands=SERVICE.commands(), queries=SERVICE.queries(), rebuilds=REBUILDS, max_body_bytes=262_144)
 
 
+@pytest.fixture(autouse=True, scope="module")
+async def _ready() -> None:
+    await SERVICE.project()
+
+
 class Described:
     """In place of the application that is compared with the document, which a fixture provides."""
 

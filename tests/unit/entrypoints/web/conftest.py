@@ -63,8 +63,10 @@ async def browser_of(
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Client]:
-    """On an empty post service in dictionaries; forms have at most 4,096 bytes."""
-    async with browser_of(PostService(Limits(name=50, message=1_000, comment=500))) as client:
+    """Of a service in memory, empty at first, with at most 4,096 bytes a form."""
+    service = PostService(Limits(name=50, message=1_000, comment=500))
+    await service.project()
+    async with browser_of(service) as client:
         yield client
 
 

@@ -7,7 +7,14 @@ from html.parser import HTMLParser
 import pytest
 
 from application.query_side.history import CountEvents, HistoryPage
-from application.query_side.posts import CommentsPage, GetPost, ListComments, PostDetail, PostsPage
+from application.query_side.posts import (
+    CommentsPage,
+    GetPost,
+    ListComments,
+    ListPosts,
+    PostDetail,
+    PostsPage,
+)
 from application.query_side.status import GetReadDbStatus
 from entrypoints.web.static_files import STATIC
 from unit.entrypoints.http.fakes import POST, Scripted, post_row, read_db_status
@@ -19,7 +26,19 @@ VENDOR = STATIC / "vendor"
 async def test_the_root_is_the_feed(browser: Client) -> None:
     answer = await browser.get("/")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "The log is empty" in answer.text
+
+
+async def test_without_posts_the_feed_says_whether_there_are_events() -> None:
+    world = Scripted(
+        answer=lambda query: (
+            PostsPage(posts=[], next=None, parked=0) if isinstance(query, ListPosts) else read_db_status()
+        )
+    )
+    async with browser_of(world) as client:
+        answer = await client.get("/")
     assert "There are no posts" in answer.text
+    assert "All posts were removed; their events are still in the log." in answer.text
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/problems", "/health/live", "/metrics", "/api/v1/posts"])
