@@ -46,7 +46,7 @@ def command(ctx: click.Context, sample: int | None, repair: bool, continuous: bo
     loaded = load(ctx, {"worker.port": "8004"})
     if continuous:
         exit_codes.end_cleanly_on_signals()
-        require_files(loaded.settings, loaded.sources, "event_store", "read_db")
+        require_files(loaded, "event_store", "read_db")
         return run_service_until_stopped(loaded, "audit", ProcessRoles(auditor=True))
     return run_job(lambda: _audit(loaded, sample, repair, as_json))
 

@@ -1,6 +1,7 @@
 """`postlog`: the table of verbs, and the frame around them. Every failure ends in one sentence on stderr and an exit
 status."""
 
+import gc
 import logging
 import os
 import sys
@@ -83,6 +84,7 @@ class _Verbs(rich_click.RichGroup):
         if args and args[0] in VERBS:
             if VERBS[args[0]].module == _SERVICES:
                 exit_codes.end_cleanly_on_signals()
+                gc.disable()  # nothing that a start creates is garbage, and collecting takes a twentieth of its time
             return args[0], load_verb(args[0]), args[1:]
         if args and not args[0].startswith("-"):
             nearest = get_close_matches(args[0], VERBS, n=1)

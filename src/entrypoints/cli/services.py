@@ -52,7 +52,7 @@ def serve(ctx: click.Context, side: str) -> int:
 def relay(ctx: click.Context) -> int:
     """Publish the log to the bus. Of several relays one is active, and the others stand by."""
     loaded = load(ctx)
-    require_bus(loaded.settings, loaded.sources)
+    require_bus(loaded)
     return run_service_until_stopped(loaded, "relay", ProcessRoles(relay=True))
 
 
@@ -68,7 +68,6 @@ def project(ctx: click.Context) -> int:
 
 def run_service_until_stopped(loaded: LoadedSettings, verb: str, roles: ProcessRoles) -> int:
     """0 when a signal stopped it. Prints its address on stdout once it listens."""
-    gc.disable()  # nothing that is created at the start is garbage: collecting takes a twentieth of the start
 
     def announce(address: str) -> None:
         gc.freeze()

@@ -59,7 +59,7 @@ def log_backup(loaded: LoadedSettings, verb: str) -> LogBackup:
 async def open_history(loaded: LoadedSettings, verb: str) -> AsyncIterator[QueryDispatcher]:
     """The queries that are answered from the log alone."""
     container = prepare(loaded, verb)
-    require_files(loaded.settings, loaded.sources, "event_store")
+    require_files(loaded, "event_store")
     async with Resources(container) as resources:
         await resources.open_log()
         yield container.history_dispatcher()
@@ -68,7 +68,7 @@ async def open_history(loaded: LoadedSettings, verb: str) -> AsyncIterator[Query
 @asynccontextmanager
 async def open_parked_streams(loaded: LoadedSettings, verb: str) -> AsyncIterator[ParkedStreams]:
     container = prepare(loaded, verb)
-    require_files(loaded.settings, loaded.sources, "read_db")
+    require_files(loaded, "read_db")
     async with Resources(container) as resources:
         yield (await resources.open_read_db()).parked_streams
 
@@ -77,7 +77,7 @@ async def open_parked_streams(loaded: LoadedSettings, verb: str) -> AsyncIterato
 async def open_parked_retry(loaded: LoadedSettings, verb: str) -> AsyncIterator[ParkedRetry]:
     """Raises `WrongLog` when the rows come from another log: nothing of this log may be written to them."""
     container = prepare(loaded, verb)
-    require_files(loaded.settings, loaded.sources, "event_store", "read_db")
+    require_files(loaded, "event_store", "read_db")
     async with Resources(container) as resources:
         log = await resources.open_log()
         store = (await resources.open_read_db()).projection_store
@@ -96,7 +96,7 @@ class AuditTools:
 async def open_audit(loaded: LoadedSettings, verb: str) -> AsyncIterator[AuditTools]:
     """Of the configured read database, even if it belongs to another log: the audit reports that."""
     container = prepare(loaded, verb)
-    require_files(loaded.settings, loaded.sources, "event_store", "read_db")
+    require_files(loaded, "event_store", "read_db")
     async with Resources(container) as resources:
         await resources.open_log()
         await resources.open_read_db()
@@ -115,7 +115,7 @@ class RebuildTools:
 @asynccontextmanager
 async def open_rebuild(loaded: LoadedSettings, verb: str) -> AsyncIterator[RebuildTools]:
     container = prepare(loaded, verb)
-    require_files(loaded.settings, loaded.sources, "event_store")
+    require_files(loaded, "event_store")
     async with Resources(container) as resources:
         await resources.open_log()
         read_db = await resources.open_read_db()
@@ -142,7 +142,7 @@ async def open_events_check(
     """The check, and how many commits there are. A short log is checked in this process alone. Raises
     `StoreUnavailable`."""
     container = prepare(loaded, "events check")
-    require_files(loaded.settings, loaded.sources, "event_store")
+    require_files(loaded, "event_store")
     async with Resources(container) as resources:
         tip = await (await resources.open_log()).commit_log.tip()
         wanted = min(processes, tip // _COMMITS_A_PROCESS)
@@ -157,7 +157,7 @@ async def open_events_check(
 async def open_log_cut(loaded: LoadedSettings, administrators: Administrators) -> AsyncIterator[LogCut]:
     """Uses the administrator's login where one is given: the service's own may delete nothing."""
     prepare(loaded, "events cut")
-    require_files(loaded.settings, loaded.sources, "event_store")
+    require_files(loaded, "event_store")
     container = container_for(_as_administrator(loaded.settings, administrators))
     async with Resources(container) as resources:
         await resources.open_log()
@@ -177,7 +177,7 @@ def _as_administrator(settings: Settings, administrators: Administrators) -> Set
 async def open_doctor(loaded: LoadedSettings) -> AsyncIterator[Doctor]:
     """Opens every part that the settings select, without creating or changing anything."""
     container = prepare(loaded, "doctor", make_tables=False)
-    require_files(loaded.settings, loaded.sources, "event_store", "read_db")
+    require_files(loaded, "event_store", "read_db")
     async with Resources(container) as resources:
         unopened: dict[str, str] = {}
         for part, opened in (("event_store", resources.open_log), ("read_db", resources.open_read_db)):

@@ -27,7 +27,7 @@ Announce = Callable[[str], None]
 async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, announce: Announce) -> None:
     """Until a signal comes. Raises what ends a service that nobody stopped."""
     if verb != "run":
-        refuse_memory(loaded.settings, loaded.sources, verb)
+        refuse_memory(loaded, verb)
     configure_logging(loaded.settings.log)
     container = container_for(loaded.settings)
     with stop_on_signals() as stopping:
@@ -37,7 +37,7 @@ async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, an
             if roles.projector and projector is not None:
                 probes.append(projector)
             operated = roles.queries and loaded.settings.http.operations
-            targets = named_read_dbs(loaded.settings, loaded.sources)
+            targets = named_read_dbs(loaded)
             rebuilds = await open_rebuilds(container, resources, targets) if operated else None
             pages = await _pages(container, resources, roles, rebuilds, stopping)
             parts = {

@@ -3,7 +3,7 @@
 option > `POSTLOG__…` variable > `PORT` / `POSTLOG_DATA` > file > default of the command > default in code.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,56 +185,63 @@ _DURABLE = {
 _ADDRESSES = {"sqlite": ("path",), "postgres": ("url", "url_file"), "sqlserver": ("url", "url_file")}
 
 
-def refuse_memory(settings: Settings, sources: Mapping[str, str], verb: str) -> None:
+def refuse_memory(loaded: LoadedSettings, verb: str) -> None:
     """Raises `SettingsError` when a part is in memory, which the process of `verb` could not share."""
-    problems = [
+    _raise_any(
         Problem(
             path,
             f"is memory, which only a single `postlog run` process can use; `postlog {verb}` needs {others}",
-            sources.get(path),
+            loaded.sources.get(path),
         )
         for path, others in _DURABLE.items()
-        if value_at(settings, path) == "memory"
-    ]
-    if problems:
-        raise SettingsError(problems)
+        if value_at(loaded.settings, path) == "memory"
+    )
 
 
-def require_bus(settings: Settings, sources: Mapping[str, str]) -> None:
+def require_bus(loaded: LoadedSettings) -> None:
     """Raises `SettingsError` when projectors read the log directly, so that there is nothing to publish to."""
     path = "bus.adapter"
-    if settings.bus.adapter == "log":
+    if loaded.settings.bus.adapter == "log":
         sentence = "is log: projectors read the log directly, so no relay is needed; a relay needs kafka"
-        raise SettingsError([Problem(path, sentence, sources.get(path))])
+        raise SettingsError([Problem(path, sentence, loaded.sources.get(path))])
 
 
-def require_files(settings: Settings, sources: Mapping[str, str], *parts: str) -> None:
+def require_files(loaded: LoadedSettings, *parts: str) -> None:
     """Raises `SettingsError` when the SQLite file of a part (`event_store`, `read_db`) does not exist: opening it would
     create an empty one."""
-    problems = []
-    for part in parts:
-        path = f"{part}.sqlite.path"
-        file = value_at(settings, path)
-        if value_at(settings, f"{part}.adapter") == "sqlite" and not Path(file).exists():
-            sentence = (
-                f"is {file}, which does not exist ({Path(file).absolute()}); name the right file or folder, or start "
-                "with `postlog run`"
-            )
-            problems.append(Problem(path, sentence, sources.get(path)))
-    if problems:
-        raise SettingsError(problems)
+    files = {
+        f"{part}.sqlite.path": Path(value_at(loaded.settings, f"{part}.sqlite.path"))
+        for part in parts
+        if value_at(loaded.settings, f"{part}.adapter") == "sqlite"
+    }
+    _raise_any(
+        Problem(
+            path,
+            f"is {file}, which does not exist ({file.absolute()}); name the right file or folder, or start with "
+            "`postlog run`",
+            loaded.sources.get(path),
+        )
+        for path, file in files.items()
+        if not file.exists()
+    )
 
 
-def named_read_dbs(settings: Settings, sources: Mapping[str, str]) -> frozenset[str]:
+def _raise_any(problems: Iterable[Problem]) -> None:
+    found = list(problems)
+    if found:
+        raise SettingsError(found)
+
+
+def named_read_dbs(loaded: LoadedSettings) -> frozenset[str]:
     """The read database that answers queries, and those whose address the settings give. A default does not count, nor
     the file in the folder POSTLOG_DATA, which a container image sets whichever adapter is used."""
     chosen = {
         adapter
         for adapter, names in _ADDRESSES.items()
         for name in names
-        if sources[f"read_db.{adapter}.{name}"] not in (DEFAULT, "POSTLOG_DATA")
+        if loaded.sources[f"read_db.{adapter}.{name}"] not in (DEFAULT, "POSTLOG_DATA")
     }
-    return frozenset({settings.read_db.adapter, *chosen})
+    return frozenset({loaded.settings.read_db.adapter, *chosen})
 
 
 # --- settings for a process that this one starts ---

@@ -246,7 +246,7 @@ def test_memory_is_refused_where_another_process_could_not_see_it() -> None:
     names = ("EVENT_STORE", "BUS", "READ_DB")
     loaded = load_settings(environ={f"POSTLOG__{name}__ADAPTER": "memory" for name in names})
     with pytest.raises(SettingsError) as caught:
-        refuse_memory(loaded.settings, loaded.sources, "serve query")
+        refuse_memory(loaded, "serve query")
     refusal = "is memory, which only a single `postlog run` process can use; `postlog serve query` needs"
     assert [str(problem) for problem in caught.value.problems] == [
         f"event_store.adapter {refusal} sqlite or mongo (POSTLOG__EVENT_STORE__ADAPTER)",
@@ -257,7 +257,7 @@ def test_memory_is_refused_where_another_process_could_not_see_it() -> None:
 
 def test_durable_settings_pass() -> None:
     loaded = load_settings(environ={})
-    refuse_memory(loaded.settings, loaded.sources, "serve query")
+    refuse_memory(loaded, "serve query")
 
 
 @pytest.mark.parametrize(
@@ -277,14 +277,14 @@ def test_a_service_rebuilds_only_read_databases_that_its_settings_name(
     environ: dict[str, str], named: set[str]
 ) -> None:
     loaded = load_settings(environ=environ)
-    assert named_read_dbs(loaded.settings, loaded.sources) == named
+    assert named_read_dbs(loaded) == named
 
 
 def test_a_read_database_whose_address_is_in_a_file_is_named(tmp_path: Path) -> None:
     address = tmp_path / "address"
     address.write_text("mssql+pyodbc://x@127.0.0.1/y?driver=z")
     loaded = load_settings(environ={"POSTLOG__READ_DB__SQLSERVER__URL_FILE": str(address)})
-    assert named_read_dbs(loaded.settings, loaded.sources) == {"sqlite", "sqlserver"}
+    assert named_read_dbs(loaded) == {"sqlite", "sqlserver"}
 
 
 URL = "postgresql+psycopg://ann:s3cr3t@db/postlog"
