@@ -285,7 +285,7 @@ async def test_an_administrator_whose_tables_would_be_in_another_schema_is_told_
     with pytest.raises(LoginNotMade) as caught:
         await place.logins.make_database()
     assert caught.value.path == "POSTLOG_ADMIN__POSTGRES_URL"
-    assert f"would make the tables in the schema {user}, by its search_path" in caught.value.message
+    assert f"would create the tables in the schema {user}, by its search_path" in caught.value.message
     place.tell(f"ALTER ROLE {user} IN DATABASE {{database}} SET search_path = public")
     await place.init()
 
