@@ -37,7 +37,7 @@ async def ready(sqlserver_url: str) -> AsyncIterator[SqlServerPlace]:
 def refusal_of(place: SqlServerPlace, statement: str, database: str | None = None) -> str:
     with pytest.raises(driver.load().Error) as caught:
         place.ask_as_service(statement, database)
-    return driver.said(caught.value)
+    return driver.server_message(caught.value)
 
 
 async def test_everything_is_made_once_and_the_password_set_each_time(place: SqlServerPlace) -> None:

@@ -265,7 +265,7 @@ async def test_readers_do_not_wait_for_a_swap_where_statements_read_snapshots(
 ) -> None:
     await read_db.write(RowChanges(posts=[post(1)]))
     with connect() as swap:
-        if not swap.execute(engine.OPTIONS).fetchone()[0]:
+        if not swap.execute(engine._SNAPSHOT_OPTIONS).fetchone()[0]:
             pytest.skip("This database was made without READ_COMMITTED_SNAPSHOT, so its readers wait for writers.")
         swap.execute("UPDATE read_db SET generation = 2, slot = 'b'")
         assert (await read_db.views.post(post_id(1))).stamp.generation == 1
