@@ -4,8 +4,6 @@ A command's context comes from the headers: `Idempotency-Key`, `If-Match`, `trac
 `If-Match` names several versions, any of them matches.
 """
 
-import re
-
 from litestar import delete, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
@@ -34,8 +32,6 @@ from entrypoints.serving.request_context import RequestContext, context_of, requ
 from entrypoints.serving.responses import Headers, RawResponse, etag, json_response
 from entrypoints.serving.routing import HttpRequest, comment_id_segment, post_id_segment, text_of_segment
 
-_KEY = re.compile(rb"[!-~]{1,255}")
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _NO_VERSION_NAMED = (
     "If-Match names no version: weak tags (W/) never match, nor do tags of another service. Send the version in double "
     'quotes, like "3".'
@@ -150,7 +146,7 @@ class CommandEndpoints:
         while True:
             untried.discard(version)
             try:
-                return await self._commands.dispatch(command, command_context(context, path, content, version))
+                return await self._commands.dispatch(command, _command_context(context, path, content, version))
             except VersionMismatch as error:
                 if version == NO_VERSION:
                     raise VersionMismatch(_NO_VERSION_NAMED, current_version=error.current_version) from error
@@ -159,32 +155,17 @@ class CommandEndpoints:
                 version = error.current_version
 
 
-def command_context(
+def _command_context(
     request: RequestContext, path: str, content: Struct | str | None, expected_version: int | None
 ) -> CommandContext:
     """Raises `MalformedRequest`."""
-    headers = request.headers
-    key = headers.get(b"idempotency-key")
-    traceparent = headers.get(b"traceparent")
+    key = request.idempotency_key
     return CommandContext(
         correlation_id=request.correlation_id,
-        traceparent=_well_formed(traceparent) if traceparent else None,
-        idempotency_key=None if key is None else _idempotency_key(key, request.method, path, content),
+        traceparent=request.traceparent,
+        idempotency_key=None if key is None else IdempotencyKey(key, request_digest(request.method, path, content)),
         expected_version=expected_version,
     )
-
-
-def _idempotency_key(key: bytes, method: str, path: str, content: Struct | str | None) -> IdempotencyKey:
-    if _KEY.fullmatch(key) is None:
-        raise MalformedRequest(
-            "Idempotency-Key must have 1 to 255 visible ASCII characters, without blanks.", path="Idempotency-Key"
-        )
-    return IdempotencyKey(key.decode("ascii"), request_digest(method, path, content))
-
-
-def _well_formed(traceparent: bytes) -> str | None:
-    """W3C Trace Context, which requires that a malformed one is ignored."""
-    return traceparent.decode("ascii") if _TRACEPARENT.fullmatch(traceparent) else None
 
 
 def _expected(context: RequestContext, command: PostCommand) -> tuple[int, ...]:

@@ -1,13 +1,11 @@
 """The queries: read the request, ask, respond with rows and their validators for caches."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from application.errors import MalformedRequest
 from application.mediator import QueryDispatcher
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey
 from application.query_side.posts import GetPost, ListComments, ListPosts, PostDetail
@@ -29,8 +27,6 @@ from entrypoints.serving.receiving import cancel_on_disconnect
 from entrypoints.serving.request_context import RequestContext, context_of
 from entrypoints.serving.responses import REVALIDATE, RawResponse, json_response
 from entrypoints.serving.routing import HttpRequest, get_and_head, post_id_segment
-
-_NUMBER = re.compile(rb"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,7 @@ class QueryEndpoints:
                 wanted=wanted,
                 limit=asked.get("limit", DEFAULT_ROWS),
                 after=_post_key(asked.get("cursor"), this_list),
-                min_position=min_position(context_of(request.scope)),
+                min_position=context_of(request.scope).min_position,
             )
         )
         cursor = encode_cursor(this_list, page.next.date_posted, page.next.post_id) if page.next else None
@@ -66,7 +62,7 @@ class QueryEndpoints:
     async def get_post(self, request: HttpRequest) -> ASGIApp:
         post_id = post_id_segment(request.scope)
         context = context_of(request.scope)
-        newer_than = min_position(context)  # checked even where unused: a post as it was comes from the log
+        newer_than = context.min_position  # checked even where unused: a post as it was comes from the log
         asked = read_query(request.scope, AS_OF_PARAMETERS)
         if asked:
             found = await cancel_on_disconnect(request, self.queries.ask(_as_of(post_id, asked)))
@@ -83,25 +79,12 @@ class QueryEndpoints:
                 post_id=post_id,
                 limit=asked.get("limit", DEFAULT_ROWS),
                 after=_comment_keyset(asked.get("cursor"), this_list),
-                min_position=min_position(context_of(request.scope)),
+                min_position=context_of(request.scope).min_position,
             )
         )
         cursor = encode_cursor(this_list, page.next.comment_date, page.next.comment_id) if page.next else None
         content = CommentPage(comments=[comment_view(row) for row in page.comments], next_cursor=cursor)
         return json_response(200, content, [REVALIDATE])
-
-
-def min_position(context: RequestContext) -> int | None:
-    """Of the header Postlog-Min-Position. Raises `MalformedRequest`."""
-    given = context.headers.get(b"postlog-min-position")
-    if given is None:
-        return None
-    if _NUMBER.fullmatch(given) is None:
-        raise MalformedRequest(
-            "Postlog-Min-Position must be a whole number: the `position` in the response of a command.",
-            path="Postlog-Min-Position",
-        )
-    return int(given)
 
 
 def _as_of(post_id: PostId, asked: dict[str, Any]) -> GetPostAsOf:

@@ -1,6 +1,7 @@
-"""The context of one request, parsed once by the middleware and read by the handlers; and the requests in flight."""
+"""The context of one request: its headers, read by the middleware and parsed here; and the requests in flight."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,9 +10,14 @@ from typing import Any, cast
 
 from msgspec import json
 
+from application.errors import MalformedRequest
 from entrypoints.serving.errors import TooManyStreams
 
 _KEY = "postlog.context"
+
+_IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,255}")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_POSITION = re.compile(rb"[0-9]{1,18}")
 
 Peer = tuple[str, str]
 """Host and port of the other end of a connection."""
@@ -102,6 +108,39 @@ class RequestContext:
         if name not in self.headers:
             return None
         return ", ".join(value.decode("latin-1") for key, value in self.header_lines if key == name).strip(" \t")
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Raises `MalformedRequest`."""
+        key = self.headers.get(b"idempotency-key")
+        if key is None:
+            return None
+        if _IDEMPOTENCY_KEY.fullmatch(key) is None:
+            raise MalformedRequest(
+                "Idempotency-Key must have 1 to 255 visible ASCII characters, without blanks.", path="Idempotency-Key"
+            )
+        return key.decode("ascii")
+
+    @property
+    def traceparent(self) -> str | None:
+        """W3C Trace Context, which requires that a malformed one is ignored."""
+        traceparent = self.headers.get(b"traceparent")
+        if traceparent is None or _TRACEPARENT.fullmatch(traceparent) is None:
+            return None
+        return traceparent.decode("ascii")
+
+    @property
+    def min_position(self) -> int | None:
+        """Raises `MalformedRequest`."""
+        position = self.headers.get(b"postlog-min-position")
+        if position is None:
+            return None
+        if _POSITION.fullmatch(position) is None:
+            raise MalformedRequest(
+                "Postlog-Min-Position must be a whole number: the `position` in the response of a command.",
+                path="Postlog-Min-Position",
+            )
+        return int(position)
 
 
 def attach(context: RequestContext, scope: Any) -> None:
