@@ -38,7 +38,12 @@ class Running:
     behind. What it prints goes to `output`, stdout and stderr together."""
 
     def __init__(
-        self, folder: Path, *arguments: str, env: Mapping[str, str] = {}, program: str | Path = POSTLOG
+        self,
+        folder: Path,
+        *arguments: str,
+        env: Mapping[str, str] = {},
+        program: str | Path = POSTLOG,
+        cwd: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / f"{'-'.join(arguments[:2]).replace('/', '_')}-{time.monotonic_ns()}.log"
@@ -50,6 +55,7 @@ class Running:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=cwd,
             )
 
     def __enter__(self) -> Self:
