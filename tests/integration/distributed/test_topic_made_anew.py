@@ -1,4 +1,4 @@
-"""The topic is deleted and made anew under running processes: the projector says so, and reads from the log what the
+"""The topic is deleted and recreated under running processes: the projector says so, and reads from the log what the
 old one had."""
 
 from pathlib import Path

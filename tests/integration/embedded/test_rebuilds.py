@@ -163,7 +163,7 @@ def test_a_rebuild_ends_with_its_service_and_is_resumed_by_the_next(data: Path, 
     assert "`postlog rebuild --drop`" in found
     assert (failed["state"], failed["secondsLeft"]) == ("failed", None)
     assert 0 < failed["position"] < POSTS
-    assert f"to go on from position {failed['position']:,}" in failed["error"]
+    assert f"to resume from position {failed['position']:,}" in failed["error"]
     assert (again.status_code, again.json()["id"]) == (202, "sqlite-2")
     assert done["position"] == POSTS
     assert here("audit")[0] == 0

@@ -78,7 +78,7 @@ async def test_an_administrator_removes_it_and_the_service_goes_on(holed: MongoP
     file = tmp_path / "cut.ndjson"
     status, printed = cut(holed, "--behind", "6", "--save", str(file), admin=holed.admin_url)
     assert (status, positions(holed)) == (2, [1, 2, 6, 7, 8])
-    assert "The gap begins behind position 2, not behind 6, so nothing was removed." in printed
+    assert "The gap begins after position 2, not after 6, so nothing was removed." in printed
 
     with holed.as_admin() as client:
         before = {each["_id"]: each for each in client[holed.database].commits.find()}
