@@ -619,6 +619,6 @@ async def append_unknown(system: SmallSystem, post: PostId, version: int) -> Non
         commit_id="0198c0de-0000-7000-9999-000000000001",
         recorded_at=NOON,
         metadata={},
-        events=(StoredEvent("PostPinned", 1, {}),),
+        events=(StoredEvent("PostShared", 1, {}),),
     )
     await system.event_store.append([commit])

@@ -4,13 +4,14 @@ same place, which is empty at first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Inspector, inspect, literal_column, select, text, update
+from sqlalchemy import Inspector, inspect, literal_column, select, table, text, update
+from sqlalchemy import column as sql_column
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import DBAPIError
 
@@ -24,7 +25,7 @@ from adapters.sql.tables import SLOTS, checkpoints, read_db
 from application.errors import ReadDbUnavailable, SchemaOutdated
 from application.ports.post_views import PostFilter
 from application.ports.read_db import ProjectionBatch, RowChanges, Rows
-from application.rows import PostStatus
+from application.rows import PostRow, PostStatus
 from contracts.read_db_handle import (
     NOON,
     TEXTS,
@@ -42,6 +43,18 @@ from contracts.read_db_handle import (
 T = TypeVar("T")
 
 NewSqlReadDb = Callable[[], SqlReadDb]
+
+_POSTS_OF_REVISION_0001 = (
+    "post_id",
+    "status",
+    "author",
+    "date_posted",
+    "message",
+    "likes",
+    "comments_count",
+    "version",
+    "author_folded",
+)
 
 
 async def with_backend(read_db: SqlReadDb, work: Callable[[SqlBackend], T]) -> T:
@@ -173,18 +186,19 @@ class SqlReadDbContract:
 
     @pytest.mark.parametrize("with_theirs", [False, True])
     async def test_a_database_from_before_the_revision_had_a_table_of_its_own_is_brought_over(
-        self, database: SqlReadDb, with_theirs: bool
+        self, empty: SqlReadDb, with_theirs: bool
     ) -> None:
+        database = empty
+        await with_backend(database, lambda backend: _upgrade(backend, "0002"))
         await query(database, "DROP TABLE postlog_version")
         await query(database, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-        revisions = sorted([REVISION, *(["5f2a"] if with_theirs else [])])
+        revisions = sorted(["0002", *(["5f2a"] if with_theirs else [])])
         for revision in revisions:
             await query(database, "INSERT INTO alembic_version VALUES (:revision)", revision=revision)
-        provisioning = database.provisioning
-        await provisioning.check()
-        assert await provisioning.provision() == [
-            f"Moved the revision of the read database {database.address.place} from alembic_version to postlog_version."
-        ]
+        provisioning, place = database.provisioning, database.address.place
+        moved = f"Moved the revision of the read database {place} from alembic_version to postlog_version."
+        upgraded = [] if REVISION == "0002" else [upgrade_of(database, "0002")]
+        assert await provisioning.provision() == [moved, *upgraded]
         assert await query(database, "SELECT version_num FROM postlog_version") == [(REVISION,)]
         assert await provisioning.provision() == []
         await provisioning.check()
@@ -213,21 +227,14 @@ class SqlReadDbContract:
         await empty.provisioning.check()
         assert newest() == REVISION
 
-    async def test_posts_of_revision_0001_are_found_by_any_form_of_their_authors_name(
-        self, database: SqlReadDb
-    ) -> None:
+    async def test_posts_of_revision_0001_are_found_by_any_form_of_their_authors_name(self, empty: SqlReadDb) -> None:
         """There the key of a name was the name in casefold."""
+        database = empty
+        await with_backend(database, lambda backend: _upgrade(backend, "0001"))
         authors = ["Zo\u00eb", "Zoe\u0308", "stra\u00dfe", "\u017fam", "sam", " Bob "]
         rows = [post(n, author=author) for n, author in enumerate(authors)]
-        await handle_of(database).write(RowChanges(posts=rows))
-        for slot in ("a", "b"):
-            for row in rows:
-                old = "UPDATE posts_a SET author_folded = :old WHERE post_id = :id".replace("posts_a", f"posts_{slot}")
-                await query(database, old, old=row.author.casefold(), id=row.post_id)
-        await query(database, "UPDATE postlog_version SET version_num = '0001'")
-        assert await database.provisioning.provision() == [
-            f"Upgraded the read database {database.address.place} from revision 0001 to {REVISION}."
-        ]
+        await with_backend(database, lambda backend: _insert_posts_of_revision_0001(backend, rows))
+        assert await database.provisioning.provision() == [upgrade_of(database, "0001")]
         found = {
             asked: {row.author for row in (await database.post_views.posts(PostFilter(author=asked), 10, None)).value}
             for asked in ("ZO\u00cb", "Stra\u00dfe", "Sam", "Bob")
@@ -340,12 +347,12 @@ class SqlReadDbContract:
 
 
 def _schema(backend: SqlBackend) -> object:
-    """Everything about the tables but the order in which they were made."""
+    """Everything about the tables but the order in which they and their columns were made."""
     with backend.engine.connect() as connection:
         there = inspect(connection)
         tables = {
             name: (
-                [{**column, "type": repr(column["type"])} for column in there.get_columns(name)],
+                sorted(str({**column, "type": repr(column["type"])}) for column in there.get_columns(name)),
                 there.get_pk_constraint(name)["constrained_columns"],
                 sorted(map(str, there.get_indexes(name))),
                 _checks(there, name),
@@ -382,6 +389,21 @@ def _drop_all(backend: SqlBackend) -> None:
                 connection.execute(text(f"DROP {kind} {name}"))
 
 
-def _upgrade(backend: SqlBackend) -> None:
+def _upgrade(backend: SqlBackend, revision: str = "head") -> None:
     with backend.writing() as connection:
-        upgrade(connection)
+        upgrade(connection, revision)
+
+
+def upgrade_of(database: SqlReadDb, revision: str) -> str:
+    return f"Upgraded the read database {database.address.place} from revision {revision} to {REVISION}."
+
+
+def _insert_posts_of_revision_0001(backend: SqlBackend, rows: Sequence[PostRow]) -> None:
+    with backend.writing() as connection:
+        for tables in SLOTS.values():
+            columns = [column for column in tables.posts.c if column.name in _POSTS_OF_REVISION_0001]
+            old = table(tables.posts.name, *(sql_column(each.name, each.type) for each in columns))
+            for row in rows:
+                stored = dict(zip(tables.posts.c.keys(), from_post(row), strict=True))
+                values = {name: stored[name] for name in _POSTS_OF_REVISION_0001}
+                connection.execute(old.insert().values({**values, "author_folded": row.author.casefold()}))

@@ -15,7 +15,7 @@ from bson import json_util
 from confluent_kafka import Consumer, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from integration.version_before.story import read_lines, write_lines
+from integration.version_before.recording import read_lines, write_lines
 from local.programs import find_postgres
 
 _EXACT = json_util.CANONICAL_JSON_OPTIONS

@@ -1,7 +1,7 @@
-"""`PYTHONPATH=tests:deploy .venv/bin/python -m integration.version_before.make_fixtures FOLDER`: run the story on this
-version of Postlog and write what it stored to `FOLDER/embedded` and `FOLDER/distributed`.
+"""`PYTHONPATH=tests:deploy .venv/bin/python -m integration.version_before.make_fixtures FOLDER`: write the history with
+this version of Postlog, and copy what it stored to `FOLDER/embedded` and `FOLDER/distributed`.
 
-The rows are stored before the second part of the story, the queries are answered after it.
+The rows are copied before the second part of the history, and the queries are answered after it.
 """
 
 import gzip
@@ -22,14 +22,14 @@ from bson import Int64
 
 from integration.distributed.system import Place, System, new_place
 from integration.version_before import copies
-from integration.version_before.story import (
+from integration.version_before.recording import (
     IMPORTED,
     NOON,
     NOON_TEXT,
     SETTINGS,
     RawCommit,
-    Story,
-    Teller,
+    Recorder,
+    Recording,
     asked,
     first_part,
     from_the_future,
@@ -49,19 +49,19 @@ def main(folder: Path) -> None:
 
 
 def make_embedded(scratch: Path, folder: Path) -> None:
-    story, data = Story(), scratch / "data"
+    recording, data = Recording(), scratch / "data"
     env = {"POSTLOG_DATA": str(data), "PORT": "0"} | SETTINGS
     with embedded(data, **SETTINGS) as (running, address):
-        post, parked = first_part(Teller(story, address))
+        post, parked = first_part(Recorder(recording, address))
         running.signal(signal.SIGINT, deadline=30)
-    import_a_post(scratch, story, env)
-    story.position = insert_into_sqlite(data / "log.sqlite", [*old_versions(), from_the_future(parked[1:], 2)])
+    import_a_post(scratch, recording, env)
+    recording.position = insert_into_sqlite(data / "log.sqlite", [*old_versions(), from_the_future(parked[1:], 2)])
     with embedded(data, **SETTINGS) as (running, address):
-        wait_for_rows(address, story.position)
-        story.rows_position = story.position
+        wait_for_rows(address, recording.position)
+        recording.rows_position = recording.position
         running.signal(signal.SIGINT, deadline=30)
     with Running(scratch, "serve", "command", env=env) as running:
-        second_part(Teller(story, running.address()), post)
+        second_part(Recorder(recording, running.address()), post)
         running.signal(signal.SIGINT, deadline=30)
     for name in ("log.sqlite", "read.sqlite"):
         assert not (data / f"{name}-wal").exists()
@@ -69,13 +69,13 @@ def make_embedded(scratch: Path, folder: Path) -> None:
     with sqlite3.connect(data / "log.sqlite") as log:
         streams = dict(log.execute("SELECT stream_id, max(last_version) FROM commits GROUP BY stream_id").fetchall())
     with embedded(data, **SETTINGS) as (_, address):
-        wait_for_rows(address, story.position)
-        finish(story, address, streams, parked[1:])
-    story.save(folder / "story.ndjson")
+        wait_for_rows(address, recording.position)
+        finish(recording, address, streams, parked[1:])
+    recording.save(folder / "recording.ndjson")
 
 
 def make_distributed(scratch: Path, folder: Path) -> None:
-    story = Story()
+    recording = Recording()
     with (
         Servers() as servers,
         new_place(servers.mongo_url(), servers.kafka_bootstrap(), servers.postgres_url()) as place,
@@ -83,13 +83,13 @@ def make_distributed(scratch: Path, folder: Path) -> None:
     ):
         services = {"commands": ("serve", "command"), "queries": ("serve", "query")}
         system.start_all(services | {"relay": ("relay",), "projector": ("project",)})
-        post, parked = first_part(Teller(story, system.url("commands")))
-        import_a_post(scratch, story, system.settings)
-        story.position = insert_into_mongo(place, [*old_versions(), from_the_future(parked[1:], 2)])
-        wait_for_rows(system.url("queries"), story.position)
-        story.rows_position = story.position
+        post, parked = first_part(Recorder(recording, system.url("commands")))
+        import_a_post(scratch, recording, system.settings)
+        recording.position = insert_into_mongo(place, [*old_versions(), from_the_future(parked[1:], 2)])
+        wait_for_rows(system.url("queries"), recording.position)
+        recording.rows_position = recording.position
         system["projector"].signal(signal.SIGTERM, deadline=30)
-        second_part(Teller(story, system.url("commands")), post)
+        second_part(Recorder(recording, system.url("commands")), post)
         wait_until_published(system)
         for name in ("commands", "relay", "queries"):
             system[name].signal(signal.SIGTERM, deadline=30)
@@ -99,20 +99,20 @@ def make_distributed(scratch: Path, folder: Path) -> None:
         for name in ("queries", "projector"):
             system.again(name)
         system.wait_until_ready("queries", "projector")
-        wait_for_rows(system.url("queries"), story.position)
+        wait_for_rows(system.url("queries"), recording.position)
         streams = Counter[str]()
         for commit in commits_of(place):
             streams[commit["streamId"]] += len(commit["events"])
-        finish(story, system.url("queries"), streams, parked[1:])
-    story.save(folder / "story.ndjson")
+        finish(recording, system.url("queries"), streams, parked[1:])
+    recording.save(folder / "recording.ndjson")
 
 
-def finish(story: Story, address: str, streams: dict[str, int], parked: str) -> None:
-    story.parked = parked
-    story.queries = [asked(address, path) for path in queries_of(streams)]
+def finish(recording: Recording, address: str, streams: dict[str, int], parked: str) -> None:
+    recording.parked = parked
+    recording.queries = [asked(address, path) for path in queries_of(streams)]
 
 
-def import_a_post(scratch: Path, story: Story, env: dict[str, str]) -> None:
+def import_a_post(scratch: Path, recording: Recording, env: dict[str, str]) -> None:
     file = scratch / "posts.ndjson"
     file.write_text(json.dumps(IMPORTED) + "\n", encoding="utf-8")
     imported = postlog("import", str(file), env=env)

@@ -17,7 +17,7 @@ import pytest
 from integration.distributed.system import Place, System, new_place
 from integration.version_before import copies
 from integration.version_before.make_fixtures import wait_for_rows, wait_until
-from integration.version_before.story import IMPORTED, SETTINGS, Story, asked, request
+from integration.version_before.recording import IMPORTED, SETTINGS, Recording, asked, request
 from local.databases import fresh_postgres_database
 from running import Running, embedded, postlog
 
@@ -27,35 +27,35 @@ NEWER_CODE = Path(__file__).parents[2] / "newer_code.py"
 Run = Callable[..., CompletedProcess[str]]
 
 
-def assert_queries_answer_as_before(story: Story, address: str) -> None:
-    assert story.queries
-    for query in story.queries:
+def assert_queries_answer_as_before(recording: Recording, address: str) -> None:
+    assert recording.queries
+    for query in recording.queries:
         assert asked(address, query.path) == query
 
 
-def assert_spent_keys_are_honoured(story: Story, address: str) -> None:
+def assert_spent_keys_are_honoured(recording: Recording, address: str) -> None:
     """Each request with its key again: the same answer, from the log, or from a receipt when it changed nothing."""
-    for sent in story.commands:
+    for sent in recording.commands:
         again = request(address, sent.method, sent.path, sent.body, sent.key)
         assert (again.status_code, again.json()) == (sent.status, sent.answer)
-    other = request(address, "POST", "", {"author": "Ann", "message": "Another"}, story.commands[0].key)
+    other = request(address, "POST", "", {"author": "Ann", "message": "Another"}, recording.commands[0].key)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
 
 
-def assert_the_import_is_known(story: Story, run: Run, folder: Path) -> None:
+def assert_the_import_is_known(recording: Recording, run: Run, folder: Path) -> None:
     file = folder / "posts.ndjson"
     file.write_text(json.dumps(IMPORTED) + "\n", encoding="utf-8")
     imported = run("import", str(file))
     assert imported.returncode == 0, imported.stderr
 
 
-def write_more(story: Story, address: str) -> int:
+def write_more(recording: Recording, address: str) -> int:
     """Likes for every post that readers see, then a new one: versions and positions continue. The last position."""
-    position = story.position
-    [posts] = [query.answer["posts"] for query in story.queries if query.path == "/api/v1/posts"]
+    position = recording.position
+    [posts] = [query.answer["posts"] for query in recording.queries if query.path == "/api/v1/posts"]
     for post in posts:
         liked = request(address, "POST", f"/{post['postId']}/likes", {"username": "Newcomer"}, f"more-{position}")
-        if post["postId"] == story.parked:
+        if post["postId"] == recording.parked:
             assert (liked.status_code, liked.json()["code"]) == (503, "event-not-readable")
             continue
         position += 1
@@ -65,17 +65,19 @@ def write_more(story: Story, address: str) -> int:
     return position + 1
 
 
-def assert_jobs_agree(story: Story, run: Run) -> None:
+def assert_jobs_agree(recording: Recording, run: Run) -> None:
     """The audit finds no difference, the only unreadable event is that of the parked post, and a rebuild has no other
     rows."""
     audit = run("audit", "--json")
-    assert (audit.returncode, json.loads(audit.stdout.splitlines()[-1])["parked"]) == (0, [story.parked]), audit.stdout
+    assert (audit.returncode, json.loads(audit.stdout.splitlines()[-1])["parked"]) == (0, [recording.parked]), (
+        audit.stdout
+    )
     checked = run("events", "check", "--json")
     lines = [json.loads(line) for line in checked.stdout.splitlines()]
     assert (checked.returncode, lines[-1]["unreadable"], lines[-1]["damaged"]) == (1, 1, 0)
-    assert [each["postId"] for each in lines if "reason" in each] == [story.parked]
+    assert [each["postId"] for each in lines if "reason" in each] == [recording.parked]
     [parked] = [json.loads(line) for line in run("parked", "list", "--json").stdout.splitlines()]
-    assert (parked["postId"], parked["position"]) == (story.parked, story.rows_position)
+    assert (parked["postId"], parked["position"]) == (recording.parked, recording.rows_position)
     same = run("rebuild", "--dry-run")
     assert same.returncode == 0, same.stdout + same.stderr
     rebuilt = run("rebuild", "--json")
@@ -84,7 +86,7 @@ def assert_jobs_agree(story: Story, run: Run) -> None:
 
 
 class TestInFilesOfSqlite:
-    story = Story.load(FIXTURES / "embedded/story.ndjson")
+    recording = Recording.load(FIXTURES / "embedded/recording.ndjson")
 
     @pytest.fixture
     def data(self, tmp_path: Path) -> Path:
@@ -106,7 +108,7 @@ class TestInFilesOfSqlite:
     def service(self, data: Path) -> Iterator[str]:
         """`postlog run` with up-to-date rows."""
         with embedded(data, **SETTINGS) as (running, address):
-            wait_for_rows(address, self.story.position)
+            wait_for_rows(address, self.recording.position)
             yield address
             assert running.signal(signal.SIGINT, deadline=30) == 0
 
@@ -116,39 +118,39 @@ class TestInFilesOfSqlite:
         env = SETTINGS | {"POSTLOG_DATA": str(data), "PORT": "0"}
         with Running(tmp_path, "serve", "query", env=env) as running:
             status = httpx.get(f"{running.address()}/api/v1/read-db", timeout=20).json()
-            assert (status["position"], status["parked"]) == (self.story.rows_position, 1)
+            assert (status["position"], status["parked"]) == (self.recording.rows_position, 1)
         with self.service(data) as address:
-            assert_queries_answer_as_before(self.story, address)
+            assert_queries_answer_as_before(self.recording, address)
             status = httpx.get(f"{address}/api/v1/read-db", timeout=20).json()
             assert (status["generation"], status["parked"], status["lag"]) == (1, 1, 0)
 
     def test_keys_are_honoured_and_commands_continue(self, data: Path, run: Run, tmp_path: Path):
         with self.service(data) as address:
-            assert_spent_keys_are_honoured(self.story, address)
-            assert_the_import_is_known(self.story, run, tmp_path)
-            assert httpx.get(f"{address}/api/v1/read-db", timeout=20).json()["position"] == self.story.position
-            wait_for_rows(address, write_more(self.story, address))
-        assert_jobs_agree(self.story, run)
+            assert_spent_keys_are_honoured(self.recording, address)
+            assert_the_import_is_known(self.recording, run, tmp_path)
+            assert httpx.get(f"{address}/api/v1/read-db", timeout=20).json()["position"] == self.recording.position
+            wait_for_rows(address, write_more(self.recording, address))
+        assert_jobs_agree(self.recording, run)
 
     @pytest.mark.long
     def test_jobs_find_the_same_in_the_rows_and_in_a_rebuild(self, data: Path, run: Run):
         with self.service(data):
             pass
-        assert_jobs_agree(self.story, run)
+        assert_jobs_agree(self.recording, run)
         with self.service(data) as address:
-            assert_queries_answer_as_before(self.story, address)
+            assert_queries_answer_as_before(self.recording, address)
 
     def test_a_newer_version_frees_the_post_that_was_parked(self, data: Path, tmp_path: Path):
         env = SETTINGS | {"POSTLOG_DATA": str(data), "PORT": "0"}
         with Running(tmp_path, str(NEWER_CODE), "run", env=env, program=sys.executable) as newer:
             address = newer.address()
             wait_until(lambda: httpx.get(f"{address}/api/v1/read-db", timeout=20).json()["parked"] == 0)
-            found = httpx.get(f"{address}/api/v1/posts/{self.story.parked}", timeout=20).json()
+            found = httpx.get(f"{address}/api/v1/posts/{self.recording.parked}", timeout=20).json()
             assert (found["version"], found["likes"]) == (2, 1)
 
 
 class TestOnServers:
-    story = Story.load(FIXTURES / "distributed/story.ndjson")
+    recording = Recording.load(FIXTURES / "distributed/recording.ndjson")
 
     @pytest.fixture
     def place(self, mongo_url: str, kafka_bootstrap: str, postgres_url: str) -> Iterator[Place]:
@@ -169,40 +171,40 @@ class TestOnServers:
 
     @pytest.mark.long
     def test_processes_continue_log_topic_and_rows(self, system: System, tmp_path: Path):
-        story = self.story
+        recording = self.recording
         system.start("queries", "serve", "query")
         system["queries"].address()
         status = system.get("queries", "/api/v1/read-db").json()
-        assert (status["position"], status["parked"]) == (story.rows_position, 1)
+        assert (status["position"], status["parked"]) == (recording.rows_position, 1)
 
         system.start("projector", "project")
-        wait_for_rows(system.url("queries"), story.position)
-        assert_queries_answer_as_before(story, system.url("queries"))
+        wait_for_rows(system.url("queries"), recording.position)
+        assert_queries_answer_as_before(recording, system.url("queries"))
 
         system.start("commands", "serve", "command")
         system["commands"].address()
-        assert_spent_keys_are_honoured(story, system.url("commands"))
-        assert_the_import_is_known(story, system.run, tmp_path)
+        assert_spent_keys_are_honoured(recording, system.url("commands"))
+        assert_the_import_is_known(recording, system.run, tmp_path)
         system.start("relay", "relay")
         system.wait_until_ready("relay")
-        position = write_more(story, system.url("commands"))
+        position = write_more(recording, system.url("commands"))
         system.wait_for_lag_0("queries", position)
         status = system.get("queries", "/api/v1/read-db").json()
         assert (status["generation"], status["parked"]) == (1, 1)
         assert metrics_of(system, "projector", "projector_bus_resets", "projector_commits_from_log") == {}
-        assert_jobs_agree(story, system.run)
+        assert_jobs_agree(recording, system.run)
 
     def test_an_empty_read_database_gets_the_rows_from_the_topic(self, system: System, postgres_url: str):
         """Its rows are those of the version before, once they are up to date."""
-        story = self.story
+        recording = self.recording
         with fresh_postgres_database(postgres_url) as url:
             elsewhere = {"POSTLOG__READ_DB__POSTGRES__URL": url}
             system.init(**elsewhere)
             system.start("queries", "serve", "query", **elsewhere)
             system.start("projector", "project", **elsewhere)
             system["queries"].address()
-            wait_for_rows(system.url("queries"), story.position)
-            assert_queries_answer_as_before(story, system.url("queries"))
+            wait_for_rows(system.url("queries"), recording.position)
+            assert_queries_answer_as_before(recording, system.url("queries"))
             assert system.run("audit", **elsewhere).returncode == 0
 
 

@@ -115,9 +115,9 @@ def test_fields_added_by_the_driver_may_have_other_forms(data: dict[str, Any]) -
     [
         ({"AggregateType": "UserAggregate"}, "its AggregateType is 'UserAggregate', not 'PostAggregate'"),
         (
-            {"EventType": "PostPinnedEvent"},
+            {"EventType": "PostSharedEvent"},
             (
-                "its EventType is 'PostPinnedEvent', not one of PostCreatedEvent, MessageUpdatedEvent, "
+                "its EventType is 'PostSharedEvent', not one of PostCreatedEvent, MessageUpdatedEvent, "
                 "PostLikedEvent, CommentAddedEvent, CommentUpdatedEvent, CommentRemovedEvent, PostRemovedEvent"
             ),
         ),

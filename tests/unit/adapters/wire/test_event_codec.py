@@ -182,7 +182,7 @@ def test_times_with_other_digits_are_read_to_the_millisecond(text: str, time: da
 @pytest.mark.parametrize(
     ("event", "what"),
     [
-        (StoredEvent("PostPinned", 1, {}), "this version of Postlog does not know the type; run one that does."),
+        (StoredEvent("PostShared", 1, {}), "this version of Postlog does not know the type; run one that does."),
         (StoredEvent("PostLiked", 3, {}), "this version of Postlog reads up to schema version 2; run a newer one."),
         (StoredEvent("PostLiked", 0, {}), "no upcaster leads from this schema version to 2."),
         (StoredEvent("PostLiked", 2, {"username": 7}), "field username: it is a number, neither text nor null."),
@@ -374,7 +374,7 @@ def test_split_merged_and_dropped_events_are_described_with_their_versions() -> 
 
 
 UNREADABLE: Sequence[StoredEvent] = [
-    StoredEvent("PostPinned", 1, {"by": "Ann"}),
+    StoredEvent("PostShared", 1, {"by": "Ann"}),
     StoredEvent("PostLiked", 3, {"username": None}),
     StoredEvent("PostLiked", 2, {"username": 7}),
     StoredEvent("PostCreatedAndLiked", 1, {}),

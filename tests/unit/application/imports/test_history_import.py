@@ -184,10 +184,10 @@ async def test_a_history_that_can_not_be_applied_with_the_older_event_is_skipped
             "the event with version 2 can't be applied: CommentRemoved for comment c, which does not exist.",
         ),
         (
-            [event(A, 1, StoredEvent("PostPinned", 1, {}))],
+            [event(A, 1, StoredEvent("PostShared", 1, {}))],
             (
                 "the event with version 1 can't be applied: Event 1 of post aaaaaaaa-0000-4000-8000-000000000000 "
-                "(PostPinned, schema version 1): this version of Postlog does not know the type; run one that does."
+                "(PostShared, schema version 1): this version of Postlog does not know the type; run one that does."
             ),
         ),
     ],

@@ -239,7 +239,7 @@ async def test_parked_posts_are_listed_and_not_counted(system):
         commit_id="0198c0de-0000-7000-9999-000000000002",
         recorded_at=NOON,
         metadata={},
-        events=(StoredEvent("PostPinned", 1, {}),),
+        events=(StoredEvent("PostShared", 1, {}),),
     )
     await system.event_store.append([commit])
     async with system.projecting():
@@ -301,7 +301,7 @@ async def test_a_post_that_cannot_be_read_is_left_as_it_is_with_the_reason(syste
         commit_id="0198c0de-0000-7000-9999-000000000002",
         recorded_at=NOON,
         metadata={},
-        events=(StoredEvent("PostPinned", 1, {}),),
+        events=(StoredEvent("PostShared", 1, {}),),
     )
     await system.event_store.append([commit])
     before = posts_of(system)[POSTS[2]]
@@ -309,5 +309,5 @@ async def test_a_post_that_cannot_be_read_is_left_as_it_is_with_the_reason(syste
     repaired = await system.container.repair().repair(POSTS[2])
 
     assert repaired.problem is not None
-    assert "PostPinned" in repaired.problem
+    assert "PostShared" in repaired.problem
     assert posts_of(system)[POSTS[2]] == before

@@ -27,7 +27,7 @@ from old_shapes import CREATED, LIKED_BY_BOB, STORIES, commits, event
 
 NEWER = event("PostLiked", 3, username="Bob", mood="good")
 PAST = MemoryEventStore(MemoryLog())
-PINNED = event("PostPinned", 1)
+PINNED = event("PostShared", 1)
 SPOILT = event("PostLiked", 2, username=7)
 
 
@@ -89,13 +89,13 @@ async def test_failures_are_counted_by_event_and_the_first_are_shown_in_the_orde
     tally = await check(log, places=5, workers=workers)
     total = 2 * COMMITS_A_RANGE
     assert tally.commits == 4 * total
-    assert tally.unreadable == {("PostLiked", 3): total, ("PostPinned", 1): total, ("PostLiked", 2): total}
+    assert tally.unreadable == {("PostLiked", 3): total, ("PostShared", 1): total, ("PostLiked", 2): total}
     assert [(place.position, place.type) for place in tally.places] == [
         (2, "PostLiked"),
-        (3, "PostPinned"),
+        (3, "PostShared"),
         (4, "PostLiked"),
         (6, "PostLiked"),
-        (7, "PostPinned"),
+        (7, "PostShared"),
     ]
 
 

@@ -263,7 +263,7 @@ async def test_an_unknown_event_parks_its_post_and_the_others_flow():
     assert (parked.post_id, parked.version, parked.position, parked.code) == (POST, 2, 2, "event-not-readable")
 
 
-async def append_unknown(system: SmallSystem, version: int, kind: str = "PostPinned") -> None:
+async def append_unknown(system: SmallSystem, version: int, kind: str = "PostShared") -> None:
     commit = ProposedCommit(
         stream_id=POST,
         version=version,

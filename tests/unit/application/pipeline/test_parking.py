@@ -30,8 +30,8 @@ from old_shapes import CREATED, LIKED_BY_BOB, commits
 from small_system import SmallSystem
 
 CREATE = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NOON)
-PINNED = StoredEvent("PostPinned", 1, {"username": "Ann"})
-NEWER = MsgspecEventCodec(UpcasterChain((*STEPS, drop_event(("PostPinned", 1)))))
+PINNED = StoredEvent("PostShared", 1, {"username": "Ann"})
+NEWER = MsgspecEventCodec(UpcasterChain((*STEPS, drop_event(("PostShared", 1)))))
 
 
 async def append(system: SmallSystem, version: int, *events: StoredEvent) -> None:
@@ -79,7 +79,7 @@ async def test_the_same_code_leaves_it_parked_with_its_reason(parked):
 
     assert result.still is not None
     assert (result.still.version, result.still.code) == (2, "event-not-readable")
-    assert "PostPinned" in result.still.reason
+    assert "PostShared" in result.still.reason
 
 
 async def test_a_retry_takes_what_no_projector_has_seen_yet_too(parked):

@@ -33,7 +33,7 @@ from given import COMMENT, COMMENTED, CREATED, LATER, NOON, OTHER_COMMENT, POST
 OTHER = PostId("0198c0de-0000-7000-8000-000000000002")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = Rows({}, {}, {})
-UNKNOWN = StoredEvent("PostPinned", 1, {})
+UNKNOWN = StoredEvent("PostShared", 1, {})
 
 
 def commit(version: int, *events: PostEvent | StoredEvent, post: PostId = POST, position: int = 0) -> Commit:
@@ -150,7 +150,7 @@ def test_an_unreadable_event_parks_its_stream_and_does_not_block_others():
     (waiting,) = changes.parked
     assert (waiting.post_id, waiting.version, waiting.position, waiting.waiting_version) == (POST, 2, 2, 3)
     assert waiting.code == "event-not-readable"
-    assert "PostPinned" in waiting.reason
+    assert "PostShared" in waiting.reason
     assert waiting.parked_at == LATER
 
 

@@ -119,12 +119,12 @@ class TestListing:
         assert newest.unreadable is None
 
     async def test_what_can_t_be_read_is_shown_as_it_is_stored_with_the_reason(self, written: Written):
-        written.add(StoredEvent("PostPinned", 3, {"by": "Zed"}))
+        written.add(StoredEvent("PostShared", 3, {"by": "Zed"}))
         _, page = await written.listed()
         [only] = page.commits
         assert "this version of Postlog does not know the type" in only.unreadable
         assert [(event.type, event.schema_version, event.data) for event in only.events] == [
-            ("PostPinned", 3, {"by": "Zed"})
+            ("PostShared", 3, {"by": "Zed"})
         ]
 
 
@@ -145,8 +145,8 @@ class TestFilters:
 
     async def test_by_stored_type_readable_or_not(self, written: Written):
         written.add()
-        written.add(LIKED, StoredEvent("PostPinned", 3, {}))
-        assert await all_positions(written, CommitFilter(event_type="PostPinned"), 3) == [2]
+        written.add(LIKED, StoredEvent("PostShared", 3, {}))
+        assert await all_positions(written, CommitFilter(event_type="PostShared"), 3) == [2]
 
     async def test_by_current_type_finds_what_is_stored_under_an_older_one(self, written: Written):
         written.add(StoredEvent("PostFavoured", 1, {"username": "Bob"}))

@@ -44,7 +44,7 @@ class Read:
 
 
 @dataclass(slots=True)
-class Story:
+class Recording:
     """`queries` are answers of rows that are up to date; the stored rows are those of `rows_position`."""
 
     commands: list[Sent] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Story:
         write_lines(path, [numbers, *map(asdict, self.commands), *map(asdict, self.queries)])
 
     @classmethod
-    def load(cls, path: Path) -> "Story":
+    def load(cls, path: Path) -> "Recording":
         numbers, *rest = read_lines(path)
         commands = [Sent(**each) for each in rest if "key" in each]
         return cls(commands, [Read(**each) for each in rest if "key" not in each], **numbers)
@@ -110,20 +110,20 @@ def from_the_future(post_id: str, version: int) -> RawCommit:
     return RawCommit(post_id, version, [event("PostLiked", 3, username="Bob", mood="good")])
 
 
-class Teller:
-    """Sends commands to `address`, each with a key of its own, and records the answers in `story`."""
+class Recorder:
+    """Sends commands to `address`, each with a key of its own, and records the responses."""
 
-    def __init__(self, story: Story, address: str) -> None:
-        self._story = story
+    def __init__(self, recording: Recording, address: str) -> None:
+        self._recording = recording
         self._address = address
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
-        key = f"story-{len(self._story.commands) + 1}"
+        key = f"recording-{len(self._recording.commands) + 1}"
         answer = request(self._address, method, path, body, key)
         assert answer.is_success, answer.text
         found = answer.json()
-        self._story.commands.append(Sent(method, path, body, key, answer.status_code, found))
-        self._story.position = max(self._story.position, found["position"])
+        self._recording.commands.append(Sent(method, path, body, key, answer.status_code, found))
+        self._recording.position = max(self._recording.position, found["position"])
         return found  # type: ignore[no-any-return]
 
     def create(self, author: str, message: str) -> str:
@@ -133,28 +133,28 @@ class Teller:
         self.send("POST", f"{post}/likes", {"username": username} if username else {})
 
 
-def first_part(tell: Teller) -> tuple[str, str]:
+def first_part(recorder: Recorder) -> tuple[str, str]:
     """Every event type in its current schema version; the paths of a post, and of the one that is to be parked."""
-    post = tell.create("Ann", "Hello, 世界 👋\nsecond line")
-    tell.like(post, "Bob")
-    tell.like(post, "Bob")  # changes nothing: a receipt
-    tell.like(post, None)
-    tell.send("PUT", f"{post}/message", {"username": "Ann", "message": "Hello again"})
-    kept = tell.send("POST", f"{post}/comments", {"username": "Bob", "comment": "Well said"})
-    gone = tell.send("POST", f"{post}/comments", {"username": "Eve", "comment": "Not well said"})
-    tell.send("PUT", f"{post}/comments/{kept['commentId']}", {"username": "Bob", "comment": "Very well said"})
-    tell.send("DELETE", f"{post}/comments/{gone['commentId']}?username=Eve")
-    removed = tell.create("Ann", "Removed later")
-    tell.send("POST", f"{removed}/comments", {"username": "Bob", "comment": "Gone with the post"})
-    tell.send("DELETE", f"{removed}?username=Ann")
-    return post, tell.create("Ann", "Waits for a newer version")
+    post = recorder.create("Ann", "Hello, 世界 👋\nsecond line")
+    recorder.like(post, "Bob")
+    recorder.like(post, "Bob")  # changes nothing: a receipt
+    recorder.like(post, None)
+    recorder.send("PUT", f"{post}/message", {"username": "Ann", "message": "Hello again"})
+    kept = recorder.send("POST", f"{post}/comments", {"username": "Bob", "comment": "Well said"})
+    gone = recorder.send("POST", f"{post}/comments", {"username": "Eve", "comment": "Not well said"})
+    recorder.send("PUT", f"{post}/comments/{kept['commentId']}", {"username": "Bob", "comment": "Very well said"})
+    recorder.send("DELETE", f"{post}/comments/{gone['commentId']}?username=Eve")
+    removed = recorder.create("Ann", "Removed later")
+    recorder.send("POST", f"{removed}/comments", {"username": "Bob", "comment": "Gone with the post"})
+    recorder.send("DELETE", f"{removed}?username=Ann")
+    return post, recorder.create("Ann", "Waits for a newer version")
 
 
-def second_part(tell: Teller, post: str) -> None:
+def second_part(recorder: Recorder, post: str) -> None:
     """Written after the rows were stored: they are behind the log by these commits."""
-    tell.send("DELETE", f"{post}/likes/Bob")
-    tell.like(post, "Dan")
-    tell.create("Dan", "Not in the rows yet")
+    recorder.send("DELETE", f"{post}/likes/Bob")
+    recorder.like(post, "Dan")
+    recorder.create("Dan", "Not in the rows yet")
 
 
 def request(address: str, method: str, path: str, body: Json | None, key: str) -> httpx.Response:
