@@ -44,7 +44,7 @@ TARGETS = (
     Target("S14 Kafka", "acknowledged to visible, p99, Kafka", "p99 of raw produce to consume", 2, 5),
     Target("S15", "relay, messages a second", "raw producer loop, same bytes, idempotent, acks=all", 0.4, 0.1),
     Target("S16", "GET one post, 32 connections", "raw pooled lookups of the same row", 0.75, 0.4),
-    Target("S17", "start to first answered command, embedded", "granian, Litestar hello-world, first 200", 1.4, 2.5),
+    Target("S17", "start to first answered command, embedded", "granian, Litestar hello-world, first 200", 1.8, 2.5),
     Target("S18", "start to first command, 1,000,000 events stored", "with an empty store", 1.05, 1.5),
     Target("S19 SQLite", "`postlog events check`, SQLite", "rows and their JSON decoded, thrown away", 0.8, 0.3),
     Target("S19 MongoDB", "`postlog events check`, MongoDB", "`for doc in collection.find()`, thrown away", 0.8, 0.3),
