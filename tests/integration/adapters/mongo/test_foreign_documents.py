@@ -153,7 +153,7 @@ async def test_no_call_fails_in_another_way(
     answers = await asyncio.gather(*(call(process) for call in OF_ONE_STREAM.values()), return_exceptions=True)
     for failure in [answer for answer in answers if isinstance(answer, BaseException)]:
         assert isinstance(failure, LogDamaged | LogChanged), repr(failure)
-        assert "no commit" in failure.message
+        assert "not a commit" in failure.message
 
 
 async def test_a_commit_whose_key_it_holds_is_unsettled_with_the_reason(log: MongoDatabase) -> None:
@@ -172,7 +172,7 @@ async def test_nothing_is_acknowledged_behind_it(
 ) -> None:
     await place(log, document)
     for each in (log, process):
-        with pytest.raises(LogChanged, match="document at position 4 is no commit"):
+        with pytest.raises(LogChanged, match="document at position 4 is not a commit"):
             await MongoEventStore(each).append([proposed(POST_A, 3)])
 
 
