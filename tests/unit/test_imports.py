@@ -12,7 +12,6 @@ OF_A_DRIVER = (
     "adapters.mongo",
     "adapters.postgres",
     "adapters.sqlserver",
-    "adapters.sql.open_database",
     "adapters.sql.schema",
     "adapters.sqlite.read_db_engine",
 )

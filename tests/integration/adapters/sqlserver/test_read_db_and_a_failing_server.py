@@ -273,7 +273,7 @@ async def test_readers_do_not_wait_for_a_swap_where_statements_read_snapshots(
     assert (await read_db.views.post(post_id(1))).stamp.generation == 2
 
 
-# Servers that are away
+# Unreachable servers
 
 
 async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:

@@ -32,7 +32,7 @@ def pyodbc(monkeypatch: pytest.MonkeyPatch) -> FakePyodbc:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "size"),
     [
         (Id(), (CHAR, 36, 0)),
         (OrdinalText(), (WVARCHAR, 400, 0)),
@@ -44,12 +44,12 @@ def pyodbc(monkeypatch: pytest.MonkeyPatch) -> FakePyodbc:
         (BigInteger(), (BIGINT, 0, 0)),
     ],
 )
-def test_every_column_type_is_set_whatever_sqlalchemy_would_set(kind: Any, told: tuple[int, int, int]) -> None:
+def test_every_column_type_is_set_whatever_sqlalchemy_would_set(kind: Any, size: tuple[int, int, int]) -> None:
     value: Any = bindparam("value", type_=kind)
     for before in (None, float, 12):
         sizes: dict[Any, Any] = {value: before}
         set_parameter_types(sizes)
-        assert sizes == {value: told}
+        assert sizes == {value: size}
 
 
 def test_other_types_are_left_to_sqlalchemy() -> None:
