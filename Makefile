@@ -70,7 +70,7 @@ fix: setup ## format, mend what ruff can mend, and write what follows from the c
 bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks
 
-screenshots: setup servers ## make the pictures of docs/screenshots (POSTS=file shows these posts instead of the story)
+screenshots: setup servers ## make the pictures of docs/screenshots (POSTS=file shows these posts instead of the demo posts)
 	PYTHONPATH=deploy:tests $(BIN)/python -m browsing.screenshots $(if $(POSTS),--posts $(POSTS))
 
 lock: setup ## bring the locks up to date with pyproject.toml

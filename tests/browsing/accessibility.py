@@ -1,4 +1,4 @@
-"""What axe finds wrong with a page."""
+"""The accessibility problems that axe finds on a page."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,12 +16,12 @@ def _axe() -> str:
 
 
 async def serious_faults(page: Page) -> list[str]:
-    """One line a fault, with the elements that have it. Empty: none is serious or critical."""
+    """One line for each serious or critical problem, with its elements."""
     return await faults(page, _SERIOUS)
 
 
 async def faults(page: Page, impacts: Sequence[str] = _ALL) -> list[str]:
-    """As `serious_faults`, of these impacts."""
+    """As `serious_faults`, for these impacts."""
     await page.evaluate(_axe())
     results = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

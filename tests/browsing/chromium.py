@@ -1,4 +1,4 @@
-"""A Chromium of this machine, driven by Playwright, that is let go nowhere but to the pages under test."""
+"""A Chromium of this machine, driven by Playwright, that may connect to the pages under test only."""
 
 import os
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, Route, 
 from local.programs import find_chromium
 
 _PATIENCE = 30_000
-"""How long a page may take for a step, in milliseconds: a busy machine is no fault."""
+"""Time limit of one step on a page, in milliseconds; long, because the machine may be busy."""
 
 MISSING = "no Chromium on this machine: install it (Debian: 'chromium'), or put it on the PATH"
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Raises `FileNotFoundError` where there is none."""
+    """Raises `FileNotFoundError` if there is none."""
     program = find_chromium()
     if program is None:
         raise FileNotFoundError(MISSING)
@@ -31,8 +31,8 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 class Visitor:
-    """One person's browser window. `elsewhere` are the requests that went to another server, which were not let
-    through; `errors` is what the console said was wrong."""
+    """One visitor's browser window. `elsewhere` has the requests to other servers, which were blocked; `errors` has the
+    errors of the console."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page

@@ -1,5 +1,5 @@
-"""`make screenshots`: a picture of each page into docs/screenshots, from a service with a small story, or with the
-posts of a file (`POSTS=…`, as `postlog import` takes them).
+"""`make screenshots`: pictures of all pages for docs/screenshots, from a service with the demo posts, or with the posts
+of a file (`POSTS=…`, as `postlog import` reads them).
 """
 
 import argparse
@@ -23,13 +23,13 @@ _PHONE = {"width": 390, "height": 844}
 
 
 async def _nothing(_: Page) -> None:
-    """The page as it opens."""
+    """Shows the page as it opens."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """`prepare` brings the page that was opened at `path` into the state to be shown. `whole`: as long as it
-    is, not only what a screen shows."""
+    """`prepare` brings the page at `path` into the state to be shown. `whole`: the full height of the page, not only
+    the visible part."""
 
     name: str
     path: str

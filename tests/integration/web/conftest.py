@@ -27,7 +27,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service with an empty log at first; what tests write stays in it."""
+    """The address of a service whose log is empty at first; posts of the tests stay in it."""
     folder: Path = tmp_path_factory.mktemp("site")
     with embedded(folder) as (_, address):
         yield address
@@ -35,8 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def meet(browser: Browser, site: str) -> Meet:
-    """Further visitors, with options of Playwright's `new_context`. What the first visitor must not meet, they neither
-    may: ask their `errors` and `elsewhere`."""
+    """Further visitors, with options of Playwright's `new_context`. Their `errors` and `elsewhere` must stay empty
+    too."""
 
     def another(**options: object) -> AbstractAsyncContextManager[Visitor]:
         return visitor(browser, site, **options)
@@ -46,8 +46,8 @@ def meet(browser: Browser, site: str) -> Meet:
 
 @pytest.fixture
 async def guest(meet: Meet) -> AsyncIterator[Visitor]:
-    """Somebody with an empty browser. At the end of the test nothing was asked of another server, and the console said
-    of nothing that it is wrong."""
+    """A visitor with an empty browser. At the end of the test it has sent no request to another server, and its console
+    has no error."""
     async with meet() as someone:
         yield someone
         assert someone.elsewhere == []

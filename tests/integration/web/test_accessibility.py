@@ -78,7 +78,7 @@ async def test_log_and_operations_pages_are_accessible(meet: Meet, color_scheme:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_long_names_and_texts_fit_a_small_phone(meet: Meet, scheme: str) -> None:
-    """Nor cuts the header: each of its links is in view."""
+    """And every link of the header is visible."""
     long, text = "N" * 100, "https://example.org/" + "long" * 100
     async with meet(color_scheme=scheme, viewport=SMALL_PHONE, reduced_motion="reduce") as someone:
         page = someone.page

@@ -9,7 +9,7 @@ from integration.web.conftest import Meet
 
 
 async def write(page: Page, text: str, name: str = "Ann") -> None:
-    """Somebody who has just come writes a post; it stands first on the feed then."""
+    """Writes a post as a new visitor; it is the first on the feed then."""
     await page.goto("/")
     await page.get_by_label("Write a post").fill(text)
     if await page.get_by_label("Your name").count():
