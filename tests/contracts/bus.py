@@ -66,7 +66,7 @@ class BusContract:
         assert isinstance(received, EventMessage)
         assert received.part == part(big, 0)
 
-    async def test_a_message_of_somebody_else_is_received_as_unreadable(self, bus: BusHandle) -> None:
+    async def test_a_message_of_another_producer_is_received_as_unreadable(self, bus: BusHandle) -> None:
         await bus.put(WireMessage(1, b"key", b"\xff", [("ce_type", b"\xff")]))
         async with bus.subscription("one") as subscription:
             await started(subscription)
@@ -91,7 +91,7 @@ class BusContract:
             async with asyncio.timeout(SOON):
                 assert (await subscription.receive(10, 0.05)).messages == []
 
-    async def test_a_message_is_received_while_somebody_waits_for_it(self, bus: BusHandle) -> None:
+    async def test_a_message_is_received_while_a_consumer_waits_for_it(self, bus: BusHandle) -> None:
         async with bus.subscription("one") as subscription:
             await started(subscription)
             waiting = asyncio.create_task(receive(subscription, 1))
@@ -111,7 +111,7 @@ class BusContract:
             await subscription.start({0: 0})
             assert positions(await receive(subscription, 1)) == [1]
 
-    async def test_a_partition_goes_on_from_any_offset(self, bus: BusHandle) -> None:
+    async def test_a_partition_resumes_from_any_offset(self, bus: BusHandle) -> None:
         await bus.publisher.publish(publication(*[entry(n, 0, liked()) for n in range(1, 11)]))
         async with bus.subscription("one") as subscription:
             await started(subscription)
@@ -121,7 +121,7 @@ class BusContract:
             await subscription.start({0: 2})
             assert positions(await receive(subscription, 8)) == [3, 4, 5, 6, 7, 8, 9, 10]
 
-    async def test_a_partition_that_is_started_anew_delivers_nothing_that_was_under_way(self, bus: BusHandle) -> None:
+    async def test_a_partition_that_is_restarted_delivers_nothing_that_was_in_flight(self, bus: BusHandle) -> None:
         await bus.publisher.publish(publication(*[entry(n, 0, liked()) for n in range(1, 31)]))
         async with bus.subscription("one") as subscription:
             await started(subscription)
@@ -145,7 +145,7 @@ class BusContract:
             await owning(subscription, PARTITIONS)
             assert await subscription.ends(ALL) == {0: 2, 1: 0, 2: 0}
 
-    async def test_starting_what_somebody_else_owns_does_nothing(self, bus: BusHandle) -> None:
+    async def test_starting_a_partition_of_another_member_does_nothing(self, bus: BusHandle) -> None:
         async with bus.subscription("one") as subscription:
             await started(subscription)
             async with bus.subscription("one") as other:
@@ -177,7 +177,7 @@ class BusContract:
             await subscription.start({2: 1_000})
             assert await out_of_range(subscription) == [2]
 
-    async def test_a_topic_that_is_made_anew_has_another_id(self, bus: BusHandle) -> None:
+    async def test_a_recreated_topic_has_another_id(self, bus: BusHandle) -> None:
         async with bus.subscription("one") as subscription:
             before = await subscription.topic()
             assert (await subscription.topic(), before.partitions) == (before, PARTITIONS)
@@ -207,7 +207,7 @@ class BusContract:
                 await started(subscription)
                 assert positions(await receive(subscription, 1)) == [1]
 
-    async def test_who_joins_for_another_database_hands_over_what_it_owned_and_gets_everything(
+    async def test_a_member_that_joins_for_another_database_gives_up_its_partitions_and_gets_all(
         self, bus: BusHandle
     ) -> None:
         await bus.publisher.publish(publication(entry(1, 0, liked())))
@@ -219,7 +219,7 @@ class BusContract:
             await started(second)
             assert positions(await receive(second, 1)) == [1]
 
-    async def test_who_leaves_hands_over_what_it_owned_and_it_is_held_at_first(self, bus: BusHandle) -> None:
+    async def test_a_leaving_member_gives_up_its_partitions_which_are_paused_at_first(self, bus: BusHandle) -> None:
         async with AsyncExitStack() as second_opened, bus.subscription("one") as first:
             second = await second_opened.enter_async_context(bus.subscription("one"))
             await sharing(first, second)

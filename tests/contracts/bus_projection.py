@@ -80,7 +80,7 @@ class BusProjectionContract:
             await second.caught_up()
         assert world.rows() == second.rows() == await world.fold()
 
-    async def test_a_projector_goes_on_where_it_was(self, world: World) -> None:
+    async def test_a_projector_resumes_where_it_was(self, world: World) -> None:
         async with world.relaying():
             async with world.projecting():
                 await write_mixed(world, 40)
@@ -105,7 +105,7 @@ class BusProjectionContract:
         assert world.rows() == await world.fold()
         assert unruly.tampered > 20
 
-    async def test_a_relay_that_begins_anew_repeats_and_changes_nothing(self, world: World) -> None:
+    async def test_a_relay_that_restarts_repeats_messages_and_changes_nothing(self, world: World) -> None:
         async with world.projecting():
             for seed in range(4):
                 async with world.relaying():
@@ -127,7 +127,7 @@ class BusProjectionContract:
             await world.caught_up()
         assert world.rows() == await world.fold()
 
-    async def test_a_topic_that_is_made_anew_with_messages_unread_loses_nothing(
+    async def test_a_topic_recreated_with_unread_messages_loses_nothing(
         self, world: World, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with world.relaying():
@@ -144,7 +144,7 @@ class BusProjectionContract:
         assert "the topic was recreated; resuming from the log after position" in caplog.text
         assert world.metrics.counts["projector_bus_resets"] == 3
 
-    async def test_a_topic_that_is_made_anew_under_a_running_projector_loses_nothing(self, world: World) -> None:
+    async def test_a_topic_recreated_under_a_running_projector_loses_nothing(self, world: World) -> None:
         async with world.relaying(), world.projecting():
             await write_mixed(world, 30)
             await world.caught_up()
@@ -253,7 +253,7 @@ class BusProjectionContract:
         assert post is not None
         assert (post.likes, post.version) == (2, 3), "the mended event and the one behind it, in order"
 
-    async def test_a_spoilt_message_is_read_from_the_log(self, world: World) -> None:
+    async def test_a_damaged_message_is_read_from_the_log(self, world: World) -> None:
         async with world.projecting():
             await world.on_the_bus()
             commit = await world.write(post_id(0), created())

@@ -205,7 +205,7 @@ class RebuildingContract:
         assert (await maintained.audit(system).run()).differences == []
 
     @pytest.mark.parametrize("batches", [1, 2, 5, 11])
-    async def test_one_that_was_killed_is_resumed_to_the_same_rows(self, maintained: Maintained, batches: int) -> None:
+    async def test_a_killed_rebuild_is_resumed_to_the_same_rows(self, maintained: Maintained, batches: int) -> None:
         system = await open_history(maintained, seed=batches, commands=200)
         before = await maintained.dump()
         first = maintained.rebuild(system, 10).run()
@@ -219,7 +219,7 @@ class RebuildingContract:
         assert (builds[0].generation, builds[0].position) == (stopped.generation, stopped.position)
         assert await maintained.dump() == before
 
-    async def test_one_that_workers_share_gives_the_same_rows_also_when_it_is_resumed(
+    async def test_a_rebuild_by_several_workers_gives_the_same_rows_also_when_it_is_resumed(
         self, maintained: Maintained
     ) -> None:
         system = await open_history(maintained, seed=16, commands=200)
@@ -274,7 +274,7 @@ class RebuildingContract:
         assert (builds[0].generation, builds[0].position) == (3, 0)
         assert await maintained.dump() == before
 
-    async def test_one_that_was_killed_while_it_emptied_the_slot_empties_it_again(self, maintained: Maintained) -> None:
+    async def test_a_rebuild_killed_while_it_emptied_the_slot_empties_it_again(self, maintained: Maintained) -> None:
         system = await open_history(maintained, seed=14, commands=150)
         before = await maintained.dump()
         await run(maintained.rebuild(system))
@@ -287,7 +287,7 @@ class RebuildingContract:
         assert (builds[0].generation, builds[0].state) == (3, BuildState.EMPTYING)
         assert await maintained.dump() == before
 
-    async def test_what_stops_one_is_noted_with_it_until_it_is_gone_on_with(self, maintained: Maintained) -> None:
+    async def test_an_error_is_recorded_with_the_build_until_it_is_resumed(self, maintained: Maintained) -> None:
         system = await open_history(maintained, seed=15, commands=100)
         before = await maintained.dump()
         read = system.commit_log.read_events
@@ -330,7 +330,7 @@ class RebuildingContract:
         assert not await maintained.generations.is_locked()
         assert (await run(maintained.rebuild(system, 5)))[-1].state is BuildState.LIVE
 
-    async def test_one_that_is_cancelled_writes_no_more(self, maintained: Maintained, other: Maintained) -> None:
+    async def test_a_cancelled_rebuild_writes_no_more(self, maintained: Maintained, other: Maintained) -> None:
         system = await open_history(maintained, seed=6, commands=100)
         before = await maintained.dump()
         running = maintained.rebuild(system, 5).run()
@@ -446,7 +446,7 @@ class RebuildingContract:
         report = await maintained.audit(system).run()
         assert (report.differences, report.parked) == ([], [post_id(800)])
 
-    async def test_rows_that_were_behind_stand_after_the_swap_where_the_rebuild_did(
+    async def test_rows_that_were_behind_are_at_the_rebuild_s_position_after_the_swap(
         self, maintained: Maintained
     ) -> None:
         """Of three partitions two are followed by the bus, and all are behind."""
@@ -472,7 +472,7 @@ class RebuildingContract:
         assert [(at.topic_id, at.offset) for at in after.values()] == [("topic", 40), ("topic", 41), (None, None)]
         assert (await maintained.audit(system).run()).differences == []
 
-    async def test_a_partition_that_had_not_begun_stands_after_the_swap_where_the_rebuild_did(
+    async def test_a_partition_without_a_checkpoint_is_at_the_rebuild_s_position_after_the_swap(
         self, maintained: Maintained
     ) -> None:
         system = SmallSystem(read_side=maintained.read_side)
@@ -503,7 +503,7 @@ class RebuildingContract:
             "an extra comment",
         ],
     )
-    async def test_each_planted_fault_is_found_and_mended(self, maintained: Maintained, kind: str) -> None:
+    async def test_each_planted_fault_is_found_and_fixed(self, maintained: Maintained, kind: str) -> None:
         system = await open_history(maintained, seed=10, commands=120)
         await write(
             system,
@@ -547,7 +547,7 @@ class RebuildingContract:
         assert (await maintained.audit(system).run()).differences == []
         assert await maintained.dump() == before
 
-    async def test_the_audit_finds_nothing_while_writes_and_rebuilds_go_on(self, maintained: Maintained) -> None:
+    async def test_the_audit_finds_nothing_during_writes_and_rebuilds(self, maintained: Maintained) -> None:
         system = await open_history(maintained, seed=11, commands=150)
         choice = random.Random(11)
 

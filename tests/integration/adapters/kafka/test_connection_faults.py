@@ -51,7 +51,7 @@ async def works(connection: KafkaConnection, topic: str) -> bool:
     return (await KafkaProbe(connection, topic).probe()).ok
 
 
-async def test_brokers_that_send_clients_on_to_where_nobody_is(broker: Broker, topic: str) -> None:
+async def test_brokers_that_advertise_an_unreachable_address(broker: Broker, topic: str) -> None:
     """They answer by the address that is given, and so did the probe."""
     lost = KafkaConnection(bootstrap_servers=broker.lost.bootstrap)
     advertised = broker.lost.advertised_port
@@ -111,7 +111,7 @@ async def test_a_host_that_is_not_known(topic: str) -> None:
     assert said.endswith("Is it running? If so, check the address.")
 
 
-async def test_a_login_without_any_right_is_told_which_it_needs(broker: Broker, topic: str) -> None:
+async def test_a_login_without_any_right_gets_an_error_that_names_what_it_needs(broker: Broker, topic: str) -> None:
     said = await said_of(broker.limited, topic)
     assert said == (
         "does not authorize this login (Broker: Topic authorization failed). Allow the login bus.kafka.username "
@@ -159,7 +159,7 @@ async def test_a_login_that_may_not_read_settings_is_good_enough(broker: Broker,
     await eventually(may_ask)
 
 
-async def test_a_login_that_may_not_make_the_topic_is_told_how_it_is_made(broker: Broker) -> None:
+async def test_a_login_without_the_right_gets_the_command_that_creates_the_topic(broker: Broker) -> None:
     name = f"faults-{uuid4().hex[:12]}"
     provisioning = KafkaProvisioning(broker.limited, name, 3, 1)
     with pytest.raises(BusUnavailable) as refused:

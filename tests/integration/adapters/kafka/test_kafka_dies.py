@@ -78,7 +78,7 @@ async def test_a_topic_that_is_not_there_is_an_error_that_names_the_command(
                 await ask()
 
 
-async def test_trouble_is_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_outage_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     metrics = CountedMetrics()
     with caplog.at_level(logging.INFO):
         async with KafkaSubscription(NOWHERE, "any", "group", metrics) as subscription:

@@ -56,9 +56,7 @@ async def test_what_an_operator_has_set_is_left_alone(connection: KafkaConnectio
     assert topic_setting(admin, topic, "retention.ms") == "-1"
 
 
-async def test_a_topic_that_refuses_large_messages_is_told_to_take_them(
-    connection: KafkaConnection, topic: str
-) -> None:
+async def test_a_topic_that_rejects_large_messages_is_reconfigured(connection: KafkaConnection, topic: str) -> None:
     admin = TopicAdmin(connection)
     create_topic(admin, topic, 3, 1, {"max.message.bytes": "1000000"})
     provisioning = KafkaProvisioning(connection, topic, 3, 1)
@@ -68,7 +66,7 @@ async def test_a_topic_that_refuses_large_messages_is_told_to_take_them(
     await provisioning.check()
 
 
-async def test_a_topic_that_is_not_there_is_told_by_check(connection: KafkaConnection, topic: str) -> None:
+async def test_check_reports_a_missing_topic(connection: KafkaConnection, topic: str) -> None:
     with pytest.raises(SchemaOutdated, match=rf"has no topic {topic}\. Run `postlog init`\."):
         await KafkaProvisioning(connection, topic, 3, 1).check()
 
@@ -112,7 +110,7 @@ async def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert away.value.path == "bus.kafka.bootstrap_servers"
 
 
-async def test_the_probe_tells_what_answers(connection: KafkaConnection, topic: str) -> None:
+async def test_the_probe_reports_what_answers(connection: KafkaConnection, topic: str) -> None:
     where = connection.bootstrap_servers
     assert await KafkaProbe(connection, topic).probe() == ProbeResult(
         "bus", ok=False, detail=f"Kafka at {where} has no topic {topic}. Run `postlog init`, which creates it."
@@ -123,7 +121,7 @@ async def test_the_probe_tells_what_answers(connection: KafkaConnection, topic: 
     )
 
 
-async def test_the_probe_tells_that_nobody_answers() -> None:
+async def test_the_probe_reports_that_no_broker_answers() -> None:
     found = await KafkaProbe(NOWHERE, "any").probe()
     assert not found.ok
     assert found.detail.startswith("Kafka at 127.0.0.1:1 (bus.kafka.bootstrap_servers) does not answer: ")
@@ -136,7 +134,7 @@ async def test_a_file_that_is_not_there_is_an_error_at_once() -> None:
             pass
 
 
-async def test_others_who_publish_with_kafka_s_default_agree_on_the_partition(
+async def test_producers_with_kafka_s_default_partitioner_agree_on_the_partition(
     connection: KafkaConnection, topic: str
 ) -> None:
     """librdkafka's `murmur2_random` is compatible with the Java client's default partitioner."""

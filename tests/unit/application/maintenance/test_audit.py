@@ -160,7 +160,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize(("plant", "expected"), PLANTED.values(), ids=PLANTED.keys())
-async def test_each_planted_fault_is_found_and_mended(system, plant, expected):
+async def test_each_planted_fault_is_found_and_fixed(system, plant, expected):
     plant(system)
 
     report = await audit_of(system).run()
@@ -203,7 +203,7 @@ async def test_a_sample_of_more_posts_than_there_are_is_a_whole_audit(system, po
     assert (report.posts, found(report)) == (8, [(POSTS[3], "likes", "3", "4")])
 
 
-async def test_nothing_is_found_while_writes_go_on(system):
+async def test_nothing_is_found_during_writes(system):
     async def keep_writing() -> None:
         while True:
             await write(system, *(LikePost(post_id=post_id, username=None) for post_id in POSTS[2:]))
@@ -249,7 +249,7 @@ async def test_parked_posts_are_listed_and_not_counted(system):
     assert (found(report), report.parked) == ([], [POSTS[2]])
 
 
-async def test_it_begins_again_when_the_live_generation_is_swapped(system):
+async def test_it_restarts_when_the_live_generation_is_swapped(system):
     rows = MemoryAuditRows(system.read_db)
     page, swapped = rows.page, False
 

@@ -123,7 +123,7 @@ FAULTS: dict[str, tuple[PostId, str, Callable[[SmallSystem], object]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_each_fault_is_told_once_and_once_that_it_is_gone(
+async def test_each_difference_is_logged_once_and_once_when_it_is_gone(
     system: SmallSystem, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     where, what, plant = FAULTS[fault]
@@ -147,7 +147,7 @@ async def test_each_fault_is_told_once_and_once_that_it_is_gone(
     ]
 
 
-async def test_what_was_written_just_now_is_compared_before_the_pass_goes_on(
+async def test_recent_writes_are_compared_before_the_pass_continues(
     system: SmallSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows go wrong where projectors write. No page of rows comes by: what differs was found from the new commit."""
@@ -176,9 +176,7 @@ async def test_what_was_written_just_now_is_compared_before_the_pass_goes_on(
     assert audit.counted("audit_posts_compared") - compared <= 52
 
 
-async def test_nothing_is_told_while_people_write_and_rebuilds_swap(
-    system: SmallSystem, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_nothing_is_logged_during_writes_and_swaps(system: SmallSystem, caplog: pytest.LogCaptureFixture) -> None:
     rebuild = system.container.rebuild(batch_events=50)
 
     async def keep_writing() -> None:
@@ -225,7 +223,7 @@ async def test_rows_of_another_log_end_it(system: SmallSystem) -> None:
         await handle.worker.run()
 
 
-async def test_many_that_differ_are_counted_and_not_all_told(
+async def test_many_differences_are_counted_and_not_all_logged(
     system: SmallSystem, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LOGGED_A_PASS", 3)

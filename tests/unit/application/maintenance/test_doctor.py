@@ -211,7 +211,7 @@ async def test_an_outdated_schema_leaves_out_what_needs_it() -> None:
     assert [finding.check for finding in findings[2:]] == ["positions"]
 
 
-async def test_what_a_check_of_the_schema_could_not_look_at_is_told() -> None:
+async def test_what_a_schema_check_could_not_check_is_reported() -> None:
     findings = await Installation(provisionings={"bus schema": Made(unseen="Not all was looked at.")}).examined()
     assert findings[1] == Finding("bus schema", True, "Not all was looked at.")
 
@@ -271,7 +271,7 @@ async def test_a_relay_that_works_is_no_problem(
         ),
     ],
 )
-async def test_a_relay_that_is_gone_stands_still_or_is_behind_is_a_matter_of_data(
+async def test_a_relay_that_is_gone_stuck_or_behind_is_a_problem_of_the_data(
     seen: list[RelayStatus | None], detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
@@ -364,7 +364,7 @@ async def test_a_rebuild_whose_process_is_gone_is_named_with_what_to_do() -> Non
     assert "at position 1,000 of 5,000 (The log is away); `postlog rebuild`" in found.detail
 
 
-async def test_a_rebuild_that_runs_is_no_problem_and_its_progress_is_told() -> None:
+async def test_a_rebuild_that_runs_is_no_problem_and_its_progress_is_shown() -> None:
     findings = await Installation(builds_seen=[[BUILDING]], is_building=True).examined()
     assert findings[-1] == Finding(
         "rebuild",
@@ -373,7 +373,7 @@ async def test_a_rebuild_that_runs_is_no_problem_and_its_progress_is_told() -> N
     )
 
 
-async def test_a_rebuild_that_ends_while_the_doctor_looks_is_no_problem() -> None:
+async def test_a_rebuild_that_ends_during_the_check_is_no_problem() -> None:
     assert await problems_of(Installation(builds_seen=[[BUILDING], []])) == []
 
 

@@ -133,7 +133,7 @@ def test_every_position_is_in_one_range(tip: int, ranges: list[PositionRange]):
     assert list(ranges_up_to(tip)) == ranges
 
 
-async def test_what_is_done_is_told_while_it_runs():
+async def test_progress_is_reported_while_it_runs():
     log = await log_of(*[[[CREATED]]] * (COMMITS_A_RANGE + 5))
     told: list[int] = []
     await EventsCheck(log, PAST, [RangeCheck(log, CODEC)], 1).run(told.append)

@@ -85,13 +85,13 @@ class TestAuditRuns:
         await runs.cancel()
         assert (run.cancelled, run.is_running) == (True, False)
 
-    async def test_what_stops_one_is_told(self, audit: Audit, runs: AuditRuns):
+    async def test_what_stops_an_audit_is_reported(self, audit: Audit, runs: AuditRuns):
         audit.told.set_exception(ReadDbUnavailable("The read database does not answer."))
         run = runs.begin(None)
         await ended(runs)
         assert (run.error, run.report) == ("The read database does not answer.", None)
 
-    async def test_a_fault_of_its_own_is_told_without_its_text(self, audit: Audit, runs: AuditRuns):
+    async def test_a_bug_is_reported_without_its_text(self, audit: Audit, runs: AuditRuns):
         audit.told.set_exception(KeyError("a secret"))
         run = runs.begin(None)
         await ended(runs)
@@ -119,7 +119,7 @@ class StandingClock(SteppingClock):
 
 
 class TestCheckup:
-    async def test_it_examines_once_for_all_who_look_until_the_findings_are_old(self):
+    async def test_it_examines_once_for_all_callers_until_the_findings_expire(self):
         doctor, clock = Doctor(), StandingClock()
         diagnosis = CachedDiagnosis(lambda: doctor, clock, seconds=10)  # type: ignore[arg-type,return-value]
         assert await diagnosis.findings() is None
@@ -140,7 +140,7 @@ class TestCheckup:
         diagnosis.expire()
         assert (await diagnosis.findings(patience=5)).all[0].detail == "Examined 2 times."
 
-    async def test_an_examination_that_hangs_holds_up_nobody_and_ends_with_the_service(self):
+    async def test_a_hanging_examination_delays_no_caller_and_ends_with_the_service(self):
         doctor = Doctor()
         diagnosis = CachedDiagnosis(lambda: doctor, StandingClock())  # type: ignore[arg-type,return-value]
         assert await diagnosis.findings(patience=0.01) is None

@@ -86,7 +86,7 @@ async def test_wrong_rows_are_gone_afterwards():
     assert dump(system) == right
 
 
-async def test_the_projector_goes_on_in_the_new_generation():
+async def test_the_projector_continues_in_the_new_generation():
     system = await filled()
     async with system.projecting():
         await run(rebuild_of(system))
@@ -206,7 +206,7 @@ async def test_it_ends_though_every_read_of_the_log_finds_something_new():
     assert system.read_db.live_rows.posts[POSTS[0]].likes == await system.commit_log.tip() - 80
 
 
-async def test_a_killed_one_is_resumed_where_it_stood():
+async def test_a_killed_rebuild_is_resumed_where_it_was():
     system = await filled()
     before = dump(system)
     first = rebuild_of(system, 10).run()
@@ -250,7 +250,7 @@ async def test_a_second_one_at_the_same_time_is_refused():
     assert (await run(rebuild_of(system, 10, generations)))[-1].state is BuildState.LIVE
 
 
-async def test_a_cancelled_one_stops_and_leaves_the_live_rows():
+async def test_a_cancelled_rebuild_stops_and_leaves_the_live_rows():
     system = await filled()
     generations = MemoryGenerations(system.read_db)
     running = rebuild_of(system, 10, generations).run()
@@ -263,7 +263,7 @@ async def test_a_cancelled_one_stops_and_leaves_the_live_rows():
     assert system.read_db.live.generation == 1
 
 
-async def test_an_unfinished_build_of_another_log_is_not_gone_on_with():
+async def test_an_unfinished_build_of_another_log_is_not_resumed():
     system = await filled()
     running = rebuild_of(system, 10).run()
     for _ in range(3):
@@ -317,7 +317,7 @@ async def test_without_a_swap_the_build_waits_beside_the_live_rows():
     assert dump(system, builds[-1].slot) == before
 
 
-async def test_reading_goes_on_while_a_batch_is_written():
+async def test_the_next_batch_is_read_while_one_is_written():
     system = await filled()
     generations = MemoryGenerations(system.read_db)
     read, load = system.commit_log.read_events, generations.load

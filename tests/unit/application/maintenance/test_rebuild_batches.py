@@ -148,7 +148,7 @@ async def test_rows_reach_the_worker_of_their_post(workers: int):
     assert len(changes.posts) == 40
 
 
-def test_garbage_is_searched_for_seldom_until_the_job_ends():
+def test_the_collector_is_relaxed_until_the_job_ends():
     before = gc.get_threshold()
 
     def job() -> None:

@@ -64,7 +64,7 @@ async def operated() -> AsyncIterator[Operated]:
         yield operated
 
 
-async def test_one_is_begun_watched_and_done(operated: Operated) -> None:
+async def test_a_rebuild_is_started_watched_and_done(operated: Operated) -> None:
     begun = await operated.rebuilds.begin()
     operated.gate.set()
     done = await operated.until(RebuildState.SWAPPED)
@@ -109,7 +109,7 @@ async def test_a_second_one_that_begins_at_the_same_moment_is_refused_by_the_loc
     assert len(refused) == 2
 
 
-async def test_one_that_is_cancelled_writes_no_more_and_makes_way(operated: Operated) -> None:
+async def test_a_cancelled_rebuild_writes_no_more_and_lets_another_start(operated: Operated) -> None:
     await operated.rebuilds.begin()
     cancelled = await operated.rebuilds.cancel("memory-2")
     again = await operated.rebuilds.cancel("memory-2")
@@ -132,7 +132,7 @@ async def test_a_rebuild_that_has_ended_can_not_be_cancelled(operated: Operated)
     assert operated.system.read_db.live.generation == 2
 
 
-async def test_one_whose_process_is_gone_has_failed_and_is_gone_on_with(operated: Operated) -> None:
+async def test_a_rebuild_whose_process_is_gone_has_failed_and_can_be_resumed(operated: Operated) -> None:
     building = operated.rebuild().run()
     for _ in range(3):
         stopped = await anext(building)
@@ -148,7 +148,7 @@ async def test_one_whose_process_is_gone_has_failed_and_is_gone_on_with(operated
     await operated.until(RebuildState.SWAPPED)
 
 
-async def test_one_that_failed_can_be_cancelled(operated: Operated) -> None:
+async def test_a_failed_rebuild_can_be_cancelled(operated: Operated) -> None:
     building = operated.rebuild().run()
     await anext(building)
     await building.aclose()
@@ -156,7 +156,7 @@ async def test_one_that_failed_can_be_cancelled(operated: Operated) -> None:
     assert (await operated.generations.builds())[0].state is BuildState.CANCELLED
 
 
-async def test_one_that_an_error_stopped_says_which(operated: Operated) -> None:
+async def test_a_rebuild_that_an_error_stopped_says_which(operated: Operated) -> None:
     async def failing_read(after: int, limit: int = 1_000) -> object:
         raise StoreUnavailable("The log is away.")
 
@@ -167,7 +167,7 @@ async def test_one_that_an_error_stopped_says_which(operated: Operated) -> None:
     assert failed.error == "The log is away. Start a rebuild again to resume from position 0, or cancel this one."
 
 
-async def test_one_that_ends_between_two_looks_has_not_failed(operated: Operated) -> None:
+async def test_a_rebuild_that_ends_between_two_reads_has_not_failed(operated: Operated) -> None:
     """The row is read, then it swaps and gives the lock back, then the lock is looked at."""
     building = operated.rebuild().run()
     await anext(building)
@@ -197,7 +197,7 @@ async def test_a_database_that_can_not_be_rebuilt_from_here_is_refused(operated:
     assert await operated.rebuilds.recent("postgres") == []
 
 
-async def test_time_in_which_nobody_worked_does_not_slow_the_rate(operated: Operated) -> None:
+async def test_idle_time_does_not_lower_the_rate(operated: Operated) -> None:
     building = operated.rebuild().run()
     for _ in range(3):
         await anext(building)

@@ -203,7 +203,7 @@ async def test_a_checkpoint_that_only_sees_reminders_is_written_now_and_then(wor
         assert checkpoint(world, 0) == replace(AT_THE_BEGINNING, topic_id=memory.topic.id, offset=1_000)
 
 
-async def test_the_bus_is_told_how_far_the_rows_are(world: World) -> None:
+async def test_offsets_are_committed_to_the_bus(world: World) -> None:
     async with world.bus.subscription(world.read_db.id) as subscription, running(world.follower(subscription).run()):
         await world.caught_up()
         async with world.relaying():
@@ -241,7 +241,7 @@ async def test_a_transaction_whose_answer_was_lost_is_not_repeated_on_its_own_ro
     assert world.metrics.counts["projector_interruptions"] == 1
 
 
-async def test_after_a_swap_it_goes_on_in_the_new_generation(world: World) -> None:
+async def test_after_a_swap_it_continues_in_the_new_generation(world: World) -> None:
     async with world.relaying(), world.projecting():
         await write_likes(world, 9)
         await world.caught_up()
@@ -269,7 +269,7 @@ async def test_a_checkpoint_that_another_projector_moved_is_read_again(world: Wo
     assert world.rows() == await world.fold()
 
 
-async def test_who_has_nothing_to_write_notices_too_that_a_checkpoint_was_moved_back(
+async def test_an_idle_projector_notices_that_a_checkpoint_was_moved_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the database would seem old until the next commit."""
@@ -440,7 +440,7 @@ async def test_when_the_topic_gets_more_partitions_nothing_is_lost(world: World,
     assert world.rows() == await world.fold()
 
 
-async def test_who_gets_no_message_notices_too_that_the_topic_was_divided_anew(
+async def test_an_idle_projector_notices_that_the_topic_was_repartitioned(
     world: World, memory: MemoryBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("application.pipeline.bus_consumer._READY_CHECK_SECONDS", 0.02)

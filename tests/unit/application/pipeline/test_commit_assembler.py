@@ -108,7 +108,7 @@ def test_what_is_passed_over_within_an_unfinished_commit_does_not_move_the_offse
     assert at.offset == 103
 
 
-def test_a_commit_that_begins_anew_is_assembled_anew() -> None:
+def test_a_commit_that_restarts_is_assembled_again() -> None:
     """A relay died in the middle of it, and the next one sends it again."""
     whole = commit(12, liked("ann"), liked("bob"))
     at = assembler()
@@ -160,12 +160,12 @@ def test_reading_from_the_log_forgets_a_commit_that_was_half_there() -> None:
     assert at.position == 12
 
 
-def test_a_spoilt_message_is_read_from_the_log_if_it_tells_its_position() -> None:
+def test_a_damaged_message_is_read_from_the_log_if_it_has_its_position() -> None:
     spoilt = UnreadableMessage(0, 100, "log", 12, "the value is not a JSON object")
     assert assembler().take(spoilt) == Gap(12, "a message is unreadable: the value is not a JSON object")
 
 
-def test_a_spoilt_message_that_tells_nothing_is_passed_over() -> None:
+def test_a_damaged_message_without_position_is_skipped() -> None:
     at = assembler()
     assert at.take(UnreadableMessage(0, 100, None, None, "the header ce_type is missing")) is None
     assert (at.position, at.offset) == (10, 101)
@@ -179,7 +179,7 @@ def test_messages_of_another_log_are_passed_over() -> None:
     assert (at.position, at.offset, at.foreign) == (10, 103, 3)
 
 
-def test_what_was_said_of_another_number_of_partitions_is_not_believed() -> None:
+def test_claims_for_another_number_of_partitions_are_ignored() -> None:
     gap = Gap(12, "a message was published when the topic had 2 partitions")
     assert assembler().take(message(12, prev=10)._replace(partitions=2)) == gap
     assert assembler().take(watermark(12, prev=10)._replace(partitions=2)) == gap

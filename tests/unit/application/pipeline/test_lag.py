@@ -74,7 +74,7 @@ class SetClock:
 
 
 @pytest.mark.parametrize("recorded", ["now", "years ago", "in years"])
-async def test_rows_that_nobody_brings_further_lag_by_commits_and_by_how_long_they_could_have_had_the_oldest(
+async def test_rows_without_a_projector_lag_by_commits_and_by_the_age_of_the_oldest(
     world: World, recorded: str
 ) -> None:
     """Whatever time a commit says: history is imported, and writers' clocks are wrong. A clock that is set changes

@@ -39,7 +39,7 @@ async def test_what_is_appended_appears_in_the_rows():
     assert [comment.comment for comment in answer.comments] == ["Nice"]
 
 
-async def test_it_goes_on_at_its_checkpoint_after_a_restart():
+async def test_it_resumes_at_its_checkpoint_after_a_restart():
     first = SmallSystem()
     async with first.projecting():
         await first.process.commands.handle(CREATE, ANYBODY)
@@ -275,7 +275,7 @@ async def append_unknown(system: SmallSystem, version: int, kind: str = "PostSha
     await system.event_store.append([commit])
 
 
-async def test_it_is_told_when_the_rows_are_divided_otherwise(caplog: pytest.LogCaptureFixture):
+async def test_a_change_of_the_number_of_partitions_is_logged(caplog: pytest.LogCaptureFixture):
     """Two projectors with different buses on one read database do so for ever."""
     system = SmallSystem()
     await system.projector.open(partitions=1)

@@ -243,7 +243,7 @@ async def test_it_is_logged_with_its_place_and_reason_and_counted(caplog: pytest
     assert system.metrics.counts["streams_parked"] == 1
 
 
-async def test_what_waits_behind_it_is_not_told_again(caplog: pytest.LogCaptureFixture):
+async def test_later_events_of_a_parked_post_are_not_logged_again(caplog: pytest.LogCaptureFixture):
     system = await projected([[CREATED], [UNKNOWN_VERSION]])
     caplog.clear()
     await system.event_store.append(commits([[CREATED], [UNKNOWN_VERSION], [LIKED_BY_BOB]], post(0))[2:])
@@ -261,7 +261,7 @@ async def test_many_at_once_do_not_flood_the_log(caplog: pytest.LogCaptureFixtur
     assert system.metrics.counts["streams_parked"] == 25
 
 
-async def test_a_projector_that_starts_tells_what_is_still_parked(caplog: pytest.LogCaptureFixture):
+async def test_a_projector_that_starts_logs_what_is_still_parked(caplog: pytest.LogCaptureFixture):
     system = await projected([[CREATED], [UNKNOWN_VERSION]], [[CREATED], [UNKNOWN_VERSION]], [[CREATED]])
     caplog.clear()
     async with system.projecting():

@@ -101,7 +101,7 @@ async def test_every_commit_is_published_once_and_in_order(world: World) -> None
     assert max(len(call.entries) for call in publisher.calls) <= 100 + 3, "a page, and watermarks"
 
 
-async def test_what_is_said_of_each_partition_leaves_nothing_out(world: World) -> None:
+async def test_the_claims_about_each_partition_leave_nothing_out(world: World) -> None:
     publisher = Recorder()
     async with running(world.relay(publisher).run()):
         for number in range(100):
@@ -114,7 +114,7 @@ async def test_what_is_said_of_each_partition_leaves_nothing_out(world: World) -
         sent[entry.partition] = entry.commit.position if isinstance(entry, CommitEntry) else entry.position
 
 
-async def test_with_every_commit_the_other_partitions_are_told(world: World) -> None:
+async def test_with_every_commit_the_other_partitions_get_watermarks(world: World) -> None:
     publisher = Recorder()
     async with running(world.relay(publisher, watermark_seconds=FAR).run()):
         await is_true(lambda: len(publisher.entries) == 3)
@@ -124,7 +124,7 @@ async def test_with_every_commit_the_other_partitions_are_told(world: World) -> 
     assert publisher.entries[3:] == [CommitEntry(1, 0, commit), Watermark(0, 0, 1), Watermark(2, 0, 1)]
 
 
-async def test_many_partitions_are_told_a_little_later_and_not_with_every_commit(world: World) -> None:
+async def test_many_partitions_get_watermarks_a_little_later_and_not_with_every_commit(world: World) -> None:
     publisher = Recorder()
     publisher.count = 1_000
     async with running(world.relay(publisher, watermark_seconds=FAR).run()):
@@ -151,7 +151,7 @@ async def test_an_idle_relay_reminds_every_partition_again_and_again(world: Worl
         await is_true(lambda: publisher.entries.count(Watermark(0, 1, 1)) >= 3)
 
 
-async def test_a_relay_begins_at_the_checkpoint_and_says_nothing_of_what_was_before(world: World) -> None:
+async def test_a_relay_starts_at_the_checkpoint_and_claims_nothing_about_what_was_before(world: World) -> None:
     for _ in range(12):
         await world.write(post_id(0), liked())
     world.memory_log.relay.position = 10
@@ -190,7 +190,7 @@ async def test_no_more_than_a_few_publications_are_under_way(world: World) -> No
         assert len(publisher.calls) == 4
 
 
-async def test_after_a_failed_delivery_it_begins_again_at_the_checkpoint(world: World) -> None:
+async def test_after_a_failed_delivery_it_restarts_at_the_checkpoint(world: World) -> None:
     publisher = Recorder(failures=1)
     for _ in range(5):
         await world.write(post_id(0), liked())
@@ -209,7 +209,7 @@ async def test_a_bus_that_is_away_is_asked_again_and_again(world: World) -> None
     assert world.metrics.counts["relay_interruptions"] == 3
 
 
-async def test_a_relay_that_stands_by_takes_over_when_the_other_one_stops(world: World) -> None:
+async def test_a_standby_relay_takes_over_when_the_other_stops(world: World) -> None:
     first, second = Recorder(), Recorder()
     leading = asyncio.create_task(world.relay(first).run())
     await is_true(lambda: len(first.calls) > 0)
@@ -309,7 +309,7 @@ async def test_a_relay_can_be_cancelled_while_it_pauses(world: World) -> None:
     await stopped(task)
 
 
-async def test_when_the_topic_gets_more_partitions_it_begins_anew_with_them(world: World) -> None:
+async def test_it_restarts_when_the_topic_gets_more_partitions(world: World) -> None:
     publisher = Recorder()
     async with running(world.relay(publisher).run()):
         await is_true(lambda: len(publisher.calls) >= 1)
@@ -395,7 +395,7 @@ class Broken(Recorder):
         return await super().publish(publication)
 
 
-async def test_what_nobody_expects_interrupts_a_relay_and_is_logged_with_its_traceback(
+async def test_an_unexpected_error_interrupts_a_relay_and_is_logged_with_its_traceback(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher = Broken(failures=2)
@@ -477,7 +477,7 @@ def test_each_commit_names_the_position_that_was_sent_to_its_partition_before() 
     assert plan.position == 13
 
 
-def test_partitions_that_got_nothing_are_told_how_far_the_log_is_published() -> None:
+def test_partitions_without_commits_get_watermarks() -> None:
     plan = PublicationPlan("log", 3, 10)
     plan.commits([commit(11, post_id(0)), commit(12, post_id(1))])
     assert not plan.is_even
