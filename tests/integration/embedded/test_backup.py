@@ -71,7 +71,7 @@ def test_the_way_back_to_a_backup(tmp_path: Path):
     rebuilt = postlog("rebuild", env=env)
 
     assert restored.returncode == 0, restored.stderr
-    assert "up to position 3 now" in restored.stdout
+    assert "up to position 3, from" in restored.stdout
     assert "postlog rebuild" in restored.stdout
     assert [doctor.returncode, started.returncode, rebuilt.returncode] == [2, 2, 0], doctor.stdout + started.stderr
     for sentence in (doctor.stdout, started.stderr):
