@@ -155,7 +155,7 @@ class BusContract:
                 await bus.publisher.publish(publication(*[entry(1, 0, liked(), partition=p) for p in theirs]))
                 assert (await subscription.receive(10, 0.2)).messages == []
 
-    # What is gone
+    # Messages that expired
 
     async def test_an_offset_that_is_gone_is_reported_and_the_partition_can_be_started_again(
         self, bus: BusHandle

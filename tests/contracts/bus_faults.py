@@ -59,7 +59,7 @@ class UnrulySubscription:
 
 
 class FaultyPublisher:
-    """Loses the commits that `loses` names, and says so (the relay will send them again) unless it is `silent`."""
+    """Loses the commits that `loses` selects, and raises (the relay will send them again) unless it is `silent`."""
 
     def __init__(self, publisher: Publisher, loses: Callable[[CommitEntry], bool], *, silent: bool = False) -> None:
         self.lost: list[CommitEntry] = []

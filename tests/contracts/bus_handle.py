@@ -40,7 +40,7 @@ WATERMARK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class BusHandle:
-    """`subscription` opens one that has joined for that read database. `recreate` deletes the topic and makes it anew,
+    """`subscription` opens one that has joined for that read database. `recreate` deletes and recreates the topic,
     `expire` lets go of all messages so far, `put` sends any message."""
 
     publisher: Publisher
@@ -163,7 +163,7 @@ class World:
         await eventually(look, SOON)
 
     async def on_the_bus(self) -> None:
-        """Return when every partition is followed on the bus: what is put there from now on is received."""
+        """Returns when every partition is consumed: messages published from now on are received."""
 
         async def look() -> bool:
             checkpoints = self.read_db.checkpoints[self.read_db.live.generation].values()
@@ -176,7 +176,7 @@ class World:
         return {post_id: (post, dict(rows.comments[post_id])) for post_id, post in rows.posts.items()}
 
     async def fold(self) -> dict[PostId, tuple[PostRow | None, dict[Any, CommentRow]]]:
-        """What the rows must be: of all posts but the parked ones."""
+        """The expected rows: of all posts but the parked ones."""
         posts: dict[PostId, WholePost] = {}
         for commit in await self.log.read(0, 1_000_000):
             if commit.stream_id not in self.read_db.live_parked:
@@ -187,7 +187,7 @@ class World:
 
 @asynccontextmanager
 async def running(forever: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Runs it meanwhile; what it ends with by itself is raised."""
+    """Runs it meanwhile, and raises the error with which it ends."""
     task = asyncio.create_task(forever)
     try:
         yield task

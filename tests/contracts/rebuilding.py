@@ -1,6 +1,4 @@
-"""A worker of a rebuild that lives in this process.
-
-What rebuild, audit and repair must do on every read database. An adapter adopts it with a subclass named `Test…`
+"""What rebuild, audit and repair must do on every read database. An adapter adopts it with a subclass named `Test…`
 and the fixture `open_maintained`: a callable whose answer is an async context manager of a `Maintained`. The first call
 in a test makes a fresh read database; each further call opens the same one again, as another process would.
 """
@@ -49,6 +47,8 @@ from small_system import ReadSide, SmallSystem
 
 
 class InThisProcess:
+    """A worker of a rebuild in this process."""
+
     def __init__(self, work: ShardReader) -> None:
         self._work = work
 
@@ -164,7 +164,7 @@ async def write(system: SmallSystem, *commands: PostCommand) -> int:
 
 
 async def open_history(maintained: Maintained, seed: int, commands: int, posts: int = 20) -> SmallSystem:
-    """A system whose rows stand at the tip of a random log."""
+    """A system whose rows are at the tip of a random log."""
     choice = random.Random(seed)
     system = SmallSystem(read_side=maintained.read_side, batch_size=50, patience=30)
     await write(system, *(random_command(choice, posts) for _ in range(commands)))

@@ -192,21 +192,21 @@ class KafkaPublisher:
         self._connection = connection
         self._topic = topic
         self._log = ClientLog("producer", connection.bootstrap_servers, metrics)
-        self._bridge = AsyncProducer(self._make, topic)
+        self._producer = AsyncProducer(self._make, topic)
 
     async def __aenter__(self) -> Self:
         try:
-            self._bridge.open()
+            self._producer.open()
         except KafkaException as error:
             raise self._connection.refused(error) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._bridge.close()
+        await self._producer.close()
 
     async def partitions(self) -> int:
         try:
-            count = await self._bridge.partitions(_METADATA_SECONDS)
+            count = await self._producer.partitions(_METADATA_SECONDS)
         except KafkaException as error:
             raise self._connection.unavailable(error, self._topic, self._log.trouble) from error
         if not count:
@@ -215,7 +215,7 @@ class KafkaPublisher:
 
     async def publish(self, publication: Publication) -> int:
         try:
-            return await self._bridge.send(to_messages(publication))
+            return await self._producer.send(to_messages(publication))
         except DeliveryFailed as failure:
             raise self._connection.unavailable(failure.error, self._topic, self._log.trouble) from failure
 

@@ -142,7 +142,7 @@ async def test_a_relay_that_may_not_publish_does_so_when_it_may(broker: Broker, 
 
 
 async def test_a_login_that_may_not_read_settings_is_good_enough(broker: Broker, topic: str) -> None:
-    """`init` and `doctor` say what they could not look at, and go on."""
+    """`init` and `doctor` report what they could not check, and continue."""
     broker.allow(ResourceType.TOPIC, topic, [AclOperation.READ, AclOperation.WRITE])
     provisioning = KafkaProvisioning(broker.limited, topic, 3, 1)
     remark = (

@@ -1,4 +1,4 @@
-"""A broker that is away, dies or hangs: said once, waited for, and never in the way of stopping."""
+"""A broker that is unavailable, dies or hangs: logged once, retried, and no obstacle to stopping."""
 
 import asyncio
 import logging
@@ -160,7 +160,7 @@ def bus_of(publisher: KafkaPublisher, connection: KafkaConnection, topic: str) -
 async def test_a_broker_that_hangs_is_called_slow_and_not_away(
     killable_kafka: Kafka, mortal: KafkaConnection, mortal_topic: str
 ) -> None:
-    """It takes connections, and says nothing."""
+    """It accepts connections, and never answers."""
     killable_kafka.freeze()
     found = await KafkaProbe(mortal, mortal_topic).probe()
     killable_kafka.thaw()

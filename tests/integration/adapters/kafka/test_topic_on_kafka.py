@@ -1,4 +1,4 @@
-"""The topic: made by `init`, never changed under those who use it, and asked for by `doctor`."""
+"""The topic: created by `init`, never changed while it is in use, and checked by `doctor`."""
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition

@@ -1,4 +1,4 @@
-"""The audit finds what is wrong and nothing else; the repair mends it."""
+"""The audit finds every difference and nothing else; the repair fixes it."""
 
 import asyncio
 from dataclasses import replace
@@ -220,7 +220,7 @@ async def test_nothing_is_found_during_writes(system):
 
 
 async def test_with_partitions_at_different_positions_the_lowest_counts(system):
-    """The rows of one partition lag; what stands above the lowest position is not missed."""
+    """The rows of one partition lag; commits above the lowest position are not expected."""
     checkpoint = system.read_db.checkpoints[1][0]
     system.read_db.live = replace(system.read_db.live, partitions=2)
     system.read_db.checkpoints[1] = {

@@ -1,4 +1,4 @@
-"""The audit as a worker: it comes by everything, tells each difference once, and once that it is gone."""
+"""The audit as a worker: it compares everything, and logs each difference once, and once when it is gone."""
 
 import asyncio
 import logging
@@ -150,7 +150,7 @@ async def test_each_difference_is_logged_once_and_once_when_it_is_gone(
 async def test_recent_writes_are_compared_before_the_pass_continues(
     system: SmallSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows go wrong where projectors write. No page of rows comes by: what differs was found from the new commit."""
+    """Projectors write wrong rows. No page of rows is read meanwhile: the difference is found from the new commit."""
     rows = MemoryAuditRows(system.read_db)
     page, gate = rows.page, asyncio.Event()
     looked = asyncio.Event()

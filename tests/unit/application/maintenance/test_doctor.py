@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""The findings of the doctor."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,7 +88,7 @@ class Installation:
         return Stamp(generation=1, ready=True, position=self.position, parked=self.parked)
 
     async def builds(self) -> Sequence[Build]:
-        """One look after the other; the last one stays."""
+        """One answer a call; the last one is repeated."""
         seen, *later = self.builds_seen
         self.builds_seen = later or self.builds_seen
         return seen
@@ -121,7 +121,7 @@ class Installation:
 
 @dataclass
 class Relays:
-    """One look after the other; the last one stays."""
+    """One answer a call; the last one is repeated."""
 
     seen: list[RelayStatus | None]
 

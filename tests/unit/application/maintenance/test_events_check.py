@@ -1,4 +1,4 @@
-"""The check of all events: what it counts, and where it says that reading fails."""
+"""The check of all events: its counts, and the places where reading fails."""
 
 import asyncio
 from collections import Counter

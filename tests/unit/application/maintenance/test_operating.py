@@ -1,4 +1,4 @@
-"""What operators begin and watch from the pages: audits, examinations."""
+"""Audits and examinations that operators start and watch from the pages."""
 
 import asyncio
 
@@ -13,21 +13,21 @@ REPORT = AuditReport(generation=1, position=7, posts=3, differences=(), parked=(
 
 
 class Audit:
-    """Waits until it is told what to do."""
+    """Waits for its result."""
 
     def __init__(self) -> None:
-        self.told: asyncio.Future[AuditReport] = asyncio.get_running_loop().create_future()
+        self.result: asyncio.Future[AuditReport] = asyncio.get_running_loop().create_future()
         self.samples: list[int | None] = []
 
     async def run(self, progress: AuditProgress) -> AuditReport:
         self.samples.append(None)
         progress.total = 10
         progress.advance(4)
-        return await self.told
+        return await self.result
 
     async def sample(self, posts: int) -> AuditReport:
         self.samples.append(posts)
-        return await self.told
+        return await self.result
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ class TestAuditRuns:
         run = runs.begin(None)
         await asyncio.sleep(0)
         assert (run.is_running, run.progress.done, run.progress.total) == (True, 4, 10)
-        audit.told.set_result(REPORT)
+        audit.result.set_result(REPORT)
         await ended(runs)
         assert (run.report, run.error, run.cancelled) == (REPORT, None, False)
         assert run.ended_at is not None
@@ -74,8 +74,8 @@ class TestAuditRuns:
         await asyncio.sleep(0)
         await runs.cancel()
         assert (run.cancelled, run.report, run.is_running) == (True, None, False)
-        audit.told = asyncio.get_running_loop().create_future()
-        audit.told.set_result(REPORT)
+        audit.result = asyncio.get_running_loop().create_future()
+        audit.result.set_result(REPORT)
         runs.begin(100)
         await ended(runs)
         assert runs.last.report == REPORT
@@ -86,13 +86,13 @@ class TestAuditRuns:
         assert (run.cancelled, run.is_running) == (True, False)
 
     async def test_what_stops_an_audit_is_reported(self, audit: Audit, runs: AuditRuns):
-        audit.told.set_exception(ReadDbUnavailable("The read database does not answer."))
+        audit.result.set_exception(ReadDbUnavailable("The read database does not answer."))
         run = runs.begin(None)
         await ended(runs)
         assert (run.error, run.report) == ("The read database does not answer.", None)
 
     async def test_a_bug_is_reported_without_its_text(self, audit: Audit, runs: AuditRuns):
-        audit.told.set_exception(KeyError("a secret"))
+        audit.result.set_exception(KeyError("a secret"))
         run = runs.begin(None)
         await ended(runs)
         assert run.error == "Internal error, a bug in Postlog: KeyError. The service's log has the traceback."

@@ -1,4 +1,4 @@
-"""Rebuild: the idle slot becomes what the log says, and takes the live one's place in one step."""
+"""Rebuild: the idle slot is filled from the log, and replaces the live one in one transaction."""
 
 import asyncio
 from contextlib import asynccontextmanager

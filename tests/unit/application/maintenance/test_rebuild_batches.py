@@ -1,7 +1,4 @@
-"""Batches of a rebuild that several workers fold.
-
-How often garbage is searched for comes back, however a job ends.
-"""
+"""Batches of a rebuild that several workers fold, and the collector's threshold, which every job restores."""
 
 import asyncio
 import gc
@@ -79,7 +76,7 @@ async def test_the_workers_parts_are_one_batch_and_nothing_is_left_out():
 
 
 async def test_one_worker_s_many_events_end_the_batch_for_all():
-    """A share stops where it has as many events as a batch may have; the others' later commits come again."""
+    """A shard stops at as many events as a batch may have; later commits of the others are read again."""
     log = log_of(16, likes=4)
 
     class SmallPages(MemoryCommitLog):
@@ -134,7 +131,7 @@ async def test_nothing_is_read_before_the_fold_of_the_batch_before_was_begun():
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 16])
 async def test_rows_reach_the_worker_of_their_post(workers: int):
-    """Each post goes on from its row, whichever share it is of."""
+    """Each post continues from its row, whichever shard it is of."""
     log = log_of(40)
     created = (await folded(LogBatches(MemoryCommitLog(log), CODEC, SystemClock(), 1_000)))[0][1]
     for number in range(40):

@@ -1,4 +1,4 @@
-"""Rebuilds as operators see them: what the rows of the builds and the lock say, whoever asks."""
+"""Rebuilds as operators see them: any process derives the same state from the rows of the builds and the lock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from small_system import SmallSystem
 
 
 class Operated:
-    """A system with 40 commits, whose rebuild goes on one batch at a time, when `gate` is set."""
+    """A system with 40 commits, whose rebuild continues by one batch whenever `gate` is set."""
 
     def __init__(self) -> None:
         self.system = SmallSystem()
@@ -168,7 +168,7 @@ async def test_a_rebuild_that_an_error_stopped_says_which(operated: Operated) ->
 
 
 async def test_a_rebuild_that_ends_between_two_reads_has_not_failed(operated: Operated) -> None:
-    """The row is read, then it swaps and gives the lock back, then the lock is looked at."""
+    """The row is read, then it swaps and releases the lock, then the lock is tried."""
     building = operated.rebuild().run()
     await anext(building)
     is_locked = operated.generations.is_locked

@@ -1,4 +1,4 @@
-"""A projector that follows the bus believes only what fits, and reads the rest from the log."""
+"""A projector that consumes the bus applies only commits that follow the rows, and reads the rest from the log."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -53,7 +53,7 @@ async def write_likes(world: World, count: int, first: int = 0) -> None:
 
 
 def stand_at_the_beginning(world: World, memory: MemoryBus, partitions: int = 3) -> None:
-    """The database is ready, and every partition goes on at the topic's first message."""
+    """The database is ready, and every partition resumes at the topic's first message."""
     read_db = world.read_db
     read_db.live = replace(read_db.live, log_id=world.log_id, partitions=partitions, ready=True)
     for partition in range(partitions):
@@ -65,7 +65,7 @@ def stand_at_the_beginning(world: World, memory: MemoryBus, partitions: int = 3)
 async def test_a_post_of_which_the_log_lacks_a_version_is_parked_and_the_others_flow(
     world: World, memory: MemoryBus, batch_size: int
 ) -> None:
-    """The rows stand before the gap, the bus brings what is behind it, and the log has nothing in between."""
+    """The rows are before the gap, the bus carries what is after it, and the log has nothing in between."""
     for number in range(2):
         await world.write(post_id(number), created())
         await world.write(post_id(number), liked("Bob"))
@@ -191,7 +191,7 @@ async def test_no_checkpoint_passes_a_commit_that_is_not_whole(world: World, mem
 
 
 async def test_a_checkpoint_that_only_sees_reminders_is_written_now_and_then(world: World, memory: MemoryBus) -> None:
-    """So that its offset does not become older than what the bus keeps, and no write is made for each of them."""
+    """So that its offset does not expire, and not every reminder causes a write."""
     stand_at_the_beginning(world, memory)
     reminder = list(to_messages(Publication(world.log_id, 3, [Watermark(0, 0, 0)])))
     async with world.projecting():
@@ -324,7 +324,7 @@ async def test_a_long_gap_holds_up_its_own_partition_only(world: World, memory: 
 
 
 class Held(UnrulySubscription):
-    """Well-behaved, and remembers what was held."""
+    """Well-behaved, and remembers what was paused."""
 
     def __init__(self, subscription: Subscription) -> None:
         super().__init__(subscription, seed=0, share=0.0)
@@ -336,7 +336,7 @@ class Held(UnrulySubscription):
 
 
 class Following(MemoryProjectionStore):
-    """Where partition 0 stood when each post first appeared, and how many posts' commits were folded at most."""
+    """The position of partition 0 when each post first appeared, and how many posts' commits were folded at most."""
 
     def __init__(self, read_db: MemoryReadDb) -> None:
         super().__init__(read_db)
@@ -414,7 +414,7 @@ async def test_old_messages_are_compared_with_the_log_again_and_again(world: Wor
 async def test_rows_that_remember_what_a_restored_log_forgot_end_it(
     world: World, memory: MemoryBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log was put back while the projector ran: what the relay publishes anew has positions that were seen."""
+    """The log was restored while the projector ran: what the relay publishes next has positions that were seen."""
     monkeypatch.setattr("application.pipeline.topic_check._SECONDS_BETWEEN_CHECKS", 0.0)
     commit = await world.write(post_id(0), created())
     async with world.bus.subscription(world.read_db.id) as subscription:
@@ -453,7 +453,7 @@ async def test_an_idle_projector_notices_that_the_topic_was_repartitioned(
 
 
 async def test_messages_from_before_the_topic_got_more_partitions_are_not_believed(world: World) -> None:
-    """Kafka keeps them, and what they say of their partition was true of another division of the posts."""
+    """Kafka keeps the messages, and what they say of their partition was true of another number of partitions."""
     memory = MemoryBus(4)
     world = World(memory_bus(memory))
     stand_at_the_beginning(world, memory, 4)

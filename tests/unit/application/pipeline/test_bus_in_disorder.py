@@ -52,7 +52,7 @@ class CheckedStore(MemoryProjectionStore):
 
 
 class Disorder:
-    """What may happen; each method is one thing."""
+    """The faults and actions that may occur, one a method."""
 
     def __init__(self, world: World, memory: MemoryBus, random: Random, running_now: AsyncExitStack) -> None:
         self._world = world
@@ -77,7 +77,7 @@ class Disorder:
             ]
         )()
         for _ in range(self._random.choice([0, 10, 100, 300])):
-            await asyncio.sleep(0)  # let the others go on, more or less far
+            await asyncio.sleep(0)  # let the others run, for a longer or shorter time
 
     async def write(self) -> None:
         await write_mixed_likes(self._world, self._random.randint(1, 20), seed=self._random.randint(0, 1_000_000))

@@ -56,7 +56,7 @@ def test_what_follows_is_taken_and_the_checkpoint_moves() -> None:
 
 
 def test_what_follows_an_earlier_position_is_taken_too() -> None:
-    """A relay that begins anew says less than is known: its checkpoint lies behind what it has sent."""
+    """A relay that restarts claims less than is known: its checkpoint is behind what it has sent."""
     assert assembler().take(message(12, prev=7)) == commit(12)
 
 

@@ -1,4 +1,4 @@
-"""The gauges that tell how far rows and bus are behind the log, measured beside whoever works."""
+"""The gauges of how far rows and bus are behind the log, sampled beside projectors and relays."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -56,7 +56,7 @@ def gauge_is(world: World, name: str, value: float) -> Callable[[], Awaitable[bo
 
 
 class SetClock:
-    """Shows what it is set to."""
+    """Returns what it is set to."""
 
     def __init__(self) -> None:
         self.wall = RECORDED_AT
@@ -77,7 +77,7 @@ class SetClock:
 async def test_rows_without_a_projector_lag_by_commits_and_by_the_age_of_the_oldest(
     world: World, recorded: str
 ) -> None:
-    """Whatever time a commit says: history is imported, and writers' clocks are wrong. A clock that is set changes
+    """Whatever time a commit has: history is imported, and writers' clocks are wrong. A clock that is set changes
     nothing."""
     clock = SetClock()
     clock.wall += {"now": timedelta(), "years ago": timedelta(days=2_000), "in years": -timedelta(days=2_000)}[recorded]

@@ -1,4 +1,4 @@
-"""Parked streams come up to date in order, once the cause is mended, also beside a running projector.
+"""Parked streams catch up in order once the cause is fixed, also beside a running projector.
 
 Parked posts as operators try them again: never into rows of another log, and not for longer than an answer takes.
 

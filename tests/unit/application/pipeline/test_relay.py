@@ -1,4 +1,4 @@
-"""The relay publishes every commit, says only what is true, and never forgets what was not acknowledged.
+"""The relay publishes every commit, claims only what is true, and repeats what was not acknowledged.
 
 What is said of each commit is true of the log.
 """
@@ -335,7 +335,7 @@ async def test_a_log_that_is_away_for_a_while_interrupts_and_loses_nothing(world
 
 
 def restore_older(log: MemoryLog, tip: int) -> None:
-    """As after a restore: the log ends at `tip`, and what stands beside it was not restored."""
+    """As after a restore: the log ends at `tip`, and the relay's checkpoint was not restored."""
     commits = log.page(0, tip)
     log._entries.clear()
     log._streams.clear()
@@ -386,7 +386,7 @@ class Flaky(MemoryCommitLog):
 
 
 class Broken(Recorder):
-    """Its first publications raise what nobody expects."""
+    """Its first publications raise an unexpected error."""
 
     async def publish(self, publication: Publication) -> int:
         if self.failures:
@@ -441,7 +441,7 @@ class Deaf(MemoryCommitLog):
 
 
 async def test_a_term_ends_though_a_call_in_it_swallowed_the_cancellation(world: World) -> None:
-    """The loop that publishes then goes on for a moment."""
+    """The loop that publishes then continues for a moment."""
     publisher = Recorder(held=True)
     await world.write(post_id(0), liked())
     relay = world.relay(publisher, watermark_seconds=FAR)
