@@ -19,7 +19,7 @@ Json = dict[str, Any]
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
 NOON_TEXT = "2026-11-23T12:00:00.123Z"
 IMPORTED = {"externalId": "t3_abc", "author": "Eve", "message": "Imported", "datePosted": NOON_TEXT, "likes": 3}
-SETTINGS = {"POSTLOG__SNAPSHOTS__EVERY": "5"}
+SETTINGS = {"POSTLOG__SNAPSHOTS__EVERY": "5", "POSTLOG__REBUILD__NICENESS": "0"}
 
 
 @dataclass(frozen=True, slots=True)

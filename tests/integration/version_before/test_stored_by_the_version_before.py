@@ -102,7 +102,7 @@ class TestInFilesOfSqlite:
 
     @pytest.fixture
     def run(self, data: Path) -> Run:
-        return lambda *words: postlog(*words, env=SETTINGS | {"POSTLOG_DATA": str(data)})
+        return lambda *words: postlog(*words, env=SETTINGS | {"POSTLOG_DATA": str(data)}, timeout=180)
 
     @contextmanager
     def service(self, data: Path) -> Iterator[str]:
