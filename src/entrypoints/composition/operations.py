@@ -2,25 +2,36 @@
 what else operators watch and start from its pages."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 from msgspec.structs import replace
 
 from adapters.memory.generations import MemoryRebuildProcess
-from adapters.system.rebuild_process import SystemRebuildProcess
+from application.errors import RebuildCancelled, RebuildNotBegun
 from application.maintenance.rebuilds import Rebuilds
-from application.ports.generations import Generations, RebuildProcess
+from application.ports.generations import Build, Generations, RebuildProcess
+from domain.errors import PostlogError
 from entrypoints.composition.container import Container
 from entrypoints.composition.read_db import ReadDbParts
 from entrypoints.composition.resources import Resources
-from entrypoints.settings.loading import to_line
+from entrypoints.composition.worker_process import (
+    HandlerFactory,
+    ProcessEnded,
+    RequestHandler,
+    WorkerProcess,
+    sharded_batches,
+)
+from entrypoints.settings.loading import LoadedSettings, for_child
 from entrypoints.settings.model import Settings
 from entrypoints.web.services import Operations
 
-_COMMAND = (sys.executable, "-m", "entrypoints.cli.rebuild_process")
+_SECONDS_TO_BEGIN = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 async def open_rebuilds(container: Container, resources: Resources, adapters: frozenset[str]) -> Rebuilds:
@@ -85,8 +96,85 @@ async def _process(container: Container) -> AsyncIterator[RebuildProcess]:
         async with MemoryRebuildProcess(lambda: container.rebuild().run()) as tasks:
             yield tasks
         return
-    async with SystemRebuildProcess(_COMMAND, lambda adapter: to_line(_with_read_db(settings, adapter))) as processes:
+    async with RebuildProcesses(lambda adapter: for_child(_with_read_db(settings, adapter))) as processes:
         yield processes
+
+
+class RebuildProcesses:
+    """Used by `async with`. Each rebuild has a child process, which ends with the block: a rebuild can be killed at any
+    moment, and resumed. `loaded_for(adapter)` are the child's settings."""
+
+    def __init__(self, loaded_for: Callable[[str], LoadedSettings], make: HandlerFactory | None = None) -> None:
+        self._loaded_for = loaded_for
+        self._make = make or rebuilding
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def start(self, adapter: str) -> int:
+        begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._run(adapter, begun), name=f"rebuild of {adapter}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            async with asyncio.timeout(_SECONDS_TO_BEGIN):
+                return await begun
+        except TimeoutError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise RebuildNotBegun(f"The rebuild did not begin within {_SECONDS_TO_BEGIN:g} seconds.") from None
+        except BaseException:
+            task.cancel()
+            raise
+
+    async def _run(self, adapter: str, begun: asyncio.Future[int]) -> None:
+        try:
+            async with WorkerProcess(self._loaded_for(adapter), "rebuild", self._make, a_parent=True) as process:
+                generation: int = await process.ask("begin")
+                begun.set_result(generation)
+                which = f"the rebuild of {adapter}, generation {generation},"
+                try:
+                    await process.ask("finish")
+                    logger.info("%s is live", which)
+                except RebuildCancelled:
+                    logger.info("%s was cancelled", which)
+                except ProcessEnded:
+                    logger.warning("%s ended before it was done", which)
+                except PostlogError as error:
+                    logger.warning("%s stopped: %s", which, error.message)
+        except ProcessEnded:
+            begun.set_exception(
+                RebuildNotBegun("The process of the rebuild ended before it began; the service's log tells why.")
+            )
+        except PostlogError as error:
+            begun.set_exception(error)
+
+
+async def rebuilding(container: Container, resources: Resources) -> RequestHandler:
+    """In the child. It begins the rebuild when it is told to, and finishes it then."""
+    await resources.open_log()
+    await resources.open_read_db()
+    settings = container.settings()
+    batches = None
+    if settings.rebuild.workers > 1:
+        batches = await resources.enter(sharded_batches(for_child(settings), "rebuild", container))
+    building = await resources.enter(aclosing(container.rebuild(batches=batches).run()))
+
+    async def handle(request: str) -> int | None:
+        if request == "begin":
+            build: Build = await anext(building)
+            return build.generation
+        async for _ in building:
+            continue
+        return None
+
+    return handle
 
 
 def _with_read_db(settings: Settings, adapter: str) -> Settings:

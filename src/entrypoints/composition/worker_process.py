@@ -2,11 +2,16 @@
 Rebuilds and the check of all events share their work among such processes; each opens the log for itself."""
 
 import asyncio
+import logging
 import multiprocessing
+import os
 import signal
+import sys
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from multiprocessing import resource_tracker
@@ -28,29 +33,36 @@ from entrypoints.composition.resources import Resources
 from entrypoints.settings.loading import LoadedSettings
 
 RequestHandler = Callable[[Any], Awaitable[Any]]
-"""From a request to its answer; a `PostlogError` that it raises is raised where the request was made."""
+"""Returns the response to a request. A `PostlogError` that it raises is raised in the parent."""
 
 HandlerFactory = Callable[[Container, Resources], Awaitable[RequestHandler]]
-"""Called in the process, once. It is sent there, so it stands in a module, or is a `partial` of what does."""
+"""Called in the child, once. It is pickled, so it is a function of a module, or a `partial` of one."""
 
-_GOODBYE_SECONDS = 5.0
+_SECONDS_TO_END = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class ProcessEnded(StoreUnavailable):
+    """The child ended before it responded."""
 
 
 class WorkerProcess:
-    """Ends with the `async with` block, or with this process. One thread talks to it."""
+    """A child that ends with the `async with` block, or with this process. One thread talks to it. One that has
+    children of its own must be `a_parent`: Python does not let its daemons have any."""
 
-    def __init__(self, loaded: LoadedSettings, verb: str, make: HandlerFactory) -> None:
+    def __init__(self, loaded: LoadedSettings, verb: str, make: HandlerFactory, *, a_parent: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(loaded, verb, make, theirs), daemon=True)
+        self._process = context.Process(target=_work, args=(loaded, verb, make, theirs), daemon=not a_parent)
         self._theirs = theirs
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postlog-worker-process")
 
     async def __aenter__(self) -> Self:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
-        except asyncio.CancelledError:  # the thread starts it all the same
-            await self._in_the_end(self._terminate)
+        except asyncio.CancelledError:  # the thread starts the child all the same
+            await self._close(self._terminate)
             raise
         return self
 
@@ -58,25 +70,26 @@ class WorkerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._terminate()  # from here: the thread may be waiting for an answer
-        await self._in_the_end()
+            self._terminate()  # from this thread: the other one may be waiting for a response
+        await self._close()
 
     async def ask(self, request: object) -> Any:
-        """Raises what the answer raises there, and `StoreUnavailable` when the process is gone."""
+        """Raises what the handler raises, and `ProcessEnded`."""
         return await asyncio.wrap_future(self.asked(request))
 
     def asked(self, request: object) -> "Future[Any]":
         """The same, from any thread."""
         return self._thread.submit(self._ask, request)
 
-    async def _in_the_end(self, *before: Callable[[], None]) -> None:
-        for last in (*before, self._end):
-            await asyncio.get_running_loop().run_in_executor(self._thread, last)
+    async def _close(self, *before: Callable[[], None]) -> None:
+        for step in (*before, self._end):
+            await asyncio.get_running_loop().run_in_executor(self._thread, step)
         self._thread.shutdown()
 
     def _start(self) -> None:
-        """A terminal sends Ctrl-C to all. The process never hears it: it inherits what this thread is deaf to."""
-        resource_tracker.ensure_running()  # else starting the process starts that, and opens the ears again
+        """A terminal sends Ctrl-C to all processes. SIGINT is blocked in this thread so that the child inherits the
+        mask."""
+        resource_tracker.ensure_running()  # else starting the child starts the tracker, which unblocks SIGINT
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
         self._theirs.close()
@@ -88,18 +101,18 @@ class WorkerProcess:
     def _ask(self, request: object) -> Any:
         try:
             self._connection.send(request)
-            answer = self._connection.recv()
+            response = self._connection.recv()
         except (EOFError, OSError) as error:
-            raise StoreUnavailable(f"A process of this job ended before it was done: {error!r}.") from error
-        if isinstance(answer, PostlogError):
-            raise answer
-        return answer
+            raise ProcessEnded(f"A process of this job ended before it was done: {error!r}.") from error
+        if isinstance(response, PostlogError):
+            raise response
+        return response
 
     def _end(self) -> None:
         self._connection.close()
         if self._process.pid is None:
             return
-        self._process.join(_GOODBYE_SECONDS)
+        self._process.join(_SECONDS_TO_END)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -107,27 +120,46 @@ class WorkerProcess:
 
 
 def _work(loaded: LoadedSettings, verb: str, make: HandlerFactory, connection: Connection) -> None:
-    """The process that asks decides when this one ends: it closes the connection, or is gone."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_answer(prepare(loaded, verb), make, connection))
+    """In the child, until the parent closes the connection or is gone."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, suppress(asyncio.CancelledError):
+        container = prepare(loaded, verb)
+        try:
+            runner.run(_respond(container, make, connection))
+        except Exception:
+            logger.exception("unexpected error")
+            sys.exit(1)
 
 
-async def _answer(container: Container, make: HandlerFactory, connection: Connection) -> None:
+async def _respond(container: Container, make: HandlerFactory, connection: Connection) -> None:
+    requests: asyncio.Queue[Any] = asyncio.Queue()
+    responding = asyncio.current_task()
+    reading = (connection, asyncio.get_running_loop(), requests, responding)
+    threading.Thread(target=_read, args=reading, name="requests", daemon=True).start()
     async with Resources(container) as resources:
-        answering = await make(container, resources)
-        while (request := await asyncio.to_thread(_receive, connection)) is not None:
+        handle = await make(container, resources)
+        while True:
+            request = await requests.get()
             try:
-                answer = await answering(request)
+                response = await handle(request)
             except PostlogError as error:
-                answer = error
-            connection.send(answer)
+                response = error
+            connection.send(response)
 
 
-def _receive(connection: Connection) -> Any:
+def _read(
+    connection: Connection,
+    loop: asyncio.AbstractEventLoop,
+    requests: asyncio.Queue[Any],
+    responding: asyncio.Task[None],
+) -> None:
+    """When the parent has closed the connection, whatever is in progress is cancelled."""
     try:
-        return connection.recv()
-    except EOFError:
-        return None
+        while True:
+            loop.call_soon_threadsafe(requests.put_nowait, connection.recv())
+    except (EOFError, OSError):
+        loop.call_soon_threadsafe(responding.cancel)
+    time.sleep(_SECONDS_TO_END)
+    os._exit(signal.SIGTERM)  # a thread still waits for a server that does not respond
 
 
 @asynccontextmanager

@@ -249,11 +249,5 @@ def named_read_dbs(loaded: LoadedSettings) -> frozenset[str]:
 PARENT_PROCESS = "the service that started this process"
 
 
-def to_line(settings: Settings) -> bytes:
-    """One line of JSON, passwords included: for a pipe, never for arguments or variables, which others can read."""
-    return msgspec.json.encode(settings)
-
-
-def from_line(line: bytes) -> LoadedSettings:
-    """Raises `msgspec.DecodeError`."""
-    return LoadedSettings(msgspec.json.decode(line, type=Settings), dict.fromkeys(leaves(), PARENT_PROCESS))
+def for_child(settings: Settings) -> LoadedSettings:
+    return LoadedSettings(settings, dict.fromkeys(leaves(), PARENT_PROCESS))

@@ -76,9 +76,10 @@ def until(url: str, state: str) -> dict[str, Any]:
 
 
 def rebuilding(running: Running) -> int:
-    """The one process that the service has started."""
+    """The one process that the service has started, beside the tracker of Python's multiprocessing."""
     children = Path(f"/proc/{running.process.pid}/task").glob("*/children")
-    (pid,) = (int(pid) for of_thread in children for pid in of_thread.read_text().split())
+    pids = [int(pid) for of_thread in children for pid in of_thread.read_text().split()]
+    (pid,) = (pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
     return pid
 
 
