@@ -1,7 +1,4 @@
-"""The machine's clock.
-
-UUIDs of version 7.
-"""
+"""The clock of the machine, in whole milliseconds, and UUIDs of version 7."""
 
 import time
 from datetime import UTC, datetime

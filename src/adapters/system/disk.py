@@ -1,4 +1,4 @@
-"""Is there room on the disk for a file that grows?"""
+"""Probes whether the disk has room for a file that grows."""
 
 import shutil
 from pathlib import Path
@@ -27,5 +27,5 @@ class FreeDiskProbe:
 
 
 def _existing(path: Path) -> Path:
-    """The file, or the nearest folder above it that is there."""
+    """The file, or the nearest existing folder above it."""
     return next(place for place in (path, *path.parents) if place.exists())

@@ -9,7 +9,7 @@ from application.ports.system import StepTimes
 
 _COMMANDS = 20_000
 _MARKS = 5_000
-"""Of each kind. A mark stands for a whole batch, so these reach back further than the commands do."""
+"""Of each kind. A mark is for a whole batch, so marks reach back further than commands."""
 
 
 class _Mark(NamedTuple):
@@ -56,7 +56,7 @@ class LocalJournal:
 
 
 def _first(marks: "deque[_Mark] | tuple[()]", position: int) -> float | None:
-    """What is taken a second time, after a fault, was taken first before."""
+    """The first mark counts: after a failure, a step may be taken a second time."""
     return next((mark.at for mark in marks if mark.first <= position <= mark.last), None)
 
 

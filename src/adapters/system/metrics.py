@@ -1,4 +1,4 @@
-"""Counting and measuring with Prometheus, in a registry of its own."""
+"""Metrics with Prometheus, in a registry of their own."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "postlog_"
 MAX_SERIES = 500
-"""Of one metric. What goes beyond is counted together, every label being `other`."""
+"""Of one metric. Further series are counted as one, with every label `other`."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _UNBOUNDED = frozenset(
@@ -68,7 +68,7 @@ class PrometheusMetrics:
         child.observe(seconds)
 
     def text(self) -> tuple[bytes, str]:
-        """All of it in Prometheus' text format, and the content type of that."""
+        """All metrics in Prometheus' text format, and its content type."""
         self._forget_what_is_old()
         return generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
 

@@ -1,5 +1,5 @@
-"""A projector and queries in one process, told by an event of its loop. Between processes nobody is told: queries that
-wait look again after a bounded time."""
+"""Notifies waiting queries of new rows by an event of the loop, within one process. Other processes are not notified:
+their queries read again after a bounded time."""
 
 import asyncio
 from contextlib import suppress

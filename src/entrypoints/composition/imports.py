@@ -18,7 +18,7 @@ VERB = "import-dotnet"
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 30.0
-"""How long the rows may stand still before nobody waits for them any more."""
+"""How long the rows may make no progress before waiting for them ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class HistoryImportTools:
         self._resources = resources
 
     async def audit(self, position: int, note: Callable[[int], None]) -> AuditReport:
-        """Compare the rows with the log, once they have come to `position`; `note` is told where they are. Where
-        projectors follow the log itself, one is run for that time; otherwise those that run are waited for. Raises
-        `ReadDbNotReady` when the rows don't come nearer, `Unavailable`, `WrongLog`, `SchemaOutdated`."""
+        """Compare the rows with the log, once they have reached `position`; `note` is called with their position. Where
+        projectors read the log itself, one runs for that time; otherwise the running ones are waited for. Raises
+        `ReadDbNotReady` when the rows make no progress, `Unavailable`, `WrongLog`, `SchemaOutdated`."""
         views = (await self._resources.open_read_db()).post_views
         if self._container.bus() is None:
             await _project_up_to(position, self._container, views, note)
@@ -53,7 +53,8 @@ class HistoryImportTools:
 async def open_history_import(
     loaded: LoadedSettings, source: DotnetSource, *, take_first: bool
 ) -> AsyncIterator[HistoryImportTools]:
-    """Raises `LogDamaged` when positions are missing from the log: nothing is written behind a gap; `Unavailable`."""
+    """Raises `LogDamaged` when positions are missing from the log, because nothing is written after a gap;
+    `Unavailable`."""
     from adapters.mongo.dotnet_import.history import MongoDotnetHistory
 
     container = prepare(loaded, VERB)
@@ -66,7 +67,7 @@ async def open_history_import(
 
 
 async def _project_up_to(position: int, container: Container, views: PostViews, note: Callable[[int], None]) -> None:
-    """What ends the projector ends this."""
+    """Raises what ends the projector."""
     projecting = asyncio.create_task(container.follower().run())
     waiting = asyncio.create_task(_caught_up(position, views, note))
     try:
@@ -90,6 +91,6 @@ async def _caught_up(position: int, views: PostViews, note: Callable[[int], None
             note(min(reached, position))
         elif loop.time() - moved_at > _PATIENCE_SECONDS:
             raise ReadDbNotReady(
-                f"The rows stand at position {reached:,} of {position:,} and don't move; is a projector running?"
+                f"The rows are at position {reached:,} of {position:,} and make no progress; is a projector running?"
             )
         await asyncio.sleep(_POLL_SECONDS)

@@ -1,6 +1,5 @@
-"""Says when something that this process needs stops answering, and when it answers again; and measures how long the
-event loop was kept from its work.
-"""
+"""Logs when a dependency of this process stops responding, and when it responds again; and measures how long the event
+loop was blocked."""
 
 import asyncio
 import logging
@@ -12,49 +11,49 @@ from application.ports.provisioning import Probe, ProbeResult
 from application.ports.system import Metrics
 from entrypoints.http.health import run_probes
 
-_SECONDS_TO_NEXT_LOOK = 1.0
-"""At the start, which a look should not slow down, and after something did not answer."""
+_SECONDS_BETWEEN_PROBES_OF_A_FAILURE = 1.0
+"""Also at the start, which probes should not slow down."""
 
-_SECONDS_BETWEEN_LOOKS = 5.0
+_SECONDS_BETWEEN_PROBES = 5.0
 
-_IN_A_ROW = 2
-"""Looks without an answer before it is told: one may come from a machine that is busy."""
+_FAILURES_IN_A_ROW = 2
+"""Before it is logged: a single one may come from a busy machine."""
 
 logger = logging.getLogger(__name__)
 
 
 class HealthLogger:
-    """`probe_seconds` is how long one probe may take. Each change is told once. The process is ready without what the
-    `helpful` probes ask for, so those are told of in other words."""
+    """Logs each change once. `probe_seconds` limits one probe. The process is ready also while a `helpful` probe fails,
+    so these are logged in other words."""
 
     def __init__(self, probes: Sequence[Probe], probe_seconds: float, helpful: Sequence[Probe] = ()) -> None:
         self._probes = [*probes, *helpful]
         self._helpful = {probe.name for probe in helpful}
         self._probe_seconds = probe_seconds
-        self._silent: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Until cancelled."""
-        await asyncio.sleep(_SECONDS_TO_NEXT_LOOK)
+        await asyncio.sleep(_SECONDS_BETWEEN_PROBES_OF_A_FAILURE)
         while True:
-            await self.look()
-            await asyncio.sleep(_SECONDS_TO_NEXT_LOOK if self._silent else _SECONDS_BETWEEN_LOOKS)
+            await self.probe()
+            await asyncio.sleep(_SECONDS_BETWEEN_PROBES_OF_A_FAILURE if self._failures else _SECONDS_BETWEEN_PROBES)
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         for result in await run_probes(self._probes, self._probe_seconds):
             if result.ok:
-                self._note_answer(result)
+                self._record_success(result)
             else:
-                self._note_silence(result)
+                self._record_failure(result)
 
-    def _note_answer(self, result: ProbeResult) -> None:
-        if self._silent.pop(result.name, 0) >= _IN_A_ROW:
+    def _record_success(self, result: ProbeResult) -> None:
+        if self._failures.pop(result.name, 0) >= _FAILURES_IN_A_ROW:
             back = "back" if result.name in self._helpful else "ready again"
             logger.info("%s, %s: %s", back, result.name, result.detail)
 
-    def _note_silence(self, result: ProbeResult) -> None:
-        self._silent[result.name] += 1
-        if self._silent[result.name] == _IN_A_ROW:
+    def _record_failure(self, result: ProbeResult) -> None:
+        self._failures[result.name] += 1
+        if self._failures[result.name] == _FAILURES_IN_A_ROW:
             gone = "away" if result.name in self._helpful else "not ready"
             logger.warning("%s, %s: %s", gone, result.name, result.detail)
 
@@ -65,9 +64,8 @@ _WARN_SECONDS = 1.0
 
 
 class LoopStalls:
-    """Reports as `event_loop_stall_seconds` the longest time within one or two minutes for which the event loop could
-    run nothing else: as long as that, every request of this process waited. `window` is in seconds.
-    """
+    """Reports as `event_loop_stall_seconds` the longest time in the last one to two windows for which the event loop
+    was blocked, and every request of this process waited. `window` is in seconds."""
 
     def __init__(self, metrics: Metrics, window: float = _WINDOW_SECONDS) -> None:
         self._metrics = metrics

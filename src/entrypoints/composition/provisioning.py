@@ -1,8 +1,5 @@
-"""What `postlog init` makes: indexes, topic, database and tables; and, with administrators' addresses, the logins.
-
-The service's logins on the servers that the settings choose, made by administrators. Each builder imports its own
-driver, and no other.
-"""
+"""`postlog init` creates indexes, topic, database and tables and, with administrators' addresses, the service's logins.
+Each builder of logins imports its own driver, and no other."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -29,17 +26,18 @@ _Part = LogParts | BusParts | ReadDbParts
 
 @dataclass(frozen=True, slots=True)
 class NotMade:
-    """What `part` needs is not all there, for this reason: a sentence."""
+    """Something that `part` needs could not be created. `reason` is a sentence."""
 
     part: str
     reason: str
 
 
 async def provisioned(loaded: LoadedSettings, administrators: Administrators) -> AsyncIterator[str | NotMade]:
-    """Make what is missing; a sentence for each thing made. Where an administrator is given, his login makes what is in
-    the database, and then the service's login. A part whose server is away or refuses is in nobody's way: the others
-    get what they need. Raises `LoginNotMade` and `CannotOpen` before anything is made."""
-    container = prepare(loaded, "init", make_tables=False)  # or the tables would be there before they are reported
+    """Create what is missing; yields a sentence for each thing created. Where an administrator's address is given, that
+    login creates the contents of the database, and then the service's login. A part whose server does not respond or
+    refuses does not keep the others from being created. Raises `LoginNotMade` and `CannotOpen` before anything is
+    created."""
+    container = prepare(loaded, "init", make_tables=False)  # otherwise the tables would exist before they are reported
     logins = chosen_logins(loaded.settings, administrators)
     if logins:
         container = container_for(as_administrators(loaded.settings, logins), make_tables=False)
@@ -59,7 +57,7 @@ async def provisioned(loaded: LoadedSettings, administrators: Administrators) ->
 
 
 def _log_file_to_make(settings: Settings) -> str | None:
-    """What opening a log on SQLite makes, as a sentence; None when its file is there already."""
+    """A sentence for the file that opening a log on SQLite creates; None when it exists already."""
     if settings.event_store.adapter != "sqlite":
         return None
     path = Path(settings.event_store.sqlite.path)

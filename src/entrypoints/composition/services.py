@@ -1,4 +1,4 @@
-"""What runs until it is stopped: the command side, the query side, the projector, alone or together in one process."""
+"""Processes that run until they are stopped: command side, query side, projector, relay, auditor, alone or together."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -21,11 +21,11 @@ from entrypoints.worker import FailureProbe, Part, ProcessRoles, endless, run_pa
 _SECONDS_BEFORE_EXAMINATION = 3.0
 
 Announce = Callable[[str], None]
-"""Is handed the address once requests are answered there: `http://127.0.0.1:8000`."""
+"""Called with the address once the process listens there: `http://127.0.0.1:8000`."""
 
 
 async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, announce: Announce) -> None:
-    """Until a signal comes. Raises what ends a service that nobody stopped."""
+    """Until a signal comes. Raises what ends the service otherwise."""
     if verb != "run":
         refuse_memory(loaded, verb)
     configure_logging(loaded.settings.log)
@@ -42,11 +42,11 @@ async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, an
             pages = await _pages(container, resources, roles, rebuilds, stopping)
             parts = {
                 "HTTP server": _http_server(container, roles, probes, rebuilds, pages, stopping, announce),
-                "watch": endless(HealthLogger(probes, PROBE_SECONDS, helpful).run),
-                "watch of the event loop": endless(LoopStalls(container.metrics()).run),
+                "health logger": endless(HealthLogger(probes, PROBE_SECONDS, helpful).run),
+                "monitor of the event loop": endless(LoopStalls(container.metrics()).run),
             }
             if pages is not None:
-                parts["watch of the pipeline"] = endless(container.pipeline_sampler().run)
+                parts["pipeline sampler"] = endless(container.pipeline_sampler().run)
             if roles.commands and (examine := container.log().examine) is not None:
                 parts["integrity of the log"] = endless(partial(_examined_once, examine))
             if roles.projector:
@@ -61,22 +61,22 @@ async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, an
 
 
 async def _examined_once(examine: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """After the start, which it should not slow down."""
+    """After the start, which the examination should not slow down."""
     await asyncio.sleep(_SECONDS_BEFORE_EXAMINATION)
     await examine()
     await asyncio.Event().wait()
 
 
 async def _open(container: Container, resources: Resources, roles: ProcessRoles) -> tuple[list[Probe], list[Probe]]:
-    """What these roles need: the probes that tell whether it answers, on which readiness depends; and those of what
-    they can do without for a while, which are watched only."""
+    """Opens what these roles need. Returns the probes on which readiness depends, and those of dependencies that these
+    roles can do without for a while, which are logged only."""
     log = await resources.open_log()
     needed: list[Probe | None] = []
     helpful: list[Probe | None] = []
     if roles.commands or roles.projector or roles.relay or roles.auditor:
         needed += [log.probe, container.positions_probe()]
     else:
-        helpful.append(log.probe)  # queries are answered from the rows while the log is away
+        helpful.append(log.probe)  # queries read the rows also while the log is away
     if roles.commands:
         await resources.open_commands()
     if roles.queries or roles.projector or roles.auditor:
@@ -123,7 +123,7 @@ def _http_server(
 async def _pages(
     container: Container, resources: Resources, roles: ProcessRoles, rebuilds: Rebuilds | None, stopping: asyncio.Event
 ) -> Pages | None:
-    """Beside the query side, whose rows they show; for reading only where commands are served by another process."""
+    """Beside the query side, whose rows they show; read-only where another process serves commands."""
     settings = container.settings()
     if not roles.queries or not settings.web.enabled:
         return None

@@ -185,20 +185,20 @@ def loaded_with(environ: dict[str, str], folder: Path) -> list[str]:
 
 
 def test_the_embedded_profile_loads_no_driver_of_a_server(tmp_path: Path) -> None:
-    """Nor SQLAlchemy before rows are asked for, which takes longer than everything else."""
+    """Nor SQLAlchemy before rows are needed: its import takes longer than everything else."""
     assert loaded_with({}, tmp_path) == []
     assert sorted(path.name for path in (tmp_path / "var").glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
 
 
 def test_each_choice_loads_its_own_driver_only(tmp_path: Path) -> None:
-    """And opening asks no server: none is there."""
+    """And opening contacts no server."""
     assert loaded_with({"POSTLOG__EVENT_STORE__ADAPTER": "mongo"}, tmp_path) == ["pymongo"]
     assert loaded_with({"POSTLOG__BUS__ADAPTER": "kafka"}, tmp_path) == ["confluent_kafka"]
     assert loaded_with({"POSTLOG__READ_DB__ADAPTER": "postgres"}, tmp_path) == ["psycopg", "sqlalchemy"]
 
 
 def test_each_read_database_has_a_consumer_group_of_its_own() -> None:
-    """Two in one group would be fed half each."""
+    """Two in one group would each receive half the messages."""
     for adapter in ("sqlite", "postgres"):
         environ = {"POSTLOG__BUS__ADAPTER": "kafka", "POSTLOG__READ_DB__ADAPTER": adapter}
         bus = container_for(load_settings(environ=environ).settings).bus()

@@ -1,4 +1,4 @@
-"""What stands before the import of a history, and the wait for the rows before the audit that ends it."""
+"""What prevents the import of a history, and the wait for the rows before the audit that ends it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from entrypoints.settings.loading import load_settings
 
 
 class Views:
-    """Rows that move on with every look."""
+    """Rows that make progress with every read."""
 
     def __init__(self, *positions: int) -> None:
         self._positions: Iterator[int] = iter(positions)
@@ -35,13 +35,13 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imports, "_PATIENCE_SECONDS", 0.1)
 
 
-async def test_it_ends_when_the_rows_are_there_and_tells_how_far_they_are() -> None:
+async def test_waiting_ends_at_the_position_and_reports_progress() -> None:
     told: list[int] = []
     await imports._caught_up(10, Views(0, 4, 4, 9, 12), told.append)
     assert told == [0, 4, 9, 10]
 
 
-async def test_nothing_is_imported_behind_a_gap_in_the_log(tmp_path: Path) -> None:
+async def test_nothing_is_imported_after_a_gap_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log.sqlite"
     async with SqliteLog(log) as opened:
         posts = [PostId(f"019b0000-0000-7000-8000-00000000000{number}") for number in range(4)]
@@ -56,7 +56,7 @@ async def test_nothing_is_imported_behind_a_gap_in_the_log(tmp_path: Path) -> No
             pytest.fail("It began.")
 
 
-async def test_rows_that_do_not_move_are_not_waited_for_for_ever() -> None:
+async def test_waiting_ends_when_the_rows_make_no_progress() -> None:
     with pytest.raises(ReadDbNotReady) as caught:
         await imports._caught_up(10, Views(3), lambda _: None)
-    assert caught.value.message == "The rows stand at position 3 of 10 and don't move; is a projector running?"
+    assert caught.value.message == "The rows are at position 3 of 10 and make no progress; is a projector running?"

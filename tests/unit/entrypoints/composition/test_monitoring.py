@@ -1,4 +1,4 @@
-"""A process says when something it needs stops answering and when it answers again: each once."""
+"""A process logs when a dependency stops responding and when it responds again, each once."""
 
 import asyncio
 import logging
@@ -24,12 +24,12 @@ class Scripted:
         return ProbeResult(self.name, ok=ok, detail=f"{self.name} {'answers' if ok else 'is away'}.")
 
 
-async def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = Scripted("log", True, False, False, False, True, True, False, False)
-    watch = HealthLogger([log, Scripted("bus", *[True] * 8)], 1.0)
+    health = HealthLogger([log, Scripted("bus", *[True] * 8)], 1.0)
     for _ in range(8):
-        await watch.look()
+        await health.probe()
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("WARNING", "not ready, log: log is away."),
         ("INFO", "ready again, log: log answers."),
@@ -37,30 +37,30 @@ async def test_each_change_is_told_once(caplog: pytest.LogCaptureFixture) -> Non
     ]
 
 
-async def test_what_is_only_helpful_does_not_count_as_not_ready(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_helpful_dependency_does_not_count_as_not_ready(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    watch = HealthLogger([Scripted("rows", *[True] * 3)], 1.0, [Scripted("log", False, False, True)])
+    health = HealthLogger([Scripted("rows", *[True] * 3)], 1.0, [Scripted("log", False, False, True)])
     for _ in range(3):
-        await watch.look()
+        await health.probe()
     assert [record.message for record in caplog.records] == ["away, log: log is away.", "back, log: log answers."]
 
 
-async def test_what_did_not_answer_once_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_single_failure_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    watch = HealthLogger([Scripted("log", False, True, False, True)], 1.0)
+    health = HealthLogger([Scripted("log", False, True, False, True)], 1.0)
     for _ in range(4):
-        await watch.look()
+        await health.probe()
     assert caplog.records == []
 
 
-async def test_what_hung_and_answers_again_is_told_by_one_name(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_probe_that_hung_and_responds_again_is_logged_by_one_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     rows = Hanging()
-    watch = HealthLogger([rows], 0.01)
+    health = HealthLogger([rows], 0.01)
     for _ in range(2):
-        await watch.look()
+        await health.probe()
     rows.hangs = False
-    await watch.look()
+    await health.probe()
     assert [record.message for record in caplog.records] == [
         "not ready, rows: There was no response within 0.01 s.",
         "ready again, rows: They are there.",

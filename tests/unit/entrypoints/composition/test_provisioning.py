@@ -1,4 +1,4 @@
-"""Whose logins `postlog init` makes, and by which addresses it makes what they work on."""
+"""The logins that `postlog init` creates, and the addresses by which it creates tables and indexes."""
 
 import sys
 
@@ -38,13 +38,13 @@ def settings(event_store: str, read_db: str) -> Settings:
         ("sqlite", "sqlite", []),
     ],
 )
-def test_logins_are_made_on_the_servers_that_the_settings_choose(
+def test_logins_are_created_on_the_servers_that_the_settings_choose(
     event_store: str, read_db: str, servers: list[str]
 ) -> None:
     assert list(chosen_logins(settings(event_store, read_db), ALL)) == servers
 
 
-def test_without_an_administrator_there_is_nobody_to_make_them() -> None:
+def test_without_an_administrator_no_login_is_created() -> None:
     only = Administrators(postgres=ALL.postgres)
     assert list(chosen_logins(settings("mongo", "postgres"), only)) == ["read_db.postgres"]
     assert chosen_logins(settings("mongo", "postgres"), Administrators()) == {}
@@ -57,7 +57,7 @@ def test_without_an_administrator_there_is_nobody_to_make_them() -> None:
         ("sqlserver", "mssql+pyodbc://sa:r00t@ms/SocialMedia?driver=y"),
     ],
 )
-def test_tables_are_made_in_the_service_s_database_by_the_administrator(read_db: str, url: str) -> None:
+def test_tables_are_created_in_the_service_s_database_by_the_administrator(read_db: str, url: str) -> None:
     before = settings("mongo", read_db)
     after = as_administrators(before, chosen_logins(before, ALL))
     assert after.event_store.mongo.url.reveal() == "mongodb://root:r00t@mongo/?replicaSet=rs0"
@@ -73,7 +73,7 @@ def test_an_address_of_the_service_that_names_no_login_is_refused() -> None:
         chosen_logins(chosen, ALL)
 
 
-def test_a_missing_driver_is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_reported_before_anything_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(CannotOpen, match=r"^read_db\.postgres\.url needs the driver psycopg"):
         chosen_logins(settings("sqlite", "postgres"), ALL)
