@@ -1,11 +1,11 @@
-# Everything runs in .venv, which is filled from the hashed locks: by `make run` with what the service needs (190 MB), by
-# the other targets with what its developers need too (730 MB). `make` alone lists the targets.
+# Everything runs in .venv, which is installed from the hashed locks: `make run` installs the service's dependencies
+# (190 MB), the other targets also those of the developers (730 MB). `make` alone lists the targets.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 TESTS  ?= tests
-# Processes that share the tests, each with the servers that its own ones need; 0: all in one process.
+# Processes that run the tests, each with the servers that its own tests need; 0: all in one process.
 WORKERS ?= 2
 
 export UV_NO_PROGRESS = 1
@@ -16,7 +16,7 @@ export UV_NO_PROGRESS = 1
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed ## make .venv with uv, postlog and everything that developers need (730 MB)
+setup: $(VENV)/.installed ## create .venv with uv, postlog and the developers' tools (730 MB)
 
 $(VENV)/.uv: requirements-build.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,11 +35,11 @@ $(VENV)/.runtime: $(VENV)/.uv requirements.txt pyproject.toml
 	@$(UV) pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $@
 
-# What developers have installed includes it.
-run: $(if $(wildcard $(VENV)/.installed),$(VENV)/.installed,$(VENV)/.runtime) ## start the whole system in one process on SQLite (PORT and POSTLOG_DATA are honoured)
+# The developers' environment includes it.
+run: $(if $(wildcard $(VENV)/.installed),$(VENV)/.installed,$(VENV)/.runtime) ## start the whole system in one process on SQLite (uses PORT and POSTLOG_DATA)
 	@exec $(BIN)/postlog run
 
-test: setup servers ## run every test but the long ones, on real servers
+test: setup servers ## run all tests except the long ones, on real servers
 	$(BIN)/pytest $(TESTS) -m "not long" -n $(WORKERS) --dist loadfile
 
 test-unit: setup ## run the tests that need no server: two minutes
@@ -48,7 +48,7 @@ test-unit: setup ## run the tests that need no server: two minutes
 test-long: setup servers ## run the tests that take minutes
 	$(BIN)/pytest $(TESTS) -m long --timeout 1800
 
-servers: setup ## make the servers of the tests available: MongoDB, Kafka, PostgreSQL (POSTLOG_APT=no installs no Debian packages)
+servers: setup ## install the servers that the tests use: MongoDB, Kafka, PostgreSQL (POSTLOG_APT=no installs no Debian packages)
 	PYTHONPATH=deploy $(BIN)/python -m local.setup
 
 stack: setup servers ## start the distributed system on this machine with real servers, and print the addresses
@@ -62,7 +62,7 @@ check: setup ## check format, lint, types, import contracts and the catalogue of
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tools.catalogue
 
-fix: setup ## format, mend what ruff can mend, and write what follows from the classes of events
+fix: setup ## format, apply ruff's fixes, and write the files that are generated from the classes of events
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python -m tools.catalogue --write
@@ -70,13 +70,13 @@ fix: setup ## format, mend what ruff can mend, and write what follows from the c
 bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks
 
-screenshots: setup servers ## make the pictures of docs/screenshots (POSTS=file shows these posts instead of the demo posts)
+screenshots: setup servers ## take the pictures of docs/screenshots (POSTS=file shows these posts instead of the demo posts)
 	PYTHONPATH=deploy:tests $(BIN)/python -m browsing.screenshots $(if $(POSTS),--posts $(POSTS))
 
-lock: setup ## bring the locks up to date with pyproject.toml
+lock: setup ## update the locks from pyproject.toml
 	printf 'uv\nhatchling>=1.27\neditables\n' | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - --output-file requirements-build.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --output-file requirements.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev --output-file requirements-dev.txt
 
-clean: ## remove what the targets made, but not your data under var/
+clean: ## remove what the targets created, but not your data in var/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results dist

@@ -57,8 +57,8 @@ def kafka_container() -> Iterator[str]:
     container.with_envs(**{f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()})
     with container:
         address = _address(container, 9092)
-        told = shlex.quote(f"PLAINTEXT://{address}")
-        container.exec(["bash", "-c", f"echo {told} > /tmp/told && mv /tmp/told /tmp/address"])
+        advertised = shlex.quote(f"PLAINTEXT://{address}")
+        container.exec(["bash", "-c", f"echo {advertised} > /tmp/new && mv /tmp/new /tmp/address"])
         _wait(container, lambda: kafka.answers(address))
         yield address
 

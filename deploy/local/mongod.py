@@ -25,7 +25,7 @@ _OPTIONS = [
 class ReplicaSet:
     """Nodes are named by their number, 0 and up. Each keeps its port and data through kill and restart.
 
-    With `logins` everybody must log in, and `url` is that of a user who may do everything; otherwise nobody must.
+    With `logins` clients must log in, and `url` is that of a superuser.
     """
 
     def __init__(self, mongod: Path, folder: Path, nodes: int = 1, *, logins: bool = False) -> None:
@@ -112,8 +112,8 @@ class ReplicaSet:
                     claims.append((answer["electionId"], node))
             return bool(claims)
 
-        nobody = ServerFailedError(f"no primary within {seconds:g} s\n{self._nodes[0].log_tail()}")
-        wait_until(found, seconds=seconds, failure=lambda: nobody)
+        no_primary = ServerFailedError(f"no primary within {seconds:g} s\n{self._nodes[0].log_tail()}")
+        wait_until(found, seconds=seconds, failure=lambda: no_primary)
         return max(claims)[1]  # a thawed node may still report itself as primary for a moment
 
     def heal(self) -> None:
