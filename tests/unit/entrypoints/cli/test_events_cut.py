@@ -128,7 +128,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_another_position_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for position in ("0", "1", "3", "5", "8"):
         sentence = refused(capsys, "--behind", position, "--save", "cut.ndjson")
-        assert f"The gap begins behind position 2, not behind {position}, so nothing was removed." in sentence
+        assert f"The gap begins after position 2, not after {position}, so nothing was removed." in sentence
     assert not Path("cut.ndjson").exists()
 
 
