@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from adapters.memory.generations import MemoryGenerations, MemoryRebuildProcess
+from application.command_side.post_commands import COMMANDS
 from application.mediator import CommandContext, CommandDispatcher, CommandResult, QueryDispatcher
 from application.ports.generations import Build
 from application.ports.provisioning import Probe
@@ -21,15 +22,8 @@ from application.query_side.trace import TraceCommand
 from application.rows import CommentRow, PostRow, PostStatus
 from containers import container_with
 from domain.commands import (
-    AddComment,
     CreatePost,
-    EditComment,
-    EditMessage,
-    LikePost,
     PostCommand,
-    RemoveComment,
-    RemovePost,
-    UnlikePost,
 )
 from domain.errors import PostRemovedAlready
 from domain.ids import CommentId, PostId
@@ -37,7 +31,6 @@ from domain.limits import Limits
 from entrypoints.http.services import HttpServices
 from small_system import SmallSystem
 
-COMMANDS = (CreatePost, EditMessage, LikePost, UnlikePost, AddComment, EditComment, RemoveComment, RemovePost)
 QUERIES = (
     GetPost,
     ListPosts,
