@@ -16,7 +16,7 @@ def test_a_server_that_ends_at_once_is_reported_with_the_end_of_its_log(tmp_path
     process = ServerProcess("it", ["sh", "-c", "echo no such setting; exit 3"], log=tmp_path / "it.log")
     process.start()
 
-    with pytest.raises(ServerFailedError, match=r"(?s)it ended with status 3.*no such setting"):
+    with pytest.raises(ServerFailedError, match=r"(?s)it exited with status 3.*no such setting"):
         process.wait_until(lambda: False, seconds=10)
 
 
