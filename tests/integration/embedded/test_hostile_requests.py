@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from running import embedded
+from running import embedded, ticks
 
 POSTS = b"/api/v1/posts"
 METHODS = [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE", b"get", b"G\x00T", b"", b"\xff"]
@@ -172,6 +172,9 @@ def _hammer(folder: Path, requests: int, seed: int) -> Counter[int]:
         for post_id, text in zip(created, ("Hi", "-+" * 1_450), strict=True):
             edit = {"username": "a", "message": text}
             httpx.put(f"{address}/api/v1/posts/{post_id}/message", json=edit, timeout=20).raise_for_status()
+        for _ in ticks(30, "the service is not ready"):
+            if httpx.get(f"{address}/health/ready", timeout=20).is_success:
+                break
         chance = random.Random(seed)
         asked = [_request(chance, [post_id.encode() for post_id in created]) for _ in range(requests)]
         statuses: Counter[int] = Counter()
@@ -180,7 +183,7 @@ def _hammer(folder: Path, requests: int, seed: int) -> Counter[int]:
                 asked, threads.map(lambda each: _send((host, int(port)), each), asked), strict=True
             ):
                 statuses[status] += 1
-                assert status < 500, f"{request[:300]!r}\n{answer[:600]!r}"
+                assert status < 500, f"{request[:300]!r}\n{answer[:2_000]!r}"
         assert httpx.get(f"{address}/health/ready", timeout=20).json()["status"] == "ready"
         metrics = httpx.get(f"{address}/metrics", timeout=20).text
         [stall] = [line for line in metrics.splitlines() if line.startswith("postlog_event_loop_stall_seconds ")]

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from adapters.kafka.client import KafkaConnection
 from adapters.kafka.consumer import KafkaSubscription
-from adapters.kafka.producer import AsyncProducer, KafkaPublisher
+from adapters.kafka.producer import KafkaPublisher
 from adapters.kafka.topic import KafkaProvisioning, TopicAdmin, end_offsets, find_topic, find_topic_or_none
 from adapters.wire.cloudevents import WireMessage
 from application.ports.bus import Subscription
@@ -67,10 +67,6 @@ async def bus(connection: KafkaConnection, topic: str) -> AsyncIterator[BusHandl
     async with KafkaPublisher(connection, topic, CountedMetrics()) as publisher:
 
         async def put(message: WireMessage) -> None:
-            await bridge_of(publisher).send([message])
+            await publisher._producer.send([message])
 
         yield BusHandle(publisher, subscription, recreate, expire, put)
-
-
-def bridge_of(publisher: KafkaPublisher) -> AsyncProducer:
-    return publisher._bridge
