@@ -58,7 +58,7 @@ check: setup ## check format, lint, types, import contracts and the catalogue of
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy deploy/local
+	$(BIN)/mypy deploy/local benchmarks
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tools.catalogue
 

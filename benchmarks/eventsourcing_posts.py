@@ -4,7 +4,7 @@ record in the same transaction, as the library's documentation has it.
 """
 # ruff: noqa: ARG002 (a command's parameters are what its event records; the aggregate keeps some of them)
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +63,7 @@ class Post(Aggregate):
         self.comments = {}
 
 
-_COMMANDS = {
+_COMMANDS: Mapping[str, Callable[..., None]] = {
     "MessageUpdated": Post.update_message,
     "PostLiked": Post.like,
     "PostUnliked": Post.unlike,

@@ -59,7 +59,7 @@ class SqliteEventStore:
     async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
         """A version behind a gap is `VersionTaken` too: the log does not end where the caller believes. A full or
         broken disk is `Unsettled` at once, since waiting does not help."""
-        rows = [_row_of(commit) for commit in commits]
+        rows = [row_of(commit) for commit in commits]
         try:
             writing = self._log.write(lambda connection: _append_group(connection, commits, rows), _is_stored(commits))
             writing.add_done_callback(partial(self._notify, commits))
@@ -214,7 +214,7 @@ def _last_versions(connection: sqlite3.Connection, stream_ids: set[PostId]) -> d
     return dict(connection.execute(_LAST_VERSIONS, (json.dumps(list(stream_ids)),)).fetchall())
 
 
-def _row_of(commit: ProposedCommit) -> Row:
+def row_of(commit: ProposedCommit) -> Row:
     return (
         commit.stream_id,
         commit.version,
