@@ -148,7 +148,9 @@ def test_clients_do_not_notice_a_rebuild(
                 for _ in ticks(60, "nobody gets an answer any more"):
                     if crowd.wrong or (crowd.written > before[0] + 2 and crowd.answers > before[1] + 10):
                         break
-        generation = httpx.get(f"{address}/api/v1/read-db", timeout=20).json()["generation"]
+        status = httpx.get(f"{address}/api/v1/read-db", timeout=20)
+        assert status.is_success, status.text
+        generation = status.json()["generation"]
         audited = postlog("audit", env=env, timeout=120)
 
     assert crowd.wrong == []
