@@ -10,8 +10,6 @@ from typing import NamedTuple, Protocol, Self
 from application.envelopes import Commit, CommitEvents
 from domain.ids import PostId
 
-MAX_SHARDS = 16
-
 _DIGITS = "0123456789abcdef"
 
 

@@ -48,7 +48,6 @@ from application.query_side.posts_as_of import PostsAsOf
 from application.query_side.status import RowsReady, StatusQueries
 from application.query_side.trace import TraceQueries
 from domain.limits import Limits
-from domain.limits import Limits as LimitsSettings
 from entrypoints.composition.bus import BusParts, kafka_bus, memory_bus
 from entrypoints.composition.log import LogParts, memory_log, mongo_log, sqlite_log
 from entrypoints.composition.read_db import (
@@ -60,7 +59,7 @@ from entrypoints.composition.read_db import (
 )
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.request_context import ServingLimits
-from entrypoints.settings.model import Settings
+from entrypoints.settings.model import Settings, TextLimits
 from entrypoints.web.services import Operations, WebServices
 
 PROBE_SECONDS = 6.0
@@ -71,7 +70,7 @@ class QueryHandlers(Protocol):
     def register_with(self, dispatcher: QueryDispatcher) -> None: ...
 
 
-def build_limits(settings: LimitsSettings) -> Limits:
+def build_limits(settings: TextLimits) -> Limits:
     """In a function, because `provided.limits.name` is an attribute of the provider itself."""
     return Limits(name=settings.name, message=settings.message, comment=settings.comment)
 
@@ -151,17 +150,19 @@ class Container(containers.DeclarativeContainer):
     )
     """How far the bus is; None where there is no bus."""
 
+    on_postgres = providers.Singleton(postgres_read_db, settings.provided.read_db.postgres)
+    on_sqlserver = providers.Singleton(sqlserver_read_db, settings.provided.read_db.sqlserver)
     read_db = providers.Selector(
         settings.provided.read_db.adapter,
         sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, make_tables),
-        postgres=providers.Singleton(postgres_read_db, settings.provided.read_db.postgres),
-        sqlserver=providers.Singleton(sqlserver_read_db, settings.provided.read_db.sqlserver),
+        postgres=on_postgres,
+        sqlserver=on_sqlserver,
         memory=providers.Singleton(memory_read_db),
     )
     other_read_dbs = providers.Aggregate(
         sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, make_tables=False),
-        postgres=providers.Singleton(postgres_read_db, settings.provided.read_db.postgres),
-        sqlserver=providers.Singleton(sqlserver_read_db, settings.provided.read_db.sqlserver),
+        postgres=on_postgres,
+        sqlserver=on_sqlserver,
     )
     """Databases beside the one that queries read, for rebuilds into them: `container.other_read_dbs("postgres")`."""
     projection_store = read_db.provided.projection_store

@@ -33,62 +33,6 @@ KEYWORDS: dict[str, dict[str, object]] = {
 }
 """What factories are called with, beside what the container gives them."""
 
-ARGUMENTS: dict[str, tuple[object, ...]] = {
-    "other_read_dbs": ("postgres",),
-    "sharded_batches": ([],),
-    "events_check": ([], 20),
-}
-KEYWORDS: dict[str, dict[str, object]] = {
-    "history_import": {"source": None, "take_first": False},
-    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
-    "operations": {"rebuilds": None},
-    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
-    "web_services": {"commands": None, "stopping": None, "operations": None},
-}
-"""What factories are called with, beside what the container gives them."""
-
-ARGUMENTS: dict[str, tuple[object, ...]] = {
-    "other_read_dbs": ("postgres",),
-    "sharded_batches": ([],),
-    "events_check": ([], 20),
-}
-KEYWORDS: dict[str, dict[str, object]] = {
-    "history_import": {"source": None, "take_first": False},
-    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
-    "operations": {"rebuilds": None},
-    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
-    "web_services": {"commands": None, "stopping": None, "operations": None},
-}
-"""What factories are called with, beside what the container gives them."""
-
-ARGUMENTS: dict[str, tuple[object, ...]] = {
-    "other_read_dbs": ("postgres",),
-    "sharded_batches": ([],),
-    "events_check": ([], 20),
-}
-KEYWORDS: dict[str, dict[str, object]] = {
-    "history_import": {"source": None, "take_first": False},
-    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
-    "operations": {"rebuilds": None},
-    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
-    "web_services": {"commands": None, "stopping": None, "operations": None},
-}
-"""What factories are called with, beside what the container gives them."""
-
-ARGUMENTS: dict[str, tuple[object, ...]] = {
-    "other_read_dbs": ("postgres",),
-    "sharded_batches": ([],),
-    "events_check": ([], 20),
-}
-KEYWORDS: dict[str, dict[str, object]] = {
-    "history_import": {"source": None, "take_first": False},
-    "rebuilds": {"adapters": set(), "generations_of": None, "process": None},
-    "operations": {"rebuilds": None},
-    "http_services": {"commands": None, "queries": None, "probes": [], "stopping": None, "rebuilds": None},
-    "web_services": {"commands": None, "stopping": None, "operations": None},
-}
-"""What factories are called with, beside what the container gives them."""
-
 
 def test_both_files_are_tried() -> None:
     assert [file.name for file in FILES] == ["distributed.yaml", "embedded.yaml"]
