@@ -171,7 +171,7 @@ MAX_MESSAGE_BYTES = 2_000_000
 """A commit has 1 MB at most, and there are headers beside it."""
 
 _RETENTION_MS = 7 * 24 * 3600 * 1000
-"""The log keeps every event for ever, and projectors read from it what the topic lacks; a week is for other consumers
+"""The log keeps every event, and projectors read from it what the topic lacks; a week is for other consumers
 that are away. An operator may choose another: an existing setting is not changed."""
 
 

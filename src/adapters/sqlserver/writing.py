@@ -78,7 +78,7 @@ def _send(connection: Connection, statement: str, columns: Sequence[Column[Any]]
     """One statement with many rows of parameters, which are sent together: pyodbc's fast executemany. Each row has a
     value for each parameter of `statement`, whose types are those of `columns`.
 
-    pyodbc asks the server for the types although it is told them, so the server must be able to derive them: column
+    pyodbc asks the server for the types although we pass them, so the server must be able to derive them: column
     names stand in the statement without the table's name."""
     instants = [place for place, column in enumerate(columns) if isinstance(column.type, Instant)]
     values = [_plain(row, instants) for row in rows]

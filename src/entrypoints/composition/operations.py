@@ -150,14 +150,14 @@ class RebuildProcesses:
                     logger.warning("%s stopped: %s", which, error.message)
         except ProcessEnded:
             begun.set_exception(
-                RebuildNotBegun("The process of the rebuild ended before it began; the service's log tells why.")
+                RebuildNotBegun("The process of the rebuild ended before it began; the service's log says why.")
             )
         except PostlogError as error:
             begun.set_exception(error)
 
 
 async def rebuilding(container: Container, resources: Resources) -> RequestHandler:
-    """In the child. It begins the rebuild when it is told to, and finishes it then."""
+    """In the child. The first request begins the rebuild, the second one finishes it."""
     await resources.open_log()
     await resources.open_read_db()
     settings = container.settings()

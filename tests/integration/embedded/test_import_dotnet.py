@@ -250,9 +250,9 @@ def test_a_post_is_imported_whole_or_not_at_all(
         collection.create(post)
     removal = collection.add(posts[0], 1, "PostRemovedEvent")
     collection.documents.update_one({"_id": removal["_id"]}, {"$set": {"Version": 1.5}})
-    spoilt = [collection.add(post, 1, "PostRemovedEvent")["_id"] for post in posts[1:6]]
+    damaged = [collection.add(post, 1, "PostRemovedEvent")["_id"] for post in posts[1:6]]
     for document, change in zip(
-        spoilt,
+        damaged,
         (
             {"Version": "1"},
             {"TimeStamp": "yesterday"},
@@ -263,8 +263,8 @@ def test_a_post_is_imported_whole_or_not_at_all(
         strict=True,
     ):
         collection.documents.update_one({"_id": document}, {"$set": change})
-    bad_text = bson.encode(collection.add(NONSENSE.replace("8b86", "bbbb"), 0, "PostRemovedEvent") | {"x": "spoilt"})
-    raw = bad_text.replace(b"spoilt", b"spo\xfflt")
+    bad_text = bson.encode(collection.add(NONSENSE.replace("8b86", "bbbb"), 0, "PostRemovedEvent") | {"x": "damaged"})
+    raw = bad_text.replace(b"damaged", b"spo\xfflt")
     collection.documents.delete_one({"_id": bson.decode(bad_text)["_id"]})
     collection.documents.with_options(RAW).insert_one(RawBSONDocument(raw))
 

@@ -179,7 +179,7 @@ def test_any_stored_event_comes_back_as_it_was(data: dict[str, Any], type_name: 
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "reason"),
+    ("damaged", "reason"),
     [
         (received(FIRST._replace(value=b'{"message"')), "the value is not a JSON object: "),
         (received(FIRST._replace(value=b"[]")), "the value is not a JSON object: "),
@@ -199,10 +199,10 @@ def test_any_stored_event_comes_back_as_it_was(data: dict[str, Any], type_name: 
         (received(MARK, ce_prevposition=b"16"), "the header ce_position is not a whole number from 16 on"),
     ],
 )
-def test_an_unreadable_message_has_its_reason_and_position(spoilt: BusMessage, reason: str) -> None:
-    assert isinstance(spoilt, UnreadableMessage)
-    assert (spoilt.log_id, spoilt.position) == (LOG_ID, 15)
-    assert spoilt.reason.startswith(reason)
+def test_an_unreadable_message_has_its_reason_and_position(damaged: BusMessage, reason: str) -> None:
+    assert isinstance(damaged, UnreadableMessage)
+    assert (damaged.log_id, damaged.position) == (LOG_ID, 15)
+    assert damaged.reason.startswith(reason)
 
 
 @pytest.mark.parametrize(

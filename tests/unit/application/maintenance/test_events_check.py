@@ -28,7 +28,7 @@ from old_shapes import CREATED, LIKED_BY_BOB, STORIES, commits, event
 NEWER = event("PostLiked", 3, username="Bob", mood="good")
 PAST = MemoryEventStore(MemoryLog())
 PINNED = event("PostShared", 1)
-SPOILT = event("PostLiked", 2, username=7)
+DAMAGED = event("PostLiked", 2, username=7)
 
 
 def post(number: int) -> PostId:
@@ -85,7 +85,7 @@ async def test_an_event_that_can_not_be_read_is_named_with_its_place():
 
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_failures_are_counted_by_event_and_the_first_are_shown_in_the_order_of_the_log(workers: int):
-    log = await log_of(*[[[CREATED], [NEWER], [PINNED], [SPOILT]] for _ in range(2 * COMMITS_A_RANGE)])
+    log = await log_of(*[[[CREATED], [NEWER], [PINNED], [DAMAGED]] for _ in range(2 * COMMITS_A_RANGE)])
     tally = await check(log, places=5, workers=workers)
     total = 2 * COMMITS_A_RANGE
     assert tally.commits == 4 * total

@@ -161,8 +161,8 @@ def test_reading_from_the_log_forgets_a_commit_that_was_half_there() -> None:
 
 
 def test_a_damaged_message_is_read_from_the_log_if_it_has_its_position() -> None:
-    spoilt = UnreadableMessage(0, 100, "log", 12, "the value is not a JSON object")
-    assert assembler().take(spoilt) == Gap(12, "a message is unreadable: the value is not a JSON object")
+    damaged = UnreadableMessage(0, 100, "log", 12, "the value is not a JSON object")
+    assert assembler().take(damaged) == Gap(12, "a message is unreadable: the value is not a JSON object")
 
 
 def test_a_damaged_message_without_position_is_skipped() -> None:
@@ -175,7 +175,7 @@ def test_messages_of_another_log_are_passed_over() -> None:
     at = assembler()
     assert at.take(message(11, prev=10)._replace(log_id="another")) is None
     assert at.take(watermark(50, prev=10, offset=101)._replace(log_id="another")) is None
-    assert at.take(UnreadableMessage(0, 102, "another", 60, "spoilt")) is None
+    assert at.take(UnreadableMessage(0, 102, "another", 60, "damaged")) is None
     assert (at.position, at.offset, at.foreign) == (10, 103, 3)
 
 

@@ -402,8 +402,8 @@ def test_bytes_are_read_unchanged_or_the_file_is_refused(
     for _ in range(300):
         pieces = random_.choices(["a", "é", "日", "👋", "\n", "{", "\n{\n"], k=random_.randint(0, 150))
         content = b"{}" + "".join(pieces).encode()
-        spoilt = random_.random() < 0.3
-        if spoilt:
+        damaged = random_.random() < 0.3
+        if damaged:
             at = random_.randrange(2, len(content) + 1)
             content = content[:at] + bytes([random_.choice((0xFF, 0x80, 0xC3))]) + b"x" + content[at:]
         file.write_bytes(content)
