@@ -9,7 +9,8 @@ for its periodic journal flush: 100 ms on a set of one node, measured, against 2
 **`LogGuard`.** A restore, a drop or an edit by hand removes commits underneath a running process, and what it writes
 then stays behind a gap for good. So nothing is acknowledged before one read, later than the insert, has shown the new
 commit and everything that it depends on: the commits between the last one that this process has checked and its base,
-and the last commit of each stream that it continues. That read runs beside the insert, while the server waits for
+the last commit of each stream that it continues, and a few earlier positions at growing distances (`LADDER`). That read
+runs beside the insert, while the server waits for
 journal and majority, on another connection; see docs/log-on-mongodb.md.
 """
 
@@ -25,6 +26,11 @@ from adapters.mongo.tip import START, CommitRef
 MAX_POSITIONS_CHECKED = 1_000
 """Below a base. A write that was not acknowledged leaves its gap directly below itself, and has at most this many
 commits."""
+
+LADDER = tuple(4**step for step in range(11))
+"""Distances below the last checked commit at which a write expects a commit too. Documents that are deleted one by one
+while commits are written can leave the newest ones in the log, and so all that a write is built on directly: a gap is
+found when it is at least three times as long as what is left above it."""
 
 RECHECK_SECONDS = 0.05
 """A write that begins this long after the last check of the indexes checks them again: a collection that was dropped is
@@ -93,6 +99,9 @@ class LogGuard:
         checked = self._checked or START
         lowest = max(checked.position, base.position - MAX_POSITIONS_CHECKED + 1, 1)
         required: dict[int, str | None] = dict.fromkeys(range(lowest, base.position + 1))
+        required.update(
+            dict.fromkeys(checked.position - distance for distance in LADDER if distance < checked.position)
+        )
         for commit in (checked, base, *stream_tails):
             if commit.position and (commit.commit_id is not None or commit.position not in required):
                 required[commit.position] = commit.commit_id

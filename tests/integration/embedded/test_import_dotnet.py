@@ -264,7 +264,7 @@ def test_a_post_is_imported_whole_or_not_at_all(
     ):
         collection.documents.update_one({"_id": document}, {"$set": change})
     bad_text = bson.encode(collection.add(NONSENSE.replace("8b86", "bbbb"), 0, "PostRemovedEvent") | {"x": "damaged"})
-    raw = bad_text.replace(b"damaged", b"spo\xfflt")
+    raw = bad_text.replace(b"damaged", b"dam\xffged")
     collection.documents.delete_one({"_id": bson.decode(bad_text)["_id"]})
     collection.documents.with_options(RAW).insert_one(RawBSONDocument(raw))
 

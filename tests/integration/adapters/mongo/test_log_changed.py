@@ -145,6 +145,11 @@ async def remove_all_but_the_newest(running: Running) -> None:
     await running.admin.commits.delete_many({"_id": {"$lt": 10}})
 
 
+async def remove_all_but_the_oldest_and_the_newest(running: Running) -> None:
+    """As a restore that deletes while commits are written: the last ones are inserted behind the deletion."""
+    await running.admin.commits.delete_many({"_id": {"$gt": 5, "$lt": 9}})
+
+
 async def drop_indexes(running: Running) -> None:
     await running.admin.commits.drop_indexes()
 
@@ -163,6 +168,7 @@ CHANGES: dict[str, Callable[[Running], Awaitable[None]]] = {
         rename_away,
         rename_away_and_restore,
         same_length_with_other_content,
+        remove_all_but_the_oldest_and_the_newest,
         drop_indexes,
         drop_one_index,
     )
@@ -427,18 +433,22 @@ async def test_a_change_between_the_check_and_the_insert_is_noticed(
     assert await running.positions() == [1, 2, 3, 4, 5, 11]
 
 
-async def hammer(process: Process, series: int, acknowledged: set[str]) -> None:
-    """Write until the log changes."""
+async def hammer(process: Process, series: int, restored: asyncio.Event, acknowledged: set[str]) -> None:
+    """Write until the log changes. Notes what is acknowledged of the writes that begin when it has been restored: of
+    those before, the deletion may have left some above the gap."""
     number = 0
     while True:
         number += 1
+        began_after = restored.is_set()
         streams = [proposed(PostId(f"0198c0de-0000-7000-{0x9000 + series:04x}-{number:010x}{n:02x}")) for n in range(3)]
         try:
             outcomes = await process.store.append(streams)
         except LogChanged:
             return
         acknowledged |= {
-            commit.commit_id for commit, outcome in zip(streams, outcomes, strict=True) if isinstance(outcome, Appended)
+            commit.commit_id
+            for commit, outcome in zip(streams, outcomes, strict=True)
+            if isinstance(outcome, Appended) and began_after
         }
 
 
@@ -450,14 +460,16 @@ async def test_restores_under_writes_leave_nothing_acknowledged_behind_a_gap(run
     for process in (running.one, running.two):
         process.database.commits_uuid = None if seed % 2 else process.database.commits_uuid
     acknowledged: set[str] = set()
+    restored = asyncio.Event()
     writing = [
-        asyncio.create_task(hammer(each, number, acknowledged))
+        asyncio.create_task(hammer(each, number, restored, acknowledged))
         for number, each in enumerate((running.one, running.two))
     ]
     await asyncio.sleep(chance.uniform(0.05, 0.3))
     await chance.choice([delete_and_insert, drop_and_insert])(running) if seed % 2 == 0 else await delete_and_insert(
         running
     )
+    restored.set()
     async with asyncio.timeout(30):
         await asyncio.gather(*writing)
     documents = await running.admin.commits.find({}, {"commitId": 1}, sort=[("_id", 1)]).to_list()
