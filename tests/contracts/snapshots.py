@@ -2,6 +2,8 @@
 which yields the opened adapter on a fresh store.
 """
 
+from dataclasses import replace
+
 from application.ports.event_store import Snapshot, Snapshots
 from contracts.log_handle import POST_A, POST_B
 from domain.ids import PostId
@@ -52,6 +54,19 @@ class SnapshotsContract:
         await snapshots.store(snapshot())
         await snapshots.store(other_format)
         assert await snapshots.load(POST_A) == other_format
+
+    async def test_a_stream_has_one_for_each_name(self, snapshots: Snapshots) -> None:
+        """A large one is replaced without a trace in the others."""
+        states = {"": b"x" * 20_000_000, "1": b"y" * 20_000_000, "10": b"z" * 20_000_000, "complete": b"c"}
+        for name, state in states.items():
+            await snapshots.store(replace(snapshot(version=500, state=state), name=name))
+        await snapshots.store(replace(snapshot(version=600, state=b"small"), name="1"))
+        for name, state in (states | {"1": b"small"}).items():
+            found = await snapshots.load(POST_A, name)
+            assert found is not None
+            assert (found.name, found.version, found.state) == (name, 600 if name == "1" else 500, state)
+        assert await snapshots.load(POST_A, "2") is None
+        assert await snapshots.load(POST_B, "1") is None
 
     async def test_each_stream_has_its_own(self, snapshots: Snapshots) -> None:
         await snapshots.store(snapshot(POST_A, state=b"a"))

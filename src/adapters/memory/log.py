@@ -24,6 +24,7 @@ from application.ports.event_store import (
     Receipt,
     Snapshot,
     VersionTaken,
+    snapshot_key,
 )
 from application.ports.relay_state import Lease, RelayStatus
 from domain.ids import PostId
@@ -61,7 +62,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.log_id = str(uuid4())
-        self.snapshots: dict[PostId, Snapshot] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         self.relay = RelayRecord()
         self.by_commit_id: dict[str, Commit] = {}
         self.receipts: dict[str, Receipt] = {}
@@ -268,10 +269,10 @@ class MemorySnapshots:
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
 
-    async def load(self, stream_id: PostId) -> Snapshot | None:
-        return self._log.snapshots.get(stream_id)
+    async def load(self, stream_id: PostId, name: str = "") -> Snapshot | None:
+        return self._log.snapshots.get(snapshot_key(stream_id, name))
 
     async def store(self, snapshot: Snapshot) -> None:
-        stored = self._log.snapshots.get(snapshot.stream_id)
+        stored = self._log.snapshots.get(snapshot.key)
         if stored is None or stored.version <= snapshot.version:
-            self._log.snapshots[snapshot.stream_id] = snapshot
+            self._log.snapshots[snapshot.key] = snapshot

@@ -29,6 +29,7 @@ from application.ports.event_store import (
     Snapshot,
     Unsettled,
     VersionTaken,
+    snapshot_key,
 )
 from domain.ids import PostId
 
@@ -250,15 +251,16 @@ class SqliteSnapshots:
     def __init__(self, log: SqliteLog) -> None:
         self._log = log
 
-    async def load(self, stream_id: PostId) -> Snapshot | None:
-        row = await self._log.read(lambda connection: connection.execute(_LOAD_SNAPSHOT, (stream_id,)).fetchone())
+    async def load(self, stream_id: PostId, name: str = "") -> Snapshot | None:
+        key = snapshot_key(stream_id, name)
+        row = await self._log.read(lambda connection: connection.execute(_LOAD_SNAPSHOT, (key,)).fetchone())
         if row is None:
             return None
         version, position, form, state = row
-        return Snapshot(stream_id=stream_id, version=version, position=position, format=form, state=state)
+        return Snapshot(stream_id=stream_id, name=name, version=version, position=position, format=form, state=state)
 
     async def store(self, snapshot: Snapshot) -> None:
-        row = (snapshot.stream_id, snapshot.version, snapshot.position, snapshot.format, snapshot.state)
+        row = (snapshot.key, snapshot.version, snapshot.position, snapshot.format, snapshot.state)
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute(_STORE_SNAPSHOT, row)

@@ -6,7 +6,6 @@ if an append follows, because the log's unique keys check it; a snapshot is used
 """
 
 import asyncio
-import hashlib
 import json
 import logging
 import sys
@@ -23,12 +22,10 @@ from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore, Snapshot, Snapshots
 from application.ports.system import Metrics
-from domain.event_types import CURRENT
+from application.snapshot_format import current_format
 from domain.ids import CommentId, PostId
 from domain.persistent_map import PersistentMap
 from domain.post import INITIAL, Comment, LivePost, NoPost, PostState, RemovedPost, evolve
-from domain.upcasters import CHAIN
-from domain.upcasting import EventKey
 
 logger = logging.getLogger(__name__)
 
@@ -252,15 +249,7 @@ def distance_of(state: PostState, every: int) -> int:
     return every << max(0, (entries // (_LARGE * every)).bit_length() - 1)
 
 
-def format_of(event_types: Sequence[EventKey], steps: Sequence[tuple[EventKey, ...]]) -> str:
-    """A digest of everything that a stored state depends on: its shape, the events and their upcasters."""
-    return hashlib.sha256(repr((_STATE_SHAPE, list(event_types), list(steps))).encode()).hexdigest()[:16]
-
-
-FORMAT = format_of(
-    [(event_type.name, event_type.schema_version) for event_type in CURRENT],
-    [step.consumes + step.produces for step in CHAIN.steps],
-)
+FORMAT = current_format(_STATE_SHAPE)
 
 
 def encode_state(state: PostState, commit_id: str) -> bytes:

@@ -129,22 +129,33 @@ class PastEvents(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The state after `version`, whose commit is at `position`. A reader ignores a `format` that it does not write."""
+    """The state after `version`, whose commit is at `position`. A reader ignores a `format` that it does not write.
+    A stream has one for each `name`: "" is the state that commands start from."""
 
     stream_id: PostId
+    name: str = ""
     version: int
     position: int
     format: str
     state: bytes
 
+    @property
+    def key(self) -> str:
+        return snapshot_key(self.stream_id, self.name)
+
+
+def snapshot_key(stream_id: PostId, name: str) -> str:
+    """By which a store keeps it."""
+    return f"{stream_id}@{name}" if name else stream_id
+
 
 class Snapshots(Protocol):
     """Stored states of long streams: a cache that can be dropped at any time; the log always wins over it."""
 
-    async def load(self, stream_id: PostId) -> Snapshot | None:
-        """The newest stored one. Raises `StoreUnavailable`."""
+    async def load(self, stream_id: PostId, name: str = "") -> Snapshot | None:
+        """The newest stored one of this name. Raises `StoreUnavailable`."""
         ...
 
     async def store(self, snapshot: Snapshot) -> None:
-        """Replaces an older one; an older one never replaces a newer one. Raises `StoreUnavailable`."""
+        """Replaces an older one of its name; an older one never replaces a newer one. Raises `StoreUnavailable`."""
         ...

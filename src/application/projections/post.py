@@ -5,7 +5,7 @@ and most of them add one to a number. The only input beside row and events are t
 same rows and events always lead to the same rows. `WholePost` keeps all comments in memory, where there is no batch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Self, assert_never
 
@@ -197,6 +197,14 @@ class WholePost:
     def __init__(self, post_id: PostId) -> None:
         self._fold = PostFold.begin(post_id, _none_stored)
 
+    @classmethod
+    def of(cls, row: PostRow, comments: Iterable[CommentRow]) -> Self:
+        """As it was left by a fold that ended with this row and these comments."""
+        whole = cls(row.post_id)
+        whole._fold = PostFold(row, _none_stored)
+        whole._fold.comments.update({comment.comment_id: comment for comment in comments})
+        return whole
+
     def copy(self) -> "WholePost":
         """An independent copy."""
         copied = WholePost(self.post_id)
@@ -218,6 +226,13 @@ class WholePost:
     @property
     def version(self) -> int:
         return self._fold.version
+
+    @property
+    def status(self) -> PostStatus:
+        return self._fold.status
+
+    def comment(self, comment_id: CommentId) -> CommentRow | None:
+        return self._fold.comment(comment_id)
 
     def apply(self, events: Sequence[VersionedEvent], version: int) -> None:
         """As `PostFold.apply`."""

@@ -42,6 +42,7 @@ from application.projections.log_checks import LogGaps, PositionsProbe
 from application.query_side.freshness import Freshness, LogEnd
 from application.query_side.history import HistoryQueries
 from application.query_side.log import LogQueries
+from application.query_side.past_states import PastStates
 from application.query_side.pipeline_sampler import PipelineSampler
 from application.query_side.posts import PostQueries
 from application.query_side.posts_as_of import PostsAsOf
@@ -202,7 +203,15 @@ class Container(containers.DeclarativeContainer):
     # Query side
     history_queries = (
         providers.Singleton(HistoryQueries, past_events, codec),
-        providers.Singleton(PostsAsOf, past_events, codec, clock),
+        providers.Singleton(
+            PostsAsOf,
+            past_events,
+            providers.Singleton(
+                PastStates, snapshots, is_on=providers.Callable(bool, settings.provided.snapshots.every)
+            ),
+            codec,
+            clock,
+        ),
     )
     freshness = providers.Singleton(
         Freshness,

@@ -189,7 +189,12 @@ class Commands(Struct, frozen=True, kw_only=True):
 
 class Snapshots(Struct, frozen=True, kw_only=True):
     every: Annotated[
-        int, Meta(ge=0, le=1_000_000, description="Events of a post between two snapshots; 0: no snapshots.")
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Events of a post between two snapshots for commands; 0: no snapshots, also of past states.",
+        ),
     ] = 500
 
 

@@ -20,6 +20,7 @@ from application.command_side.stream_state import (
 )
 from application.errors import StoreUnavailable
 from application.ports.event_store import Snapshot
+from application.snapshot_format import format_of
 from command_process import ANYBODY, CODEC, CommandProcess, RecordedMetrics
 from domain.commands import AddComment, CreatePost, LikePost, PostCommand, RemovePost
 from domain.events import CommentAdded, PostCreated, PostLiked, PostRemoved
@@ -138,7 +139,7 @@ async def test_a_snapshot_that_can_not_be_stored_costs_only_time(log):
 
 def test_the_format_changes_with_the_events_and_their_upcasters():
     assert len(FORMAT) == 16
-    assert stream_state.format_of([("PostLiked", 2)], []) != stream_state.format_of([("PostLiked", 3)], [])
+    assert format_of(1, [("PostLiked", 2)], []) != format_of(1, [("PostLiked", 3)], [])
 
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
