@@ -17,15 +17,17 @@ MISSING = "no Chromium on this machine: install it (Debian: 'chromium'), or put 
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Raises `FileNotFoundError` if there is none."""
+async def chromium(*options: str) -> AsyncIterator[Browser]:
+    """`options` are of its command line. Raises `FileNotFoundError` if there is none."""
     program = find_chromium()
     if program is None:
         raise FileNotFoundError(MISSING)
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     expect.set_options(timeout=_PATIENCE)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=[*sandbox, "--disable-dev-shm-usage"])
+        browser = await playwright.chromium.launch(
+            executable_path=program, args=[*sandbox, "--disable-dev-shm-usage", *options]
+        )
         yield browser
         await browser.close()
 

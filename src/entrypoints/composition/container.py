@@ -59,7 +59,9 @@ from entrypoints.composition.read_db import (
     sqlserver_read_db,
 )
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.serving.request_context import ServingLimits
+from entrypoints.settings.leaves import listed
 from entrypoints.settings.model import Settings, TextLimits
 from entrypoints.web.services import Operations, WebServices
 
@@ -372,6 +374,10 @@ class Container(containers.DeclarativeContainer):
     # API and pages: called with what the process's roles add
     positions_probe = providers.Singleton(PositionsProbe, gaps)
     rows_ready = providers.Singleton(RowsReady, post_views)
+    cross_origin = providers.Factory(
+        CrossOriginPolicy, origins=providers.Callable(listed, settings.provided.http.allowed_origins)
+    )
+    """Called with the hosts that the process serves."""
     http_services = providers.Factory(
         HttpServices,
         clock=clock,

@@ -15,6 +15,7 @@ from entrypoints.http.app import create_app
 from entrypoints.http.problems import Pages
 from entrypoints.http.server import serve
 from entrypoints.observability import configure_logging
+from entrypoints.settings.leaves import listed
 from entrypoints.settings.loading import LoadedSettings, named_read_dbs, refuse_memory
 from entrypoints.worker import FailureProbe, Part, ProcessRoles, endless, run_parts, stop_on_signals
 
@@ -111,6 +112,7 @@ def _http_server(
         probes=probes,
         stopping=stopping,
         rebuilds=rebuilds,
+        cross_origin=container.cross_origin([listens.host, *listed(settings.http.allowed_hosts)]),
     )
     app = create_app(services, pages)
 

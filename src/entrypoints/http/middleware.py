@@ -1,7 +1,7 @@
 """The one layer around the application: every request and response passes it, also on unknown paths.
 
-It parses the request's context (correlation id, headers, peer), makes its path routable, logs one line, records one
-measurement, and turns errors that no handler caught into problems.
+It parses the request's context (correlation id, headers, peer), refuses what pages of other sites may not send, makes
+its path routable, logs one line, records one measurement, and turns errors that no handler caught into problems.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from domain.errors import PostlogError
 from entrypoints.http.problems import ErrorResponses, internal_error
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.request_context import InFlight, RequestContext, attach
+from entrypoints.serving.responses import RawResponse
 from entrypoints.serving.routing import routable_path
 
 CORRELATION_ID = b"x-correlation-id"
@@ -78,6 +79,7 @@ class RequestMiddleware:
         self._metrics = services.metrics
         self._in_flight = in_flight
         self._stopping = services.stopping
+        self._cross_origin = services.cross_origin
         self._failures = _Failures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +92,7 @@ class RequestMiddleware:
         self._in_flight.working += 1
         self._in_flight.peers.add(context.peer)
         try:
-            await self._respond(context, scope, receive, _sender(context, send))
+            await self._respond(context, scope, receive, self._sender(context, send))
         finally:
             self._in_flight.working -= 1
             self._in_flight.peers.discard(context.peer)
@@ -112,8 +114,11 @@ class RequestMiddleware:
     async def _respond(self, context: RequestContext, scope: Any, receive: Receive, send: Send) -> None:
         try:
             _require_unambiguous_headers(scope, context)
+            self._cross_origin.require_known_host(context, scope)
             scope["path"] = routable_path(scope)
-            await self._app(scope, receive, send)
+            self._cross_origin.require_own_origin(context)
+            allowed = self._cross_origin.preflight(context)
+            await (self._app if allowed is None else RawResponse(204, allowed))(scope, receive, send)
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise  # else the process is stopping and no one waits for this request
@@ -140,6 +145,21 @@ class RequestMiddleware:
                 line["problem"] = context.code
             logger.log(level, "request", extra=line | {"correlation_id": context.correlation_id})
 
+    def _sender(self, context: RequestContext, send: Send) -> Send:
+        named = (CORRELATION_ID, context.correlation_id.encode("ascii"))
+        without_body = context.method == "HEAD"
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                context.status = message["status"]
+                cross_origin = self._cross_origin.headers(context)
+                message["headers"] = [*message["headers"], named, _NO_SNIFFING, *cross_origin]
+            elif without_body and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        return send_named
+
 
 def _require_unambiguous_headers(scope: Any, context: RequestContext) -> None:
     """Raises `MalformedRequest`."""
@@ -150,18 +170,3 @@ def _require_unambiguous_headers(scope: Any, context: RequestContext) -> None:
                 raise MalformedRequest(f"The header {shown} was sent {times[name]} times; send it once.", path=shown)
     if b"host" not in context.headers and scope.get("http_version") == "1.1":
         raise MalformedRequest("The header Host is missing; HTTP/1.1 requires it.", path="Host")
-
-
-def _sender(context: RequestContext, send: Send) -> Send:
-    named = (CORRELATION_ID, context.correlation_id.encode("ascii"))
-    without_body = context.method == "HEAD"
-
-    async def send_named(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            context.status = message["status"]
-            message["headers"] = [*message["headers"], named, _NO_SNIFFING]
-        elif without_body and message["type"] == "http.response.body":
-            message["body"] = b""
-        await send(message)
-
-    return send_named

@@ -9,6 +9,7 @@ from application.mediator import CommandDispatcher, QueryDispatcher
 from application.ports.provisioning import Probe
 from application.ports.system import Clock, Ids, Metrics
 from domain.limits import Limits
+from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.serving.request_context import ServingLimits
 
 
@@ -40,3 +41,4 @@ class HttpServices:
     heartbeat_seconds: float = 15.0
     probe_seconds: float = 2.0
     serving: ServingLimits = field(default_factory=ServingLimits)
+    cross_origin: CrossOriginPolicy = field(default_factory=CrossOriginPolicy)

@@ -8,6 +8,9 @@ PostlogError
 ├── BodyTooSlow                 body-too-slow
 ├── BodyTooLarge                body-too-large
 ├── UnsupportedMediaType        unsupported-media-type
+├── HostNotAllowed              host-not-allowed
+├── NotAllowed
+│   └── OriginNotAllowed        origin-not-allowed
 ├── RouteNotFound               route-not-found
 ├── MethodNotAllowed            method-not-allowed
 ├── ClientGone                  client-gone              no one reads this response
@@ -19,7 +22,7 @@ PostlogError
 from collections.abc import Sequence
 
 from application.errors import MalformedRequest, Unavailable
-from domain.errors import PostlogError
+from domain.errors import NotAllowed, PostlogError
 
 
 class InvalidFields(MalformedRequest):
@@ -54,6 +57,18 @@ class BodyTooLarge(PostlogError):
 
 class UnsupportedMediaType(PostlogError):
     code = "unsupported-media-type"
+
+
+class HostNotAllowed(PostlogError):
+    """The request names a host that this process does not serve."""
+
+    code = "host-not-allowed"
+
+
+class OriginNotAllowed(NotAllowed):
+    """A page of another site sent the request."""
+
+    code = "origin-not-allowed"
 
 
 class RouteNotFound(PostlogError):

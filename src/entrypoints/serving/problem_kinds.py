@@ -66,6 +66,13 @@ _KINDS = (
         "Only its writer may do this to a comment",
         "Send the name of the comment's writer as `username`; upper and lower case do not matter.",
     ),
+    ProblemKind(
+        "origin-not-allowed",
+        403,
+        "A page of another site sent this request",
+        "Send it from a page of this service, or from a program, without the headers Origin and Sec-Fetch-Site. For "
+        "the operator: http.allowed_origins lists further origins whose pages may use the service.",
+    ),
     # 404
     ProblemKind(
         "commit-not-found",
@@ -180,6 +187,14 @@ _KINDS = (
         415,
         "The body is not JSON",
         "Send JSON with the header Content-Type: application/json, and no Content-Encoding.",
+    ),
+    # 421
+    ProblemKind(
+        "host-not-allowed",
+        421,
+        "This process does not serve that host name",
+        "Use the service's address, or a name that it knows. For the operator: http.allowed_hosts lists the names "
+        "under which clients and gateways reach the service.",
     ),
     # 422
     ProblemKind("rule-broken", 422, "Business rule violated", "Fix the fields listed in `errors`."),

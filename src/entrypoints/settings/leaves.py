@@ -27,6 +27,10 @@ class Leaf:
     bounds: Meta = field(default_factory=Meta)
     description: str = ""
     schemes: tuple[str, ...] = ()
+    items: str | None = None
+    """Of a text that is a list separated by commas: the pattern of its items."""
+    item: str = ""
+    """What an item is: `an origin like …`."""
 
     @property
     def name(self) -> str:
@@ -56,6 +60,11 @@ def value_at(settings: Settings, path: str) -> Any:
     for name in path.split("."):
         value = getattr(value, name)
     return value
+
+
+def listed(text: str | None) -> list[str]:
+    """The items of a setting that is a list separated by commas; none for null."""
+    return [item.strip() for item in text.split(",") if item.strip()] if text else []
 
 
 def is_secret(path: str) -> bool:
@@ -127,6 +136,7 @@ def _leaf(path: str, hint: Any, default: Any) -> Leaf:
         inner = next(argument for argument in get_args(plain) if argument is not NoneType)
         plain, more = _without_annotations(inner)
         metas = more + metas
+    extra = described.extra or {}
     choices = get_args(plain) if get_origin(plain) is Literal else ()
     return Leaf(
         path=path,
@@ -136,7 +146,9 @@ def _leaf(path: str, hint: Any, default: Any) -> Leaf:
         choices=choices,
         bounds=metas[0],
         description=described.description or "",
-        schemes=(described.extra or {}).get("schemes", ()),
+        schemes=extra.get("schemes", ()),
+        items=extra.get("items"),
+        item=extra.get("item", ""),
     )
 
 

@@ -124,6 +124,28 @@ class Http(Struct, frozen=True, kw_only=True):
     port: Annotated[
         Port, Meta(description="Port to listen on; 0 selects a free one. The default of `serve query` is 8001.")
     ] = 8000
+    allowed_hosts: Annotated[
+        Text | None,
+        Meta(
+            description="Host names under which clients and gateways reach this process, separated by commas, beside "
+            "addresses, localhost and the name in host; *.example.com: all below it, *: any. Other names: 421.",
+            extra={
+                "items": r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?",
+                "item": "a name without port, like posts.example.com, *.example.com or *",
+            },
+        ),
+    ] = None
+    allowed_origins: Annotated[
+        Text | None,
+        Meta(
+            description="Other origins whose pages may use the service, separated by commas, like "
+            "https://app.example.com; pages of all others may change nothing (403) and read nothing (CORS).",
+            extra={
+                "items": r"https?://[A-Za-z0-9._-]+(:[0-9]+)?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]+)?",
+                "item": "an origin, like https://app.example.com or http://localhost:3000, without a path",
+            },
+        ),
+    ] = None
     operations: Annotated[bool, Meta(description="Serve /api/v1/read-db and its rebuilds.")] = True
     max_body_bytes: Annotated[
         int, Meta(ge=1_024, le=16_000_000, description="Larger request bodies are refused with 413.")

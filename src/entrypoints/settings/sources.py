@@ -21,6 +21,7 @@ from entrypoints.settings.leaves import (
     groups,
     is_secret,
     leaves,
+    listed,
     nearest_setting,
     unknown_setting,
 )
@@ -287,4 +288,7 @@ def _text(leaf: Leaf, text: str) -> str | Secret:
         raise InvalidValue("contains a NUL character or bytes that are not UTF-8")
     if leaf.schemes and not text.startswith(leaf.schemes):
         raise InvalidValue(f"must begin with {' or '.join(leaf.schemes)}")
+    for item in listed(text) if leaf.items else ():
+        if not re.fullmatch(leaf.items or "", item):
+            raise InvalidValue(f"has the item {item!r}; each must be {leaf.item}")
     return Secret(text) if leaf.kind is Secret else text

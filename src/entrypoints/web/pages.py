@@ -3,14 +3,14 @@
 import re
 from collections.abc import Sequence
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from application.errors import NotYetVisible, PositionBeyondLog, Unavailable
-from domain.errors import NotAllowed, PostlogError
+from domain.errors import PostlogError
 from domain.rules import check_name
+from entrypoints.serving.cross_origin import not_from_here
 from entrypoints.serving.errors import MethodNotAllowed
 from entrypoints.serving.problem_kinds import kind_of
 from entrypoints.serving.request_context import RequestContext, context_of
@@ -90,7 +90,7 @@ class Pages:
     def _submitted(self, submit: Handler) -> Any:
         async def handler(request: HttpRequest) -> ASGIApp:
             page_request = PageRequest(request, self._services, self._navigation)
-            require_same_origin(page_request.context)
+            require_page_of_this_site(page_request.context)
             return await submit(page_request)
 
         return handler
@@ -112,27 +112,11 @@ async def choose_username(request: PageRequest) -> ASGIApp:
     return see_other(form.text("back"), [username_cookie(name or None)])
 
 
-def require_same_origin(context: RequestContext) -> None:
-    """Raises `NotAllowed` for a form that another site sent. No token is needed, because the browser names the origin
-    in headers that pages can't forge: `Sec-Fetch-Site` (all current browsers), else `Origin` (all others since 2020).
-    Another port of this machine is another site, though browsers call it the same one."""
-    fetched_from = context.header(b"sec-fetch-site")
-    allowed = fetched_from == "same-origin" if fetched_from is not None else _origin_is_host(context)
-    if not allowed:
-        raise NotAllowed(
-            "This form was not sent from a page of this service, so it was refused. Open the page here and send it "
-            "again. Programs use the API under /api/v1."
-        )
-
-
-def _origin_is_host(context: RequestContext) -> bool:
-    origin, host = context.header(b"origin"), context.header(b"host")
-    if origin is None or host is None:
-        return False
-    try:
-        return urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:  # such as "http://[", which no browser sends
-        return False
+def require_page_of_this_site(context: RequestContext) -> None:
+    """The middleware refuses pages of other origins. Programs, which name no origin, use the API. Raises
+    `OriginNotAllowed`."""
+    if context.header(b"origin") is None and context.header(b"sec-fetch-site") in (None, "none"):
+        raise not_from_here(context)
 
 
 def _headers(error: PostlogError) -> Headers:

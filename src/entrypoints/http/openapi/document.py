@@ -46,7 +46,8 @@ The response to a command comes when its change is durable, with the post's `ver
 `position` in the log. Send that position as `Postlog-Min-Position` with a query to read your own writes. Every error is
 a problem of RFC 9457; its `type` is a page that this service serves.
 """
-_EVERYWHERE = ("method-not-allowed", "internal-error")
+_EVERYWHERE = ("method-not-allowed", "host-not-allowed", "internal-error")
+_CHANGES = frozenset(("delete", "post", "put"))
 
 _PATH_PARAMETERS: dict[str, tuple[str, Schema]] = {
     "id": ("The post.", {"type": "string", "format": "uuid"}),
@@ -90,7 +91,7 @@ def _operation(operation: Operation, limits: Limits) -> Schema:
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": list(_parameters(operation, limits)),
-        "responses": _successes(operation) | _problems((*operation.problems, *_EVERYWHERE)),
+        "responses": _successes(operation) | _problems(_problem_codes(operation)),
     }
     if operation.description:
         described["description"] = operation.description
@@ -100,6 +101,11 @@ def _operation(operation: Operation, limits: Limits) -> Schema:
             "content": {"application/json": {"schema": ref(operation.body)}},
         }
     return described
+
+
+def _problem_codes(operation: Operation) -> Sequence[str]:
+    of_pages = ("origin-not-allowed",) if operation.method in _CHANGES else ()
+    return (*operation.problems, *of_pages, *_EVERYWHERE)
 
 
 def _parameters(operation: Operation, limits: Limits) -> Iterable[Schema]:

@@ -29,6 +29,7 @@ from domain.errors import PostRemovedAlready
 from domain.ids import CommentId, PostId
 from domain.limits import Limits
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.cross_origin import CrossOriginPolicy
 from small_system import SmallSystem
 
 QUERIES = (
@@ -244,6 +245,7 @@ def services(
         metrics_text=lambda: (b"postlog_up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
         probes=probes,
         stopping=changes.pop("stopping", asyncio.Event()),
+        cross_origin=changes.pop("cross_origin", CrossOriginPolicy(("postlog.test", "testserver", "a", "x"))),
         **({"max_body_bytes": 4_096, "poll_seconds": 0.01} | changes),
     )
     return given
