@@ -23,14 +23,14 @@ from running import Running, embedded, postlog, ticks
 Here = Callable[..., tuple[int, str, str]]
 
 REBUILDS = "/api/v1/read-db/rebuilds"
-POSTS = 1_000
+POSTS = 2_500
+"""Enough for a rebuild to be met half-way, one transaction per commit."""
 SLOW = {"POSTLOG__REBUILD__BATCH_EVENTS": "1"}
-"""One transaction per commit."""
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log of 1,000 commits, and rows at its end."""
+    """A log of 2,500 commits, and rows at its end."""
     folder = tmp_path_factory.mktemp("filled")
     posts = folder / "posts.ndjson"
     lines = [
@@ -43,7 +43,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert imported.returncode == 0, imported.stderr
     with embedded(data) as (running, address):
         for _ in ticks(60, running.printed):
-            if httpx.get(f"{address}/api/v1/read-db").json()["lag"] == 0:
+            if httpx.get(f"{address}/api/v1/read-db", timeout=30).json()["lag"] == 0:
                 break
         assert running.signal(signal.SIGTERM) == 0
     return data
@@ -132,7 +132,7 @@ def test_every_query_process_shows_the_rebuild_that_one_of_them_started(data: Pa
             second = httpx.post(f"{elsewhere}{REBUILDS}", json={"adapter": "sqlite"}, timeout=30)
             seen = rebuild_at(f"{elsewhere}{begun.headers['location']}")
         done = until(f"{elsewhere}{begun.headers['location']}", "swapped")
-        status = httpx.get(f"{address}/api/v1/read-db").json()
+        status = httpx.get(f"{address}/api/v1/read-db", timeout=30).json()
 
     assert (begun.status_code, begun.headers["location"]) == (202, f"{REBUILDS}/sqlite-2")
     assert (second.status_code, second.headers["location"]) == (409, f"{REBUILDS}/sqlite-2")
@@ -183,7 +183,7 @@ def test_a_killed_rebuild_has_failed_and_a_cancelled_one_allows_another(data: Pa
         while_it_ran = httpx.delete(f"{address}{cancelled}")
         next_one = httpx.post(f"{address}{REBUILDS}", timeout=30)
         until_it_moves(f"{address}{next_one.headers['location']}")
-        status = httpx.get(f"{address}/api/v1/read-db").json()
+        status = httpx.get(f"{address}/api/v1/read-db", timeout=30).json()
         refused = httpx.post(f"{address}{REBUILDS}", json={"adapter": "postgres"}, timeout=60)
         not_named = httpx.post(f"{address}{REBUILDS}", json={"adapter": "sqlserver"}, timeout=60)
         assert "s3cr3t" not in running.printed
@@ -216,11 +216,11 @@ def test_a_killed_rebuild_blocks_no_other_and_a_running_one_does_with_its_progre
     finished = here("doctor")
 
     assert 0 < stopped < POSTS
-    left = f"problem  rebuild: Generation 2 in slot b was left unfinished at position {stopped:,} of 1,000; "
+    left = f"problem  rebuild: Generation 2 in slot b was left unfinished at position {stopped:,} of {POSTS:,}; "
     assert left in orphaned[1]
     assert "ok       rebuild: A rebuild is running: generation 2 at position" in running[1]
     assert re.search(
-        r"is running: generation 2 at position [\d,]+ of 1,000, [\d,]+ events a second, [\d,]+ s left\. ", refused[2]
+        r"is running: generation 2 at position [\d,]+ of 2,500, [\d,]+ events a second, [\d,]+ s left\. ", refused[2]
     )
     assert "ok       rebuild: No rebuild is unfinished." in finished[1]
     assert [status for status, *_ in (orphaned, refused, running, resumed, finished)] == [1, 2, 0, 0, 0]
