@@ -62,7 +62,7 @@ def check_name(name: str, path: str, limits: Limits, known: Container[str] = ())
 
 def is_storable(text: str) -> bool:
     """Whether every database can store it."""
-    return not _NOT_STORABLE.search(text)
+    return "\x00" not in text if text.isascii() else not _NOT_STORABLE.search(text)
 
 
 def check_text(text: str, path: str, limit: int) -> None:

@@ -10,6 +10,7 @@ from application.command_side.idempotency import commit_id_of
 from application.errors import Stopping, StoreUnavailable
 from application.mediator import CommandContext, CommandDispatcher, CommandResult
 from application.ports.system import Ids, Journal
+from application.shared_timeout import SharedTimeout
 from domain.commands import CreatePost, PostCommand
 from domain.ids import PostId
 
@@ -34,6 +35,7 @@ class PostCommands:
         self._ids = ids
         self._journal = journal
         self._timeout = timeout
+        self._in_time = SharedTimeout(timeout)
         self._require_writable = require_writable
         self._stopping = False
 
@@ -68,7 +70,7 @@ class PostCommands:
         request = Request(post_id, tuple(commands), context, commit_id, answer, is_new_id=is_new_id)
         self._queue.submit(request)
         try:
-            async with asyncio.timeout(self._timeout):
+            with self._in_time.limit():
                 return await request.answer
         except TimeoutError:
             raise StoreUnavailable(

@@ -4,11 +4,9 @@ from collections.abc import Iterable
 
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from domain.errors import PostlogError
 from entrypoints.http.commands import CommandEndpoints
 from entrypoints.http.docs import DocsEndpoints, ProblemPages
 from entrypoints.http.events import EventsEndpoint
@@ -20,6 +18,7 @@ from entrypoints.http.queries import QueryEndpoints
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.request_context import InFlight
 from entrypoints.serving.responses import RawResponse
+from entrypoints.serving.routing import CalledHandlers
 
 IN_FLIGHT = "in_flight"
 """Where the application's state holds its `InFlight`."""
@@ -29,20 +28,13 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
     handlers = _handlers(services)
     page_handlers = pages.handlers() if pages else [DocsEndpoints.root_handler()]
     in_flight = InFlight(services.serving)
-    errors = ErrorResponses(pages)
     app = Litestar(
         [*_options([*handlers, *page_handlers]), *handlers, *page_handlers],
-        exception_handlers={
-            PostlogError: errors.postlog_error,
-            HTTPException: errors.litestar_error,
-            Exception: errors.unexpected_error,
-        },
         openapi_config=None,
         logging_config=None,
-        request_max_body_size=services.max_body_bytes,
         state=State({IN_FLIGHT: in_flight}, deep_copy=False),
     )
-    app.asgi_handler = RequestMiddleware(app.asgi_handler, services, in_flight, errors)
+    app.asgi_handler = RequestMiddleware(CalledHandlers(app), services, in_flight, ErrorResponses(pages))
     return app
 
 

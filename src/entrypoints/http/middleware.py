@@ -25,6 +25,7 @@ from entrypoints.serving.routing import routable_path
 CORRELATION_ID = b"x-correlation-id"
 
 _VALID_ID = re.compile(rb"[!-~]{1,128}")
+_VALID_HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=\-._~:\[\]@%]*")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _ONCE = {
@@ -168,5 +169,8 @@ def _require_unambiguous_headers(scope: Any, context: RequestContext) -> None:
         for name, shown in _ONCE.items():
             if times[name] > 1:
                 raise MalformedRequest(f"The header {shown} was sent {times[name]} times; send it once.", path=shown)
-    if b"host" not in context.headers and scope.get("http_version") == "1.1":
+    host = context.headers.get(b"host")
+    if host is None and scope.get("http_version") == "1.1":
         raise MalformedRequest("The header Host is missing; HTTP/1.1 requires it.", path="Host")
+    if host is not None and _VALID_HOST.fullmatch(host) is None:
+        raise MalformedRequest("Invalid host header.")

@@ -1,19 +1,15 @@
-"""RFC 9457: every error leaves Postlog in one shape, `application/problem+json`: those of the error tree, those that
-Litestar raises, and unexpected ones.
-"""
+"""RFC 9457: every error leaves Postlog in one shape, `application/problem+json`, also an unexpected one."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
-from litestar import Response
-from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 from msgspec import UNSET, Meta, Struct, UnsetType, json
 
-from application.errors import MalformedRequest, RebuildRunning, Unavailable, VersionMismatch
+from application.errors import RebuildRunning, Unavailable, VersionMismatch
 from domain.errors import PostlogError
 from entrypoints.http.parameters import rebuild_path
 from entrypoints.serving.errors import (
@@ -21,13 +17,12 @@ from entrypoints.serving.errors import (
     InternalError,
     InvalidFields,
     MethodNotAllowed,
-    RouteNotFound,
     UnsupportedMediaType,
 )
 from entrypoints.serving.problem_kinds import kind_of
 from entrypoints.serving.request_context import context_of
 from entrypoints.serving.responses import Headers, RawResponse, etag
-from entrypoints.serving.routing import HttpRequest, instance_of
+from entrypoints.serving.routing import instance_of
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -122,45 +117,8 @@ class ErrorResponses:
         headers = problem_headers(error, problem.status)
         return page or RawResponse(problem.status, headers, json.encode(problem) + b"\n")
 
-    def postlog_error(self, request: HttpRequest, error: PostlogError) -> Response[bytes]:
-        response = self.response(error, request.scope)
-        headers = {name.decode("ascii"): value.decode("ascii") for name, value in response.headers}
-        media_type = headers.pop("content-type").removesuffix("; charset=utf-8")  # which Litestar adds to texts
-        return Response(response.body, status_code=response.status, media_type=media_type, headers=headers)
-
-    def litestar_error(self, request: HttpRequest, error: HTTPException) -> Response[bytes]:
-        match error.status_code:
-            case 404:
-                return self.postlog_error(request, _route_not_found(request))
-            case 405:
-                return self.postlog_error(request, _method_not_allowed(request, error))
-            case 413:
-                return self.postlog_error(request, BodyTooLarge("The body is too large."))
-            case status if 400 <= status < 500:
-                return self.postlog_error(request, MalformedRequest(f"{error.detail}."))
-            case _:
-                return self.unexpected_error(request, error)
-
-    def unexpected_error(self, request: HttpRequest, error: Exception) -> Response[bytes]:
-        return self.postlog_error(request, internal_error(error))
-
 
 def internal_error(error: Exception) -> InternalError:
     """What a client may know of an unexpected error; the log has the rest."""
     logger.error("unexpected error", exc_info=error)
     return InternalError("An unexpected error occurred, because of a bug in Postlog.")
-
-
-def _route_not_found(request: HttpRequest) -> RouteNotFound:
-    return RouteNotFound(
-        f"There is no path {instance_of(request.scope)}. The API starts at /api/v1/posts; /docs lists all its paths."
-    )
-
-
-def _method_not_allowed(request: HttpRequest, error: HTTPException) -> MethodNotAllowed:
-    allowed = ", ".join(sorted((error.headers or {}).get("allow", "").split(", ")))
-    return MethodNotAllowed(
-        f"{instance_of(request.scope)} does not allow {request.scope['method']}; it allows {allowed}. "
-        "/docs lists all paths.",
-        allowed=allowed,
-    )

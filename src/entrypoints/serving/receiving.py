@@ -27,9 +27,7 @@ async def read_body(request: HttpRequest, context: RequestContext, limit: int) -
         raise _too_large(limit)
     seconds = context.in_flight.limits.client_seconds
     try:
-        with context.in_flight.reading(context.peer):
-            async with asyncio.timeout(seconds):
-                body = await _received(request, limit)
+        body = await context.in_flight.received(context.peer, _received(request, limit))
     except TimeoutError:
         context.in_flight.to_close.add(context.peer)
         raise BodyTooSlow(f"The body was not complete within {seconds:g} s.", path="body") from None
@@ -59,14 +57,17 @@ async def _received(request: HttpRequest, limit: int) -> bytes | None:
 
 
 async def _discard_rest(request: HttpRequest, context: RequestContext) -> None:
-    size = 0
-    with suppress(TimeoutError), context.in_flight.reading(context.peer):
+    async def discard() -> None:
+        size = 0
+        while size < _LINGER_BYTES:
+            message = await request.receive()
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
+            size += len(message.get("body", b""))
+
+    with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
-            while size < _LINGER_BYTES:
-                message = await request.receive()
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
-                size += len(message.get("body", b""))
+            await context.in_flight.received(context.peer, discard())
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -2,16 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import json
 
 from application.errors import MalformedRequest
+from application.shared_timeout import SharedTimeout
 from entrypoints.serving.errors import TooManyStreams
+
+T = TypeVar("T")
 
 _KEY = "postlog.context"
 
@@ -45,28 +48,40 @@ class InFlight:
     peers: set[Peer] = field(default_factory=set)
     to_close: set[Peer] = field(default_factory=set)
     streams: int = 0
+    _client_time: SharedTimeout = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._client_time = SharedTimeout(self.limits.client_seconds)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The current task waits for its client."""
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self.working -= 1
-        self.awaiting_client.add(task)
+        task = self._pause()
         try:
             yield
         finally:
-            self.awaiting_client.discard(task)
-            self.working += 1
+            self._resume(task)
 
-    @contextmanager
-    def reading(self, peer: Peer) -> Iterator[None]:
-        """The current task waits for the rest of the request."""
-        with self.paused():
-            self.peers.discard(peer)
-            try:
-                yield
-            finally:
-                self.peers.add(peer)
+    async def received(self, peer: Peer, receiving: Coroutine[Any, Any, T]) -> T:
+        """The rest of the request, for which the current task waits. Raises `TimeoutError` after `client_seconds`."""
+        task = self._pause()
+        self.peers.discard(peer)
+        try:
+            with self._client_time.limit():
+                return await receiving
+        finally:
+            self.peers.add(peer)
+            self._resume(task)
+
+    def _pause(self) -> "asyncio.Task[Any]":
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self.working -= 1
+        self.awaiting_client.add(task)
+        return task
+
+    def _resume(self, task: "asyncio.Task[Any]") -> None:
+        self.awaiting_client.discard(task)
+        self.working += 1
 
     def require_room_for_stream(self) -> None:
         """Raises `TooManyStreams`."""

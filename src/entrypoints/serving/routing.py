@@ -1,7 +1,9 @@
-"""Routes and paths: how handlers are declared, and how a path is decoded.
+"""Routes and paths: how handlers are declared, found and called, and how a path is decoded.
 
-Handlers are bound methods of objects that hold what they need, so that nothing is injected for each request: Litestar's
-dependencies cost more than the rest of a small request.
+Litestar keeps the table of routes and finds the handler of a path. `CalledHandlers` calls it: a handler is a bound
+method of an object that holds what it needs, takes at most an `HttpRequest` and returns an ASGI application, so that
+nothing is injected or converted. What Litestar does between a route and its handler costs more than the rest of a small
+request.
 
 A path can't be decoded before it is routed: `a%2Fb` would become two segments. So escapes are decoded segment by
 segment, and the characters that have a meaning in a path, `/` and `%`, stay escaped until the handler reads the
@@ -12,14 +14,18 @@ import re
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from litestar import Request
+from litestar import Litestar, Request
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Receive, Send
 
 from application.errors import MalformedRequest
 from domain.ids import CommentId, PostId
+from entrypoints.serving.errors import MethodNotAllowed, RouteNotFound
 
 HttpRequest = Request[Any, Any, Any]
 
+_SLASHES = re.compile("//+")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -27,6 +33,46 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 def get_and_head(path: str) -> HTTPRouteHandler:
     """GET, and HEAD for the same response without its body."""
     return HTTPRouteHandler(path, http_method=["GET", "HEAD"])
+
+
+class CalledHandlers:
+    """The routes of `app` as an ASGI application. `scope["path"]` must be routable. Errors are raised: `RouteNotFound`,
+    `MethodNotAllowed`, and what the handler raises."""
+
+    def __init__(self, app: Litestar) -> None:
+        self._find = app.asgi_router.handle_routing
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        try:
+            _, handler, scope["path"], scope["path_params"], scope["path_template"] = self._find(
+                path=_without_surplus_slashes(scope["path"]), method=scope["method"]
+            )
+        except NotFoundException:
+            raise _route_not_found(scope) from None
+        except MethodNotAllowedException as error:
+            raise _method_not_allowed(scope, error) from None
+        takes_request = handler.parsed_fn_signature.parameters
+        response: ASGIApp = await (handler.fn(HttpRequest(scope, receive)) if takes_request else handler.fn())
+        await response(scope, receive, send)
+
+
+def _without_surplus_slashes(path: str) -> str:
+    path = "/" + path.strip("/")
+    return _SLASHES.sub("/", path) if "//" in path else path
+
+
+def _route_not_found(scope: Any) -> RouteNotFound:
+    return RouteNotFound(
+        f"There is no path {instance_of(scope)}. The API starts at /api/v1/posts; /docs lists all its paths."
+    )
+
+
+def _method_not_allowed(scope: Any, error: MethodNotAllowedException) -> MethodNotAllowed:
+    allowed = ", ".join(sorted((error.headers or {}).get("allow", "").split(", ")))
+    return MethodNotAllowed(
+        f"{instance_of(scope)} does not allow {scope['method']}; it allows {allowed}. /docs lists all paths.",
+        allowed=allowed,
+    )
 
 
 def routable_path(scope: Any) -> str:
