@@ -67,8 +67,8 @@ fix: setup ## format, apply ruff's fixes, and write the files that are generated
 	$(BIN)/ruff format .
 	$(BIN)/python -m tools.catalogue --write
 
-bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/
-	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks
+bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/ (ONLY="S1 S7": these rows)
+	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks $(ONLY)
 
 screenshots: setup servers ## take the pictures of docs/screenshots (POSTS=file shows these posts instead of the demo posts)
 	PYTHONPATH=deploy:tests $(BIN)/python -m browsing.screenshots $(if $(POSTS),--posts $(POSTS))

@@ -1,6 +1,7 @@
 """`python -m benchmarks [S1 S7 …] [--rounds 5] [--quick]`: measure, print the table, write it to bench-results/."""
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -26,11 +27,13 @@ from benchmarks import (
     s16_get_post,
     s17_s18_start,
     s19_events_check,
+    s20_rebuild_workers,
+    s21_command_processes,
 )
 from benchmarks.bench import Bench, SharedServers
 from benchmarks.figures import Figure
 from benchmarks.machine import fsync_seconds, load_average, machine
-from benchmarks.report import report
+from benchmarks.report import report, too_few_processors
 from benchmarks.rounds import WrongResult
 from benchmarks.targets import ROWS, TARGETS
 from local.find import Servers, ServerUnavailableError
@@ -55,6 +58,8 @@ MEASURES: Sequence[tuple[Sequence[str], Measure]] = tuple(
         s16_get_post,
         s17_s18_start,
         s19_events_check,
+        s20_rebuild_workers,
+        s21_command_processes,
     )
 )
 
@@ -144,7 +149,9 @@ def _missing(rows: Sequence[str], figures: Sequence[Figure], reasons: Mapping[st
     """The reason for each line that was asked for and has no figure."""
     found = {figure.line for figure in figures}
     return {
-        target.line: reasons.get(target.row, "the run ended before its turn")
+        target.line: reasons.get(target.row)
+        or too_few_processors(target, os.cpu_count() or 1)
+        or "the run ended before its turn"
         for target in TARGETS
         if target.row in rows and target.line not in found
     }

@@ -1,12 +1,14 @@
 """The load generator, a process of its own: HTTP/1.1 over plain asyncio, since a full client would be slower than what
 it measures. `python -m benchmarks.load` reads the plan from stdin and writes what it saw to stdout, both JSON:
 
-`{port, connections: [[{method, path, body, status}, …], …]}` → `{seconds, latencies: [seconds, …], wrong: {status: n}}`
+`{ports: [port, …], connections: [[{method, path, body, status}, …], …]}`
+→ `{seconds, latencies: [seconds, …], wrong: {status: n}}`
 
-Each connection sends its requests one after the other. `status` is the one that is right.
+The connections take the ports in turn. Each sends its requests one after the other. `status` is the one that is right.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -19,9 +21,12 @@ _Prepared = tuple[bytes, int]
 
 
 async def run(plan: dict[str, Any]) -> dict[str, Any]:
-    port: int = plan["port"]
-    work = [[_prepared(request, port) for request in requests] for requests in plan["connections"]]
-    streams = [await asyncio.open_connection("127.0.0.1", port) for _ in work]
+    ports = [port for port, _ in zip(itertools.cycle(plan["ports"]), plan["connections"], strict=False)]
+    work = [
+        [_prepared(request, port) for request in requests]
+        for port, requests in zip(ports, plan["connections"], strict=True)
+    ]
+    streams = [await asyncio.open_connection("127.0.0.1", port) for port in ports]
     latencies: list[float] = []
     wrong: Counter[int] = Counter()
     started = time.perf_counter()

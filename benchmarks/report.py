@@ -1,5 +1,6 @@
 """The table as Markdown. A line without a figure says why; it never looks measured."""
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -11,15 +12,24 @@ _RULE = "|---|---|---|--:|--:|--:|--:|--:|--:|--:|---|"
 
 
 def report(
-    figures: Sequence[Figure], missing: Mapping[str, str], context: Mapping[str, str], *, quick: bool = False
+    figures: Sequence[Figure],
+    missing: Mapping[str, str],
+    context: Mapping[str, str],
+    *,
+    quick: bool = False,
+    processors: int | None = None,
 ) -> str:
     """`missing` has the reason for each line without a figure; `context` is what the figures hold for. A `quick`
-    run had smaller sizes than the lines say, so nothing is held against its goal."""
+    run had smaller sizes than the lines say, so nothing is held against its goal; nor is a line that needs more
+    `processors` than there are (by default: those of this machine)."""
+    processors = processors or os.cpu_count() or 1
     found = {figure.line: figure for figure in figures}
     lines = [f"- {name}: {value}" for name, value in context.items()]
     lines += ["", _HEAD, _RULE]
     lines += [
-        _measured(target, found[target.line], quick) if target.line in found else _missing(target, missing[target.line])
+        _measured(target, found[target.line], quick, processors)
+        if target.line in found
+        else _missing(target, missing[target.line])
         for target in TARGETS
         if target.line in found or target.line in missing
     ]
@@ -27,7 +37,7 @@ def report(
     return "\n".join([*lines, "", *notes, ""])
 
 
-def _measured(target: Target, figure: Figure, quick: bool) -> str:
+def _measured(target: Target, figure: Figure, quick: bool, processors: int) -> str:
     sign = "≤ " if figure.less_is_better else ""
     return _row(
         target.line,
@@ -40,7 +50,7 @@ def _measured(target: Target, figure: Figure, quick: bool) -> str:
         f"{_number(statistics.median(figure.theirs))} {figure.unit}",
         f"{sign}{target.goal:g}",
         f"{sign}{target.floor:g}",
-        "on a tenth" if quick else _verdict(target, figure),
+        "on a tenth" if quick else too_few_processors(target, processors) or _verdict(target, figure),
     )
 
 
@@ -53,6 +63,13 @@ def _missing(target: Target, reason: str) -> str:
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def too_few_processors(target: Target, processors: int) -> str:
+    """A sentence, or nothing."""
+    if processors >= target.processors:
+        return ""
+    return f"no verdict: it needs {target.processors} processors, and this machine has {processors}"
 
 
 def _verdict(target: Target, figure: Figure) -> str:

@@ -72,10 +72,11 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def load(port: int, connections: Sequence[Sequence[Call]]) -> Seen:
-    """Each connection's calls, one after the other, all connections at once. `WrongResult` for any other status than
-    the call's."""
-    plan = {"port": port, "connections": [[asdict(call) for call in calls] for calls in connections]}
+def load(port: int | Sequence[int], connections: Sequence[Sequence[Call]]) -> Seen:
+    """Each connection's calls, one after the other, all connections at once, spread over the ports. `WrongResult` for
+    any other status than the call's."""
+    ports = [port] if isinstance(port, int) else port
+    plan = {"ports": ports, "connections": [[asdict(call) for call in calls] for calls in connections]}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"], input=json.dumps(plan).encode(), stdout=subprocess.PIPE, check=True
     )

@@ -8,7 +8,7 @@ from benchmarks.report import report
 
 def _figure(*, less_is_better: bool = False) -> Figure:
     return Figure(
-        line="S1",
+        line="S12",
         ours=[600.0, 200.0, 900.0],
         theirs=[200.0, 100.0, 100.0],
         unit="commits/s",
@@ -60,11 +60,21 @@ def test_a_percentile_is_a_value_that_was_seen() -> None:
 
 def test_a_line_without_a_figure_says_so_and_why() -> None:
     text = report([_figure()], {"S8": "it was not asked for"}, {"machine": "a desk"})
-    measured, missing = (line for line in text.splitlines() if line.startswith("| S"))
-    assert "**3.00** | 2.00 | 3 | 600 commits/s | 100 commits/s | 3 | 1.5 | goal reached" in measured
+    missing, measured = (line for line in text.splitlines() if line.startswith("| S"))
+    assert "**3.00** | 2.00 | 3 | 600 commits/s | 100 commits/s | 0.95 | 0.8 | goal reached" in measured
     assert "not measured" in missing
     assert "it was not asked for" in missing
     assert "- machine: a desk" in text
+
+
+def test_a_line_that_needs_more_processors_than_there_are_gets_no_verdict() -> None:
+    """Whether it was measured or not."""
+    figure = Figure(line="S20 2", ours=[190.0], theirs=[100.0], unit="events/s")
+    [few] = [line for line in report([figure], {}, {}, processors=2).splitlines() if line.startswith("| S20")]
+    assert "**1.90**" in few
+    assert few.endswith("| no verdict: it needs 4 processors, and this machine has 2 |")
+    [enough] = [line for line in report([figure], {}, {}, processors=4).splitlines() if line.startswith("| S20")]
+    assert enough.endswith("| goal reached |")
 
 
 def test_a_quick_run_reaches_no_goal() -> None:
