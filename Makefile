@@ -11,7 +11,7 @@ WORKERS ?= 2
 export UV_NO_PROGRESS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-long servers stack check fix bench screenshots lock clean
+.PHONY: help setup run test test-unit test-long servers stack check fix bench soak curves screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ fix: setup ## format, apply ruff's fixes, and write the files that are generated
 
 bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/ (ONLY="S1 S7": these rows)
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks $(ONLY)
+
+soak: setup servers ## ten minutes of mixed load; fails on a difference, or if memory or p99 grow (MINUTES=10)
+	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
+
+curves: setup servers ## measure how cost grows, and draw docs/curves (ONLY="posts workers": these; half an hour in all)
+	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks.curves $(ONLY)
 
 screenshots: setup servers ## take the pictures of docs/screenshots (POSTS=file shows these posts instead of the demo posts)
 	PYTHONPATH=deploy:tests $(BIN)/python -m browsing.screenshots $(if $(POSTS),--posts $(POSTS))
