@@ -26,7 +26,7 @@ from entrypoints.settings.model import Settings
 ROWS = ("S6",)
 _SHORT, _LONG, _LONGEST = 10, 10_000, 1_000_000
 _LIKES = 300
-_NOW = datetime(2026, 11, 23, tzinfo=UTC)
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -69,13 +69,13 @@ def _stream(post: PostId, events: int) -> Iterator[ProposedCommit]:
             stream_id=post,
             version=first,
             commit_id=str(uuid5(UUID(post), str(first))),
-            recorded_at=_NOW,
+            recorded_at=NOW,
             metadata={"actor": "ann"},
-            events=codec.encode([_event(version) for version in versions]),
+            events=codec.encode([event_of(version, is_named=version % 10 == 0) for version in versions]),
         )
 
 
-def _event(version: int) -> PostEvent:
+def event_of(version: int, *, is_named: bool) -> PostEvent:
     if version == 1:
-        return PostCreated(author="ann", message="Hello", date_posted=_NOW)
-    return PostLiked(username=f"user-{version}" if version % 10 == 0 else None)
+        return PostCreated(author="ann", message="Hello", date_posted=NOW)
+    return PostLiked(username=f"user-{version}" if is_named else None)

@@ -48,13 +48,13 @@ def _peak_megabytes(settings: Settings, batch: int) -> float:
     process = subprocess.Popen(command, env=environment(settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peak = 0.0
     while process.poll() is None:
-        peak = max(peak, _high_water(process.pid))
+        peak = max(peak, high_water(process.pid))
         time.sleep(_POLL_SECONDS)
     require(process.returncode, 0, "exit status of the rebuild")
     return peak
 
 
-def _high_water(pid: int) -> float:
+def high_water(pid: int) -> float:
     """In MB; 0 for a process that is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()

@@ -32,7 +32,7 @@ def measure(bench: Bench) -> list[Figure]:
     fill_mongo(log.url.reveal(), log.database, commits(events))
     several = [workers for workers in _WORKERS if workers <= (os.cpu_count() or 1)]
     one, *others = in_turn(
-        bench.rounds, *(lambda n=workers: rate(events, _seconds(settings, n)) for workers in (1, *several))
+        bench.rounds, *(lambda n=workers: rate(events, rebuild_seconds_of(settings, n)) for workers in (1, *several))
     )
     with psycopg.connect(psycopg_url(settings.read_db)) as connection:
         check_rows(connection.execute, expected(commits(events)))
@@ -43,7 +43,7 @@ def measure(bench: Bench) -> list[Figure]:
     ]
 
 
-def _seconds(settings: Settings, workers: int) -> float:
+def rebuild_seconds_of(settings: Settings, workers: int) -> float:
     command = [POSTLOG, "rebuild", "--restart", "--json", "--workers", str(workers)]
     done = subprocess.run(command, env=environment(settings), stdout=subprocess.PIPE, check=True)
     seconds: float = json.loads(done.stdout)["seconds"]

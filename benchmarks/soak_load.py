@@ -58,9 +58,7 @@ class Connection:
             self._streams[1].close()
             self._streams = None
 
-    async def _send(
-        self, method: str, path: str, body: dict[str, str] | None, min_position: int
-    ) -> tuple[int, Any]:
+    async def _send(self, method: str, path: str, body: dict[str, str] | None, min_position: int) -> tuple[int, Any]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
