@@ -11,9 +11,9 @@ queue, and one task works on it until it is empty:
 
 The rule of step 5: no answer relies on stale data. A commit is reported when it is durable. A request that appends
 nothing (it was refused, or is already in effect) is answered only if the log confirmed the state that it was decided on
-after the request came: because the state was read from the log in this batch, because a commit of this batch was
-accepted on top of it, or because the end of the stream was read again. Everything after a failed commit is decided
-again.
+after the request came: because a commit of this batch was accepted on top of it, or because the end of the stream was
+read. A state that was loaded just now is confirmed, too: right after a failover, a read of the stream may be older than
+what was acknowledged; only the read of its end is not. Everything after a failed commit is decided again.
 """
 
 import asyncio
@@ -197,7 +197,7 @@ class CommandQueue:
         if not requests:
             return []
         # 2. Load
-        stream, is_fresh = await self._load(post_id, requests[0])
+        stream = await self._load(post_id, requests[0])
         # 3. Decide
         decided = self._decider.decide_batch(requests, stream)
         # 4. Append
@@ -210,20 +210,20 @@ class CommandQueue:
         self._settle_appended(result)
         again = self._settle_failed(post_id, result)
         without_events = result.without_events
-        if without_events and not (is_fresh or durable is not stream or await self._is_current(post_id, stream)):
+        if without_events and not (durable is not stream or await self._is_current(post_id, stream)):
             self._cache.drop(post_id)
             return [each.request for each in without_events] + again
         await self._settle_without_events(without_events)
         return again
 
-    async def _load(self, post_id: PostId, first: Request) -> tuple[StreamState, bool]:
-        """The state to decide on, and whether it was read from the log just now. A post whose id is new is not read:
-        the log's keys refuse the commit if it exists after all.
+    async def _load(self, post_id: PostId, first: Request) -> StreamState:
+        """The state to decide on. A post whose id is new is not read: the log's keys refuse the commit if it exists
+        after all.
         """
         stream = self._cache.get(post_id)
         if stream is None and first.is_new_id and not first.attempts:
-            return EMPTY_STREAM, False
-        return (stream, False) if stream is not None else (await self._loader.load(post_id), True)
+            return EMPTY_STREAM
+        return stream if stream is not None else await self._loader.load(post_id)
 
     async def _is_current(self, post_id: PostId, stream: StreamState) -> bool:
         tail = await self._store.stream_tail(post_id)

@@ -2,10 +2,10 @@
 change.
 
 It reads the database's position P first, then the rows, then the log: so whatever a row shows is in the log by the time
-that the log is read. Each row is compared at its own version, which must end a commit and be no older than the stream
-at P. A stream with a commit at or below P must have a row, and every row a stream. Parked posts are listed, not
-compared; one whose stream is damaged in the log is a difference, parked or not. There is no long transaction, and none
-of the projector's SQL.
+that the log is read, if that is proven not to lag. Each row is compared at its own version, which must end a commit and
+be no older than the stream at P. A stream with a commit at or below P must have a row, and every row a stream. Parked
+posts are listed, not compared; one whose stream is damaged in the log is a difference, parked or not. There is no long
+transaction, and none of the projector's SQL.
 
 Memory is bounded: posts are divided into portions by the checksum of their id, and the log is read once for each
 portion. A portion whose rows take too much memory is halved.
@@ -153,7 +153,7 @@ class Audit:
     async def _feed_from_the_log(
         self, folds: dict[PostId, StreamFold], start: AuditStart, portion: "_Portion", progress: AuditProgress
     ) -> None:
-        tip, position = await self._log.tip(), 0
+        tip, position = await self._log.proven_tip(), 0
         while position < tip and (commits := await self._log.read(position, _COMMITS_A_READ)):
             mine = [commit for commit in commits if portion.has(commit.stream_id)]
             for commit in mine:
@@ -179,7 +179,18 @@ class Audit:
         return await self._report(start, len(post_ids), differences)
 
     async def compare(self, start: AuditStart, post_ids: Collection[PostId]) -> tuple[list[Difference], int]:
-        """The differences of these posts, and how many commits were read. Raises `GenerationGone`, `Unavailable`."""
+        """The differences of these posts, and how many commits were read. Right after a failover the log that is read
+        may be older than the rows, so differences are reported only of a log that is proven. Raises `GenerationGone`,
+        `Unavailable`.
+        """
+        differences, read = await self._compare(start, post_ids)
+        if differences:
+            await self._log.proven_tip()
+            differences, again = await self._compare(start, post_ids)
+            read += again
+        return differences, read
+
+    async def _compare(self, start: AuditStart, post_ids: Collection[PostId]) -> tuple[list[Difference], int]:
         folds = {post_id: StreamFold.of(post_id, None, start.position) for post_id in post_ids}
         folds |= _folds(start, await self._rows.by_ids(start.generation, list(folds)))
         read = 0

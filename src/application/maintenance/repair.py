@@ -1,13 +1,15 @@
 """Repair: rewrites the rows of single posts from the log, beside running projectors.
 
 The checkpoints are locked first, as projectors do, so no projector writes meanwhile. If a projector has moved a row
-past our fold by then, the post is folded again; a row that is past the log itself is wrong, and is replaced.
+past our fold by then, the post is folded again; a row that is past the log itself is wrong, and is replaced. Before
+that, the log must prove where it ends: a read right after a failover may be stale.
 """
 
 from dataclasses import dataclass
 
 from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
+from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
 from application.ports.read_db import ProjectionBatch, ProjectionStore, RowChanges, RowKeys, Rows
@@ -31,8 +33,9 @@ class Repaired:
 
 
 class Repair:
-    def __init__(self, *, store: ProjectionStore, past_events: PastEvents, codec: EventCodec) -> None:
+    def __init__(self, *, store: ProjectionStore, log: CommitLog, past_events: PastEvents, codec: EventCodec) -> None:
         self._store = store
+        self._log = log
         self._past_events = past_events
         self._codec = codec
 
@@ -47,6 +50,7 @@ class Repair:
                 return Repaired(post_id, error.message)
             except _RowIsAhead:
                 version = folded.version
+                await self._log.proven_tip()
                 continue
             return Repaired(post_id, None)
 
@@ -59,7 +63,7 @@ class Repair:
         return folded
 
     async def _write(self, folded: WholePost, *, replace_newer: bool) -> None:
-        """`replace_newer`: the log was read again and has nothing newer, so a newer row is wrong."""
+        """`replace_newer`: the log was proven and read again, and has nothing newer, so a newer row is wrong."""
 
         def fold(rows: Rows) -> RowChanges:
             found = rows.posts.get(folded.post_id)

@@ -79,7 +79,8 @@ class EventStore(Protocol):
 
     async def read_stream(self, stream_id: PostId, after_version: int = 0, limit: int = 1_000) -> list[Commit]:
         """Commits of the stream whose last version is above `after_version`, oldest first, at most `limit`, at most
-        about 16 MB (but at least one if there is any). Majority-committed. Raises `StoreUnavailable`.
+        about 16 MB (but at least one if there is any). Majority-committed. May be stale right after a failover, but is
+        never older than what this process read before. Raises `StoreUnavailable`.
         """
         ...
 

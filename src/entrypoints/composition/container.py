@@ -245,7 +245,7 @@ class Container(containers.DeclarativeContainer):
     """The queries that need the log only."""
 
     # From the log to the rows
-    repair = providers.Singleton(Repair, store=projection_store, past_events=past_events, codec=codec)
+    repair = providers.Singleton(Repair, store=projection_store, log=commit_log, past_events=past_events, codec=codec)
     parked_retry = providers.Singleton(
         ParkedRetry,
         store=projection_store,

@@ -239,3 +239,27 @@ async def test_a_request_that_keeps_losing_its_version_gets_a_write_conflict(sto
     with pytest.raises(WriteConflict):
         await one.commands.handle(LIKE, ANYBODY)
     assert one.metrics.counts["version_conflicts"] == 3
+
+
+async def test_nothing_is_refused_because_a_read_after_a_failover_lags(one, store, snapshots, monkeypatch):
+    """A new primary may not know at first how much of its log is committed; only the tail of a stream is proven."""
+    await one.commands.handle(CREATE, ANYBODY)
+    await one.commands.handle(LIKE, ANYBODY)
+    read_stream, stream_tail, lags = store.read_stream, store.stream_tail, True
+
+    async def read(post_id, after_version=0, limit=1_000):
+        commits = await read_stream(post_id, after_version, limit)
+        return [each for each in commits if each.position == 1 or not lags]
+
+    async def tail(post_id):
+        nonlocal lags
+        lags = False
+        return await stream_tail(post_id)
+
+    monkeypatch.setattr(store, "read_stream", read)
+    monkeypatch.setattr(store, "stream_tail", tail)
+    restarted = CommandProcess(store, snapshots, series=3)
+
+    result = await restarted.commands.handle(UNLIKE, ANYBODY)
+
+    assert (result.version, result.position) == (3, 3)

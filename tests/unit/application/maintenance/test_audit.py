@@ -311,3 +311,42 @@ async def test_a_post_that_cannot_be_read_is_left_as_it_is_with_the_reason(syste
     assert repaired.problem is not None
     assert "PostShared" in repaired.problem
     assert posts_of(system)[POSTS[2]] == before
+
+
+class LaggingLog:
+    """Reads as far as a position, as right after a failover, until it must prove where it ends."""
+
+    def __init__(self, system: SmallSystem, position: int) -> None:
+        self._system = system
+        self._position = position
+
+    async def tip(self) -> int:
+        return min(self._position, await self._system.commit_log.tip())
+
+    async def proven_tip(self) -> int:
+        self._position = await self._system.commit_log.tip()
+        return self._position
+
+    async def read(self, after, limit=1_000):
+        return [each for each in await self._system.commit_log.read(after, limit) if each.position <= self._position]
+
+    async def read_stream(self, post_id, after_version=0, limit=1_000):
+        commits = await self._system.event_store.read_stream(post_id, after_version, limit)
+        return [each for each in commits if each.position <= self._position]
+
+
+def lagging(system: SmallSystem, position: int = 3):
+    log = LaggingLog(system, position)
+    return system.process_with(commit_log=log, past_events=log)
+
+
+async def test_a_read_that_lags_after_a_failover_is_no_difference(system):
+    assert found(await lagging(system).audit().run()) == []
+    assert found(await lagging(system).audit(seed=1).sample(6)) == []
+
+
+async def test_a_read_that_lags_after_a_failover_does_not_let_a_repair_delete_rows(system):
+    before = dict(posts_of(system))
+    for post_id in POSTS:
+        await lagging(system).repair().repair(post_id)
+    assert posts_of(system) == before
