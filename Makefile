@@ -11,7 +11,7 @@ WORKERS ?= 2
 export UV_NO_PROGRESS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-long servers stack check fix bench soak curves screenshots lock clean
+.PHONY: help setup run test test-unit test-long simulate servers stack check fix bench soak curves screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test-unit: setup ## run the tests that need no server: two minutes
 
 test-long: setup servers ## run the tests that take minutes
 	$(BIN)/pytest $(TESTS) -m long --timeout 1800
+
+SEEDS ?= 0-9999
+simulate: setup ## run the seeds SEEDS (one, or first-last) of the simulation with injected faults in WORKERS processes
+	PYTHONPATH=tests $(BIN)/python -m simulation $(SEEDS) --workers $(WORKERS)
 
 servers: setup ## install the servers that the tests use: MongoDB, Kafka, PostgreSQL (POSTLOG_APT=no installs no Debian packages)
 	PYTHONPATH=deploy $(BIN)/python -m local.setup

@@ -7,7 +7,7 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -223,22 +223,23 @@ def _events_of(commit: Commit) -> CommitEvents:
 class MemoryRelayState:
     """The store's clock is the process's monotonic one."""
 
-    def __init__(self, log: MemoryLog) -> None:
+    def __init__(self, log: MemoryLog, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._relay = log.relay
+        self._monotonic = monotonic
 
     async def acquire(self, owner: str, ttl_seconds: float) -> Lease | None:
         relay = self._relay
-        if relay.is_valid(time.monotonic()) and relay.owner != owner:
+        if relay.is_valid(self._monotonic()) and relay.owner != owner:
             return None
         relay.owner = owner
         relay.token += 1
-        relay.ends_at = time.monotonic() + ttl_seconds
+        relay.ends_at = self._monotonic() + ttl_seconds
         return Lease(owner=owner, token=relay.token, position=relay.position, ttl_seconds=ttl_seconds)
 
     async def renew(self, lease: Lease) -> bool:
         if not self._relay.belongs_to(lease):
             return False
-        self._relay.ends_at = time.monotonic() + lease.ttl_seconds
+        self._relay.ends_at = self._monotonic() + lease.ttl_seconds
         return True
 
     async def advance(self, lease: Lease, position: int) -> bool:
@@ -261,7 +262,7 @@ class MemoryRelayState:
         relay = self._relay
         if relay.token == 0:
             return None
-        owner = relay.owner if relay.is_valid(time.monotonic()) else None
+        owner = relay.owner if relay.is_valid(self._monotonic()) else None
         return RelayStatus(owner=owner, token=relay.token, position=relay.position)
 
 

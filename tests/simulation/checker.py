@@ -1,0 +1,321 @@
+"""Whether what clients were told, and what readers saw, can be true of the log as it is in the end.
+
+Every check is sound: a run in which nothing is wrong never fails one. Where the exact moment of an answer is not known,
+it is enough that there is one between question and answer at which the answer was true.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from application.envelopes import Commit
+from application.partitioning import partition_of
+from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream
+from application.rows import CommentRow, PostRow, PostStatus
+from domain.commands import PostCommand
+from domain.ids import CommentId, PostId
+from simulation.model import EVENTS, NO_POST, NOTHING, Model, answer, fold, says
+
+_STATUS = {"none": PostStatus.EMPTY, "live": PostStatus.LIVE, "removed": PostStatus.REMOVED}
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+def require(holds: object, sentence: str) -> None:
+    if not holds:
+        raise Violation(sentence)
+
+
+@dataclass(slots=True)
+class Operation:
+    """A command of a client, with all its attempts: from `invoked` to `returned`. `outcome` is "ok", "fail" (with
+    `code`) or "unknown"."""
+
+    number: int
+    command: PostCommand
+    correlation_id: str
+    key: str | None
+    expected_version: int | None
+    invoked: float
+    returned: float = 0.0
+    outcome: str = "unknown"
+    code: str = ""
+    version: int = 0
+    position: int = 0
+    comment_id: CommentId | None = None
+    reuses: "Operation | None" = None
+    """Another operation, whose key this one has, with another digest."""
+
+    def __str__(self) -> str:
+        told = f"{self.outcome} {self.code}" if self.outcome != "ok" else f"version {self.version} at {self.position}"
+        key = f" key {self.key}" if self.key else ""
+        expected = f" if-match {self.expected_version}" if self.expected_version is not None else ""
+        return f"{self.invoked:7.3f} to {self.returned:7.3f} s  #{self.number} {self.command}{key}{expected}: {told}"
+
+
+@dataclass(slots=True)
+class Read:
+    """A query for a post. `outcome` is "ok", "absent" or the code of an error."""
+
+    number: int
+    post_id: PostId
+    min_position: int | None
+    invoked: float
+    returned: float = 0.0
+    outcome: str = ""
+    post: PostRow | None = None
+    comments: Sequence[CommentRow] | None = None
+
+    def __str__(self) -> str:
+        version = f" version {self.post.version}" if self.post else ""
+        asked = f"read {self.post_id} from {self.min_position}"
+        return f"{self.invoked:7.3f} to {self.returned:7.3f} s  #{self.number} {asked}: {self.outcome}{version}"
+
+
+@dataclass(slots=True)
+class Stream:
+    """A post's history: `versions[i]` is the last version of its commit at `positions[i]`, `states[i]` the post."""
+
+    versions: list[int] = field(default_factory=lambda: [0])
+    positions: list[int] = field(default_factory=lambda: [0])
+    states: list[Model] = field(default_factory=lambda: [NO_POST])
+
+    def at_version(self, version: int) -> Model | None:
+        index = bisect_right(self.versions, version) - 1
+        return self.states[index] if self.versions[index] == version else None
+
+    def at_position(self, position: int) -> int:
+        """The last version at or before the position."""
+        return self.versions[bisect_right(self.positions, position) - 1]
+
+    def between(self, low: int, high: int) -> Iterator[tuple[int, Model]]:
+        """From version `low` to `high`."""
+        return ((v, s) for v, s in zip(self.versions, self.states, strict=True) if low <= v <= high)
+
+    @property
+    def stuck_at(self) -> int | None:
+        """The index of the first commit that rows can't have."""
+        return next((i for i, state in enumerate(self.states) if state.stuck), None)
+
+
+class History:
+    """The log so far, folded. `foreign` are the correlation ids of commits that no client asked for."""
+
+    def __init__(self) -> None:
+        self.commits: list[Commit] = []
+        self.streams: dict[PostId, Stream] = {}
+        self.visible_at: list[float] = []
+
+    def add(self, commits: Sequence[Commit], at: float) -> None:
+        for commit in commits:
+            require(commit.position == len(self.commits) + 1, f"position {commit.position} after {len(self.commits)}")
+            stream = self.streams.setdefault(commit.stream_id, Stream())
+            require(
+                commit.version == stream.versions[-1] + 1,
+                f"post {commit.stream_id}: version {commit.version} after {stream.versions[-1]}",
+            )
+            post = stream.states[-1]
+            for event in commit.events:
+                post = fold(post, event.type, event.data)
+            stream.versions.append(commit.last_version)
+            stream.positions.append(commit.position)
+            stream.states.append(post)
+            self.commits.append(commit)
+            self.visible_at.append(at)
+
+    def stream(self, post_id: PostId) -> Stream:
+        return self.streams.get(post_id) or Stream()
+
+    def known_at(self, time: float) -> int:
+        """The newest position that could be read by then."""
+        return bisect_right(self.visible_at, time)
+
+
+def row_of(post_id: PostId, version: int, post: Model) -> PostRow:
+    return PostRow(
+        post_id,
+        _STATUS[post.status],
+        post.author,
+        datetime.fromisoformat(post.date),
+        post.message,
+        post.likes,
+        len(post.comments),
+        version,
+    )
+
+
+def comments_of(post_id: PostId, post: Model) -> dict[CommentId, CommentRow]:
+    return {
+        CommentId(key): CommentRow(post_id, CommentId(key), writer, text, datetime.fromisoformat(date), edited)
+        for key, (text, writer, date, edited) in post.comments.items()
+    }
+
+
+def check_row(history: History, row: PostRow, comments: Mapping[CommentId, CommentRow]) -> None:
+    """The row is the post at its version, and no event before that is one that rows can't have."""
+    post = history.stream(row.post_id).at_version(row.version)
+    require(post is not None, f"a row of post {row.post_id} has version {row.version}, which ends no commit")
+    assert post is not None
+    require(post.stuck is None, f"post {row.post_id} has a row past the event that can't be applied")
+    expected = row_of(row.post_id, row.version, post)
+    require(row == expected, f"the row is {row}, and should be {expected}")
+    require(dict(comments) == comments_of(row.post_id, post), f"the comments of {row} are {comments}")
+
+
+def check_checkpoints(
+    history: History,
+    live: LiveGeneration,
+    checkpoints: Mapping[int, Checkpoint],
+    rows: Mapping[PostId, PostRow],
+    parked: Mapping[PostId, ParkedStream],
+) -> None:
+    """Whatever a checkpoint claims is in the rows, or waits."""
+    for checkpoint in checkpoints.values():
+        require(checkpoint.position <= len(history.commits), f"{checkpoint} is beyond the log")
+        at = checkpoint.commit_position
+        named = history.commits[at - 1].commit_id if at else ""
+        require(named == checkpoint.commit_id, f"{checkpoint} names another commit than the log")
+    for post_id, stream in history.streams.items():
+        at_partition = checkpoints.get(partition_of(post_id, live.partitions))
+        if at_partition is None:
+            continue
+        due = stream.at_position(at_partition.position)
+        found = rows[post_id].version if post_id in rows else 0
+        waits = parked[post_id].waiting_version if post_id in parked else 0
+        require(max(found, waits) >= due, f"{at_partition} claims version {due} of {post_id}; the row has {found}")
+
+
+def check_parked(history: History, parked: Mapping[PostId, ParkedStream]) -> None:
+    """Only for a reason, and at the event that is the reason."""
+    for post_id, each in parked.items():
+        stream = history.stream(post_id)
+        index = stream.stuck_at
+        require(index is not None, f"{each} is parked without a reason")
+        assert index is not None
+        found = (each.position, each.version, each.code)
+        expected = (stream.positions[index], stream.versions[index - 1] + 1, stream.states[index].stuck)
+        require(found == expected, f"{each} is parked at {found}, and should be at {expected}")
+
+
+def check_commands(history: History, operations: Sequence[Operation], foreign: set[str]) -> None:
+    by_correlation = {each.correlation_id: each for each in operations}
+    commits: dict[str, Commit] = {}
+    for commit in history.commits:
+        asked = commit.metadata.get("correlationId", "")
+        if asked in foreign:
+            continue
+        require(asked in by_correlation, f"nobody asked for {commit}")
+        require(asked not in commits, f"{by_correlation[asked]} had two effects: {commits.get(asked)} and {commit}")
+        commits[asked] = commit
+        _check_effect(history, by_correlation[asked], commit)
+    acknowledged = sorted((each for each in operations if each.outcome == "ok"), key=lambda each: each.returned)
+    for each in operations:
+        _check_answer(history, each, commits.get(each.correlation_id), acknowledged)
+
+
+def _check_effect(history: History, operation: Operation, commit: Commit) -> None:
+    """The commit is what the command asked for, and what the rules allow after what was before it."""
+    require(operation.outcome != "fail", f"{operation}, but it is in the log: {commit}")
+    require(operation.reuses is None, f"{operation} reused a key and is in the log: {commit}")
+    require(commit.stream_id == operation.command.post_id, f"{operation} is in another stream: {commit}")
+    require(history.visible_at[commit.position - 1] >= operation.invoked, f"{operation} is older than its request")
+    before = history.stream(commit.stream_id).at_version(commit.version - 1)
+    assert before is not None
+    allowed = answer(operation.command, before)
+    require(allowed == EVENTS, f"{operation} was stored at version {commit.version}, but the rules say {allowed}")
+    expected = operation.expected_version
+    require(expected in (None, commit.version - 1) or commit.version == 1, f"{operation} ignored If-Match: {commit}")
+    require(
+        len(commit.events) == 1 and says(operation.command, commit.events[0].type, commit.events[0].data),
+        f"{operation} is stored as {commit.events}",
+    )
+
+
+def _check_answer(
+    history: History, operation: Operation, commit: Commit | None, acknowledged: Sequence[Operation]
+) -> None:
+    if operation.outcome == "unknown":
+        return
+    post_id = operation.command.post_id
+    stream = history.stream(post_id)
+    before = [each for each in acknowledged if each.returned < operation.invoked]
+    low = max((each.version for each in before if each.command.post_id == post_id), default=0)
+    high = stream.at_position(history.known_at(operation.returned))
+    if operation.outcome == "fail":
+        _check_refusal(operation, stream, low, high)
+        return
+    require(operation.position <= history.known_at(operation.returned), f"{operation}, which the log did not have then")
+    stored = history.commits[operation.position - 1] if operation.position else None
+    require(
+        stored is not None and (stored.stream_id, stored.last_version) == (post_id, operation.version),
+        f"{operation}, but the log has {stored} there",
+    )
+    require(operation.reuses is None, f"{operation} had the key of another request, and was not refused")
+    if commit is not None:
+        require(stored == commit, f"{operation}, but it is {commit}")
+        newest = max((each.position for each in before), default=0)
+        require(commit.position > newest, f"{operation} came after {newest} was acknowledged")
+        is_comment = commit.events[0].type == "CommentAdded"
+        wanted = commit.events[0].data["commentId"] if is_comment else None
+        require(operation.comment_id == wanted, f"{operation} was told comment {operation.comment_id}")
+        return
+    state = stream.at_version(operation.version)
+    assert state is not None
+    require(operation.version >= low, f"{operation} rests on version {operation.version}, but {low} was acknowledged")
+    said = answer(operation.command, state)
+    require(said == NOTHING, f"{operation} was acknowledged without a commit, but the rules say {said}")
+
+
+def _check_refusal(operation: Operation, stream: Stream, low: int, high: int) -> None:
+    """There is a version between question and answer at which it is so."""
+    code, expected = operation.code, operation.expected_version
+    states = list(stream.between(low, high))
+    match code:
+        case "write-conflict":
+            return
+        case "idempotency-key-reused":
+            require(operation.reuses is not None, f"{operation} did not reuse a key")
+        case "version-mismatch":
+            require(
+                operation.version != expected and any(version == operation.version for version, _ in states),
+                f"{operation}: the post was at versions {low} to {high}",
+            )
+        case "event-not-readable":
+            require(any(state.stuck == code for _, state in states), f"{operation}: every event is readable")
+        case _:
+            said = [answer(operation.command, state) for _, state in states]
+            require(code in said, f"{operation}: at versions {low} to {high} the rules say {said}")
+
+
+def check_reads(history: History, reads: Sequence[Read]) -> None:
+    """No read is older than its position, and none is older than one that had ended before it began."""
+    seen: dict[PostId, list[tuple[float, int]]] = {}
+    for read in sorted(reads, key=lambda each: each.returned):
+        if read.outcome not in ("ok", "absent"):
+            _check_error(history, read)
+            continue
+        stream = history.stream(read.post_id)
+        earlier = seen.setdefault(read.post_id, [])
+        low = max((version for returned, version in earlier if returned < read.invoked), default=0)
+        low = max(low, stream.at_position(read.min_position or 0))
+        high = stream.at_position(history.known_at(read.returned))
+        if read.outcome == "absent":
+            hidden = [version for version, state in stream.between(low, high) if state.status != "live"]
+            require(hidden, f"{read}, but versions {low} to {high} were there")
+            version = hidden[0]
+        else:
+            assert read.post is not None
+            version = read.post.version
+            require(low <= version <= high, f"{read}, but it must be {low} to {high}")
+            comments = {each.comment_id: each for each in read.comments or ()}
+            check_row(history, read.post, comments)
+        earlier.append((read.returned, version))
+
+
+def _check_error(history: History, read: Read) -> None:
+    if read.outcome == "post-parked":
+        require(history.stream(read.post_id).stuck_at is not None, f"{read}: every event can be projected")
+    require(read.outcome != "position-beyond-log", f"{read}: the position had been acknowledged")

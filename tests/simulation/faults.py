@@ -1,0 +1,131 @@
+"""Which faults a run has: drawn from its seed beforehand, so that the run can be repeated with fewer of them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+
+LOG, READ_DB, BUS = "log", "read database", "bus"
+
+CALL_FAULTS = {
+    "request lost": (LOG, READ_DB, BUS),
+    "answer lost": (LOG, READ_DB, BUS),
+    "acknowledged late": (LOG, READ_DB, BUS),
+    "takes effect after the error": (LOG, BUS),
+    "stored in part": (LOG, BUS),
+    "server away": (LOG, READ_DB, BUS),
+    "disk full": (LOG, READ_DB),
+    "transaction refused": (READ_DB,),
+    "transaction repeated": (READ_DB,),
+    "message lost": (BUS,),
+    "message duplicated": (BUS,),
+    "message late": (BUS,),
+}
+"""They happen to calls of these servers, for a while, with some probability."""
+
+EVENTS = {
+    "failover": 3,
+    "killed": 5,
+    "killed between two awaits": 5,
+    "paused": 5,
+    "clock jumped": 2,
+    "topic recreated": 1,
+    "topic repartitioned": 1,
+    "messages expired": 2,
+    "rebalanced": 2,
+    "sessions cut": 2,
+    "lease expired": 1,
+    "snapshots dropped": 1,
+}
+"""They happen once, at their time. The number is how often, relatively."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """From `at` on for `seconds`. `target` is a server, or the number of a process. `share` of the calls is affected;
+    `seed` decides which."""
+
+    kind: str
+    at: float
+    seconds: float
+    target: str | int
+    share: float
+    seed: int
+
+    def __str__(self) -> str:
+        target = self.target if isinstance(self.target, str) else f"process {self.target}"
+        share = f", {self.share:.0%} of the calls" if self.kind in CALL_FAULTS else ""
+        return f"{self.at:7.3f} s  {self.kind} ({target}, {self.seconds:.3f} s{share})"
+
+
+def draw_faults(random: Random, seconds: float, processes: int) -> list[Fault]:
+    """In the order of their times; all are over after `seconds`."""
+    faults = []
+    for _ in range(random.choice((0, 2, 4, 8, 12, 16, 24))):
+        at = random.uniform(0, seconds * 0.8)
+        longest = seconds - at
+        if random.random() < 0.55:
+            kind = random.choice(list(CALL_FAULTS))
+            target: str | int = random.choice(CALL_FAULTS[kind])
+            lasts = min(longest, random.choice((0.05, 0.5, 3.0, 10.0)))
+        else:
+            kind = random.choices(list(EVENTS), list(EVENTS.values()))[0]
+            target = random.randrange(processes)
+            lasts = min(longest, random.choice((0.01, 0.3, 2.0, 8.0)))
+        share = random.choice((0.05, 0.2, 0.5, 1.0))
+        faults.append(Fault(kind=kind, at=at, seconds=lasts, target=target, share=share, seed=random.getrandbits(32)))
+    return sorted(faults, key=lambda fault: fault.at)
+
+
+@dataclass(slots=True)
+class _Window:
+    fault: Fault
+    random: Random
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults of a run, and how often each kind was injected so far."""
+
+    faults: Sequence[Fault]
+    injected: Counter[str] = field(default_factory=Counter)
+    _windows: list[_Window] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._windows = [_Window(each, Random(each.seed)) for each in self.faults if each.kind in CALL_FAULTS]
+
+    @property
+    def events(self) -> list[Fault]:
+        return [each for each in self.faults if each.kind in EVENTS]
+
+    def heal(self) -> None:
+        self._windows = []
+
+    def happens(self, kind: str, server: str, now: float) -> bool:
+        """Whether this call of the server has this fault."""
+        for window in self._windows:
+            fault = window.fault
+            if (
+                fault.kind == kind
+                and fault.target == server
+                and fault.at <= now < fault.at + fault.seconds
+                and window.random.random() < fault.share
+            ):
+                self.injected[kind] += 1
+                return True
+        return False
+
+    def any_now(self, server: str, now: float) -> bool:
+        """Whether a call of this server may have a fault."""
+        return any(
+            each.fault.target == server and each.fault.at <= now < each.fault.at + each.fault.seconds
+            for each in self._windows
+        )
+
+
+def without(faults: Sequence[Fault], left_out: Sequence[Fault]) -> list[Fault]:
+    return [each for each in faults if each not in left_out]
+
+
+def shorter(fault: Fault) -> Fault:
+    return replace(fault, seconds=fault.seconds / 2)
