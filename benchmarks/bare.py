@@ -39,7 +39,8 @@ async def create_post(data: NewPost, request: Request[Any, Any, Any]) -> Done:
         "commitId": str(uuid.uuid4()),
         "recordedAt": now,
         "metadata": {"actor": data.author, "correlationId": uuid.uuid4().hex},
-        "events": [{"type": "PostCreated", "schemaVersion": 1, "data": content}],
+        "types": ["PostCreated"],
+        "events": msgspec.json.encode([{"type": "PostCreated", "schemaVersion": 1, "data": content}]).decode(),
     }
     await state.commits.insert_one(document)
     return Done(stream_id, 1, position)

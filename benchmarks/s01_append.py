@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pymongo
 import uvloop
 from pymongo import AsyncMongoClient
@@ -82,7 +83,8 @@ def _document(position: int, number: int) -> dict[str, Any]:
         "commitId": str(uuid.uuid4()),
         "recordedAt": _NOW,
         "metadata": {"actor": "ann", "correlationId": f"{number:032x}"},
-        "events": [{"type": "PostCreated", "schemaVersion": 1, "data": data}],
+        "types": ["PostCreated"],
+        "events": msgspec.json.encode([{"type": "PostCreated", "schemaVersion": 1, "data": data}]).decode(),
     }
 
 

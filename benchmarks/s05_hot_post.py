@@ -4,6 +4,7 @@ serve command` on MongoDB. A 409 makes it a wrong result.
 
 import asyncio
 import itertools
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def measure(bench: Bench) -> list[Figure]:
     log = settings.event_store.mongo
     with pymongo.MongoClient[dict[str, Any]](log.url.reveal()) as client:
         likes = client[log.database].commits.find({"streamId": posts[0], "version": {"$gt": 1}}, {"events": 1})
-        found = {event["data"]["username"] for commit in likes for event in commit["events"]}
+        found = {event["data"]["username"] for commit in likes for event in json.loads(commit["events"])}
     require(len(found), each * _PEOPLE * (bench.rounds + 1), "people who like the one post")
     return [Figure(line="S5", ours=ours, theirs=theirs, unit="likes/s", note=f"{each * _PEOPLE:,} likes a round")]
 

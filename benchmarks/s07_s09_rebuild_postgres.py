@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import psycopg
 import pymongo
 
@@ -87,5 +88,5 @@ def _runner_seconds(runner: Mapping[str, str]) -> float:
 
 def _events(database: Any) -> Iterator[NaiveEvent]:
     for document in database.commits.find(sort=[("_id", 1)]):
-        for version, event in enumerate(document["events"], document["version"]):
+        for version, event in enumerate(msgspec.json.decode(document["events"]), document["version"]):
             yield document["_id"], document["streamId"], version, event["type"], event["data"]

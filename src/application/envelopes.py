@@ -7,9 +7,8 @@ without gaps, and 0 means "before the first". Times are aware, UTC, whole millis
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from domain.events import PostEvent
 from domain.ids import PostId
 
 MAX_EVENTS_PER_COMMIT = 1_000
@@ -17,18 +16,32 @@ MAX_BYTES_PER_COMMIT = 1_000_000
 """The size of the events as JSON; a MongoDB document may have 16 MB."""
 
 
-class StoredEvent(NamedTuple):
-    """As it is stored in the log, unchanged: `data` is plain JSON data, camelCase, in the shape of
-    its schema version.
+class AnyStoredEvent(Protocol):
+    """As it is stored in the log, unchanged: `data` is plain JSON data, camelCase, in the shape of its schema version.
+
+    What a store or the bus delivers keeps the data as JSON text: `data` decodes it at each access, so that nobody pays
+    for it who does not look at it. Two are equal if their types, schema versions and data are.
     """
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def schema_version(self) -> int: ...
+
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+
+
+class StoredEvent(NamedTuple):
+    """An `AnyStoredEvent` that is given as plain data."""
 
     type: str
     schema_version: int
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProposedCommit:
+class ProposedCommit(NamedTuple):
     """What one command proposes to append: 1 to 1,000 events of one stream. `version` is that of the first event.
 
     `commit_id` is a UUID as lower-case text. `metadata` has `actor`, `correlationId`, `causationId`, `traceparent` and
@@ -40,16 +53,15 @@ class ProposedCommit:
     commit_id: str
     recorded_at: datetime
     metadata: Mapping[str, str]
-    events: tuple[StoredEvent, ...]
+    events: tuple[AnyStoredEvent, ...]
 
     @property
     def last_version(self) -> int:
         return self.version + len(self.events) - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
-    """A commit as it is stored in the log."""
+class Commit(NamedTuple):
+    """A commit as it is stored in the log: a `ProposedCommit` at its position."""
 
     position: int
     stream_id: PostId
@@ -57,7 +69,7 @@ class Commit:
     commit_id: str
     recorded_at: datetime
     metadata: Mapping[str, str]
-    events: tuple[StoredEvent, ...]
+    events: tuple[AnyStoredEvent, ...]
 
     @property
     def last_version(self) -> int:
@@ -71,7 +83,7 @@ class CommitEvents(NamedTuple):
     stream_id: PostId
     version: int
     commit_id: str
-    events: tuple[StoredEvent, ...]
+    events: tuple[AnyStoredEvent, ...]
 
     @property
     def last_version(self) -> int:
@@ -87,13 +99,6 @@ class StreamTail:
 
     version: int
     position: int
-
-
-class VersionedEvent(NamedTuple):
-    """A decoded event and its stored version. Events that an upcaster split have the same version."""
-
-    version: int
-    event: PostEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

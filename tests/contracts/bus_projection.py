@@ -13,13 +13,14 @@ import pytest
 from adapters.memory.read_db import MemoryParkedStreams
 from adapters.wire.cloudevents import WireMessage, to_messages
 from adapters.wire.event_codec import MsgspecEventCodec
-from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
+from application.envelopes import Commit, DescribedEvent, StoredEvent
 from application.ports.bus import CommitEntry, Publication
 from application.ports.relay_state import Lease
 from contracts.bus_faults import FaultyPublisher, UnrulySubscription
 from contracts.bus_handle import SOON, BusHandle, World, created, liked, post_id, running
 from contracts.waiting import eventually
 from domain.errors import EventNotReadable
+from domain.events import PostEvent
 from domain.ids import PostId
 from old_shapes import CODEC as NEWER_CODEC
 from old_shapes import STORIES
@@ -311,7 +312,7 @@ class Mendable:
         self._codec = MsgspecEventCodec()
         self.encode = self._codec.encode
 
-    def decode(self, commit: Commit) -> list[VersionedEvent]:
+    def decode(self, commit: Commit) -> list[PostEvent]:
         [*events] = commit.events
         if self.mended:
             events = [liked() if event.type == "PostTeleported" else event for event in events]

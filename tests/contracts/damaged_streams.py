@@ -4,13 +4,13 @@ meets it says the same. Its adapter gives `open_log`, and `rewrite`, which chang
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from adapters.memory.log import MemoryLog, MemorySnapshots
 from application.command_side.stream_state import FORMAT, Snapshotting, StateLoader, encode_state
+from application.envelopes import ProposedCommit
 from application.errors import StreamDamaged
 from application.maintenance import events_check
 from application.maintenance.events_check import EventsCheck, RangeCheck
@@ -43,7 +43,8 @@ def rewrite_in_memory(log: MemoryLog, position: int, **changes: Any) -> None:
     log._entries.clear()
     log._streams.clear()
     for commit in commits:
-        log.add(cast("Any", replace(commit, **changes) if commit.position == position else commit))
+        _, *proposed = commit._replace(**changes) if commit.position == position else commit
+        log.add(ProposedCommit(*proposed))
     for stream in log._streams.values():
         stream.sort(key=lambda entry: entry.commit.version)
 

@@ -67,7 +67,7 @@ def _broken_golden(key: EventKey, shapes: StoredShapes, codec: MsgspecEventCodec
 
 def _read_differently(golden: GoldenEvent, path: str, codec: MsgspecEventCodec) -> Iterator[str]:
     try:
-        read = codec.encode([each.event for each in codec.decode(_commit(golden))])
+        read = codec.encode(codec.decode(_commit(golden)))
     except EventNotReadable as error:
         yield f"What {path} contains can no longer be read: {error.message} Fix the step that leads from it."
     else:

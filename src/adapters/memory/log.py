@@ -76,15 +76,7 @@ class MemoryLog:
 
     def add(self, proposed: ProposedCommit) -> Commit:
         """Store it at the next position; the caller has checked version and commit id."""
-        commit = Commit(
-            position=self.tip + 1,
-            stream_id=proposed.stream_id,
-            version=proposed.version,
-            commit_id=proposed.commit_id,
-            recorded_at=proposed.recorded_at,
-            metadata=proposed.metadata,
-            events=proposed.events,
-        )
+        commit = Commit(self.tip + 1, *proposed)
         entry = _Entry(commit, len(events_to_json(commit.events)))
         self._entries.append(entry)
         self._streams[commit.stream_id].append(entry)

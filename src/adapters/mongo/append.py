@@ -293,11 +293,12 @@ class Positions:
         self._base = None
 
 
-EVENTS_COUNTED = {
-    "version": 1,
-    "commitId": 1,
-    "events": {"$cond": [{"$isArray": "$events"}, {"$size": "$events"}, None]},
-}
+_TYPES = {"$ifNull": ["$types", "$events"]}
+"""In a commit as Postlog 0.1 stored it, only `events` is an array."""
+
+EVENT_COUNT = {"$cond": [{"$isArray": _TYPES}, {"$size": _TYPES}, None]}
+
+EVENTS_COUNTED = {"version": 1, "commitId": 1, "events": EVENT_COUNT}
 """Projection of a commit for `stream_version_of`: how many events it has, in place of the events."""
 
 

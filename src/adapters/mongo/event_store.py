@@ -10,6 +10,7 @@ from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
 from adapters.mongo.append import (
+    EVENT_COUNT,
     EVENTS_COUNTED,
     GroupWrite,
     Positions,
@@ -147,7 +148,7 @@ class MongoEventStore:
             return count == version
         versions: list[dict[str, Any]] = [
             {"$match": wanted},
-            {"$group": {"_id": None, "sum": {"$sum": {"$size": "$events"}}}},
+            {"$group": {"_id": None, "sum": {"$sum": EVENT_COUNT}}},
         ]
 
         async def summed(session: AsyncClientSession) -> list[Document]:

@@ -80,12 +80,26 @@ VALIDATOR = {
             "commitId": {"bsonType": "string"},
             "recordedAt": {"bsonType": "date"},
             "metadata": {"bsonType": "object"},
-            "events": {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}},
         },
+        "anyOf": [
+            {
+                "required": ["types"],
+                "properties": {
+                    "types": {"bsonType": "array", "minItems": 1, "items": {"bsonType": "string"}},
+                    "events": {"bsonType": "string"},
+                },
+            },
+            {"properties": {"events": {"bsonType": "array", "minItems": 1, "items": {"bsonType": "object"}}}},
+        ],
     }
 }
-"""Of `commits`: refuses documents without the fields of a commit. It does not check events, which would slow down each
-insert."""
+"""Of `commits`: refuses documents without the fields of a commit, as this version or Postlog 0.1 stores it. It does not
+check events, which would slow down each insert."""
+
+
+def _is_of_0_1(validator: Mapping[str, Any]) -> bool:
+    return "events" in validator.get("$jsonSchema", {}).get("properties", {})
+
 
 _NOT_ALLOWED = 13
 _COLLECTION_UUID = 17
@@ -129,6 +143,12 @@ class SchemaCheck:
             names = ", ".join(f"{index.collection}({', '.join(index.keys)})" for index in missing)
             raise SchemaOutdated(
                 f"MongoDB's database '{self._database.name}' has no index {names}; run `postlog init`.",
+                path="event_store.mongo.database",
+            )
+        if commits and _is_of_0_1(commits["options"].get("validator", {})):
+            raise SchemaOutdated(
+                f"MongoDB's collection 'commits' in the database '{self._database.name}' accepts only commits as "
+                "Postlog 0.1 wrote them; run `postlog init` with an administrator's address.",
                 path="event_store.mongo.database",
             )
         if commits and hello["maxWireVersion"] >= _COLLECTION_UUID:

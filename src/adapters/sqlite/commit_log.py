@@ -9,9 +9,9 @@ from typing import Any
 
 from adapters.sqlite.log_file import SqliteLog
 from adapters.sqlite.log_schema import SETTING
-from adapters.wire.commit_json import MalformedCommit, events_from_json, metadata_from_json
+from adapters.wire.commit_json import JsonEvent, MalformedCommit, events_from_json, metadata_from_json
 from adapters.wire.times import time_from_text
-from application.envelopes import Commit, CommitEvents, StoredEvent
+from application.envelopes import Commit, CommitEvents
 from application.errors import Unavailable
 from application.log_order import require_dense
 from application.ports.commit_log import Shard
@@ -72,7 +72,7 @@ def _commit_of(row: Row) -> Commit:
         raise _damaged(position, error) from error
 
 
-def _events_of(position: int, events: bytes) -> tuple[StoredEvent, ...]:
+def _events_of(position: int, events: bytes) -> tuple[JsonEvent, ...]:
     try:
         return events_from_json(events)
     except MalformedCommit as error:

@@ -185,7 +185,7 @@ class _Group:
             return VersionTaken()
         self._tip += 1
         self._last_versions[commit.stream_id] = commit.last_version
-        self._stored[commit.commit_id] = _at_position(commit, self._tip)
+        self._stored[commit.commit_id] = Commit(self._tip, *commit)
         return Appended(self._tip)
 
 
@@ -224,18 +224,6 @@ def row_of(commit: ProposedCommit) -> Row:
         time_to_text(commit.recorded_at),
         metadata_to_json(commit.metadata).decode(),
         events_to_json(commit.events).decode(),
-    )
-
-
-def _at_position(commit: ProposedCommit, position: int) -> Commit:
-    return Commit(
-        position=position,
-        stream_id=commit.stream_id,
-        version=commit.version,
-        commit_id=commit.commit_id,
-        recorded_at=commit.recorded_at,
-        metadata=commit.metadata,
-        events=commit.events,
     )
 
 

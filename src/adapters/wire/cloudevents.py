@@ -3,12 +3,13 @@ in the value, the post's id as the key.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from adapters.wire.commit_json import JsonEvent, json_of
 from adapters.wire.times import time_from_text, time_to_text
-from application.envelopes import Commit, StoredEvent
+from application.envelopes import Commit
 from application.ports.bus import (
     BusMessage,
     CommitEntry,
@@ -24,8 +25,7 @@ WATERMARK = "postlog.watermark"
 
 _SOURCE_PREFIX = "urn:uuid:"
 _METADATA = (("correlationId", "ce_correlationid"), ("traceparent", "ce_traceparent"))
-_TO_JSON = msgspec.json.Encoder()
-_DATA = msgspec.json.Decoder(dict[str, Any])
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 Header = tuple[str, str | bytes | None]
 """As in Kafka's client; every value is written, and expected, as UTF-8 bytes."""
@@ -89,7 +89,7 @@ def _events(entry: CommitEntry, common: list[Header]) -> Iterator[WireMessage]:
             ("ce_schemaversion", b"%d" % event.schema_version),
             ("ce_commitindex", b"%d" % index),
         ]
-        yield WireMessage(entry.partition, key, _TO_JSON.encode(dict(event.data)), headers)
+        yield WireMessage(entry.partition, key, bytes(json_of(event)), headers)
 
 
 def from_message(
@@ -152,12 +152,13 @@ def _read_event(
     )
 
 
-def _event(value: bytes | None, attributes: Attributes) -> StoredEvent:
+def _event(value: bytes | None, attributes: Attributes) -> JsonEvent:
+    json = value or b""
     try:
-        data = _DATA.decode(value or b"")
+        _OBJECT.decode(json)
     except msgspec.DecodeError as error:
         raise ValueError(f"the value is not a JSON object: {error}") from error
-    return StoredEvent(_text(attributes, "ce_type"), _number(attributes, "ce_schemaversion", 0), data)
+    return JsonEvent(_text(attributes, "ce_type"), _number(attributes, "ce_schemaversion", 0), msgspec.Raw(json))
 
 
 def _stream_id(key: bytes | None, attributes: Attributes) -> PostId:

@@ -1,8 +1,10 @@
 """A commit as one BSON document of MongoDB's collection `commits`:
 
-`{_id: position, streamId, version, commitId, recordedAt, metadata: {…}, events: [{type, schemaVersion, data: {…}}]}`
+`{_id: position, streamId, version, commitId, recordedAt, metadata: {…}, types: ["PostLiked", …], events: "[{…}, …]"}`
 
-`_id` is an int64, `recordedAt` a BSON date (milliseconds), `data` plain JSON data whose times are text.
+`_id` is an int64, `recordedAt` a BSON date (milliseconds); `events` is the text of `commit_json`, and `types` repeats
+the types in it, for queries and for counting. Postlog 0.1 stored no `types`, and in `events` an array of documents
+`{type, schemaVersion, data: {…}}`: `events_of` reads both.
 """
 
 import struct
@@ -15,7 +17,8 @@ from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from application.envelopes import Commit, CommitEvents, ProposedCommit, StoredEvent
+from adapters.wire.commit_json import MalformedCommit, events_from_json, events_to_json
+from application.envelopes import AnyStoredEvent, Commit, CommitEvents, ProposedCommit, StoredEvent
 from application.errors import LogDamaged
 
 _LENGTH = struct.Struct("<i")
@@ -44,7 +47,7 @@ FIELDS_OF_EVENTS = ("streamId", "version", "commitId", "events")
 
 
 def encode_without_position(commit: ProposedCommit) -> bytes:
-    """Encoded once, however many positions are tried. `OverflowError` for an integer beyond 64 bits."""
+    """Encoded once, however many positions are tried."""
     return bson.encode(
         {
             "streamId": commit.stream_id,
@@ -52,10 +55,8 @@ def encode_without_position(commit: ProposedCommit) -> bytes:
             "commitId": commit.commit_id,
             "recordedAt": commit.recorded_at,
             "metadata": commit.metadata,
-            "events": [
-                {"type": event.type, "schemaVersion": event.schema_version, "data": event.data}
-                for event in commit.events
-            ],
+            "types": [event.type for event in commit.events],
+            "events": events_to_json(commit.events).decode(),
         }
     )
 
@@ -76,9 +77,9 @@ def commit_from_document(document: Mapping[str, Any]) -> Commit:
             commit_id=document["commitId"],
             recorded_at=document["recordedAt"].replace(tzinfo=UTC),
             metadata=document["metadata"],
-            events=_events_of(document),
+            events=events_of(document),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, MalformedCommit) as error:
         raise foreign_document(document.get("_id")) from error
     if _is_whole(commit):
         return commit
@@ -90,7 +91,7 @@ def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvent
     commits: list[CommitEvents] = []
     for document in documents:
         try:
-            position, events = document["_id"], _events_of(document)
+            position, events = document["_id"], events_of(document)
             commit = CommitEvents(
                 int(position), document["streamId"], document["version"], document["commitId"], events
             )
@@ -119,5 +120,9 @@ def _is_whole(commit: Any) -> bool:
     )
 
 
-def _events_of(document: Mapping[str, Any]) -> tuple[StoredEvent, ...]:
-    return tuple([StoredEvent(event["type"], event["schemaVersion"], event["data"]) for event in document["events"]])
+def events_of(document: Mapping[str, Any]) -> tuple[AnyStoredEvent, ...]:
+    """Raises `MalformedCommit`, `KeyError`, `TypeError`."""
+    events = document["events"]
+    if isinstance(events, str):
+        return events_from_json(events)
+    return tuple([StoredEvent(event["type"], event["schemaVersion"], event["data"]) for event in events])

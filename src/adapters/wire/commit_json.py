@@ -1,5 +1,5 @@
-"""The parts of a commit as JSON text, for stores that keep text: `[{"type", "schemaVersion", "data"}, …]` and the
-metadata as one object. Integers of any size come back exactly; the order of fields stays.
+"""The events of a commit as one JSON text, `[{"type", "schemaVersion", "data"}, …]`, which every store keeps; and, for
+stores that keep text, the metadata as one object. Integers of any size come back exactly; the order of fields stays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -7,34 +7,67 @@ from typing import Any
 
 import msgspec
 
-from application.envelopes import StoredEvent
+from application.envelopes import AnyStoredEvent
 
 
 class MalformedCommit(ValueError):
     """The text is not what this module wrote."""
 
 
-class _WireEvent(msgspec.Struct, rename="camel", frozen=True, gc=False):
+class JsonEvent(msgspec.Struct, rename="camel", frozen=True, eq=False, gc=False):
+    """An `AnyStoredEvent` whose `json` is the text of its data. A view into the text of the commit, which it keeps."""
+
     type: str
     schema_version: int
-    data: dict[str, Any]
+    json: msgspec.Raw = msgspec.field(name="data")
+
+    @classmethod
+    def of(cls, event: AnyStoredEvent) -> "JsonEvent":
+        return event if isinstance(event, cls) else cls(event.type, event.schema_version, json_of(event))
+
+    @property
+    def data(self) -> Any:
+        """Not an object if somebody damaged the log; the text itself if it can't be decoded: bytes that are not UTF-8,
+        a number out of range."""
+        try:
+            return _ANYTHING.decode(self.json)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return bytes(self.json).decode(errors="replace")
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            return _content(self) == _content(other)
+        except AttributeError:
+            return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _content(event: Any) -> tuple[object, ...]:
+    return event.type, event.schema_version, event.data
 
 
 _TO_JSON = msgspec.json.Encoder()
-_EVENTS = msgspec.json.Decoder(list[_WireEvent])
+_ANYTHING = msgspec.json.Decoder()
+_EVENTS = msgspec.json.Decoder(tuple[JsonEvent, ...])
 _METADATA = msgspec.json.Decoder(dict[str, str])
 
 
-def events_to_json(events: Sequence[StoredEvent]) -> bytes:
+def json_of(event: AnyStoredEvent) -> msgspec.Raw:
+    """The text of its data, UTF-8."""
+    return event.json if isinstance(event, JsonEvent) else msgspec.Raw(_TO_JSON.encode(event.data))
+
+
+def events_to_json(events: Sequence[AnyStoredEvent]) -> bytes:
     """UTF-8."""
-    return _TO_JSON.encode([_WireEvent(event.type, event.schema_version, dict(event.data)) for event in events])
+    return _TO_JSON.encode([JsonEvent.of(event) for event in events])
 
 
-def events_from_json(text: str | bytes) -> tuple[StoredEvent, ...]:
+def events_from_json(text: str | bytes) -> tuple[JsonEvent, ...]:
     """Raises `MalformedCommit`."""
     try:
-        return tuple([StoredEvent(event.type, event.schema_version, event.data) for event in _EVENTS.decode(text)])
-    except msgspec.DecodeError as error:
+        return _EVENTS.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedCommit(f"the events are not a JSON array of events: {error}") from error
 
 
@@ -47,5 +80,5 @@ def metadata_from_json(text: str | bytes) -> dict[str, str]:
     """Raises `MalformedCommit`."""
     try:
         return _METADATA.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedCommit(f"the metadata are not a JSON object of texts: {error}") from error

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from adapters.wire.commit_json import events_to_json
+import msgspec
+
+from adapters.wire.commit_json import JsonEvent, events_to_json
 from adapters.wire.event_shape import EventShape, WrongShape, shape_of
 from application.envelopes import (
     MAX_BYTES_PER_COMMIT,
@@ -11,7 +13,6 @@ from application.envelopes import (
     Commit,
     DescribedEvent,
     StoredEvent,
-    VersionedEvent,
 )
 from application.errors import CommitTooLarge
 from domain.errors import EventNotReadable
@@ -22,7 +23,8 @@ from domain.upcasting import EventKey, PlainEvent, UpcasterChain
 
 
 class MsgspecEventCodec:
-    """A commit in current shapes is decoded without the upcasters, which keeps rebuilds fast."""
+    """Events in current shapes are decoded from their text, without the upcasters, which keeps rebuilds fast. A commit
+    with any other event is decoded as plain data, which also finds the reason when it can't be read."""
 
     def __init__(self, chain: UpcasterChain = CHAIN, event_types: Sequence[EventType] = CURRENT) -> None:
         self._chain = chain
@@ -30,9 +32,9 @@ class MsgspecEventCodec:
             (event_type.name, event_type.schema_version): shape_of(event_type) for event_type in event_types
         }
         self._shape_of_class = {shape.type.event_class: shape for shape in self._shapes.values()}
-        self._current = {key: shape.decode for key, shape in self._shapes.items() if not chain.is_old(key)}
+        self._current = {key: shape.decode_json for key, shape in self._shapes.items() if not chain.is_old(key)}
 
-    def encode(self, events: Sequence[PostEvent]) -> tuple[StoredEvent, ...]:
+    def encode(self, events: Sequence[PostEvent]) -> tuple[JsonEvent, ...]:
         if len(events) > MAX_EVENTS_PER_COMMIT:
             raise CommitTooLarge(
                 f"One command led to {len(events):,} events; a commit holds at most {MAX_EVENTS_PER_COMMIT:,}."
@@ -45,16 +47,24 @@ class MsgspecEventCodec:
             )
         return stored
 
-    def decode(self, commit: AnyCommit) -> list[VersionedEvent]:
-        decoders, version = self._current, commit.version
-        decoded: list[VersionedEvent] = []
+    def decode(self, commit: AnyCommit) -> list[PostEvent]:
+        decoders = self._current
+        decoded: list[PostEvent] = []
         try:
-            for name, schema_version, data in commit.events:
-                decoded.append(VersionedEvent(version, decoders[name, schema_version](data)))
-                version += 1
-        except (KeyError, WrongShape):
-            return self._decode_through_the_chain(commit)
-        return decoded
+            for event in commit.events:
+                if not isinstance(event, JsonEvent):
+                    break
+                decoded.append(decoders[event.type, event.schema_version](event.json))
+            else:
+                return decoded
+        except (KeyError, ValueError, msgspec.DecodeError):
+            pass  # decoded once more below, which raises what is wrong with it
+        return [event for _, event in self._decode_through_the_chain(commit)]
+
+    def decode_until(self, commit: AnyCommit, version: int) -> list[PostEvent]:
+        if version >= commit.last_version:
+            return self.decode(commit)
+        return [event for stored, event in self._decode_through_the_chain(commit) if stored <= version]
 
     def describe(self, commit: Commit) -> list[DescribedEvent]:
         plain = _plain_events(commit)
@@ -63,11 +73,12 @@ class MsgspecEventCodec:
             return [_described(event) for event in whole]
         return [_described(shown) for event in plain for shown in self._alone(event)]
 
-    def _encode(self, event: PostEvent) -> StoredEvent:
+    def _encode(self, event: PostEvent) -> JsonEvent:
         shape = self._shape_of_class[type(event)]
-        return StoredEvent(shape.type.name, shape.type.schema_version, shape.encode(event))
+        return JsonEvent.of(StoredEvent(shape.type.name, shape.type.schema_version, shape.encode(event)))
 
-    def _decode_through_the_chain(self, commit: AnyCommit) -> list[VersionedEvent]:
+    def _decode_through_the_chain(self, commit: AnyCommit) -> list[tuple[int, PostEvent]]:
+        """Each event with its stored version; those that an upcaster split have the same one."""
         try:
             upcast = self._chain.upcast(_plain_events(commit))
         except Exception as error:  # a step is arbitrary code, given data that its author did not foresee
@@ -75,7 +86,7 @@ class MsgspecEventCodec:
                 f"The events from version {commit.version} to {commit.last_version} of post {commit.stream_id} "
                 f"({_stored_types(commit)}) can't be brought to the current shape: {error!r}."
             ) from error
-        return [VersionedEvent(event.version, self._decode_plain(commit, event)) for event in upcast]
+        return [(event.version, self._decode_plain(commit, event)) for event in upcast]
 
     def _decode_plain(self, commit: AnyCommit, event: PlainEvent) -> PostEvent:
         shape = self._shapes.get(event.key)

@@ -29,7 +29,7 @@ def result_of_commit(commit: Commit, key: IdempotencyKey | None, codec: EventCod
     with another request.
     """
     _require_same_request(commit.metadata.get(REQUEST_DIGEST), key)
-    comment_ids = [e.event.comment_id for e in codec.decode(commit) if isinstance(e.event, CommentAdded)]
+    comment_ids = [event.comment_id for event in codec.decode(commit) if isinstance(event, CommentAdded)]
     return CommandResult(
         post_id=commit.stream_id,
         version=commit.last_version,

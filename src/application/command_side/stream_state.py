@@ -171,8 +171,8 @@ class StateLoader:
         for commit in commits:
             require_next(commit, stream.version)
             state = stream.state
-            for versioned in self._codec.decode(commit):
-                state = evolve(state, versioned.event)
+            for event in self._codec.decode(commit):
+                state = evolve(state, event)
             stream = StreamState(state, commit.last_version, commit.position, commit.commit_id)
         return stream
 

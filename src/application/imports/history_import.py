@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from application.backoff import Patience
-from application.envelopes import Commit, ProposedCommit, StoredEvent
+from application.envelopes import AnyStoredEvent, Commit, ProposedCommit
 from application.errors import EventNotApplicable, StoreUnavailable
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import Appended, AppendOutcome, EventStore, NotTried, Unsettled
@@ -183,7 +183,7 @@ class ImportedStream:
             return f"the event with version {event.version} can't be applied: {error.message}"
         return None
 
-    def _apply(self, event: DotnetEvent, stored: StoredEvent, recorded_at: datetime) -> None:
+    def _apply(self, event: DotnetEvent, stored: AnyStoredEvent, recorded_at: datetime) -> None:
         commit = Commit(
             position=0,
             stream_id=self.post_id,

@@ -176,7 +176,7 @@ class PostImport:
         """The number of events in a commit that another dump of this post made after its first `before` events. Raises
         `_DifferentContent` unless they are the line's own.
         """
-        stored = [each.event for each in self._codec.decode(commit)] if commit else []
+        stored = self._codec.decode(commit) if commit else []
         expected: list[PostEvent] = [PostLiked(username=None)] * len(stored)
         if before == 0:
             expected[:1] = [PostCreated(author=post.author, message=post.message, date_posted=post.date_posted)]

@@ -6,7 +6,7 @@ have, and only whole. Whatever does not fit is answered with a `Gap`: read this 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from application.envelopes import Commit
 from application.partitioning import partition_of
@@ -110,7 +110,7 @@ class CommitAssembler:
 
     def _whole(self, message: EventMessage) -> Commit:
         events = tuple([part.part.events[0] for part in self._parts])
-        commit = message.part if len(events) == 1 else replace(message.part, events=events)
+        commit = message.part if len(events) == 1 else message.part._replace(events=events)
         self._parts.clear()
         self.position = commit.position
         self._remember(commit)

@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from application.envelopes import AnyCommit, Commit, DescribedEvent, StoredEvent, VersionedEvent
+from application.envelopes import AnyCommit, AnyStoredEvent, Commit, DescribedEvent
 from domain.events import PostEvent
 
 
 class EventCodec(Protocol):
-    def encode(self, events: Sequence[PostEvent]) -> tuple[StoredEvent, ...]:
+    def encode(self, events: Sequence[PostEvent]) -> tuple[AnyStoredEvent, ...]:
         """In the current shape. Raises `CommitTooLarge` above 1,000 events or 1 MB."""
         ...
 
-    def decode(self, commit: AnyCommit) -> list[VersionedEvent]:
+    def decode(self, commit: AnyCommit) -> list[PostEvent]:
         """Upcast and typed. Empty if upcasters dropped every event. Raises `EventNotReadable` if any event of the
         commit has an unknown type, a newer schema version, or data of another shape.
         """
+        ...
+
+    def decode_until(self, commit: AnyCommit, version: int) -> list[PostEvent]:
+        """As `decode`, without the events that are stored after `version`. Upcasting sees the whole commit."""
         ...
 
     def describe(self, commit: Commit) -> list[DescribedEvent]:

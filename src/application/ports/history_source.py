@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from application.envelopes import StoredEvent
+from application.envelopes import AnyStoredEvent
 from domain.ids import PostId
 
 
@@ -22,7 +22,7 @@ class DotnetEvent:
     post_id: PostId
     version: int
     recorded_at: datetime | None
-    event: StoredEvent | None = None
+    event: AnyStoredEvent | None = None
     problem: str | None = None
 
 

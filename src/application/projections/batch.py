@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from application.envelopes import AnyCommit, Commit, CommitEvents, VersionedEvent
+from application.envelopes import AnyCommit, Commit, CommitEvents
 from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
 from application.ports.event_codec import EventCodec
@@ -17,6 +17,7 @@ from application.ports.read_db import ParkedStream, RowChanges, RowKeys, Rows
 from application.projections.post import COMMENT_EVENTS, PostFold
 from application.rows import CommentKey, CommentRow, PostStatus
 from domain.errors import EventNotReadable, PostlogError
+from domain.events import PostEvent
 from domain.ids import CommentId, PostId
 
 C = TypeVar("C", Commit, CommitEvents)
@@ -65,14 +66,14 @@ class DecodedCommit(NamedTuple):
     """A commit and its events, or why they can't be read."""
 
     commit: AnyCommit
-    events: Sequence[VersionedEvent] | EventNotReadable
+    events: Sequence[PostEvent] | EventNotReadable
 
 
 def decode_all(commits: Iterable[AnyCommit], codec: EventCodec) -> list[DecodedCommit]:
     return [DecodedCommit(commit, _decode(commit, codec)) for commit in commits]
 
 
-def _decode(commit: AnyCommit, codec: EventCodec) -> Sequence[VersionedEvent] | EventNotReadable:
+def _decode(commit: AnyCommit, codec: EventCodec) -> Sequence[PostEvent] | EventNotReadable:
     try:
         return codec.decode(commit)
     except EventNotReadable as error:
@@ -85,7 +86,7 @@ def row_keys_of(decoded: Sequence[DecodedCommit]) -> RowKeys:
     comments: dict[CommentKey, None] = {}
     for commit, events in decoded:
         if not isinstance(events, EventNotReadable):
-            for _, event in events:
+            for event in events:
                 if isinstance(event, COMMENT_EVENTS):
                     comments[commit.stream_id, event.comment_id] = None
     return RowKeys(list(posts), list(comments))

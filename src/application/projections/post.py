@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Self, assert_never
 
-from application.envelopes import VersionedEvent
 from application.errors import EventNotApplicable
 from application.rows import CommentRow, PostRow, PostStatus
 from domain.events import (
@@ -80,12 +79,12 @@ class PostFold:
             self.version,
         )
 
-    def apply(self, events: Sequence[VersionedEvent], version: int) -> None:
+    def apply(self, events: Sequence[PostEvent], version: int) -> None:
         """Apply a whole commit, which ends at stored version `version`, even if every event in it was dropped. Raises
         `EventNotApplicable`, and leaves the post unchanged.
         """
         if len(events) == 1:
-            self._evolve(events[0].event)
+            self._evolve(events[0])
         elif events:
             self._evolve_together(events)
         self.version = version
@@ -105,11 +104,11 @@ class PostFold:
             self.version,
         ) = row
 
-    def _evolve_together(self, events: Sequence[VersionedEvent]) -> None:
+    def _evolve_together(self, events: Sequence[PostEvent]) -> None:
         """On a copy, because any of them may not be applicable."""
         trial = PostFold(self.row, self.comment)
-        for versioned in events:
-            trial._evolve(versioned.event)
+        for event in events:
+            trial._evolve(event)
         self._set(trial.row)
         self.comments.update(trial.comments)
         if trial.status is PostStatus.REMOVED:
@@ -234,7 +233,7 @@ class WholePost:
     def comment(self, comment_id: CommentId) -> CommentRow | None:
         return self._fold.comment(comment_id)
 
-    def apply(self, events: Sequence[VersionedEvent], version: int) -> None:
+    def apply(self, events: Sequence[PostEvent], version: int) -> None:
         """As `PostFold.apply`."""
         self._fold.apply(events, version)
 

@@ -19,12 +19,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, Self
 
-from application.envelopes import MAX_EVENTS_PER_COMMIT, AnyCommit, Commit, VersionedEvent
+from application.envelopes import MAX_EVENTS_PER_COMMIT, AnyCommit, Commit
 from application.errors import Unavailable
 from application.ports.event_store import Snapshot, Snapshots
 from application.projections.post import COMMENT_EVENTS, WholePost
 from application.rows import CommentRow, PostRow, PostStatus
 from application.snapshot_format import current_format
+from domain.events import PostEvent
 from domain.ids import CommentId, PostId
 
 logger = logging.getLogger(__name__)
@@ -110,13 +111,11 @@ class FoldedPost:
     def copy(self) -> "FoldedPost":
         return FoldedPost(self.whole.copy(), self.newest, self.proof, self.reach, self.ends_commit, self.order.copy())
 
-    def apply(
-        self, commit: Commit, events: Sequence[VersionedEvent], last: int
-    ) -> Mapping[CommentId, CommentRow | None]:
+    def apply(self, commit: Commit, events: Sequence[PostEvent], last: int) -> Mapping[CommentId, CommentRow | None]:
         """Apply the events of the commit up to the version `last`. Returns the comments that they name, as they were
         before. Raises `EventNotApplicable`."""
         whole = self.whole
-        named = {each.event.comment_id for each in events if isinstance(each.event, COMMENT_EVENTS)}
+        named = {event.comment_id for event in events if isinstance(event, COMMENT_EVENTS)}
         before = {comment_id: whole.comment(comment_id) for comment_id in named}
         whole.apply(events, last)
         for comment_id, comment in before.items():

@@ -213,7 +213,7 @@ class PostsAsOf:
         for commit in commits:
             require_next(commit, folded.version)
             last = commit.last_version if version is None else min(commit.last_version, version)
-            before = folded.apply(commit, [each for each in self._codec.decode(commit) if each.version <= last], last)
+            before = folded.apply(commit, self._codec.decode_until(commit, last), last)
             if segment is not None and before:
                 segment.record(before, folded)
 

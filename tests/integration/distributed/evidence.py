@@ -1,5 +1,6 @@
 """What log and rows hold, read past Postlog: by pymongo from the log, by psycopg from the views."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +16,10 @@ _EFFECT = {"PostCreated": "message", "PostLiked": "username", "CommentAdded": "c
 
 
 def commits_of(place: Place) -> list[Commit]:
+    """With plain events, in place of their text."""
     with pymongo.MongoClient[Commit](place.mongo_url, timeoutMS=20_000) as client:
-        return list(client[place.mongo_database].commits.find().sort("_id"))
+        found = client[place.mongo_database].commits.find().sort("_id")
+        return [commit | {"events": json.loads(commit["events"])} for commit in found]
 
 
 def assert_dense(commits: Sequence[Commit]) -> None:

@@ -102,7 +102,7 @@ def make_distributed(scratch: Path, folder: Path) -> None:
         wait_for_rows(system.url("queries"), recording.position)
         streams = Counter[str]()
         for commit in commits_of(place):
-            streams[commit["streamId"]] += len(commit["events"])
+            streams[commit["streamId"]] += len(commit.get("types", commit["events"]))
         finish(recording, system.url("queries"), streams, parked[1:])
     recording.save(folder / "recording.ndjson")
 

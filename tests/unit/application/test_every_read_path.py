@@ -16,7 +16,7 @@ from adapters.memory.log import MemorySnapshots
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.command_side.idempotency import result_of_commit
 from application.command_side.stream_state import Snapshotting, StateLoader
-from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
+from application.envelopes import Commit, DescribedEvent, StoredEvent
 from application.maintenance.events_check import PositionRange, RangeCheck
 from application.maintenance.rebuild import Rebuild
 from application.pipeline import projector
@@ -67,12 +67,16 @@ class WatchedCodec:
 
     def __init__(self, codec: EventCodec) -> None:
         self._codec = codec
-        self.decoded: dict[int, list[VersionedEvent]] = {}
+        self.decoded: dict[int, list[PostEvent]] = {}
         self.described: dict[int, list[DescribedEvent]] = {}
         self.encode = codec.encode
 
-    def decode(self, commit: Commit) -> list[VersionedEvent]:
+    def decode(self, commit: Commit) -> list[PostEvent]:
         self.decoded[commit.version] = self._codec.decode(commit)
+        return self.decoded[commit.version]
+
+    def decode_until(self, commit: Commit, version: int) -> list[PostEvent]:
+        self.decoded[commit.version] = self._codec.decode_until(commit, version)
         return self.decoded[commit.version]
 
     def describe(self, commit: Commit) -> list[DescribedEvent]:
@@ -80,7 +84,7 @@ class WatchedCodec:
         return self.described[commit.version]
 
     def events(self) -> list[PostEvent]:
-        return [each.event for version in sorted(self.decoded) for each in self.decoded[version]]
+        return [event for version in sorted(self.decoded) for event in self.decoded[version]]
 
     def stored_forms(self) -> list[StoredEvent]:
         """The described events, as stored events."""
@@ -93,8 +97,10 @@ class UnreadingCodec:
 
     encode, describe = CODEC.encode, CODEC.describe
 
-    def decode(self, commit: Commit) -> list[VersionedEvent]:
+    def decode(self, commit: Commit, *_: int) -> list[PostEvent]:
         raise EventNotReadable("It is newer.")
+
+    decode_until = decode
 
 
 async def system_with(history: Any, codec: EventCodec) -> SmallSystem:
@@ -262,7 +268,7 @@ async def test_an_old_history_is_read_like_the_same_one_in_current_shapes(
     assert (
         old.events()
         == today.events()
-        == [each.event for commit in commits_of(story.today) for each in CODEC.decode(commit)]
+        == [event for commit in commits_of(story.today) for event in CODEC.decode(commit)]
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.relay_state import MongoRelayState
 from adapters.mongo.snapshots import MongoSnapshots
+from adapters.wire.commit_json import events_to_json
 from contracts.damaged_streams import DamagedStreamsContract, Rewrite
 from contracts.event_store import EventStoreContract
 from contracts.log_gaps import LogGapsContract, Removed
@@ -46,7 +47,7 @@ class TestLogGapsOnMongo(LogGapsContract):
     """Adopts the contract with the fixtures `open_log` and `removed`."""
 
 
-_FIELDS = {"stream_id": "streamId", "version": "version", "events": "events"}
+_FIELDS = {"stream_id": "streamId"}
 
 
 @pytest.fixture
@@ -55,17 +56,15 @@ def rewrite(fresh_mongo_database: Place) -> Rewrite:
 
     async def rewrite(position: int, **changes: Any) -> None:
         if "events" in changes:
-            changes["events"] = [
-                {"type": event.type, "schemaVersion": event.schema_version, "data": dict(event.data)}
-                for event in changes["events"]
-            ]
+            changes["types"] = [event.type for event in changes["events"]]
+            changes["events"] = events_to_json(changes["events"]).decode()
         with pymongo.MongoClient[dict[str, Any]](fresh_mongo_database.url, timeoutMS=20_000) as client:
             commits = client[fresh_mongo_database.name].get_collection(
                 "commits", write_concern=pymongo.WriteConcern("majority")
             )
             changed = commits.update_one(
                 {"_id": position},
-                {"$set": {_FIELDS[name]: value for name, value in changes.items()}},
+                {"$set": {_FIELDS.get(name, name): value for name, value in changes.items()}},
                 bypass_document_validation=True,
             )
             assert changed.matched_count == 1

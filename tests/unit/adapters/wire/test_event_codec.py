@@ -1,5 +1,6 @@
 """Stored form <-> domain events."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.wire.commit_json import MalformedCommit, events_from_json, events_to_json
 from adapters.wire.event_codec import MsgspecEventCodec
-from application.envelopes import Commit, DescribedEvent, StoredEvent, VersionedEvent
+from application.envelopes import Commit, DescribedEvent, StoredEvent
 from application.errors import CommitTooLarge
 from domain.errors import EventNotReadable
 from domain.events import (
@@ -105,7 +107,7 @@ def test_an_event_and_its_stored_form(event: PostEvent, name: str, schema_versio
     stored = StoredEvent(name, schema_version, data)
     assert CODEC.encode([event]) == (stored,)
     assert list(CODEC.encode([event])[0].data) == list(data)
-    assert CODEC.decode(commit_of(stored)) == [VersionedEvent(1, event)]
+    assert CODEC.decode(commit_of(stored)) == [event]
 
 
 @pytest.mark.parametrize(
@@ -148,19 +150,12 @@ def _created_json(message: str) -> str:
 # Decoding
 
 
-def test_the_events_of_a_commit_carry_their_versions() -> None:
-    liked = StoredEvent("PostLiked", 2, {"username": None})
-    assert CODEC.decode(commit_of(liked, liked, liked, version=7)) == [
-        VersionedEvent(version, PostLiked(username=None)) for version in (7, 8, 9)
-    ]
-
-
 def test_a_commit_may_mix_old_and_current_shapes() -> None:
     old, new = StoredEvent("PostLiked", 1, {}), StoredEvent("PostLiked", 2, {"username": "Bob"})
     assert CODEC.decode(commit_of(new, old, new)) == [
-        VersionedEvent(1, PostLiked(username="Bob")),
-        VersionedEvent(2, PostLiked(username=None)),
-        VersionedEvent(3, PostLiked(username="Bob")),
+        PostLiked(username="Bob"),
+        PostLiked(username=None),
+        PostLiked(username="Bob"),
     ]
 
 
@@ -174,9 +169,7 @@ def test_a_commit_may_mix_old_and_current_shapes() -> None:
 )
 def test_times_with_other_digits_are_read_to_the_millisecond(text: str, time: datetime) -> None:
     stored = StoredEvent("PostCreated", 1, {"author": "Ann", "message": "Hi", "datePosted": text})
-    assert CODEC.decode(commit_of(stored)) == [
-        VersionedEvent(1, PostCreated(author="Ann", message="Hi", date_posted=time))
-    ]
+    assert CODEC.decode(commit_of(stored)) == [PostCreated(author="Ann", message="Hi", date_posted=time)]
 
 
 @pytest.mark.parametrize(
@@ -259,8 +252,8 @@ def test_any_stored_event_is_read_or_refused_and_always_shown(
     except EventNotReadable:
         assert CODEC.describe(commit) == [as_it_was_stored(commit, 1)]
     else:
-        assert [event.version for event in decoded] == [1]
-        assert CODEC.decode(commit_of(*CODEC.encode([event.event for event in decoded]))) == decoded
+        assert len(decoded) == 1
+        assert CODEC.decode(commit_of(*CODEC.encode(decoded))) == decoded
 
 
 # Upcasters that split, merge and drop
@@ -300,15 +293,21 @@ CREATED = PostCreated(author="Ann", message="Hi", date_posted=TIME)
 @pytest.mark.parametrize(
     ("stored", "decoded"),
     [
-        ([created_and_liked], [VersionedEvent(5, CREATED), VersionedEvent(5, PostLiked(username="Ann"))]),
-        ([drafted, published, liked], [VersionedEvent(6, CREATED), VersionedEvent(7, PostLiked(username="Bob"))]),
-        ([viewed, liked, viewed], [VersionedEvent(6, PostLiked(username="Bob"))]),
+        ([created_and_liked], [(5, CREATED), (5, PostLiked(username="Ann"))]),
+        ([drafted, published, liked], [(6, CREATED), (7, PostLiked(username="Bob"))]),
+        ([viewed, liked, viewed], [(6, PostLiked(username="Bob"))]),
+        ([liked, liked, liked], [(version, PostLiked(username="Bob")) for version in (5, 6, 7)]),
         ([viewed, viewed], []),
     ],
-    ids=["split", "merge", "drop", "drop-all"],
+    ids=["split", "merge", "drop", "as-it-is", "drop-all"],
 )
-def test_versions_stay_those_of_the_stored_events(stored: list[StoredEvent], decoded: list[VersionedEvent]) -> None:
-    assert OTHER_CODEC.decode(commit_of(*stored, version=5)) == decoded
+def test_versions_stay_those_of_the_stored_events(
+    stored: list[StoredEvent], decoded: list[tuple[int, PostEvent]]
+) -> None:
+    commit = commit_of(*stored, version=5)
+    assert OTHER_CODEC.decode(commit) == [event for _, event in decoded]
+    for last in range(4, 9):
+        assert OTHER_CODEC.decode_until(commit, last) == [event for version, event in decoded if version <= last]
 
 
 def test_half_of_what_is_merged_can_not_be_read_alone() -> None:
@@ -413,4 +412,115 @@ def test_a_commit_in_current_shapes_does_not_pass_the_chain() -> None:
 
     codec = MsgspecEventCodec(Untouchable([drop_event(("PostViewed", 1))]))
     commit = commit_of(*codec.encode([event for event, *_ in EVENTS_AND_DATA]))
-    assert [decoded.event for decoded in codec.decode(commit)] == [event for event, *_ in EVENTS_AND_DATA]
+    assert codec.decode(commit) == [event for event, *_ in EVENTS_AND_DATA]
+
+
+# From text, and from plain data
+
+
+def outcome(commit: Commit, codec: MsgspecEventCodec) -> list[PostEvent] | str:
+    try:
+        return codec.decode(commit)
+    except EventNotReadable as error:
+        return error.message
+
+
+def as_plain_data(commit: Commit) -> Commit:
+    """With the events decoded, so that only the plain path can read them."""
+    return commit._replace(events=tuple([StoredEvent(e.type, e.schema_version, e.data) for e in commit.events]))
+
+
+def assert_text_and_plain_data_agree(text: bytes) -> None:
+    try:
+        commit = commit_of(*events_from_json(text), version=3)
+    except MalformedCommit:
+        return
+    for codec in (CODEC, OTHER_CODEC):
+        assert outcome(commit, codec) == outcome(as_plain_data(commit), codec)
+        assert codec.describe(commit) == codec.describe(as_plain_data(commit))
+
+
+texts_of_values = st.sampled_from(
+    [
+        "null",
+        "true",
+        "7",
+        "7.0",
+        "-0",
+        "1e400",
+        str(2**63),
+        str(-(2**63)),
+        str(10**30),
+        "[]",
+        '["a"]',
+        "{}",
+        '""',
+        '"x"',
+    ]
+    + [r'"\ud800"', r'"\ud83d\ude00"', r'"\u0000"', '"\x00"', '"\x7f"', '"\u2028"']
+    + [f'"{text}"' for text in (TIME_TEXT, "2026-11-23T15:46:58.1234567Z", "2026-11-23T15:46:58+00:00")]
+    + [
+        f'"{text}"'
+        for text in ("2026-11-23t15:46:58z", "2026-11-23 15:46:58Z", "2026-W48-1T00:00:00Z", "0000-01-01T00:00:00Z")
+    ]
+)
+names = st.sampled_from(
+    sorted(
+        {name for *_, data in EVENTS_AND_DATA for name in data}
+        | {"userName", "user_name", r"user\u006eame", "mood", ""}
+    )
+)
+keys_of_events = st.sampled_from(
+    [(name, version) for _, name, version, _ in EVENTS_AND_DATA]
+    + [
+        ("PostLiked", 1),
+        ("MessageUpdated", 1),
+        ("PostCreatedAndLiked", 1),
+        ("PostViewed", 1),
+        ("PostLiked", 3),
+        ("None", 0),
+    ]
+)
+
+
+@st.composite
+def texts_of_events(draw: st.DrawFn) -> str:
+    """Of a known type, with a field or two more, fewer, again, or with another value."""
+    name, version = draw(keys_of_events)
+    whole = next((data for _, known, _, data in EVENTS_AND_DATA if known == name), {})
+    fields = [(json.dumps(key), json.dumps(value)) for key, value in whole.items()]
+    for _ in range(draw(st.integers(0, 2))):
+        changed = (f'"{draw(names)}"', draw(texts_of_values))
+        fields.insert(draw(st.integers(0, len(fields))), changed)
+    if fields and draw(st.booleans()):
+        fields.pop(draw(st.integers(0, len(fields) - 1)))
+    data = draw(st.sampled_from(["{%s}"] * 9 + ["[%s]", "null"])).replace("%s", ",".join(":".join(f) for f in fields))
+    parts = [f'"type":"{name}"', f'"schemaVersion":{version}', f'"data":{data}']
+    parts += draw(
+        st.lists(st.sampled_from(['"type":"PostLiked"', '"schemaVersion":2', '"note":1', '"data":{}']), max_size=1)
+    )
+    return "{" + ",".join(draw(st.permutations(parts))) + "}"
+
+
+@given(st.lists(texts_of_events(), min_size=1, max_size=3))
+def test_events_read_from_their_text_are_those_of_their_plain_data(events: list[str]) -> None:
+    assert_text_and_plain_data_agree(f"[{','.join(events)}]".encode())
+
+
+@given(
+    st.sampled_from([event for event, *_ in EVENTS_AND_DATA]),
+    st.integers(0, 10_000),
+    st.binary(max_size=2) | st.sampled_from([b'"', b",", b"}", b"\\", b"\xff", b" "]),
+    st.integers(0, 2),
+)
+def test_so_are_those_of_a_text_with_damaged_bytes(event: PostEvent, place: int, new: bytes, removed: int) -> None:
+    text = events_to_json(CODEC.encode([event]))
+    at = place % len(text)
+    assert_text_and_plain_data_agree(text[:at] + new + text[at + removed :])
+
+
+def test_data_that_can_not_be_decoded_is_shown_as_its_text() -> None:
+    commit = commit_of(*events_from_json(b'[{"type":"PostLiked","schemaVersion":2,"data":{"username":"\xff"}}]'))
+    with pytest.raises(EventNotReadable, match="its data is text, not an object"):
+        CODEC.decode(commit)
+    assert [each.data for each in CODEC.describe(commit)] == ['{"username":"\ufffd"}']

@@ -50,7 +50,7 @@ def test_every_event_of_a_stored_shape_can_be_read(key: tuple[str, int], data: s
     stored = data.draw(stored_events([key]))
     VALIDATORS[key].validate(stored.data)
 
-    read = CODEC.encode([each.event for each in CODEC.decode(commit_of([stored]))])
+    read = CODEC.encode(CODEC.decode(commit_of([stored])))
 
     assert len(read) == 1
     assert (read[0].type, read[0].schema_version) in BY_NAME_AND_VERSION
@@ -114,7 +114,7 @@ def rows(codec: MsgspecEventCodec, history: Sequence[Sequence[StoredEvent]]) -> 
 
 def state(codec: MsgspecEventCodec, history: Sequence[Sequence[StoredEvent]]) -> PostState:
     """The state that commands are decided on."""
-    return fold(each.event for events in history for each in codec.decode(commit_of(events)))
+    return fold(event for events in history for event in codec.decode(commit_of(events)))
 
 
 @pytest.mark.parametrize("store", [through_json, through_bson])
@@ -129,7 +129,7 @@ def state(codec: MsgspecEventCodec, history: Sequence[Sequence[StoredEvent]]) ->
 @given(data=st.data())
 def test_upcasting_before_or_after_storing_gives_the_same_fold(store, codec, drawn, data: st.DataObject) -> None:
     history = data.draw(drawn)
-    before = [codec.encode([each.event for each in codec.decode(commit_of(events))]) for events in history]
+    before = [codec.encode(codec.decode(commit_of(events))) for events in history]
     stored_old = [store(events) for events in history]
     stored_new = [store(events) for events in before]
 

@@ -57,7 +57,7 @@ async def test_a_line_becomes_a_post_with_anonymous_likes(store, log):
     assert stored_types([commit]) == ["PostCreated", "PostLiked", "PostLiked", "PostLiked"]
     assert commit.events[0].data == {"author": "Ann", "message": "Hello", "datePosted": "2008-07-31T07:21:09.000Z"}
     assert [event.data for event in commit.events[1:]] == [{"username": None}] * 3
-    assert isinstance(CODEC.decode(commit)[0].event, PostCreated)
+    assert isinstance(CODEC.decode(commit)[0], PostCreated)
 
 
 async def test_many_likes_take_several_commits_of_at_most_1000_events(store, log):

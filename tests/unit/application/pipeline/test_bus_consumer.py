@@ -358,7 +358,7 @@ class Following(MemoryProjectionStore):
 async def test_a_message_that_names_a_position_beyond_the_log_blocks_nothing(world: World, memory: MemoryBus) -> None:
     stand_at_the_beginning(world, memory)
     first = await world.write(post_id(0), created())
-    strange = replace(first, position=1_000_000, commit_id="nobody's")
+    strange = first._replace(position=1_000_000, commit_id="nobody's")
     async with world.projecting():
         memory.put(messages_of(world, strange, 0, 999_999))
         memory.put(messages_of(world, first, 0, 0))
@@ -384,7 +384,7 @@ async def test_a_topic_that_remembers_what_a_restored_log_forgot_ends_it(world: 
     """Log and read database were put back to an older state, the topic was not."""
     stand_at_the_beginning(world, memory)
     commit = await world.write(post_id(0), created())
-    memory.put(messages_of(world, replace(commit, commit_id="forgotten"), 0, 0))
+    memory.put(messages_of(world, commit._replace(commit_id="forgotten"), 0, 0))
     async with world.bus.subscription(world.read_db.id) as subscription:
         with pytest.raises(
             WrongLog, match="The bus carries commit forgotten at position 1, which the log does not have"
@@ -397,7 +397,7 @@ async def test_old_messages_are_compared_with_the_log_again_and_again(world: Wor
     stand_at_the_beginning(world, memory)
     for number in range(30):
         commit = await world.write(post_id(0), liked() if number else created())
-        memory.put(messages_of(world, replace(commit, commit_id="x") if number > 15 else commit, 0, number))
+        memory.put(messages_of(world, commit._replace(commit_id="x") if number > 15 else commit, 0, number))
     async with world.bus.subscription(world.read_db.id) as subscription:
         with pytest.raises(WrongLog, match="The bus carries commit x at position 20"):
             await asyncio.wait_for(world.follower(subscription, batch_size=10).run(), SOON)
@@ -421,7 +421,7 @@ async def test_rows_that_remember_what_a_restored_log_forgot_end_it(
         following = asyncio.create_task(world.follower(subscription).run())
         await world.caught_up()
         entries = world.memory_log._entries
-        entries[0] = replace(entries[0], commit=replace(commit, commit_id="written after the restore"))
+        entries[0] = replace(entries[0], commit=commit._replace(commit_id="written after the restore"))
         memory.put(messages_of(world, entries[0].commit, 0, 0))
         with pytest.raises(WrongLog, match="which the log does not have there"):
             await asyncio.wait_for(following, 3)

@@ -34,7 +34,7 @@ def commit(position: int, *events: StoredEvent) -> Commit:
 def messages(commit: Commit, prev: int, offset: int) -> list[EventMessage]:
     size = len(commit.events)
     return [
-        EventMessage(0, offset + i, "log", 3, prev, commit.position, i, size, replace(commit, events=(event,)))
+        EventMessage(0, offset + i, "log", 3, prev, commit.position, i, size, commit._replace(events=(event,)))
         for i, event in enumerate(commit.events)
     ]
 

@@ -6,12 +6,11 @@ What is said of each commit is true of the log.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
 
 import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryLog, MemoryRelayState
-from application.envelopes import Commit
+from application.envelopes import Commit, ProposedCommit
 from application.errors import BusUnavailable, StoreUnavailable
 from application.pipeline.relay import PublicationPlan
 from application.ports.bus import CommitEntry, Publication, Watermark
@@ -341,7 +340,8 @@ def restore_older(log: MemoryLog, tip: int) -> None:
     log._streams.clear()
     log.by_commit_id.clear()
     for commit in commits:
-        log.add(cast("Any", commit))
+        _, *proposed = commit
+        log.add(ProposedCommit(*proposed))
 
 
 async def test_a_checkpoint_beyond_the_log_s_end_goes_back_to_it(

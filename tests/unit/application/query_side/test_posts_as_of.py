@@ -224,7 +224,7 @@ def folded_plainly(log: MemoryLog, included: Callable[[Commit], bool], version: 
         if not included(commit):
             break
         last = commit.last_version if version is None else min(version, commit.last_version)
-        whole.apply([each for each in CODEC.decode(commit) if each.version <= last], last)
+        whole.apply(CODEC.decode(commit)[: last - commit.version + 1], last)
     return whole
 
 
