@@ -65,8 +65,8 @@ class _DifferentContent(Exception):
 
 
 class PostImport:
-    """`in_flight` lines are imported at the same time. If the store is unavailable, the import retries for `patience`
-    seconds.
+    """`in_flight` lines, of at most `longest_line` bytes, are imported at the same time. If the store is unavailable,
+    the import retries for `patience` seconds.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class PostImport:
         clock: Clock,
         in_flight: int = 64,
         patience: float = 60.0,
+        longest_line: int = 2_000_000,
     ) -> None:
         self._commands = commands
         self._store = store
@@ -84,6 +85,7 @@ class PostImport:
         self._clock = clock
         self._in_flight = in_flight
         self._patience = patience
+        self._longest_line = longest_line
         self._locks: WeakValueDictionary[PostId, asyncio.Lock] = WeakValueDictionary()
         self._line_of: dict[PostId, int] = {}
         self._has_forgotten = False
@@ -126,7 +128,7 @@ class PostImport:
             self.left = sorted([*results.done.values(), *left], key=attrgetter("number"))
 
     async def _import_line(self, progress: UnfinishedLine, line: bytes) -> ImportedLine | BadLine:
-        parsed = parse_line(progress.number, line)
+        parsed = parse_line(progress.number, line, self._longest_line)
         if isinstance(parsed, BadLine):
             return parsed
         post_id = PostId(str(uuid5(_IMPORTED_POSTS, parsed.external_id)))

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-LONGEST_LINE = 2_000_000
-"""Bytes. A reader may cut a longer line after one more byte."""
-
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Ignored at the beginning of every line, because files that begin with it may be concatenated."""
 
@@ -51,9 +48,10 @@ class _Number(str):
     """The text of a number that is not an integer of usual length."""
 
 
-def parse_line(number: int, line: bytes) -> PostLine | BadLine:
-    if len(line) > LONGEST_LINE:
-        return BadLine(number, f"it is longer than {LONGEST_LINE:,} bytes")
+def parse_line(number: int, line: bytes, longest: int) -> PostLine | BadLine:
+    """A reader may cut a line of more than `longest` bytes after one more byte."""
+    if len(line) > longest:
+        return BadLine(number, f"it is longer than {longest:,} bytes (limits.import_line)")
     try:
         return _post_line(_json(line))
     except _Refused as refused:

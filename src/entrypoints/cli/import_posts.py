@@ -17,7 +17,7 @@ import click
 import rich_click
 
 from application.imports.post_import import ImportedLine, UnfinishedLine
-from application.imports.post_lines import BYTE_ORDER_MARK, LONGEST_LINE, BadLine, is_blank_line
+from application.imports.post_lines import BYTE_ORDER_MARK, BadLine, is_blank_line
 from entrypoints.cli import exit_codes
 from entrypoints.cli.options import load, settings_options
 from entrypoints.cli.output import emit_json, json_option, one_line, print_places
@@ -49,7 +49,8 @@ def command(ctx: click.Context, file: str, as_json: bool) -> int:
     async def job() -> int:
         tally, has_started = _Tally(), False
         with _opened(file) as opened:
-            source = ImportSource(opened, "stdin" if file == "-" else file)
+            longest = loaded.settings.limits.import_line
+            source = ImportSource(opened, "stdin" if file == "-" else file, longest)
             try:
                 async with open_post_import(loaded, "import") as post_import:
                     has_started = True
@@ -174,12 +175,13 @@ _CSV = f"is CSV, not JSON; {_PAGE}"
 
 
 class ImportSource:
-    """The lines of a file or pipe; a line that is too long is cut. Raises `click.ClickException` when the content is of
-    another kind."""
+    """The lines of a file or pipe; a line of more than `longest_line` bytes is cut after one more. Raises
+    `click.ClickException` when the content is of another kind."""
 
-    def __init__(self, source: IO[bytes], name: str) -> None:
+    def __init__(self, source: IO[bytes], name: str, longest_line: int) -> None:
         self._source = source
         self._name = name
+        self._longest_line = longest_line
         self._is_file = stat.S_ISREG(os.fstat(source.fileno()).st_mode)
         self._begin: list[bytes] = []
         self.lines: int | None = None
@@ -195,8 +197,8 @@ class ImportSource:
             self._begin = []
 
     def __iter__(self) -> Iterator[bytes]:
-        for number, line in enumerate(chain(self._begin, _lines(self._source)), start=1):
-            if not self._is_file and (error := _not_utf8(line)) is not None:
+        for number, line in enumerate(chain(self._begin, self._lines()), start=1):
+            if not self._is_file and (error := self._not_utf8(line)) is not None:
                 reason = f"it is not UTF-8 text (byte 0x{line[error]:02x}); nothing from here on was imported"
                 self.stopped = BadLine(number, reason)
                 return
@@ -204,7 +206,7 @@ class ImportSource:
 
     def _refuse_another_kind(self) -> None:
         """Reads up to the first lines that are not blank, and keeps them for the iteration."""
-        lines = _lines(self._source)
+        lines = self._lines()
         first = self._next_of_text(lines)
         text = first.removeprefix(BYTE_ORDER_MARK).lstrip()
         for beginning, sentence in _BEGINNINGS.items():
@@ -250,20 +252,19 @@ class ImportSource:
     def _refusal(self, sentence: str) -> click.ClickException:
         return click.ClickException(f"{self._name} {sentence}. Nothing was imported.")
 
+    def _lines(self) -> Iterator[bytes]:
+        longest = self._longest_line
+        while line := self._source.readline(longest + 1):
+            yield line
+            rest = line
+            while len(rest) > longest and not rest.endswith(b"\n"):
+                rest = self._source.readline(longest + 1)
 
-def _lines(source: IO[bytes]) -> Iterator[bytes]:
-    while line := source.readline(LONGEST_LINE + 1):
-        yield line
-        rest = line
-        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = source.readline(LONGEST_LINE + 1)
-
-
-def _not_utf8(line: bytes) -> int | None:
-    """The index of the first byte that is not UTF-8. A character that is incomplete because its line was cut counts as
-    UTF-8."""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(line, final=len(line) <= LONGEST_LINE)
-    except UnicodeDecodeError as error:
-        return error.start
-    return None
+    def _not_utf8(self, line: bytes) -> int | None:
+        """The index of the first byte that is not UTF-8. A character that is incomplete because its line was cut counts
+        as UTF-8."""
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(line, final=len(line) <= self._longest_line)
+        except UnicodeDecodeError as error:
+            return error.start
+        return None

@@ -41,11 +41,11 @@ from application.ports.provisioning import Probe, Provisioning
 from application.projections.log_checks import LogGaps, PositionsProbe
 from application.query_side.freshness import Freshness, LogEnd
 from application.query_side.history import HistoryQueries
-from application.query_side.log import LogQueries
+from application.query_side.log import LogQueries, SearchLimits
 from application.query_side.past_states import PastStates
 from application.query_side.pipeline_sampler import PipelineSampler
 from application.query_side.posts import PostQueries
-from application.query_side.posts_as_of import PostsAsOf
+from application.query_side.posts_as_of import FoldLimits, PostsAsOf
 from application.query_side.status import RowsReady, StatusQueries
 from application.query_side.trace import TraceQueries
 from domain.limits import Limits
@@ -60,6 +60,7 @@ from entrypoints.composition.read_db import (
 )
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.cross_origin import CrossOriginPolicy
+from entrypoints.serving.rate_limit import RateLimiter
 from entrypoints.serving.request_context import ServingLimits
 from entrypoints.settings.leaves import listed
 from entrypoints.settings.model import Settings, TextLimits
@@ -198,7 +199,9 @@ class Container(containers.DeclarativeContainer):
         PostCommands, command_queue, ids, journal, settings.provided.commands.timeout_seconds, require_writable
     )
     command_dispatcher = providers.Singleton(build_command_dispatcher, commands)
-    post_import = providers.Singleton(PostImport, commands, event_store, codec, clock)
+    post_import = providers.Singleton(
+        PostImport, commands, event_store, codec, clock, longest_line=settings.provided.limits.import_line
+    )
     history_import = providers.Factory(HistoryImport, store=event_store, codec=codec, clock=clock)
     """Called with the source, and which events to take."""
 
@@ -213,6 +216,7 @@ class Container(containers.DeclarativeContainer):
             ),
             codec,
             clock,
+            providers.Factory(FoldLimits, seconds=settings.provided.queries.history_seconds),
         ),
     )
     freshness = providers.Singleton(
@@ -236,7 +240,18 @@ class Container(containers.DeclarativeContainer):
     query_dispatcher = providers.Singleton(
         build_query_dispatcher,
         *history_queries,
-        providers.Singleton(LogQueries, commit_log, past_events, codec, clock),
+        providers.Singleton(
+            LogQueries,
+            commit_log,
+            past_events,
+            codec,
+            clock,
+            providers.Factory(
+                SearchLimits,
+                commits=settings.provided.queries.search_commits,
+                seconds=settings.provided.queries.search_seconds,
+            ),
+        ),
         providers.Singleton(PostQueries, post_views, freshness),
         status_queries,
         providers.Singleton(TraceQueries, past_events, post_views, codec, journal, pipeline_sampler),
@@ -388,6 +403,12 @@ class Container(containers.DeclarativeContainer):
         operations=settings.provided.http.operations,
         max_body_bytes=settings.provided.http.max_body_bytes,
         probe_seconds=PROBE_SECONDS,
+        rate_limiter=providers.Singleton(
+            RateLimiter,
+            settings.provided.http.requests_per_second,
+            settings.provided.http.request_burst,
+            clock.provided.monotonic,
+        ),
         serving=providers.Factory(
             ServingLimits,
             max_connections=settings.provided.http.max_connections,

@@ -18,6 +18,7 @@ from application.errors import MalformedRequest
 from domain.errors import PostlogError
 from entrypoints.http.problems import ErrorResponses, internal_error
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.rate_limit import caller_at
 from entrypoints.serving.request_context import InFlight, RequestContext, attach
 from entrypoints.serving.responses import RawResponse
 from entrypoints.serving.routing import routable_path
@@ -81,6 +82,7 @@ class RequestMiddleware:
         self._in_flight = in_flight
         self._stopping = services.stopping
         self._cross_origin = services.cross_origin
+        self._rate_limiter = services.rate_limiter
         self._failures = _Failures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,6 +121,8 @@ class RequestMiddleware:
             scope["path"] = routable_path(scope)
             self._cross_origin.require_own_origin(context)
             allowed = self._cross_origin.preflight(context)
+            if self._rate_limiter is not None and scope["path"] not in _POLLED:
+                self._rate_limiter.take(caller_at(context.peer[0]))
             await (self._app if allowed is None else RawResponse(204, allowed))(scope, receive, send)
         except asyncio.CancelledError:
             if not self._stopping.is_set():

@@ -17,6 +17,7 @@ from entrypoints.serving.errors import (
     InternalError,
     InvalidFields,
     MethodNotAllowed,
+    TooManyRequests,
     UnsupportedMediaType,
 )
 from entrypoints.serving.problem_kinds import kind_of
@@ -68,8 +69,9 @@ def problem_of(error: PostlogError, instance: str, correlation_id: str) -> Probl
 def problem_headers(error: PostlogError, status: int) -> Headers:
     """With those that a client can act on without reading the body."""
     headers = [(b"content-type", PROBLEM_JSON.encode("ascii")), (b"cache-control", b"no-store")]
-    if status == 503:
-        headers.append((b"retry-after", b"%d" % (error.retry_after if isinstance(error, Unavailable) else 1)))
+    if status == 503 or isinstance(error, TooManyRequests):
+        seconds = error.retry_after if isinstance(error, Unavailable | TooManyRequests) else 1
+        headers.append((b"retry-after", b"%d" % seconds))
     match error:
         case VersionMismatch():
             headers.append(etag(error.current_version))

@@ -10,6 +10,7 @@ from application.ports.provisioning import Probe
 from application.ports.system import Clock, Ids, Metrics
 from domain.limits import Limits
 from entrypoints.serving.cross_origin import CrossOriginPolicy
+from entrypoints.serving.rate_limit import RateLimiter
 from entrypoints.serving.request_context import ServingLimits
 
 
@@ -20,6 +21,8 @@ class HttpServices:
     `metrics_text` returns the content of `/metrics` and its content type. `limits` are for the OpenAPI document; the
     domain applies them. `stopping` is set when the process shuts down: open event streams end at once, and readiness
     fails. `operations` enables `/api/v1/read-db`, which needs `queries`, and its `rebuilds`.
+
+    `rate_limiter` counts requests, except those of health and metrics; None: any number is served.
 
     Open event streams poll for new events every `poll_seconds`, and send a comment after `heartbeat_seconds` of
     silence. A probe that takes longer than `probe_seconds` counts as failed.
@@ -42,3 +45,4 @@ class HttpServices:
     probe_seconds: float = 2.0
     serving: ServingLimits = field(default_factory=ServingLimits)
     cross_origin: CrossOriginPolicy = field(default_factory=CrossOriginPolicy)
+    rate_limiter: RateLimiter | None = None

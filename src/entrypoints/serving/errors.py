@@ -8,6 +8,7 @@ PostlogError
 ├── BodyTooSlow                 body-too-slow
 ├── BodyTooLarge                body-too-large
 ├── UnsupportedMediaType        unsupported-media-type
+├── TooManyRequests             too-many-requests
 ├── HostNotAllowed              host-not-allowed
 ├── NotAllowed
 │   └── OriginNotAllowed        origin-not-allowed
@@ -49,6 +50,16 @@ class ClientGone(PostlogError):
 
 class TooManyStreams(Unavailable):
     code = "too-many-streams"
+
+
+class TooManyRequests(PostlogError):
+    """`retry_after` is in seconds, 1 or more."""
+
+    code = "too-many-requests"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class BodyTooLarge(PostlogError):

@@ -220,6 +220,13 @@ _KINDS = (
     ),
     # 499
     ProblemKind("client-gone", 499, "The client closed the connection", "No response was sent."),
+    # 429
+    ProblemKind(
+        "too-many-requests",
+        429,
+        "This caller sent too many requests",
+        f"{_RETRY}. For the operator: http.requests_per_second and http.request_burst.",
+    ),
     # 500
     ProblemKind("internal-error", 500, "Internal error", _BUG),
     ProblemKind("postlog-error", 500, "Internal error", _BUG),

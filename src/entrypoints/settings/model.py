@@ -159,12 +159,36 @@ class Http(Struct, frozen=True, kw_only=True):
     max_streams: Annotated[
         int, Meta(ge=0, le=100_000, description="Most open event streams, live pages included; above it, 503.")
     ] = 1_000
+    requests_per_second: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests a second of one caller, without health and metrics; above it, 429; 0: any number.",
+        ),
+    ] = 0
+    request_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="How many of these requests may come at once.")
+    ] = 100
     client_timeout_seconds: Annotated[
         Seconds,
         Meta(
             description="How long a client may take to send a request or to read a stream, or be idle between requests."
         ),
     ] = 30
+
+
+class Queries(Struct, frozen=True, kw_only=True):
+    history_seconds: Annotated[
+        Seconds,
+        Meta(description="How long one query may fold a post's history for a past state; then 503, and it resumes."),
+    ] = 10
+    search_commits: Annotated[
+        int, Meta(ge=1, le=100_000_000, description="Most commits that one request of the page /log searches.")
+    ] = 50_000
+    search_seconds: Annotated[
+        Seconds, Meta(description="How long one request of the page /log searches; the visitor may continue.")
+    ] = 0.5
 
 
 class Web(Struct, frozen=True, kw_only=True):
@@ -193,6 +217,9 @@ class TextLimits(Struct, frozen=True, kw_only=True):
     name: Annotated[int, Meta(ge=1, le=200, description="Longest author or username, in characters.")] = 100
     message: Annotated[int, Meta(ge=1, le=100_000, description="Longest message, in characters.")] = 40_000
     comment: Annotated[int, Meta(ge=1, le=100_000, description="Longest comment, in characters.")] = 2_000
+    import_line: Annotated[
+        int, Meta(ge=1_000, le=100_000_000, description="Longest line of a file that `postlog import` reads, in bytes.")
+    ] = 2_000_000
 
 
 class Commands(Struct, frozen=True, kw_only=True):
@@ -266,6 +293,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log: Log = field(default_factory=Log)
     limits: TextLimits = field(default_factory=TextLimits)
     commands: Commands = field(default_factory=Commands)
+    queries: Queries = field(default_factory=Queries)
     snapshots: Snapshots = field(default_factory=Snapshots)
     projector: Projector = field(default_factory=Projector)
     rebuild: Rebuild = field(default_factory=Rebuild)

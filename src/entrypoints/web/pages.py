@@ -11,7 +11,7 @@ from application.errors import NotYetVisible, PositionBeyondLog, Unavailable
 from domain.errors import PostlogError
 from domain.rules import check_name
 from entrypoints.serving.cross_origin import not_from_here
-from entrypoints.serving.errors import MethodNotAllowed
+from entrypoints.serving.errors import MethodNotAllowed, TooManyRequests
 from entrypoints.serving.problem_kinds import kind_of
 from entrypoints.serving.request_context import RequestContext, context_of
 from entrypoints.serving.responses import Headers, RawResponse
@@ -121,7 +121,7 @@ def require_page_of_this_site(context: RequestContext) -> None:
 
 def _headers(error: PostlogError) -> Headers:
     match error:
-        case Unavailable():
+        case Unavailable() | TooManyRequests():
             return [(b"retry-after", b"%d" % error.retry_after)]
         case MethodNotAllowed():
             return [(b"allow", error.allowed.encode("ascii"))]

@@ -46,7 +46,7 @@ The response to a command comes when its change is durable, with the post's `ver
 `position` in the log. Send that position as `Postlog-Min-Position` with a query to read your own writes. Every error is
 a problem of RFC 9457; its `type` is a page that this service serves.
 """
-_EVERYWHERE = ("method-not-allowed", "host-not-allowed", "internal-error")
+_EVERYWHERE = ("method-not-allowed", "host-not-allowed", "too-many-requests", "internal-error")
 _CHANGES = frozenset(("delete", "post", "put"))
 
 _PATH_PARAMETERS: dict[str, tuple[str, Schema]] = {
@@ -174,7 +174,7 @@ def _problem_response(status: int, kinds: list[ProblemKind]) -> Schema:
     }
 
 
-_PROBLEM_HEADERS = {405: ("Allow",), 412: ("ETag",), 415: ("Accept",), 503: ("Retry-After",)}
+_PROBLEM_HEADERS = {405: ("Allow",), 412: ("ETag",), 415: ("Accept",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
 def _example(kind: ProblemKind) -> dict[str, Any]:

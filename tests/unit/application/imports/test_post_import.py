@@ -325,11 +325,11 @@ async def test_lines_with_another_digest_are_recognized_by_their_content(store, 
         (line(datePosted="2008-12-31T23:59:60z"), 'datePosted is "2008-12-31T23:59:60z"; it must be a time with'),
         (line(datePosted="0001-01-01T00:00:00+23:00"), 'datePosted is "0001-01-01T00:00:00+23:00"; it must be'),
         (b"[" * 100_000, "it is nested too deeply"),
-        (line(message="x" * 2_000_000), "it is longer than 2,000,000 bytes"),
+        (line(message="x" * 2_000_000), "it is longer than 2,000,000 bytes (limits.import_line)"),
     ],
 )
 def test_a_bad_line_is_reported_with_its_reason(bad: bytes, reason: str):
-    result = parse_line(7, bad)
+    result = parse_line(7, bad, 2_000_000)
 
     assert isinstance(result, BadLine)
     assert result.number == 7
@@ -338,13 +338,13 @@ def test_a_bad_line_is_reported_with_its_reason(bad: bytes, reason: str):
 
 @pytest.mark.parametrize("text", ["2008-07-31t07:21:09z", "2008-07-31T09:21:09.000999+02:00", "2008-07-31 07:21:09Z"])
 def test_all_forms_of_times_of_rfc_3339_are_accepted(text: str):
-    parsed = parse_line(1, line(datePosted=text))
+    parsed = parse_line(1, line(datePosted=text), 2_000_000)
     assert isinstance(parsed, PostLine)
     assert parsed.date_posted == datetime(2008, 7, 31, 7, 21, 9, tzinfo=UTC)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_line():
-    assert parse_line(1, b"\xef\xbb\xbf" + line()) == parse_line(1, line())
+    assert parse_line(1, b"\xef\xbb\xbf" + line(), 2_000_000) == parse_line(1, line(), 2_000_000)
 
 
 # Several lines of one file

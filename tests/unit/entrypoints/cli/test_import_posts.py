@@ -227,9 +227,19 @@ def test_a_line_that_is_too_long_takes_bounded_memory(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert (status, err) == (1, "line 2: it is longer than 2,000,000 bytes\n")
+    assert (status, err) == (1, "line 2: it is longer than 2,000,000 bytes (limits.import_line)\n")
     assert out.startswith("3 lines: 2 posts imported")
     assert peak < 40_000_000
+
+
+@pytest.mark.parametrize(("longest", "imported"), [(2_000, 1), (20_000, 2)])
+def test_how_long_a_line_may_be_is_a_setting(
+    capsys: pytest.CaptureFixture[str], posts: Path, longest: int, imported: int
+) -> None:
+    posts.write_bytes(lines_of(GOOD, GOOD | {"externalId": "long", "message": "x" * 10_000}))
+    _, out, err = ran(capsys, "import", str(posts), "--set", f"limits.import_line={longest}")
+    assert out.startswith(f"2 lines: {imported} posts imported")
+    assert ("line 2: it is longer than 2,000 bytes (limits.import_line)" in err) is (imported == 1)
 
 
 def test_a_missing_file_creates_no_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -362,9 +372,12 @@ def lines_in(text: str, encoding: str) -> bytes | None:
         return None
 
 
-def read(path: Path) -> list[bytes]:
+LONGEST = 2_000_000
+
+
+def read(path: Path, longest: int = LONGEST) -> list[bytes]:
     with path.open("rb") as opened:
-        return list(ImportSource(opened, str(path)))
+        return list(ImportSource(opened, str(path), longest))
 
 
 @pytest.mark.parametrize("sign", ["ë", "€", "日", "я", "ü", "é", "ب", "א", "ก"])
@@ -383,7 +396,7 @@ def test_files_in_every_other_encoding_are_refused(sign: str, tmp_path: Path) ->
         except click.ClickException as refused:
             assert refused.message.endswith("Nothing was imported.")  # noqa: PT017 (what it says is part of the test)
         else:
-            if not all(isinstance(parse_line(n, line), BadLine) for n, line in enumerate(lines)):
+            if not all(isinstance(parse_line(n, line, LONGEST), BadLine) for n, line in enumerate(lines)):
                 taken.add(encoding)
     assert tried > 5
     assert not taken
@@ -395,7 +408,6 @@ def test_bytes_are_read_unchanged_or_the_file_is_refused(
 ) -> None:
     """Blocks and lines end anywhere, also within a character."""
     monkeypatch.setattr(import_posts, "_BLOCK", 5)
-    monkeypatch.setattr(import_posts, "LONGEST_LINE", 40)
     random_ = random.Random(seed)
     file = tmp_path / "posts.ndjson"
     refused = 0
@@ -412,11 +424,11 @@ def test_bytes_are_read_unchanged_or_the_file_is_refused(
         except UnicodeDecodeError as error:
             number = content.count(b"\n", 0, error.start) + 1
             with pytest.raises(click.ClickException, match=f"line {number} contains the byte"):
-                read(file)
+                read(file, 40)
             refused += 1
         else:
             whole = content.split(b"\n")
-            assert [line.rstrip(b"\n")[:41] for line in read(file)] == [
+            assert [line.rstrip(b"\n")[:41] for line in read(file, 40)] == [
                 line[:41] for line in (whole[:-1] if whole[-1] == b"" else whole)
             ]
     assert refused > 30

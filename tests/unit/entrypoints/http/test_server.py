@@ -16,6 +16,7 @@ from application.errors import CannotOpen
 from application.query_side.history import HistoryPage
 from domain.limits import Limits
 from entrypoints.http.app import create_app
+from entrypoints.http.problems import Pages
 from entrypoints.http.server import IDLE_SECONDS, _EmbeddedServer, serve
 from entrypoints.http.services import HttpServices
 from unit.entrypoints.http.fakes import POST, FakeMetrics, PostService, Scripted, done, past_event, services
@@ -24,11 +25,20 @@ SECOND = 1.0
 
 
 @asynccontextmanager
-async def served(services: HttpServices) -> AsyncIterator[tuple[str, Callable[[], Awaitable[float]]]]:
+async def served(
+    services: HttpServices, pages: Pages | None = None
+) -> AsyncIterator[tuple[str, Callable[[], Awaitable[float]]]]:
     """The address, and a function that stops the service and returns how long that took."""
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
-        serve(create_app(services), "127.0.0.1", 0, services.stopping, listening.set_result, metrics=services.metrics)
+        serve(
+            create_app(services, pages),
+            "127.0.0.1",
+            0,
+            services.stopping,
+            listening.set_result,
+            metrics=services.metrics,
+        )
     )
 
     async def stop() -> float:
