@@ -12,6 +12,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from adapters.wire.event_codec import MsgspecEventCodec
+from application.command_side.stream_state import CachedState
 from application.envelopes import MAX_EVENTS_PER_COMMIT, ProposedCommit
 from application.errors import Unavailable
 from application.mediator import CommandContext
@@ -68,7 +69,7 @@ async def _of_likers(settings: Settings) -> dict[str, float]:
         snapshot = await container.snapshots().load(_POST)
         if state is None or snapshot is None:
             raise WrongResult("the post has no state or no snapshot")
-        sizes = {"in memory": state.bytes / 1e6, "snapshot": len(snapshot.state) / 1e6}
+        sizes = {"in memory": CachedState.of(state, None).bytes / 1e6, "snapshot": len(snapshot.state) / 1e6}
     return {
         **without.named("without snapshot"),
         **_median(cold).named("from snapshot"),

@@ -1,7 +1,7 @@
 """How a command becomes a commit: the algorithm of the command side, in five steps.
 
 A request is one or more commands on one post that become one commit, or nothing. Each post with waiting requests has a
-queue, and one task works on it until it is empty:
+queue, and one batch of them at a time goes through these steps:
 
 1. Take    all requests that wait, so that 64 people who like one post at once cost one group write, not 64 conflicts.
 2. Load    the state of the post's stream, from the cache if it is there.
@@ -19,8 +19,11 @@ what was acknowledged; only the read of its end is not. Everything after a faile
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from application.command_side.group_commit import GroupCommitter
 from application.command_side.idempotency import REQUEST_DIGEST, result_of_commit, result_of_receipt
@@ -131,8 +134,22 @@ class BatchResult:
         return [each for each in self.settled if each.commit is None]
 
 
+@dataclass(eq=False, slots=True)
+class _Batch:
+    """The requests on one post that are decided together, on the state `stream`."""
+
+    post_id: PostId
+    requests: list[Request]
+    stream: StreamState = EMPTY_STREAM
+    decided: list[Decided] = field(default_factory=list)
+
+
 class CommandQueue:
-    """`attempts` is how often other writers may take a request's version before it is answered with a conflict."""
+    """`attempts` is how often other writers may take a request's version before it is answered with a conflict.
+
+    A batch goes through the steps by plain calls, and the group commit calls back with its outcomes. Only what reads
+    the store has a task: most commands need none.
+    """
 
     def __init__(
         self,
@@ -157,7 +174,11 @@ class CommandQueue:
         self._metrics = metrics
         self._attempts = attempts
         self._queues: dict[PostId, deque[Request]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        """Of each post with a batch in progress or about to begin: the requests that wait for the next one."""
+        self._ready: list[PostId] = []
+        self._reading: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def submit(self, request: Request) -> None:
         """Queue the request; its future receives the answer. Requests on one post are decided in
@@ -167,63 +188,115 @@ class CommandQueue:
         if queue is not None:
             queue.append(request)
             return
-        self._queues[request.post_id] = deque([request])
-        worker = asyncio.create_task(self._work(request.post_id), name=f"decider-{request.post_id}")
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._queues[request.post_id] = deque((request,))
+        self._idle.clear()
+        if not self._ready:  # those that arrive in the same turn of the event loop go together
+            asyncio.get_running_loop().call_soon(self._begin_ready, context=Context())
+        self._ready.append(request.post_id)
 
     async def drain(self) -> None:
         """Return when every submitted request has its answer and no write is in flight."""
-        while self._workers:
-            await asyncio.wait(list(self._workers))
+        await self._idle.wait()
         await self._committer.drain()
         await self._snapshotting.drain()
 
-    async def _work(self, post_id: PostId) -> None:
-        queue = self._queues[post_id]
-        while queue:
-            requests = _take_distinct(queue)  # 1. Take
-            try:
-                again = await self._process(post_id, requests)
-            except Exception as error:
-                self._fail(post_id, requests, error)
-            else:
-                queue.extendleft(reversed(again))
-        del self._queues[post_id]
+    def _begin_ready(self) -> None:
+        ready, self._ready = self._ready, []
+        for post_id in ready:
+            self._begin(post_id)
 
-    async def _process(self, post_id: PostId, requests: Sequence[Request]) -> list[Request]:
-        """Steps 2 to 5; returns the requests that must be decided again, in order."""
-        requests = [each for each in await self._answer_already_committed(requests) if not each.answer.done()]
-        if not requests:
-            return []
-        # 2. Load
-        stream = await self._load(post_id, requests[0])
-        # 3. Decide
-        decided = self._decider.decide_batch(requests, stream)
-        # 4. Append
-        commits = [each.commit for each in decided if each.commit is not None]
-        outcomes = await self._committer.append(commits) if commits else []
-        # 5. Settle
-        result = match_outcomes(decided, outcomes, stream)
-        durable = result.settled[-1].stream if result.settled else stream
-        self._remember(post_id, stream, durable, result)
-        self._settle_appended(result)
-        again = self._settle_failed(post_id, result)
-        without_events = result.without_events
-        if without_events and not (durable is not stream or await self._is_current(post_id, stream)):
-            self._cache.drop(post_id)
-            return [each.request for each in without_events] + again
-        await self._settle_without_events(without_events)
-        return again
-
-    async def _load(self, post_id: PostId, first: Request) -> StreamState:
-        """The state to decide on. A post whose id is new is not read: the log's keys refuse the commit if it exists
-        after all.
-        """
+    def _begin(self, post_id: PostId) -> None:
+        taken = _take_distinct(self._queues[post_id])  # 1. Take
+        batch = _Batch(post_id, [each for each in taken if not each.answer.done()])
+        if not batch.requests:
+            self._finish(batch)
+            return
+        first = batch.requests[0]
         stream = self._cache.get(post_id)
         if stream is None and first.is_new_id and not first.attempts:
-            return EMPTY_STREAM
-        return stream if stream is not None else await self._loader.load(post_id)
+            # Not read: the log's keys refuse the commit if the post exists after all.
+            stream = EMPTY_STREAM
+        if stream is None or _has_key(batch.requests):
+            self._start(batch, self._load(batch, stream))
+        else:
+            batch.stream = stream
+            self._decide(batch)
+
+    async def _load(self, batch: _Batch, stream: StreamState | None) -> None:
+        """2. Load, unless `stream` is the state; and look up idempotency keys before anything is decided."""
+        unanswered = await self._answer_already_committed(batch.requests)
+        batch.requests = [each for each in unanswered if not each.answer.done()]
+        if batch.requests:
+            batch.stream = stream if stream is not None else await self._loader.load(batch.post_id)
+        self._decide(batch)
+
+    def _decide(self, batch: _Batch) -> None:
+        try:
+            batch.decided = self._decider.decide_batch(batch.requests, batch.stream)  # 3. Decide
+        except Exception as error:
+            self._fail(batch, error)
+            return
+        commits = [each.commit for each in batch.decided if each.commit is not None]
+        if commits:
+            self._committer.append(commits, partial(self._settle, batch))  # 4. Append
+        else:
+            self._settle(batch, [])
+
+    def _settle(self, batch: _Batch, outcomes: Sequence[AppendOutcome] | BaseException) -> None:
+        """5. Settle"""
+        if isinstance(outcomes, BaseException):
+            self._fail(batch, outcomes)
+            return
+        try:
+            result = match_outcomes(batch.decided, outcomes, batch.stream)
+            durable = result.settled[-1].stream if result.settled else batch.stream
+            self._remember(batch.post_id, batch.stream, durable, result)
+            self._settle_appended(result)
+            again = self._settle_failed(batch.post_id, result)
+        except Exception as error:
+            self._fail(batch, error)
+            return
+        without_events = result.without_events
+        is_confirmed = durable is not batch.stream
+        if without_events and not (is_confirmed and not _has_key([each.request for each in without_events])):
+            self._start(batch, self._confirm(batch, without_events, again, is_confirmed=is_confirmed))
+            return
+        for each in without_events:
+            each.request.settle(each.error or each.result())
+        self._finish(batch, again)
+
+    async def _confirm(
+        self, batch: _Batch, without_events: Sequence[Decided], again: list[Request], *, is_confirmed: bool
+    ) -> None:
+        """The part of step 5 that needs the store: does the log confirm the state that these were decided on?"""
+        if is_confirmed or await self._is_current(batch.post_id, batch.stream):
+            await self._settle_without_events(without_events)
+        else:
+            self._cache.drop(batch.post_id)
+            again = [each.request for each in without_events] + again
+        self._finish(batch, again)
+
+    def _finish(self, batch: _Batch, again: Sequence[Request] = ()) -> None:
+        """`again` must be decided again, before all that wait."""
+        queue = self._queues[batch.post_id]
+        queue.extendleft(reversed(again))
+        if queue:
+            self._begin(batch.post_id)
+            return
+        del self._queues[batch.post_id]
+        if not self._queues:
+            self._idle.set()
+
+    def _start(self, batch: _Batch, step: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
+            try:
+                await step
+            except Exception as error:
+                self._fail(batch, error)
+
+        task = asyncio.create_task(run(), name=f"decider-{batch.post_id}")
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
     async def _is_current(self, post_id: PostId, stream: StreamState) -> bool:
         tail = await self._store.stream_tail(post_id)
@@ -279,8 +352,6 @@ class CommandQueue:
     async def _answer_already_committed(self, requests: Sequence[Request]) -> list[Request]:
         """Answer requests whose commit is in the log, or a receipt of it; return the others."""
         keyed = [each for each in requests if each.context.idempotency_key is not None]
-        if not keyed:
-            return list(requests)
         commits, receipts = await asyncio.gather(
             asyncio.gather(*(self._store.find_commit(each.commit_id) for each in keyed)),
             asyncio.gather(*(self._store.find_receipt(each.commit_id) for each in keyed)),
@@ -302,12 +373,17 @@ class CommandQueue:
         except PostlogError as error:
             request.settle(error)
 
-    def _fail(self, post_id: PostId, requests: Sequence[Request], error: Exception) -> None:
-        self._cache.drop(post_id)
-        if not isinstance(error, PostlogError):
-            logger.error("deciding on post %s failed", post_id, exc_info=error)
-        for request in requests:
+    def _fail(self, batch: _Batch, error: BaseException) -> None:
+        self._cache.drop(batch.post_id)
+        if isinstance(error, Exception) and not isinstance(error, PostlogError):
+            logger.error("deciding on post %s failed", batch.post_id, exc_info=error)
+        for request in batch.requests:
             request.settle(error)
+        self._finish(batch)
+
+
+def _has_key(requests: Iterable[Request]) -> bool:
+    return any(each.context.idempotency_key is not None for each in requests)
 
 
 class Decider:

@@ -1,23 +1,26 @@
 """Group commit: appends that arrive during a write go together into the next write. Written once, for every store.
 
-One fsync then serves many commits, and a lone append never waits. The write is a task of its own, so that cancelling
-one caller does not cancel the commits of others.
+One fsync then serves many commits, and a lone append never waits. One task writes all groups, and calls back with the
+outcomes: no commit has a task or a future of its own, and no caller can cancel the commits of others.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from application.envelopes import ProposedCommit
 from application.ports.event_store import Appended, AppendOutcome, EventStore
 from application.ports.system import Clock, Journal, Metrics
 
+Settle = Callable[[Sequence[AppendOutcome] | BaseException], None]
+"""Must not raise: it is called between two writes."""
+
 
 @dataclass(slots=True)
 class _Waiting:
     commits: Sequence[ProposedCommit]
-    outcomes: asyncio.Future[list[AppendOutcome]]
+    settle: Settle
 
 
 class GroupCommitter:
@@ -34,13 +37,13 @@ class GroupCommitter:
         self._waiting: deque[_Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
 
-    async def append(self, commits: Sequence[ProposedCommit]) -> list[AppendOutcome]:
-        """Append commits of one stream, in version order; the outcomes are those of `EventStore.append`."""
-        waiting = _Waiting(commits, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+    def append(self, commits: Sequence[ProposedCommit], settle: Settle) -> None:
+        """Append commits of one stream, in version order. `settle` gets the outcomes of `EventStore.append`, or what it
+        raised.
+        """
+        self._waiting.append(_Waiting(commits, settle))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_until_idle(), name="group-commit")
-        return await waiting.outcomes
 
     async def drain(self) -> None:
         """Return when no append is waiting or in flight."""
@@ -69,8 +72,7 @@ class GroupCommitter:
             outcomes = await self._store.append(commits)
         except BaseException as error:
             for waiting in group:
-                if not waiting.outcomes.done():
-                    waiting.outcomes.set_exception(error)
+                waiting.settle(error)
             if not isinstance(error, Exception):
                 raise
             return
@@ -91,6 +93,5 @@ def _hand_out(group: list[_Waiting], outcomes: list[AppendOutcome]) -> None:
     start = 0
     for waiting in group:
         end = start + len(waiting.commits)
-        if not waiting.outcomes.done():
-            waiting.outcomes.set_result(outcomes[start:end])
+        waiting.settle(outcomes[start:end])
         start = end

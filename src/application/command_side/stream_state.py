@@ -44,6 +44,8 @@ _COMMENT_BYTES = 150
 _SAMPLE = 16
 """How many likers and comments are measured; the others count as much on average. A map is ordered by hashes."""
 
+_REMEASURED = 16
+
 _STATE_SHAPE = 2
 """Increase it when the meaning of a stored field, `evolve`, or what an upcaster does changes."""
 
@@ -66,26 +68,48 @@ class StreamState:
     position: int
     commit_id: str
 
+
+EMPTY_STREAM = StreamState(INITIAL, 0, 0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class CachedState:
+    """`entry_bytes` is the size of the likers and comments when there were `entries` of them."""
+
+    stream: StreamState
+    entries: int
+    entry_bytes: int
+
+    @classmethod
+    def of(cls, stream: StreamState, before: "CachedState | None") -> "CachedState":
+        """Entries are measured again when there are a sixteenth more, or fewer."""
+        entries = entries_of(stream.state)
+        if before is not None and 0 <= entries - before.entries <= before.entries // _REMEASURED:
+            return cls(stream, before.entries, before.entry_bytes)
+        return cls(stream, entries, _entry_bytes(stream.state))
+
     @property
     def bytes(self) -> int:
         """Approximate size in memory."""
-        state = self.state
-        if not isinstance(state, LivePost):
-            return _STATE_BYTES
-        names = [sys.getsizeof(name) + _ENTRY_BYTES for name in islice(state.likers, _SAMPLE)]
-        comments = [
-            sys.getsizeof(comment.text) + sys.getsizeof(comment.username) + sys.getsizeof(key) + _COMMENT_BYTES
-            for key, comment in islice(state.comments.items(), _SAMPLE)
-        ]
-        return (
-            _STATE_BYTES
-            + sys.getsizeof(state.message)
-            + _extrapolated(names, len(state.likers))
-            + _extrapolated(comments, len(state.comments))
-        )
+        state = self.stream.state
+        message = sys.getsizeof(state.message) if isinstance(state, LivePost) else 0
+        return _STATE_BYTES + message + self.entry_bytes
 
 
-EMPTY_STREAM = StreamState(INITIAL, 0, 0, "")
+def entries_of(state: PostState) -> int:
+    """The number of likers and comments."""
+    return len(state.likers) + len(state.comments) if isinstance(state, LivePost) else 0
+
+
+def _entry_bytes(state: PostState) -> int:
+    if not isinstance(state, LivePost):
+        return 0
+    names = [sys.getsizeof(name) + _ENTRY_BYTES for name in islice(state.likers, _SAMPLE)]
+    comments = [
+        sys.getsizeof(comment.text) + sys.getsizeof(comment.username) + sys.getsizeof(key) + _COMMENT_BYTES
+        for key, comment in islice(state.comments.items(), _SAMPLE)
+    ]
+    return _extrapolated(names, len(state.likers)) + _extrapolated(comments, len(state.comments))
 
 
 def _extrapolated(sample: Sequence[int], count: int) -> int:
@@ -100,26 +124,28 @@ class StateCache:
     def __init__(self, max_bytes: int, max_states: int) -> None:
         self._max_bytes = max_bytes
         self._max_states = max_states
-        self._states: OrderedDict[PostId, tuple[StreamState, int]] = OrderedDict()
+        self._states: OrderedDict[PostId, CachedState] = OrderedDict()
         self._bytes = 0
 
     def get(self, post_id: PostId) -> StreamState | None:
         if post_id not in self._states:
             return None
         self._states.move_to_end(post_id)
-        return self._states[post_id][0]
+        return self._states[post_id].stream
 
     def put(self, post_id: PostId, stream: StreamState) -> None:
-        self.drop(post_id)
-        size = stream.bytes
-        self._states[post_id] = (stream, size)
-        self._bytes += size
+        cached = CachedState.of(stream, self.drop(post_id))
+        self._states[post_id] = cached
+        self._bytes += cached.bytes
         while (self._bytes > self._max_bytes or len(self._states) > self._max_states) and len(self._states) > 1:
-            self._bytes -= self._states.popitem(last=False)[1][1]
+            self._bytes -= self._states.popitem(last=False)[1].bytes
 
-    def drop(self, post_id: PostId) -> None:
-        if post_id in self._states:
-            self._bytes -= self._states.pop(post_id)[1]
+    def drop(self, post_id: PostId) -> CachedState | None:
+        """What was dropped."""
+        cached = self._states.pop(post_id, None)
+        if cached is not None:
+            self._bytes -= cached.bytes
+        return cached
 
 
 class StateLoader:
@@ -245,7 +271,7 @@ def distance_of(state: PostState, every: int) -> int:
     """Events between two snapshots. Replaying them takes a few seconds at most, and encoding the state costs each of
     them at most as much as encoding 32 entries.
     """
-    entries = len(state.likers) + len(state.comments) if isinstance(state, LivePost) else 0
+    entries = entries_of(state)
     return every << max(0, (entries // (_LARGE * every)).bit_length() - 1)
 
 
