@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.postgres.errors import discard_session, error_kind, remedy
-from adapters.postgres.writing import load, upsert
+from adapters.postgres.writing import execute, load, together, upsert
 from adapters.sql.backend import Key, SqlBackend
 from adapters.sql.logins import missing, needed_rights, slot_tables
 
@@ -96,6 +96,8 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         empty=lambda table: _empty(engine, table),
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
+        execute=execute,
+        together=together,
         error_kind=error_kind,
         location=_location,
         remedy=remedy,

@@ -1,58 +1,65 @@
-"""Writes whole rows into PostgreSQL. New rows are loaded by COPY. Of rows that may exist, a few are upserted one by
-one; many go by COPY into a temporary table and from there in one statement, in half the time that `UNNEST` of arrays
-takes.
+"""Sends many rows, and many statements, at once. New rows are loaded by COPY. Rows that may exist are one parameter of
+one statement, as JSON: the server takes no longer for that than for a COPY into a temporary table, from which a second
+statement reads, and it is one round trip.
+
+Statements go together in psycopg's pipeline: the next one is sent without waiting for the answer of the one before.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from typing import cast
+from functools import cache, lru_cache
+from typing import Any, cast
 
+import msgspec
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, MetaData, Table, select, text
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import Connection, Dialect, Select, Table, Text, Update, bindparam, column, func, select
+from sqlalchemy.dialects.postgresql import JSON, Insert, insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from adapters.postgres.errors import breaks_session
-from adapters.sql.backend import Row
-
-_FEW = 25
+from adapters.sql.backend import Row, Step
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    columns = table.c.keys()
-    if len(rows) <= _FEW:
-        connection.execute(_insert_few(table), [dict(zip(columns, row, strict=True)) for row in rows])
-        return
-    incoming = _incoming(table)
-    # Created once a connection, emptied when the transaction ends. Every login that may connect may do this.
-    connection.execute(
-        text(f"CREATE TEMPORARY TABLE IF NOT EXISTS {incoming.name} (LIKE {table.name}) ON COMMIT DELETE ROWS")
+    names = table.c.keys()
+    values = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+    connection.execute(_upsert(table), {"rows": values})
+
+
+@cache
+def _upsert(table: Table) -> Insert:
+    rows = func.json_to_recordset(bindparam("rows", type_=Text()).cast(JSON))
+    incoming = rows.table_valued(*[column(each.name, each.type) for each in table.c]).render_derived(
+        name="incoming", with_types=True
     )
-    copy(connection, incoming.name, columns, rows)
-    connection.execute(_insert_incoming(table))
-
-
-@cache
-def _insert_few(table: Table) -> Insert:
-    return _or_update(insert(table), table)
-
-
-@cache
-def _insert_incoming(table: Table) -> Insert:
-    return _or_update(insert(table).from_select(table.c.keys(), select(_incoming(table))), table)
-
-
-@cache
-def _incoming(table: Table) -> Table:
-    return table.to_metadata(MetaData(), name=f"incoming_{table.name}")
-
-
-def _or_update(new: Insert, table: Table) -> Insert:
+    new = insert(table).from_select(table.c.keys(), select(incoming))
     key = table.primary_key.columns.keys()
-    changed = {column.name: new.excluded[column.name] for column in table.c if column.name not in key}
+    changed = {each.name: new.excluded[each.name] for each in table.c if each.name not in key}
     return new.on_conflict_do_update(index_elements=key, set_=changed)
+
+
+def execute(connection: Connection, steps: Sequence[Step]) -> list[Sequence[Row]]:
+    driver = _driver(connection)
+    compiled = [(_compiled(statement, connection.dialect), values) for statement, values in steps]
+    with together(connection):
+        cursors = [driver.execute(str(each).encode(), each.construct_params(values)) for each, values in compiled]
+    return [cursor.fetchall() if cursor.description else [(cursor.rowcount,)] for cursor in cursors]
+
+
+@lru_cache
+def _compiled(statement: Select[*tuple[Any, ...]] | Update, dialect: Dialect) -> SQLCompiler:
+    return statement.compile(dialect=dialect)
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """SQLAlchemy takes a statement whose result has not come yet for one that returns no rows, which is right for those
+    that write."""
+    driver = _driver(connection)
+    with _as_sqlalchemy(connection, driver), driver.pipeline():
+        yield
 
 
 def load(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
@@ -61,12 +68,16 @@ def load(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
 
 
 def copy(connection: Connection, table: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
-    driver = cast("psycopg.Connection[Row]", connection.connection.driver_connection)
+    driver = _driver(connection)
     names = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)
     with _as_sqlalchemy(connection, driver), driver.cursor() as cursor, cursor.copy(statement) as copying:
         for row in rows:
             copying.write_row(row)
+
+
+def _driver(connection: Connection) -> "psycopg.Connection[Row]":
+    return cast("psycopg.Connection[Row]", connection.connection.driver_connection)
 
 
 @contextmanager

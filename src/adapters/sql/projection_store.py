@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 
+from adapters.sql.backend import Row, Step
 from adapters.sql.database import Database, SqlPort, in_thread
 from adapters.sql.rows import AffectedRows, from_checkpoint, to_checkpoint, to_live
 from adapters.sql.tables import checkpoints, generations, read_db
@@ -26,6 +28,7 @@ from application.ports.read_db import (
     Fold,
     LiveGeneration,
     ProjectionBatch,
+    Rows,
     Slot,
     lowest_checkpoint,
 )
@@ -37,11 +40,16 @@ SELECT_CHECKPOINTS = (
 LOCK_LIVE = SELECT_LIVE.with_for_update()
 LOCK_CHECKPOINTS = SELECT_CHECKPOINTS.with_for_update()
 _SHARE_LIVE = SELECT_LIVE.with_for_update(read=True)
-_LOCK_KNOWN = LOCK_CHECKPOINTS.where(checkpoints.c.partition.in_(bindparam("partitions", expanding=True)))
-_MOVE = update(checkpoints).where(
-    checkpoints.c.generation == bindparam("of"),
-    checkpoints.c.partition == bindparam("moved"),
-    checkpoints.c.position == bindparam("from_position"),
+_LOCK_KNOWN = LOCK_CHECKPOINTS.where(checkpoints.c.partition == bindparam("known"))
+_MOVED = [column.name for column in checkpoints.c if not column.primary_key]
+_MOVE = (
+    update(checkpoints)
+    .where(
+        checkpoints.c.generation == bindparam("of"),
+        checkpoints.c.partition == bindparam("known"),
+        checkpoints.c.position == bindparam("from_position"),
+    )
+    .values({name: bindparam(f"new_{name}") for name in _MOVED})
 )
 _CREATED_AT = select(generations.c.started_at).where(generations.c.generation == 1)
 _ID_LENGTH = 12
@@ -51,16 +59,41 @@ class SqlProjectionStore(SqlPort):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._rows = AffectedRows(database.backend)
+        self._slot: Slot = "a"
 
     @in_thread
     def project(self, batch: ProjectionBatch, fold: Fold) -> None:
         with self._backend.writing() as connection:
-            slot = _lock(connection, batch)
-            rows = self._rows.read(connection, slot, batch.generation, batch.row_keys)
-            self._rows.write(connection, slot, batch.generation, fold(rows))
-            for move in batch.moves:
-                if move.before is not None and move.before != move.after:
-                    _move(connection, batch.generation, move.before, move.after)
+            if not batch.moves or any(move.before is None for move in batch.moves):
+                _lock_live(connection, batch)
+            slot, rows = self._lock_and_read(connection, batch)
+            changes = fold(rows)
+            with self._backend.together(connection):
+                self._rows.write(connection, slot, batch.generation, changes)
+
+    def _lock_and_read(self, connection: Connection, batch: ProjectionBatch) -> tuple[Slot, Rows]:
+        """All of this is executed together. So the checkpoints are moved before the locked ones are compared, which an
+        error undoes; and the rows are read in the slot that was live at the last batch, again if another one is now."""
+        generation, slot = batch.generation, self._slot
+        known = {move.before.partition: move.before for move in batch.moves if move.before is not None}
+        moved = [move.after for move in batch.moves if move.before not in (None, move.after)]
+        locks = [_lock(generation, partition) for partition in sorted(known)]
+        moves = [_move(generation, known[after.partition], after) for after in moved]
+        steps = [*locks, *moves, (SELECT_LIVE, {})]
+        results, rows = self._rows.read_after(connection, steps, slot, generation, batch.row_keys)
+        stored = {row.partition: row for row in map(to_checkpoint, chain(*results[: len(known)]))}
+        for partition, before in known.items():
+            if stored.get(partition) != before:
+                raise _moved(generation, partition)
+        live = _live_of(results[len(steps) - 1])
+        _require_live(live, generation, batch.partitions)
+        for (_, values), changed in zip(moves, results[len(known) :], strict=False):
+            if changed != [(1,)]:
+                raise _moved(generation, values["known"])
+        if live.slot != slot:
+            self._slot = live.slot
+            rows = self._rows.read(connection, live.slot, generation, batch.row_keys)
+        return live.slot, rows
 
     @in_thread
     def live(self) -> LiveGeneration:
@@ -101,49 +134,39 @@ class SqlProjectionStore(SqlPort):
                 _require_live(to_live(connection.execute(SELECT_LIVE).one()), generation)
 
 
-def _lock(connection: Connection, batch: ProjectionBatch) -> Slot:
-    known = [move.before for move in batch.moves if move.before is not None]
-    begun = [move.after for move in batch.moves if move.before is None]
-    if known and not begun:
-        _lock_known(connection, batch.generation, known)
-        return _live_slot(connection, SELECT_LIVE, batch)
-    slot = _live_slot(connection, _SHARE_LIVE if begun else LOCK_LIVE, batch)
-    if begun:
-        _lock_known(connection, batch.generation, known)
-        _begin(connection, batch.generation, begun)
-    else:
-        connection.execute(LOCK_CHECKPOINTS, {"of": batch.generation})
-    return slot
-
-
-def _live_slot(connection: Connection, statement: Select[*tuple[Any, ...]], batch: ProjectionBatch) -> Slot:
-    live = to_live(connection.execute(statement).one())
+def _lock_live(connection: Connection, batch: ProjectionBatch) -> None:
+    """Where a partition begins, or every checkpoint is to be locked."""
+    live = _live_of(connection.execute(_SHARE_LIVE if batch.moves else LOCK_LIVE).all())
     _require_live(live, batch.generation, batch.partitions)
-    return live.slot
+    if not batch.moves:
+        connection.execute(LOCK_CHECKPOINTS, {"of": batch.generation})
+    for move in batch.moves:
+        if move.before is None:
+            _begin(connection, batch.generation, move.after)
 
 
-def _lock_known(connection: Connection, generation: int, known: Sequence[Checkpoint]) -> None:
-    partitions = [checkpoint.partition for checkpoint in known]
-    found = connection.execute(_LOCK_KNOWN, {"of": generation, "partitions": partitions}) if known else ()
-    stored = {row.partition: to_checkpoint(row) for row in found}
-    for checkpoint in known:
-        if stored.get(checkpoint.partition) != checkpoint:
-            raise _moved(generation, checkpoint.partition)
-
-
-def _begin(connection: Connection, generation: int, begun: Sequence[Checkpoint]) -> None:
+def _begin(connection: Connection, generation: int, checkpoint: Checkpoint) -> None:
     """The unique key lets one of several projectors win; the others wait here for its transaction."""
-    for checkpoint in begun:
-        try:
-            connection.execute(insert(checkpoints), from_checkpoint(generation, checkpoint))
-        except IntegrityError as error:
-            raise _moved(generation, checkpoint.partition) from error
+    try:
+        connection.execute(insert(checkpoints), from_checkpoint(generation, checkpoint))
+    except IntegrityError as error:
+        raise _moved(generation, checkpoint.partition) from error
 
 
-def _move(connection: Connection, generation: int, before: Checkpoint, after: Checkpoint) -> None:
-    which = {"of": generation, "moved": before.partition, "from_position": before.position}
-    if connection.execute(_MOVE.values(from_checkpoint(generation, after)), which).rowcount != 1:
-        raise _moved(generation, before.partition)
+def _lock(generation: int, partition: int) -> Step:
+    return _LOCK_KNOWN, {"of": generation, "known": partition}
+
+
+def _move(generation: int, before: Checkpoint, after: Checkpoint) -> Step:
+    new = from_checkpoint(generation, after)
+    values = {"of": generation, "known": before.partition, "from_position": before.position}
+    return _MOVE, {**values, **{f"new_{name}": new[name] for name in _MOVED}}
+
+
+def _live_of(rows: Sequence[Row]) -> LiveGeneration:
+    if len(rows) != 1:
+        raise NoResultFound
+    return to_live(rows[0])
 
 
 def _moved(generation: int, partition: int) -> CheckpointMoved:
@@ -158,7 +181,8 @@ def _require_live(live: LiveGeneration, generation: int, partitions: int | None 
 
 
 def _checkpoints(connection: Connection, statement: Select[*tuple[Any, ...]], generation: int) -> dict[int, Checkpoint]:
-    return {row.partition: to_checkpoint(row) for row in connection.execute(statement, {"of": generation})}
+    found = [to_checkpoint(row) for row in connection.execute(statement, {"of": generation})]
+    return {checkpoint.partition: checkpoint for checkpoint in found}
 
 
 def _repartition(

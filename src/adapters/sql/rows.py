@@ -4,12 +4,12 @@ fold, written after it."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import islice
 from typing import Any, Self
 
 from sqlalchemy import Connection, Delete, Select, Table, and_, bindparam, delete, select
-from sqlalchemy import Row as SqlRow
 
-from adapters.sql.backend import Key, Row, SqlBackend
+from adapters.sql.backend import Row, SqlBackend, Step
 from adapters.sql.tables import SLOTS, SlotTables, parked_streams
 from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream, RowChanges, RowKeys, Rows, Slot
 from application.rows import CommentRow, PostRow, PostStatus
@@ -43,7 +43,7 @@ def from_post(post: PostRow) -> Row:
     )
 
 
-def to_post(row: SqlRow[*tuple[Any, ...]]) -> PostRow:
+def to_post(row: Row) -> PostRow:
     """From the columns of `PostRow`, in its order."""
     post_id, status, author, date_posted, message, likes, comments_count, version = row
     return PostRow(post_id, PostStatus(status), author, date_posted, message, likes, comments_count, version)
@@ -53,7 +53,7 @@ def from_comment(comment: CommentRow) -> Row:
     return tuple(comment)
 
 
-def to_comment(row: SqlRow[*tuple[Any, ...]]) -> CommentRow:
+def to_comment(row: Row) -> CommentRow:
     return CommentRow(*row)
 
 
@@ -69,23 +69,23 @@ def from_checkpoint(generation: int, checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def to_checkpoint(row: SqlRow[*tuple[Any, ...]]) -> Checkpoint:
+def to_checkpoint(row: Row) -> Checkpoint:
     """From a row of all columns of `checkpoints`."""
+    _, partition, position, commit_position, commit_id, topic_id, offset = row
     return Checkpoint(
-        partition=row.partition,
-        position=row.position,
-        commit_position=row.commit_position,
-        commit_id=row.commit_id,
-        topic_id=row.topic_id,
-        offset=row.next_offset,
+        partition=partition,
+        position=position,
+        commit_position=commit_position,
+        commit_id=commit_id,
+        topic_id=topic_id,
+        offset=offset,
     )
 
 
-def to_live(row: SqlRow[*tuple[Any, ...]]) -> LiveGeneration:
+def to_live(row: Row) -> LiveGeneration:
     """From a row of all columns of `read_db`."""
-    return LiveGeneration(
-        generation=row.generation, slot=row.slot, log_id=row.log_id, partitions=row.partitions, ready=row.ready
-    )
+    _, generation, slot, log_id, partitions, ready = row
+    return LiveGeneration(generation=generation, slot=slot, log_id=log_id, partitions=partitions, ready=ready)
 
 
 def from_parked(generation: int, parked: ParkedStream) -> Row:
@@ -101,16 +101,17 @@ def from_parked(generation: int, parked: ParkedStream) -> Row:
     )
 
 
-def to_parked(row: SqlRow[*tuple[Any, ...]]) -> ParkedStream:
+def to_parked(row: Row) -> ParkedStream:
     """From a row of all columns of `parked_streams`."""
+    _, post_id, version, position, waiting_version, code, reason, parked_at = row
     return ParkedStream(
-        post_id=row.post_id,
-        version=row.version,
-        position=row.position,
-        waiting_version=row.waiting_version,
-        code=row.code,
-        reason=row.reason,
-        parked_at=row.parked_at,
+        post_id=post_id,
+        version=version,
+        position=position,
+        waiting_version=waiting_version,
+        code=code,
+        reason=reason,
+        parked_at=parked_at,
     )
 
 
@@ -152,15 +153,26 @@ class AffectedRows:
         )
 
     def read(self, connection: Connection, slot: Slot, generation: int, row_keys: RowKeys) -> Rows:
-        statements = self._slots[slot]
-        post_keys = [(post_id,) for post_id in row_keys.posts]
-        posts = self._select(connection, statements.posts, post_keys)
-        comments = self._select(connection, statements.comments, row_keys.comments)
-        parked = self._select(connection, self._parked, post_keys, of=generation)
-        return Rows(
-            posts={row.post_id: to_post(row) for row in posts},
-            comments={(row.post_id, row.comment_id): to_comment(row) for row in comments},
-            parked={row.post_id: to_parked(row) for row in parked},
+        return self.read_after(connection, (), slot, generation, row_keys)[1]
+
+    def read_after(
+        self, connection: Connection, first: Sequence[Step], slot: Slot, generation: int, row_keys: RowKeys
+    ) -> tuple[Sequence[Sequence[Row]], Rows]:
+        """Executes other statements together with those that read the rows; returns their results, too."""
+        statements, values = self._slots[slot], self._backend.key_values
+        posts: list[Step] = []
+        parked: list[Step] = []
+        comments: list[Step] = []
+        if row_keys.posts:
+            wanted = values([(post_id,) for post_id in row_keys.posts])
+            posts, parked = [(statements.posts, wanted)], [(self._parked, {**wanted, "of": generation})]
+        if row_keys.comments:
+            comments = [(statements.comments, values(row_keys.comments))]
+        results = iter(self._backend.execute(connection, [*first, *posts, *parked, *comments]))
+        return list(islice(results, len(first))), Rows(
+            posts={row[0]: to_post(row) for found in islice(results, len(posts)) for row in found},
+            parked={row[1]: to_parked(row) for found in islice(results, len(parked)) for row in found},
+            comments={row[:2]: to_comment(row) for found in results for row in found},
         )
 
     def write(self, connection: Connection, slot: Slot, generation: int, changes: RowChanges) -> None:
@@ -188,13 +200,6 @@ class AffectedRows:
         self.write(connection, slot, generation, known)
         self._backend.load(connection, tables.posts, [from_post(post) for post in new_posts])
         self._backend.load(connection, tables.comments, [from_comment(comment) for comment in new_comments])
-
-    def _select(
-        self, connection: Connection, statement: _Statement, keys: Sequence[Key], **values: object
-    ) -> Sequence[Any]:
-        if not keys:
-            return ()
-        return connection.execute(statement, {**self._backend.key_values(keys), **values}).all()
 
     def _upsert(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
