@@ -120,12 +120,14 @@ class _BatchFold:
 
     def apply(self, each: DecodedCommit) -> None:
         commit, events = each
-        post_id = commit.stream_id
+        post_id, version, count = commit.stream_id, commit.version, len(commit.events)
         post = self._posts.get(post_id) or self._begin(post_id)
-        last_version = commit.version + max(len(commit.events), 1) - 1
-        if last_version <= post.version or post_id in self.missing or self._waits(post_id, last_version):
+        last_version = version + count - 1 if count else version
+        if last_version <= post.version or post_id in self.missing:
             return
-        if commit.version > post.version + 1 and not self._lacks(post_id, post.version):
+        if (self._parked or self._rows.parked) and self._waits(post_id, last_version):
+            return
+        if version > post.version + 1 and not self._lacks(post_id, post.version):
             self.missing[post_id] = post.version
             return
         try:
