@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -110,7 +111,7 @@ async def test_results_are_those_of_statements_one_by_one(database: SqlReadDb) -
         ]
         results = []
         for execute in (backend.execute, execute_one_by_one):
-            with pytest.raises(ZeroDivisionError), backend.writing() as connection:
+            with suppress(ZeroDivisionError), backend.writing() as connection:
                 results.append([[tuple(row) for row in rows] for rows in execute(connection, steps)])
                 raise ZeroDivisionError  # undoes the update
         assert results[0] == results[1]
@@ -120,19 +121,18 @@ async def test_results_are_those_of_statements_one_by_one(database: SqlReadDb) -
 
 
 async def test_an_error_ends_the_block_as_itself_and_leaves_a_usable_session(database: SqlReadDb) -> None:
-    twice = from_post(post(1))
+    insert_post = insert(SLOTS["a"].posts).values(from_post(post(1)))
+
+    def insert_twice(backend: SqlBackend) -> None:
+        with backend.writing() as connection, backend.together(connection):
+            connection.execute(insert_post)
+            connection.execute(insert_post)
+            connection.execute(text("UPDATE read_db SET partitions = 9"))
 
     def fail(backend: SqlBackend) -> None:
-        insert_twice = insert(SLOTS["a"].posts).values(twice)
         for _ in range(3):  # the pool has only two connections
-            with (
-                pytest.raises(IntegrityError, match="duplicate key"),
-                backend.writing() as connection,
-                backend.together(connection),
-            ):
-                connection.execute(insert_twice)
-                connection.execute(insert_twice)
-                connection.execute(text("UPDATE read_db SET partitions = 9"))
+            with pytest.raises(IntegrityError, match="duplicate key"):
+                insert_twice(backend)
         with backend.writing() as connection:
             [[live]] = backend.execute(connection, [(select(read_db.c.partitions), {})])
             assert live == (1,)
