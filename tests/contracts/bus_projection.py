@@ -48,7 +48,7 @@ class BusProjectionContract:
 
     async def test_what_is_written_appears(self, world: World) -> None:
         async with world.relaying(), world.projecting():
-            await world.caught_up()
+            await world.on_the_bus()
             await write_mixed(world, 100)
             await world.caught_up()
             await world.write(post_id(1), liked())

@@ -1,13 +1,15 @@
 """Publishes to a Kafka topic: idempotent, acknowledged by all in-sync replicas.
 
 `AsyncProducer` is a plain `Producer` for asyncio, with headers, which the client's own asynchronous producer rejects.
-One thread passes messages to librdkafka, another one takes the delivery reports; the event loop only waits.
+One thread passes messages to librdkafka and flushes them. What is published meanwhile waits, and goes together into the
+next flush: a lone message is sent at once, and a busy relay sends large batches. librdkafka reports only failures, since
+a Python call for each message takes half as long as sending it.
 """
 
 import asyncio
 import logging
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Self
@@ -37,53 +39,49 @@ class DeliveryFailed(Exception):
         self.error = error
 
 
-class _Deliveries:
-    """Of one call. Reports come in the polling thread, perhaps before all messages were passed to the client."""
+class _Call:
+    """One call of `send`; `done` belongs to the event loop, everything else to the thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, messages: Iterable[WireMessage]) -> None:
+        self.messages = messages
         self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._loop = self.done.get_loop()
-        self._reported = 0
-        self._expected = -1
+        self.count = 0
+        self._error: Exception | None = None
 
     def report(self, error: KafkaError | None, _: Message) -> None:
+        """As librdkafka calls it."""
         if error is not None:
-            self.fail(error)
-        self._reported += 1
-        if self._reported == self._expected:
-            _call_in_loop(self._loop, self._succeed)
+            self.fail(DeliveryFailed(error))
 
-    def expect(self, count: int) -> None:
-        """So many were passed to the client. Whichever of the two threads comes second completes the call."""
-        self._expected = count
-        if self._reported == count:
-            _call_in_loop(self._loop, self._succeed)
+    def fail(self, error: Exception) -> None:
+        """The first error counts."""
+        self._error = self._error or error
 
-    def fail(self, error: KafkaError) -> None:
-        _call_in_loop(self._loop, self._fail, error)
+    def end(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for the outcome
+            self.done.get_loop().call_soon_threadsafe(self._settle)
 
-    def _succeed(self) -> None:
-        if not self.done.done():
-            self.done.set_result(self._expected)
-
-    def _fail(self, error: KafkaError) -> None:
-        if not self.done.done():
-            self.done.set_exception(DeliveryFailed(error))
-
-
-def _call_in_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
-    """From another thread; if the loop was closed meanwhile, nobody waits for the outcome."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(call, *arguments)
+    def _settle(self) -> None:
+        if self.done.done():
+            return
+        if self._error is None:
+            self.done.set_result(self.count)
+        else:
+            self.done.set_exception(self._error)
 
 
 class AsyncProducer:
-    """`make` returns a producer. It is called again after a fatal error, since that producer sends nothing more."""
+    """`make` returns a producer with `SENDING`. It is called again after a fatal error, since that producer sends
+    nothing more."""
 
     def __init__(self, make: Callable[[], Producer], topic: str) -> None:
         self._make = make
         self._topic = topic
         self._thread = DaemonThreadPool("kafka-producer", 1)
+        self._metadata_thread = DaemonThreadPool("kafka-producer-metadata", 1)
+        self._waiting: deque[_Call] = deque()
+        self._polling = threading.Lock()
+        """Held while messages are sent: a report that another thread takes would not wake the flush."""
         self._stopping = threading.Event()
         self._producer: Producer | None = None
         self._is_dead = False
@@ -96,17 +94,19 @@ class AsyncProducer:
     async def close(self) -> None:
         await make_last_call(self._thread, lambda: self._client.flush(_FLUSH_SECONDS), 2 * _FLUSH_SECONDS)
         self._stopping.set()
+        await self._metadata_thread.close(0)
 
     async def send(self, messages: Iterable[WireMessage]) -> int:
         """Returns how many there were, once all are acknowledged. Calls are executed in their order. Raises
         `DeliveryFailed`."""
-        deliveries = _Deliveries()
-        await self._thread.run(lambda: self._produce_all(messages, deliveries))
-        return await deliveries.done
+        call = _Call(messages)
+        self._waiting.append(call)
+        self._thread.submit(self._send_waiting)
+        return await call.done
 
     async def partitions(self, timeout: float) -> int:
         """0 when there is no such topic. Raises `KafkaException` when no broker answers."""
-        return await self._thread.run(lambda: self._count_partitions(timeout))
+        return await self._metadata_thread.run(lambda: self._count_partitions(timeout))
 
     @property
     def _client(self) -> Producer:
@@ -115,43 +115,64 @@ class AsyncProducer:
         return self._producer
 
     def _count_partitions(self, timeout: float) -> int:
-        self._replace_dead()
         found = self._client.list_topics(self._topic, timeout).topics[self._topic]
         if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise KafkaException(found.error)
         return len(found.partitions)
 
-    def _produce_all(self, messages: Iterable[WireMessage], deliveries: _Deliveries) -> None:
-        count = 0
-        self._replace_dead()
-        try:
-            for message in messages:
-                self._produce(message, deliveries)
-                count += 1
-            deliveries.expect(count)
-        except KafkaException as refused:
-            deliveries.fail(refused.args[0])
-            if is_fatal(refused.args[0]):
-                self._is_dead = True
+    def _send_waiting(self) -> None:
+        """Everything that waits, so that the submissions of all these calls but the first find nothing to do."""
+        calls: list[_Call] = []
+        while self._waiting:
+            call = self._waiting.popleft()
+            if not call.done.cancelled():
+                calls.append(call)
+        if not calls:
+            return
+        with self._polling:
+            try:
+                self._replace_dead()
+                for call in calls:
+                    self._produce_all(call)
+                self._flush()
+            except Exception as error:  # it belongs to the callers, who get it
+                for call in calls:
+                    call.fail(self._failure(error))
+        for call in calls:
+            call.end()
 
-    def _produce(self, message: WireMessage, deliveries: _Deliveries) -> None:
+    def _produce_all(self, call: _Call) -> None:
+        try:
+            for message in call.messages:
+                self._produce(message, call)
+                call.count += 1
+        except Exception as error:  # it belongs to this caller; the others' messages are sent
+            call.fail(self._failure(error))
+
+    def _failure(self, error: Exception) -> Exception:
+        if not isinstance(error, KafkaException):
+            return error
+        self._is_dead = self._is_dead or is_fatal(error.args[0])
+        return DeliveryFailed(error.args[0])
+
+    def _produce(self, message: WireMessage, call: _Call) -> None:
+        client, topic = self._client, self._topic
+        partition, key, value, headers = message
         while not self._stopping.is_set():
             try:
-                self._client.produce(
-                    self._topic,
-                    message.value,
-                    message.key,
-                    message.partition,
-                    on_delivery=deliveries.report,
-                    headers=message.headers,
-                )
+                client.produce(topic, value, key, partition, on_delivery=call.report, headers=headers)
             except BufferError:
-                time.sleep(_FULL_SECONDS)  # the polling thread makes room
+                client.poll(_FULL_SECONDS)  # makes room
             else:
                 return
 
+    def _flush(self) -> None:
+        """Messages that the brokers never acknowledge fail after `message.timeout.ms`."""
+        while self._client.flush(_POLL_SECONDS):
+            if self._stopping.is_set():
+                raise KafkaException(KafkaError(KafkaError._PURGE_QUEUE))  # noqa: SLF001 - the client's own code
+
     def _replace_dead(self) -> None:
-        """In the thread that passes messages to the client."""
         if not self._is_dead:
             return
         dead, self._producer = self._client, self._make()
@@ -161,20 +182,24 @@ class AsyncProducer:
             dead.flush(_FLUSH_SECONDS)
 
     def _poll(self) -> None:
-        while not self._stopping.is_set():
-            client = self._client
-            try:
-                client.poll(_POLL_SECONDS)
-            except KafkaException as error:
-                if is_fatal(error.args[0]) and client is self._producer:
-                    self._is_dead = True
-                logger.warning("Kafka's producer reported an error: %s", plain(error.args[0]))
+        """Errors of connections are reported while nothing is sent, too."""
+        while not self._stopping.wait(_POLL_SECONDS):
+            with self._polling:
+                try:
+                    self._client.poll(0)
+                except KafkaException as error:
+                    self._failure(error)
+                    logger.warning("Kafka's producer reported an error: %s", plain(error.args[0]))
 
 
+SENDING: dict[str, Any] = {
+    "linger.ms": 5,  # a flush does not wait for it
+    "delivery.report.only.error": True,
+}
 _PRODUCER_SETTINGS: dict[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
-    "linger.ms": 0,
+    **SENDING,
     "compression.type": "lz4",
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "message.timeout.ms": 30_000,

@@ -3,6 +3,7 @@ in the value, the post's id as the key.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -67,29 +68,43 @@ def _watermark(mark: Watermark, common: list[Header]) -> WireMessage:
 
 def _events(entry: CommitEntry, common: list[Header]) -> Iterator[WireMessage]:
     commit = entry.commit
-    key = commit.stream_id.encode()
+    key, version, metadata = commit.stream_id.encode(), commit.version, commit.metadata
     of_commit: list[Header] = [
         *common,
-        ("content-type", b"application/json"),
+        _CONTENT_TYPE,
         ("ce_subject", key),
         ("ce_time", time_to_text(commit.recorded_at).encode()),
         ("ce_position", b"%d" % commit.position),
         ("ce_prevposition", b"%d" % entry.prev_position),
         ("ce_commitid", commit.commit_id.encode()),
-        ("ce_commitsize", b"%d" % len(commit.events)),
-        *[(header, commit.metadata[name].encode()) for name, header in _METADATA if name in commit.metadata],
+        _small_number("ce_commitsize", len(commit.events)),
+        *[(header, metadata[name].encode()) for name, header in _METADATA if name in metadata],
     ]
     for index, event in enumerate(commit.events):
-        version = commit.version + index
         headers = [
             *of_commit,
-            ("ce_id", b"%b:%d" % (key, version)),
-            ("ce_type", event.type.encode()),
-            ("ce_streamversion", b"%d" % version),
-            ("ce_schemaversion", b"%d" % event.schema_version),
-            ("ce_commitindex", b"%d" % index),
+            ("ce_id", b"%b:%d" % (key, version + index)),
+            _type(event.type),
+            ("ce_streamversion", b"%d" % (version + index)),
+            _small_number("ce_schemaversion", event.schema_version),
+            _small_number("ce_commitindex", index),
         ]
         yield WireMessage(entry.partition, key, bytes(json_of(event)), headers)
+
+
+# Headers that many messages share are made once.
+
+_CONTENT_TYPE = ("content-type", b"application/json")
+
+
+@lru_cache(maxsize=1_000)
+def _small_number(name: str, value: int) -> Header:
+    return name, b"%d" % value
+
+
+@lru_cache(maxsize=1_000)
+def _type(event_type: str) -> Header:
+    return "ce_type", event_type.encode()
 
 
 def from_message(

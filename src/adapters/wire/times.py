@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+import msgspec
+
+_ENCODER = msgspec.json.Encoder()
 _NO_TIME = "it is no RFC 3339 time in UTC that ends with Z"
 
 
@@ -11,7 +14,8 @@ def time_to_text(time: datetime) -> str:
         if time.utcoffset() is None:
             raise ValueError(f"{time!r} has no offset from UTC.")
         time = time.astimezone(UTC)
-    return time.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
+    text = _ENCODER.encode(time)  # in quotes; a quarter of the time of `isoformat`
+    return str(text[1:24] + b"Z" if time.microsecond else text[1:20] + b".000Z", "ascii")
 
 
 def time_from_text(text: str) -> datetime:
