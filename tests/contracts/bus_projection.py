@@ -108,6 +108,7 @@ class BusProjectionContract:
 
     async def test_a_relay_that_restarts_repeats_messages_and_changes_nothing(self, world: World) -> None:
         async with world.projecting():
+            await world.on_the_bus()
             for seed in range(4):
                 async with world.relaying():
                     await write_mixed_likes(world, 20, seed)

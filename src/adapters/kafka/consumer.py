@@ -39,6 +39,10 @@ _CONSUMER_SETTINGS: dict[str, Any] = {
 _SLICE_SECONDS = 0.1
 """A poll can't be interrupted, and does not return early when partitions are assigned or revoked."""
 
+_GATHER_SECONDS = 0.002
+"""What was published together for several partitions comes in several replies of the brokers. Each would be a
+transaction of its own for the projector, and a database is as new as its oldest partition."""
+
 _PASSING = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's own codes
 
 
@@ -102,11 +106,23 @@ class GroupConsumer:
             self._consumer.store_offsets(offsets=mine)
 
     def _poll(self, limit: int, timeout: float) -> list[Message]:
-        """`consume` waits until it has as many as wanted; so wait for one, and take what else has arrived."""
+        """`consume` waits until it has as many as wanted; so wait for one, and take what else has arrived; and for a
+        moment, until there is something of every partition."""
         first = self._consumer.poll(timeout)
         if first is None:
             return []
-        return [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
+        received, seen = [first], {first.partition()}
+        until = time.monotonic() + _GATHER_SECONDS
+        while len(received) < limit:
+            more = self._consumer.consume(limit - len(received), 0)
+            if not more and len(seen) < len(self._started) and (left := until - time.monotonic()) > 0:
+                awaited = self._consumer.poll(left)
+                more = [awaited] if awaited is not None else []
+            if not more:
+                break
+            received += more
+            seen.update(message.partition() for message in more)
+        return received
 
     def _out_of_range(self, message: Message) -> int | None:
         """The partition whose offset is gone. Raises `KafkaException` for an error of another kind."""

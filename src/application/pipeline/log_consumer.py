@@ -13,7 +13,7 @@ from application.ports.commit_log import CommitLog
 from application.ports.read_db import Checkpoint, CheckpointMove
 from application.ports.system import Metrics
 from application.projections.batch import DecodedCommit, at_most
-from application.projections.read_ahead import ReadAhead
+from application.projections.read_ahead import ReadAhead, is_worth_reading_ahead
 
 _IDLE_SECONDS = 5.0
 
@@ -55,16 +55,17 @@ class LogConsumer:
             ahead.begin(self._read(rows.position))
             while True:
                 page = await ahead.result()
-                if page:
+                continues = is_worth_reading_ahead([each.commit for each in page], self._batch_size)
+                if continues:
                     ahead.begin(self._read(page[-1].commit.position))
                 if page or rows.checkpoint is None:
                     await self._apply(rows, page)
-                elif rows.ready:
-                    await self._log.wait(rows.position, _IDLE_SECONDS)
                 if not rows.ready and rows.position >= rows.fill_until:
                     await self._projector.mark_ready(rows.generation)
                     rows.ready = True
-                if not page:
+                if not continues:
+                    if rows.ready:
+                        await self._log.wait(rows.position, _IDLE_SECONDS)
                     ahead.begin(self._read(rows.position))
                 backoff.reset()
 

@@ -21,6 +21,7 @@ from application.ports.commit_log import CommitLog
 from application.ports.relay_state import Lease, RelayState
 from application.ports.system import Clock, Ids, Journal, Metrics
 from application.projections.batch import at_most
+from application.projections.read_ahead import is_worth_reading_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -260,7 +261,7 @@ class RelayLease:
             await self._publish(plan, entries)
             if commits:
                 self._metrics.count("relay_commits", len(commits))
-            else:
+            if not is_worth_reading_ahead(commits, self._batch_size):
                 due = remind_at if plan.is_even else min(watermarks_at, remind_at)
                 await self._log.wait(plan.position, max(0.0, due - now))
 

@@ -1,11 +1,21 @@
 """Read the next page of the log while the previous one is being written."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from application.envelopes import AnyCommit
+
 T = TypeVar("T")
+
+_MANY_EVENTS = 500
+
+
+def is_worth_reading_ahead(page: Sequence[AnyCommit], limit: int) -> bool:
+    """False for a page, of at most `limit` commits, that probably ended at the log's end: reading on would find
+    nothing, and delay what is done with these few commits."""
+    return len(page) >= limit or sum(len(commit.events) for commit in page) >= _MANY_EVENTS
 
 
 class ReadAhead(Generic[T]):

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from application.backoff import Backoff
 from application.errors import NotYetVisible, PositionBeyondLog, PostParked, ReadDbNotReady, Unavailable
 from application.ports.commit_log import CommitLog
 from application.ports.post_views import Stamp, Stamped
@@ -16,9 +15,11 @@ from application.ports.system import Clock, RowsMoved
 
 T = TypeVar("T")
 
-_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.02
+_SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.02
+_POLLS_A_WAIT = 8
 """Projectors in other processes can't wake this one; this is how late it learns of their rows. Most rows are about to
-arrive when they are asked for, so the first polls come soon."""
+arrive when they are asked for. So the pause between two polls is a part of the time waited so far: no query waits much
+longer than its rows need, and one whose rows are far away polls less often."""
 
 _SECONDS_BEFORE_LOG_IS_READ = 0.05
 """By then most rows have arrived, and whether the log has such a position at all need not be read."""
@@ -82,7 +83,6 @@ class Freshness:
         """
         asked_at = self._clock.monotonic()
         until = asked_at + self._wait_seconds
-        backoff = Backoff(_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS)
         proof: asyncio.Task[int | None] | None = None
         try:
             while True:
@@ -95,7 +95,7 @@ class Freshness:
                 if min_position is not None and now >= asked_at + _SECONDS_BEFORE_LOG_IS_READ:
                     proof = proof or asyncio.create_task(self._log_end.proven_below(min_position))
                     _require_in_log(min_position, proof)
-                await self._rows_moved.wait(min(until - now, backoff.next()))
+                await self._rows_moved.wait(min(until - now, _pause(now - asked_at)))
         finally:
             if proof is not None:
                 proof.cancel()
@@ -111,6 +111,10 @@ class Freshness:
             f"{self._wait_seconds:g} s. Send the request again a little later.",
             path="Postlog-Min-Position",
         )
+
+
+def _pause(waited: float) -> float:
+    return min(max(_SHORTEST_POLL_SECONDS, waited / _POLLS_A_WAIT), _LONGEST_POLL_SECONDS)
 
 
 def _require_in_log(min_position: int, proof: "asyncio.Task[int | None]") -> None:

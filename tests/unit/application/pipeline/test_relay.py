@@ -444,7 +444,7 @@ async def test_a_term_ends_though_a_call_in_it_swallowed_the_cancellation(world:
     """The loop that publishes then continues for a moment."""
     publisher = Recorder(held=True)
     await world.write(post_id(0), liked())
-    relay = world.relay(publisher, watermark_seconds=FAR)
+    relay = world.relay(publisher, watermark_seconds=FAR, batch_size=1)
     relay._log = log = Deaf(world.memory_log)
     async with running(relay.run()):
         await is_true(lambda: len(publisher.calls) == 1 and log.waiting)

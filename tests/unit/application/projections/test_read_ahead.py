@@ -1,51 +1,21 @@
-"""Reading ahead: one read is in flight while the caller does something else."""
-
-import asyncio
+"""Reading ahead pays for pages in the middle of a log, not at its end."""
 
 import pytest
 
-from application.projections.read_ahead import ReadAhead
+from application.envelopes import CommitEvents, StoredEvent
+from application.projections.read_ahead import is_worth_reading_ahead
+from given import POST
+
+LIKED = StoredEvent("PostLiked", 2, {"username": None})
 
 
-async def test_a_read_runs_before_its_result_is_requested():
-    begun = asyncio.Event()
-
-    async def read() -> int:
-        begun.set()
-        return 7
-
-    async with ReadAhead[int]() as ahead:
-        ahead.begin(read())
-        await begun.wait()
-        assert await ahead.result() == 7
+def page(commits: int, events: int) -> list[CommitEvents]:
+    return [CommitEvents(number, POST, 1, f"commit-{number}", (LIKED,) * events) for number in range(commits)]
 
 
-async def test_an_error_of_a_read_is_raised_when_its_result_is_requested():
-    async def read() -> int:
-        raise ValueError("away")
-
-    async with ReadAhead[int]() as ahead:
-        ahead.begin(read())
-        with pytest.raises(ValueError, match="away"):
-            await ahead.result()
-
-
-async def test_a_read_in_flight_is_cancelled_before_the_block_ends():
-    ended: list[str] = []
-
-    async def read() -> int:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append("given up")
-        return 7
-
-    async with ReadAhead[int]() as ahead:
-        ahead.begin(read())
-        await asyncio.sleep(0)
-    assert ended == ["given up"]
-
-
-async def test_there_is_no_result_without_a_read():
-    with pytest.raises(RuntimeError):
-        await ReadAhead[int]().result()
+@pytest.mark.parametrize(
+    ("commits", "events", "worth"),
+    [(0, 0, False), (1, 1, False), (99, 5, False), (100, 1, True), (1, 499, False), (1, 500, True), (50, 10, True)],
+)
+def test_a_page_of_few_commits_probably_ended_at_the_logs_end(commits: int, events: int, worth: bool) -> None:
+    assert is_worth_reading_ahead(page(commits, events), limit=100) is worth
