@@ -2,8 +2,8 @@
 
 `AsyncProducer` is a plain `Producer` for asyncio, with headers, which the client's own asynchronous producer rejects.
 One thread passes messages to librdkafka and flushes them. What is published meanwhile waits, and goes together into the
-next flush: a lone message is sent at once, and a busy relay sends large batches. librdkafka reports only failures, since
-a Python call for each message takes half as long as sending it.
+next flush: a lone message is sent at once, and a busy relay sends large batches. librdkafka reports only failures,
+since a Python call for each message takes half as long as sending it.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ def test_every_instant_is_written_as_isoformat_writes_it(time: datetime) -> None
     assert time_from_text(time_to_text(time)) == time.replace(microsecond=time.microsecond // 1_000 * 1_000)
 
 
-@given(st.datetimes(datetime(2, 1, 1), datetime(9_998, 12, 31), timezones=ZONES))
+@given(st.datetimes(timezones=ZONES).filter(lambda time: 1 < time.year < 9_999))
 def test_another_zone_is_brought_to_utc(time: datetime) -> None:
     assert time_to_text(time) == by_isoformat(time)
 
@@ -37,4 +37,4 @@ def test_what_is_below_a_millisecond_is_cut_off(microsecond: int, text: str) -> 
 
 def test_a_time_without_an_offset_is_refused() -> None:
     with pytest.raises(ValueError, match="has no offset from UTC"):
-        time_to_text(datetime(2026, 1, 1))
+        time_to_text(datetime(2026, 1, 1))  # noqa: DTZ001 that is what is refused
