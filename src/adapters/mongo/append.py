@@ -467,5 +467,5 @@ def _same(commit: ProposedCommit, stored: Commit) -> bool:
 
 
 async def _find(database: MongoDatabase, wanted: Document) -> list[Commit]:
-    documents = await database.call(lambda session: database.whole_commits.find(wanted, session=session).to_list())
+    documents = await database.call(lambda session: database.commits.find(wanted, session=session).to_list())
     return [commit_from_document(document) for document in documents]

@@ -114,7 +114,7 @@ class MongoCommitLog:
     async def _page(self, wanted: Mapping[str, Any], limit: int, *, of_events: bool = False) -> list[Document]:
         """`of_events`: only the fields that `commit_events_of` needs. By the index of positions: the server would try
         others for a share. A negative limit: one reply of the server, which is at most 16 MB, and no second one."""
-        commits = self._database.commits if of_events else self._database.whole_commits
+        commits = self._database.commits
         return await self._database.execute(
             lambda session: commits.find(
                 wanted,

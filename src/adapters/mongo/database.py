@@ -27,7 +27,7 @@ from pymongo.write_concern import WriteConcern
 
 from adapters.mongo.errors import SeenServers, cannot_open, is_driver_error, is_without_sessions, unavailable
 from adapters.mongo.tip import CommittedTip
-from adapters.wire.commit_bson import CODEC_OPTIONS, PLAIN_CODEC_OPTIONS
+from adapters.wire.commit_bson import CODEC_OPTIONS
 from application.errors import LogChanged, StoreUnavailable
 
 T = TypeVar("T")
@@ -112,12 +112,6 @@ class MongoDatabase:
 
     @property
     def commits(self) -> Collection:
-        """Without the type registry of `whole_commits`, with which the driver can't read every error."""
-        return self.database.get_collection("commits", codec_options=PLAIN_CODEC_OPTIONS)
-
-    @property
-    def whole_commits(self) -> Collection:
-        """Only for finding what `commit_from_document` gets."""
         return self.database.get_collection("commits", codec_options=CODEC_OPTIONS)
 
     @property

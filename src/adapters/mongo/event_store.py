@@ -48,7 +48,7 @@ class MongoPastEvents:
     async def find_commit(self, commit_id: str) -> Commit | None:
         """As `EventStore.find_commit`."""
         document = await self._database.execute(
-            lambda session: self._database.whole_commits.find_one({"commitId": commit_id}, session=session)
+            lambda session: self._database.commits.find_one({"commitId": commit_id}, session=session)
         )
         return commit_from_document(document) if document else None
 
@@ -72,7 +72,7 @@ class MongoPastEvents:
 
     async def _page(self, wanted: Document, limit: int, *, newest_first: bool = False) -> list[Commit]:
         """One reply of the server, which is at most 16 MB: a negative limit asks for no second one."""
-        commits, order = self._database.whole_commits, [("version", -1 if newest_first else 1)]
+        commits, order = self._database.commits, [("version", -1 if newest_first else 1)]
         found = await self._database.execute(
             lambda session: commits.find(wanted, sort=order, limit=-limit, batch_size=limit, session=session).to_list()
         )

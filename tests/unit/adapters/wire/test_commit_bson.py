@@ -11,12 +11,12 @@ from bson.json_util import RELAXED_JSON_OPTIONS, loads
 
 from adapters.wire.commit_bson import (
     CODEC_OPTIONS,
-    PLAIN_CODEC_OPTIONS,
     at_position,
     commit_events_of,
     commit_from_document,
     encode_without_position,
 )
+from adapters.wire.commit_json import json_of
 from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import Commit, CommitEvents, ProposedCommit, StoredEvent
 from application.errors import LogDamaged
@@ -67,7 +67,7 @@ def test_a_commit_is_read_as_it_was_written(write: Any) -> None:
         events=COMMIT.events,
     )
     assert commit_from_document(bson.decode(document, CODEC_OPTIONS)) == expected
-    [read] = commit_events_of([bson.decode(document, PLAIN_CODEC_OPTIONS)])
+    [read] = commit_events_of([bson.decode(document, CODEC_OPTIONS)])
     assert read == CommitEvents(9, COMMIT.stream_id, COMMIT.version, COMMIT.commit_id, COMMIT.events)
 
 
@@ -110,3 +110,25 @@ def test_other_events_make_it_a_foreign_document(events: Any) -> None:
         commit_from_document(document)
     with pytest.raises(LogDamaged, match="its _id is 9"):
         commit_events_of([document])
+
+
+def test_integers_of_64_bits_are_plain_ones_in_a_commit_of_either_shape() -> None:
+    data = {"number": 2**40, "list": [{"number": 2**41}], "small": 1}
+    document = bson.decode(
+        bson.encode(
+            {
+                "_id": Int64(9),
+                "streamId": COMMIT.stream_id,
+                "version": Int64(7),
+                "commitId": COMMIT.commit_id,
+                "recordedAt": COMMIT.recorded_at,
+                "metadata": {},
+                "events": [{"type": "Counted", "schemaVersion": 1, "data": data}],
+            }
+        ),
+        CODEC_OPTIONS,
+    )
+    commit = commit_from_document(document)
+    [event] = commit.events
+    assert (type(commit.position), type(commit.version), event.data) == (int, int, data)
+    assert bytes(json_of(event)) == b'{"number":1099511627776,"list":[{"number":2199023255552}],"small":1}'
