@@ -5,6 +5,8 @@ PostlogError
 │   └── MalformedRequest       malformed-request
 ├── RuleBroken
 │   └── IdempotencyKeyReused   idempotency-key-reused
+├── NotAuthenticated           not-authenticated       the request does not say who sends it
+│   └── InvalidToken           invalid-token
 ├── CommitTooLarge             commit-too-large
 ├── VersionMismatch            version-mismatch        If-Match has another version
 ├── PositionBeyondLog          position-beyond-log     a query requires a position that the log does not have
@@ -33,6 +35,7 @@ PostlogError
     ├── PostParked             post-parked
     ├── LogDamaged             log-damaged             positions are missing from the log
     ├── StreamDamaged          stream-damaged          the log lacks a version of the post, or has it twice
+    ├── IdentityUnavailable    identity-unavailable    no keys to verify tokens with
     ├── RebuildNotBegun        rebuild-not-begun       its process ended, or did not begin in time
     └── Stopping               stopping
 Fatal to a process, never a response:
@@ -55,6 +58,16 @@ class IdempotencyKeyReused(RuleBroken):
     """The key was used by another request."""
 
     code = "idempotency-key-reused"
+
+
+class NotAuthenticated(PostlogError):
+    code = "not-authenticated"
+
+
+class InvalidToken(NotAuthenticated):
+    """The token is malformed, expired, or was not issued for this service. The message has nothing of it."""
+
+    code = "invalid-token"
 
 
 class CommitTooLarge(PostlogError):
@@ -199,6 +212,10 @@ class StreamDamaged(Unavailable):
     """A version of the stream is missing from the log, or two commits have it. Nothing is appended to the stream."""
 
     code = "stream-damaged"
+
+
+class IdentityUnavailable(Unavailable):
+    code = "identity-unavailable"
 
 
 class RebuildNotBegun(Unavailable):

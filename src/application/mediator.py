@@ -23,7 +23,6 @@ class IdempotencyKey:
 class CommandContext:
     """What accompanies a command. `expected_version` is the version in `If-Match`."""
 
-    actor: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None
     traceparent: str | None = None

@@ -1,11 +1,13 @@
 """What users request. A command carries everything that its decision needs, including ids and the time.
 
-Times are aware, UTC, truncated to milliseconds. `username=None` in `LikePost` is an anonymous like.
+Times are aware, UTC, truncated to milliseconds. `username=None` in `LikePost` is an anonymous like. `caller` is the
+authenticated user who sends the command; None: nobody verified the name, which is then believed.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.callers import Caller
 from domain.ids import CommentId, PostId
 
 
@@ -15,6 +17,7 @@ class CreatePost:
     author: str
     message: str
     date_posted: datetime
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,18 +26,21 @@ class EditMessage:
     message: str
     username: str
     edited_at: datetime
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LikePost:
     post_id: PostId
     username: str | None
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlikePost:
     post_id: PostId
     username: str
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,7 @@ class AddComment:
     comment: str
     username: str
     comment_date: datetime
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,7 @@ class EditComment:
     comment: str
     username: str
     edit_date: datetime
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +68,14 @@ class RemoveComment:
     post_id: PostId
     comment_id: CommentId
     username: str
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovePost:
     post_id: PostId
     username: str
+    caller: Caller | None = None
 
 
 PostCommand = CreatePost | EditMessage | LikePost | UnlikePost | AddComment | EditComment | RemoveComment | RemovePost

@@ -13,7 +13,9 @@
     │   └── CommentNotFound       comment-not-found
     ├── NotAllowed
     │   ├── NotTheAuthor          not-the-author
-    │   └── NotTheWriter          not-the-writer
+    │   ├── NotTheWriter          not-the-writer
+    │   ├── NotTheCaller          not-the-caller       the command names another user than its caller
+    │   └── RoleRequired          role-required
     ├── StateConflict
     │   ├── PostRemovedAlready    post-removed
     │   ├── PostExists            post-exists
@@ -93,6 +95,18 @@ class NotTheAuthor(NotAllowed):
 
 class NotTheWriter(NotAllowed):
     code = "not-the-writer"
+
+
+class NotTheCaller(NotAllowed):
+    """The command is in the name of another user than the one who sent it."""
+
+    code = "not-the-caller"
+
+
+class RoleRequired(NotAllowed):
+    """The caller lacks a role."""
+
+    code = "role-required"
 
 
 class StateConflict(PostlogError):

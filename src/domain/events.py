@@ -13,7 +13,7 @@ from domain.ids import CommentId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostCreated:
-    """Somebody published a post: the first event of every post. Its author alone edits or removes it."""
+    """Somebody published a post: the first event of every post. Its author alone edits it."""
 
     author: str
     message: str
@@ -65,7 +65,7 @@ class CommentUpdated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentRemoved:
-    """The writer of a comment removed it."""
+    """The writer of a comment, or a moderator, removed it."""
 
     comment_id: CommentId
     username: str | None
@@ -73,7 +73,7 @@ class CommentRemoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostRemoved:
-    """The author removed the post, and its comments with it. No event follows."""
+    """The author or a moderator removed the post, and its comments with it. No event follows."""
 
     username: str | None
 

@@ -1,5 +1,5 @@
-"""Rules on texts, the same for every command: storable, not blank, not too long; names also without surrounding
-whitespace and without invisible characters.
+"""Rules that are the same for every command. Nobody acts in the name of another user. Texts are storable, not blank and
+not too long; names are also without surrounding whitespace and without invisible characters.
 
 The rules for names apply to new names only: a name that is already in the post's history may send further commands.
 """
@@ -8,6 +8,7 @@ import re
 from collections.abc import Container
 from typing import assert_never
 
+from domain.callers import Role
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -19,11 +20,39 @@ from domain.commands import (
     RemovePost,
     UnlikePost,
 )
-from domain.errors import BlankText, HiddenCharacters, SurroundingBlanks, TextNotStorable, TextTooLong
+from domain.errors import (
+    BlankText,
+    HiddenCharacters,
+    NotTheCaller,
+    RoleRequired,
+    SurroundingBlanks,
+    TextNotStorable,
+    TextTooLong,
+)
 from domain.limits import Limits
 from domain.names import hidden_character, is_blank, name_key
 
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def check_caller(command: PostCommand) -> None:
+    """An authenticated caller acts in their own name; the role importer may act in every name, and without one."""
+    caller = command.caller
+    if caller is None or caller.has(Role.IMPORTER):
+        return
+    path = "author" if isinstance(command, CreatePost) else "username"
+    name = name_of(command)
+    if name is None:
+        raise RoleRequired(f"A like without a name needs the role {Role.IMPORTER}.", path=path)
+    if name_key(name) != name_key(caller.name):
+        raise NotTheCaller(
+            f"{path} names another user than the one who is signed in; leave it out, or send your own name.", path=path
+        )
+
+
+def name_of(command: PostCommand) -> str | None:
+    """The user in whose name the command is; None for an anonymous like."""
+    return command.author if isinstance(command, CreatePost) else command.username
 
 
 def check_texts(command: PostCommand, limits: Limits, known: Container[str] = ()) -> None:

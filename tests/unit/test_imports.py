@@ -6,8 +6,9 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src"
 
-DRIVERS = ("confluent_kafka", "psycopg", "pymongo", "pyodbc", "sqlalchemy")
+DRIVERS = ("confluent_kafka", "jwt", "psycopg", "pymongo", "pyodbc", "sqlalchemy")
 OF_A_DRIVER = (
+    "adapters.jwt",
     "adapters.kafka",
     "adapters.mongo",
     "adapters.postgres",

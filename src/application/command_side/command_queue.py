@@ -43,12 +43,13 @@ from application.ports.event_store import (
     VersionTaken,
 )
 from application.ports.system import Clock, Metrics
-from domain.commands import AddComment, CreatePost, PostCommand
+from domain.commands import AddComment, PostCommand
 from domain.errors import PostlogError
 from domain.events import PostEvent
 from domain.ids import CommentId, PostId
 from domain.limits import Limits
 from domain.post import PostState, decide, evolve
+from domain.rules import name_of
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Request:
     def metadata(self) -> Mapping[str, str]:
         key, context = self.context.idempotency_key, self.context
         known = {
-            "actor": context.actor or _actor_of(self.commands[0]),
+            "actor": _actor_of(self.commands[0]),
             "correlationId": context.correlation_id,
             "causationId": context.causation_id,
             "traceparent": context.traceparent,
@@ -95,7 +96,8 @@ class Request:
 
 
 def _actor_of(command: PostCommand) -> str | None:
-    return command.author if isinstance(command, CreatePost) else command.username
+    """The authenticated user, else the one whom the command names."""
+    return command.caller.name if command.caller else name_of(command)
 
 
 @dataclass(slots=True)

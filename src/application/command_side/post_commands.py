@@ -13,6 +13,7 @@ from application.ports.system import Ids, Journal
 from application.shared_timeout import SharedTimeout
 from domain.commands import CreatePost, PostCommand
 from domain.ids import PostId
+from domain.rules import check_caller
 
 COMMANDS: tuple[type[PostCommand], ...] = PostCommand.__args__
 
@@ -44,6 +45,7 @@ class PostCommands:
             dispatcher.register(command_type, self.handle)
 
     async def handle(self, command: PostCommand, context: CommandContext) -> CommandResult:
+        check_caller(command)  # before the key is looked up, whose result belongs to its caller
         key = context.idempotency_key
         commit_id = commit_id_of(key.key) if key else self._ids.new()
         # The creator of a post generates its id. Imports derive it, and call `commit`.

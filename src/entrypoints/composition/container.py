@@ -49,6 +49,7 @@ from application.query_side.posts_as_of import FoldLimits, PostsAsOf
 from application.query_side.status import RowsReady, StatusQueries
 from application.query_side.trace import TraceQueries
 from domain.limits import Limits
+from entrypoints.composition.auth import by_gateway, by_jwt
 from entrypoints.composition.bus import BusParts, kafka_bus, memory_bus
 from entrypoints.composition.log import LogParts, memory_log, mongo_log, sqlite_log
 from entrypoints.composition.read_db import (
@@ -387,6 +388,13 @@ class Container(containers.DeclarativeContainer):
     """Called with the rebuilds."""
 
     # API and pages: called with what the process's roles add
+    access_control = providers.Selector(
+        settings.provided.auth.mode,
+        none=providers.Object(None),
+        gateway=providers.Singleton(by_gateway, settings.provided.auth),
+        jwt=providers.Singleton(by_jwt, settings.provided.auth, clock),
+    )
+    """None: names in requests are believed."""
     positions_probe = providers.Singleton(PositionsProbe, gaps)
     rows_ready = providers.Singleton(RowsReady, post_views)
     cross_origin = providers.Factory(
@@ -400,7 +408,9 @@ class Container(containers.DeclarativeContainer):
         limits=limits,
         metrics=metrics,
         metrics_text=metrics.provided.text,
+        access=access_control,
         operations=settings.provided.http.operations,
+        has_metrics=settings.provided.http.metrics,
         max_body_bytes=settings.provided.http.max_body_bytes,
         probe_seconds=PROBE_SECONDS,
         rate_limiter=providers.Singleton(
@@ -426,6 +436,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         ids=ids,
         limits=limits,
+        access=access_control,
         sampler=pipeline_sampler,
         max_body_bytes=settings.provided.http.max_body_bytes,
     )

@@ -1,9 +1,12 @@
 """Processes that run until they are stopped: command side, query side, projector, relay, auditor, alone or together."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Literal
+
+from litestar import Litestar
 
 from application.maintenance.rebuilds import Rebuilds
 from application.ports.provisioning import Probe
@@ -15,8 +18,9 @@ from entrypoints.http.app import create_app
 from entrypoints.http.problems import Pages
 from entrypoints.http.server import serve
 from entrypoints.observability import configure_logging
+from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.settings.leaves import listed
-from entrypoints.settings.loading import LoadedSettings, named_read_dbs, refuse_memory
+from entrypoints.settings.loading import LoadedSettings, named_read_dbs, refuse_memory, require_authentication
 from entrypoints.worker import FailureProbe, Part, ProcessRoles, endless, run_parts, stop_on_signals
 
 _SECONDS_BEFORE_EXAMINATION = 3.0
@@ -24,11 +28,15 @@ _SECONDS_BEFORE_EXAMINATION = 3.0
 Announce = Callable[[str], None]
 """Called with the address once the process listens there: `http://127.0.0.1:8000`."""
 
+logger = logging.getLogger(__name__)
+
 
 async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, announce: Announce) -> None:
     """Until a signal comes. Raises what ends the service otherwise."""
     if verb != "run":
         refuse_memory(loaded, verb)
+    if _is_api(roles):
+        require_authentication(loaded)
     configure_logging(loaded.settings.log)
     container = container_for(loaded.settings)
     with stop_on_signals() as stopping:
@@ -46,6 +54,8 @@ async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, an
                 "health logger": endless(HealthLogger(probes, PROBE_SECONDS, helpful).run),
                 "monitor of the event loop": endless(LoopStalls(container.metrics()).run),
             }
+            if _is_api(roles) and not loaded.settings.http.metrics:
+                parts["metrics server"] = _metrics_server(container, probes, stopping)
             if pages is not None:
                 parts["pipeline sampler"] = endless(container.pipeline_sampler().run)
             if roles.commands and (examine := container.log().examine) is not None:
@@ -59,6 +69,11 @@ async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, an
                 parts["relay"] = endless(relay.run)
                 parts["lag of the bus"] = endless(container.bus_lag().run)
             await run_parts(parts, stopping)
+
+
+def _is_api(roles: ProcessRoles) -> bool:
+    """Else it is a worker."""
+    return roles.commands or roles.queries
 
 
 async def _examined_once(examine: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -103,18 +118,43 @@ def _http_server(
     stopping: asyncio.Event,
     announce: Announce,
 ) -> Part:
-    settings = container.settings()
-    name: Literal["http", "worker"] = "http" if roles.commands or roles.queries else "worker"
-    listens = settings.http if name == "http" else settings.worker
+    name: Literal["http", "worker"] = "http" if _is_api(roles) else "worker"
     services = container.http_services(
         commands=container.command_dispatcher() if roles.commands else None,
         queries=container.query_dispatcher() if roles.queries else None,
         probes=probes,
         stopping=stopping,
         rebuilds=rebuilds,
-        cross_origin=container.cross_origin([listens.host, *listed(settings.http.allowed_hosts)]),
+        has_metrics=name == "worker" or container.settings().http.metrics,
+        cross_origin=_cross_origin(container, name),
     )
-    app = create_app(services, pages)
+    return _listening(container, create_app(services, pages), name, announce)
+
+
+def _metrics_server(container: Container, probes: list[Probe], stopping: asyncio.Event) -> Part:
+    """Health and metrics of a process whose HTTP server does not serve its metrics."""
+    services = container.http_services(
+        commands=None,
+        queries=None,
+        probes=probes,
+        stopping=stopping,
+        has_metrics=True,
+        cross_origin=_cross_origin(container, "worker"),
+    )
+    announce = partial(logger.info, "health and metrics at %s")
+    return _listening(container, create_app(services), "worker", announce)
+
+
+def _cross_origin(container: Container, name: Literal["http", "worker"]) -> CrossOriginPolicy:
+    settings = container.settings()
+    policy: CrossOriginPolicy = container.cross_origin(
+        [getattr(settings, name).host, *listed(settings.http.allowed_hosts)]
+    )
+    return policy
+
+
+def _listening(container: Container, app: Litestar, name: Literal["http", "worker"], announce: Announce) -> Part:
+    listens = getattr(container.settings(), name)
 
     def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
         return serve(app, listens.host, listens.port, stopping, announce, settings=name, metrics=container.metrics())

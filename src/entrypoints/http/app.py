@@ -16,6 +16,7 @@ from entrypoints.http.operations import ReadDbEndpoint, RebuildEndpoints
 from entrypoints.http.problems import ErrorResponses, Pages
 from entrypoints.http.queries import QueryEndpoints
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.access import Access, declare
 from entrypoints.serving.request_context import InFlight
 from entrypoints.serving.responses import RawResponse
 from entrypoints.serving.routing import CalledHandlers
@@ -26,7 +27,7 @@ IN_FLIGHT = "in_flight"
 
 def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
     handlers = _handlers(services)
-    page_handlers = pages.handlers() if pages else [DocsEndpoints.root_handler()]
+    page_handlers = pages.handlers() if pages else declare(Access.OPEN, [DocsEndpoints.root_handler()])
     in_flight = InFlight(services.serving)
     app = Litestar(
         [*_options([*handlers, *page_handlers]), *handlers, *page_handlers],
@@ -34,25 +35,31 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
         logging_config=None,
         state=State({IN_FLIGHT: in_flight}, deep_copy=False),
     )
-    app.asgi_handler = RequestMiddleware(CalledHandlers(app), services, in_flight, ErrorResponses(pages))
+    app.asgi_handler = RequestMiddleware(
+        CalledHandlers(app, services.access), services, in_flight, ErrorResponses(pages)
+    )
     return app
 
 
 def _handlers(services: HttpServices) -> list[HTTPRouteHandler]:
-    handlers = [
-        *DocsEndpoints(services).handlers(),
-        *ProblemPages().handlers(),
-        *HealthEndpoints(services).handlers(),
-    ]
+    handlers = declare(
+        Access.OPEN,
+        [
+            *DocsEndpoints(services).handlers(),
+            *ProblemPages().handlers(),
+            *HealthEndpoints(services).handlers(),
+        ],
+    )
     if services.commands is not None:
-        handlers += CommandEndpoints(services, services.commands).handlers()
+        handlers += declare(Access.WRITE, CommandEndpoints(services, services.commands).handlers())
     if services.queries is not None:
-        handlers += QueryEndpoints(services.queries).handlers()
-        handlers += EventsEndpoint(services, services.queries).handlers()
+        handlers += declare(Access.READ, QueryEndpoints(services.queries).handlers())
+        handlers += declare(Access.READ, EventsEndpoint(services, services.queries).handlers())
         if services.operations:
-            handlers += ReadDbEndpoint(services.queries).handlers()
+            handlers += declare(Access.OPERATE, ReadDbEndpoint(services.queries).handlers())
             if services.rebuilds is not None:
-                handlers += RebuildEndpoints(services.rebuilds, services.max_body_bytes).handlers()
+                rebuilds = RebuildEndpoints(services.rebuilds, services.max_body_bytes)
+                handlers += declare(Access.OPERATE, rebuilds.handlers())
     return handlers
 
 
@@ -62,7 +69,8 @@ def _options(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
     for handler in handlers:
         for path in handler.paths:
             methods.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
-    return [_options_of(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+    found = [_options_of(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+    return declare(Access.OPEN, found)
 
 
 def _options_of(path: str, allowed: str) -> HTTPRouteHandler:

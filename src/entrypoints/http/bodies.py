@@ -26,6 +26,7 @@ class BodyReader(Generic[Body]):
     """Reads bodies of one shape, of at most `limit` bytes."""
 
     def __init__(self, shape: type[Body], limit: int) -> None:
+        self.shape = shape
         self._decoder = json.Decoder(shape)
         self._fields = {field.encode_name: field for field in fields(shape)}
         self._names = ", ".join(self._fields)

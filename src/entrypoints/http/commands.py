@@ -7,10 +7,12 @@ A command's context comes from the headers: `Idempotency-Key`, `If-Match`, `trac
 from litestar import delete, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from application.errors import MalformedRequest, VersionMismatch
 from application.mediator import CommandContext, CommandDispatcher, CommandResult, IdempotencyKey
+from domain.callers import Caller, Role
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -25,8 +27,18 @@ from domain.commands import (
 from domain.ids import CommentId, PostId
 from entrypoints.http.bodies import BodyReader
 from entrypoints.http.conditional import NO_VERSION, expected_versions
-from entrypoints.http.parameters import POSTS, USERNAME, comment_path, like_path, post_path, read_query
-from entrypoints.http.schemas import CommentDone, Done, EditedComment, NewComment, NewLike, NewMessage, NewPost
+from entrypoints.http.parameters import POSTS, REMOVER, USERNAME, comment_path, like_path, post_path, read_query
+from entrypoints.http.schemas import (
+    Body,
+    CommentDone,
+    Done,
+    EditedComment,
+    NewComment,
+    NewLike,
+    NewMessage,
+    NewPost,
+    signed,
+)
 from entrypoints.http.services import HttpServices
 from entrypoints.serving.request_context import RequestContext, context_of, request_digest
 from entrypoints.serving.responses import Headers, RawResponse, etag, json_response
@@ -45,11 +57,13 @@ class CommandEndpoints:
         self._commands = commands
         self._clock = services.clock
         self._ids = services.ids
-        self._new_post = BodyReader(NewPost, limit)
-        self._new_message = BodyReader(NewMessage, limit)
-        self._new_like = BodyReader(NewLike, limit)
-        self._new_comment = BodyReader(NewComment, limit)
-        self._edited_comment = BodyReader(EditedComment, limit)
+        is_caller_known = services.access is not None
+        self._remover = REMOVER if is_caller_known else USERNAME
+        self._new_post = BodyReader(signed(NewPost) if is_caller_known else NewPost, limit)
+        self._new_message = BodyReader(signed(NewMessage) if is_caller_known else NewMessage, limit)
+        self._new_like = BodyReader(signed(NewLike) if is_caller_known else NewLike, limit)
+        self._new_comment = BodyReader(signed(NewComment) if is_caller_known else NewComment, limit)
+        self._edited_comment = BodyReader(signed(EditedComment) if is_caller_known else EditedComment, limit)
 
     def handlers(self) -> list[HTTPRouteHandler]:
         a_post = POSTS + "/{id:str}"
@@ -67,72 +81,92 @@ class CommandEndpoints:
 
     async def create_post(self, request: HttpRequest) -> ASGIApp:
         _no_query(request)
-        body = await self._new_post.read(request)
+        caller = context_of(request.scope).caller
+        body = _signed_by(caller, await self._new_post.read(request), "author")
         command = CreatePost(
-            post_id=PostId(self._ids.new()), author=body.author, message=body.message, date_posted=self._clock.now()
+            post_id=PostId(self._ids.new()),
+            author=body.author,
+            message=body.message,
+            date_posted=self._clock.now(),
+            caller=caller,
         )
         result = await self._dispatch(request, command, POSTS, body)
         return _done(201, result, [(b"location", post_path(result.post_id).encode())])
 
     async def edit_message(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        body = await self._new_message.read(request)
+        caller = context_of(request.scope).caller
+        body = _signed_by(caller, await self._new_message.read(request))
         command = EditMessage(
-            post_id=post_id, message=body.message, username=body.username, edited_at=self._clock.now()
+            post_id=post_id, message=body.message, username=body.username, edited_at=self._clock.now(), caller=caller
         )
         return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/message", body))
 
     async def like_post(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        body = await self._new_like.read_optional(request) or NewLike()
-        command = LikePost(post_id=post_id, username=body.username)
+        caller = context_of(request.scope).caller
+        body = _signed_by(caller, await self._new_like.read_optional(request) or self._new_like.shape())
+        command = LikePost(post_id=post_id, username=body.username, caller=caller)
         return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/likes", body))
 
     async def unlike_post(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, "the name is in the path")
         post_id = _post_id(request)
         username = text_of_segment(request.scope, "username")
-        command = UnlikePost(post_id=post_id, username=username)
+        command = UnlikePost(post_id=post_id, username=username, caller=context_of(request.scope).caller)
         return _done(200, await self._dispatch(request, command, like_path(post_id, username), None))
 
     async def add_comment(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        body = await self._new_comment.read(request)
+        caller = context_of(request.scope).caller
+        body = _signed_by(caller, await self._new_comment.read(request))
         command = AddComment(
             post_id=post_id,
             comment_id=CommentId(self._ids.new()),
             comment=body.comment,
             username=body.username,
             comment_date=self._clock.now(),
+            caller=caller,
         )
         result = await self._dispatch(request, command, f"{post_path(post_id)}/comments", body)
         return _commented(result, result.comment_id or command.comment_id)
 
     async def edit_comment(self, request: HttpRequest) -> ASGIApp:
         post_id, comment_id = _post_id(request), comment_id_segment(request.scope)
-        body = await self._edited_comment.read(request)
+        caller = context_of(request.scope).caller
+        body = _signed_by(caller, await self._edited_comment.read(request))
         command = EditComment(
             post_id=post_id,
             comment_id=comment_id,
             comment=body.comment,
             username=body.username,
             edit_date=self._clock.now(),
+            caller=caller,
         )
         return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), body))
 
     async def remove_comment(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, _NAME_IN_QUERY)
         post_id, comment_id = post_id_segment(request.scope), comment_id_segment(request.scope)
-        username: str = read_query(request.scope, (USERNAME,))["username"]
-        command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username)
+        caller = context_of(request.scope).caller
+        username = self._remover_in(request, caller)
+        command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username, caller=caller)
         return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), username))
 
     async def remove_post(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, _NAME_IN_QUERY)
         post_id = post_id_segment(request.scope)
-        username: str = read_query(request.scope, (USERNAME,))["username"]
-        command = RemovePost(post_id=post_id, username=username)
+        caller = context_of(request.scope).caller
+        username = self._remover_in(request, caller)
+        command = RemovePost(post_id=post_id, username=username, caller=caller)
         return _done(200, await self._dispatch(request, command, post_path(post_id), username))
+
+    def _remover_in(self, request: HttpRequest, caller: Caller | None) -> str:
+        """The user who removes something. A moderator is named by the event, whoever wrote what is removed."""
+        username: str | None = read_query(request.scope, (self._remover,)).get("username")
+        if caller is not None and (username is None or caller.has(Role.MODERATOR)):
+            return caller.name
+        return username or ""
 
     async def _dispatch(
         self, request: HttpRequest, command: PostCommand, path: str, content: Struct | str | None
@@ -153,6 +187,14 @@ class CommandEndpoints:
                 if error.current_version not in untried:
                     raise
                 version = error.current_version
+
+
+def _signed_by(caller: Caller | None, body: Body, field: str = "username") -> Body:
+    """The body with the caller's name where it has none. It is what the digest of an idempotency key is made of, so
+    another caller can't send the request again."""
+    if caller is None or getattr(body, field) is not UNSET:
+        return body
+    return replace(body, **{field: caller.name})
 
 
 def _command_context(

@@ -24,11 +24,8 @@ class HealthEndpoints:
     services: HttpServices
 
     def handlers(self) -> list[HTTPRouteHandler]:
-        return [
-            get_and_head("/health/live")(self.live),
-            get_and_head("/health/ready")(self.ready),
-            get_and_head("/metrics")(self.metrics),
-        ]
+        found = [get_and_head("/health/live")(self.live), get_and_head("/health/ready")(self.ready)]
+        return [*found, get_and_head("/metrics")(self.metrics)] if self.services.has_metrics else found
 
     async def live(self) -> ASGIApp:
         return json_response(200, Live(status="live"), [_UNCACHED])

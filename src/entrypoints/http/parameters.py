@@ -6,7 +6,7 @@ A query parameter that is not declared is refused, because a typo in a filter mu
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -157,6 +157,11 @@ USERNAME = Parameter(
     schema={"type": "string", "x-limit": "name", "examples": ["ben"]},
     description="The user who does this; not verified.",
     required=True,
+)
+REMOVER = replace(
+    USERNAME,
+    required=False,
+    description="Absent: the caller. Another user needs the role importer. A moderator removes as themselves.",
 )
 _LIMIT = whole_number("limit", 1, 100, "The largest number of results.", default=DEFAULT_ROWS)
 _CURSOR = Parameter(

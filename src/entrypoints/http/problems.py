@@ -9,9 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Scope
 from msgspec import UNSET, Meta, Struct, UnsetType, json
 
-from application.errors import RebuildRunning, Unavailable, VersionMismatch
+from application.errors import NotAuthenticated, RebuildRunning, Unavailable, VersionMismatch
 from domain.errors import PostlogError
 from entrypoints.http.parameters import rebuild_path
+from entrypoints.serving.access import challenge
 from entrypoints.serving.errors import (
     BodyTooLarge,
     InternalError,
@@ -73,6 +74,8 @@ def problem_headers(error: PostlogError, status: int) -> Headers:
         seconds = error.retry_after if isinstance(error, Unavailable | TooManyRequests) else 1
         headers.append((b"retry-after", b"%d" % seconds))
     match error:
+        case NotAuthenticated():
+            headers.append(challenge(error))
         case VersionMismatch():
             headers.append(etag(error.current_version))
         case RebuildRunning(rebuild_id=str(rebuild_id)):

@@ -4,10 +4,12 @@ The length of texts and blank texts are rules of the domain (422); only the shap
 the limit that the OpenAPI document shows.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
+from msgspec.structs import fields
 
 from application.query_side.history import PastEvent
 from application.query_side.posts import PostDetail
@@ -86,6 +88,29 @@ class EditedComment(_Body, frozen=True):
 
 _PostId = Annotated[Uuid, Meta(description="The post.")]
 _Id = Annotated[Uuid, Meta(description="The same as `postId`.")]
+
+
+Body = TypeVar("Body", bound=Struct)
+
+_Signed = Annotated[str, _text("name", "Absent: the caller. Another user needs the role importer.", "ben")]
+_SIGNED: Mapping[str, Any] = {
+    "author": _Signed | UnsetType,
+    "username": _Signed | UnsetType,
+}
+_SIGNED_LIKE = Annotated[_Signed | None, Meta(description="Null: an anonymous like, which needs the role importer.")]
+
+
+def signed(shape: type[Body]) -> type[Body]:
+    """The shape with the name of its user optional, for requests whose caller is known. Of another shape, itself."""
+    if not any(field.name in _SIGNED for field in fields(shape)):
+        return shape
+    names = {"username": _SIGNED_LIKE | UnsetType} if shape is NewLike else _SIGNED
+    typed = [
+        (field.name, names[field.name], UNSET) if field.name in names else (field.name, field.type)
+        for field in fields(shape)
+    ]
+    made = defstruct(shape.__name__, typed, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True)
+    return cast("type[Body]", made)
 
 
 class Done(_Content, frozen=True):

@@ -9,6 +9,7 @@ from application.mediator import CommandDispatcher, QueryDispatcher
 from application.ports.provisioning import Probe
 from application.ports.system import Clock, Ids, Metrics
 from domain.limits import Limits
+from entrypoints.serving.access import AccessControl
 from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.serving.rate_limit import RateLimiter
 from entrypoints.serving.request_context import ServingLimits
@@ -18,7 +19,8 @@ from entrypoints.serving.request_context import ServingLimits
 class HttpServices:
     """`commands` or `queries` is None when this process does not serve that side; its paths are then unknown.
 
-    `metrics_text` returns the content of `/metrics` and its content type. `limits` are for the OpenAPI document; the
+    `access` admits callers to routes; with None, names in requests are believed. `metrics_text` returns the content of
+    `/metrics` and its content type; the path is served if `has_metrics`. `limits` are for the OpenAPI document; the
     domain applies them. `stopping` is set when the process shuts down: open event streams end at once, and readiness
     fails. `operations` enables `/api/v1/read-db`, which needs `queries`, and its `rebuilds`.
 
@@ -39,6 +41,8 @@ class HttpServices:
     stopping: asyncio.Event
     operations: bool
     max_body_bytes: int
+    access: AccessControl | None = None
+    has_metrics: bool = True
     rebuilds: Rebuilds | None = None
     poll_seconds: float = 0.25
     heartbeat_seconds: float = 15.0

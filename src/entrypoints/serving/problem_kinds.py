@@ -52,6 +52,19 @@ _KINDS = (
         "The body is incomplete",
         "Send the whole body; the connection was closed before it was complete.",
     ),
+    # 401
+    ProblemKind(
+        "not-authenticated",
+        401,
+        "Nobody is signed in",
+        "Sign in, and send the request with your token in the header Authorization, or through the gateway.",
+    ),
+    ProblemKind(
+        "invalid-token",
+        401,
+        "The token is not valid",
+        "Get a new token from your identity provider. For the operator: the settings auth.jwt say what is accepted.",
+    ),
     # 403
     ProblemKind("not-allowed", 403, "This user may not do this", "Act as the user who may."),
     ProblemKind(
@@ -72,6 +85,18 @@ _KINDS = (
         "A page of another site sent this request",
         "Send it from a page of this service, or from a program, without the headers Origin and Sec-Fetch-Site. For "
         "the operator: http.allowed_origins lists further origins whose pages may use the service.",
+    ),
+    ProblemKind(
+        "not-the-caller",
+        403,
+        "The request is in the name of another user",
+        "Leave out `author` or `username`: you are known by your token or by the gateway.",
+    ),
+    ProblemKind(
+        "role-required",
+        403,
+        "This needs a role that you do not have",
+        "Ask the operator for the role that `detail` names. For the operator: auth.roles and the identity provider.",
     ),
     # 404
     ProblemKind(
@@ -318,6 +343,12 @@ _KINDS = (
         503,
         "Too many event streams are open",
         f"{_RETRY}, or read the events page by page. For the operator: http.max_streams.",
+    ),
+    ProblemKind(
+        "identity-unavailable",
+        503,
+        "There are no keys to verify tokens with",
+        f"{_RETRY}. For the operator: the setting auth.jwt.jwks_url, and the service's log.",
     ),
     ProblemKind(
         "rebuild-not-begun",

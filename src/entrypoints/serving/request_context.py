@@ -12,6 +12,7 @@ from msgspec import json
 
 from application.errors import MalformedRequest
 from application.shared_timeout import SharedTimeout
+from domain.callers import Caller
 from entrypoints.serving.errors import TooManyStreams
 
 T = TypeVar("T")
@@ -107,7 +108,8 @@ class InFlight:
 @dataclass(slots=True)
 class RequestContext:
     """`headers` are the request's, names in lower case, the last of a repeated one; `header_lines` has them all.
-    `status` and `code` are set when the response has started; `code` is that of a problem."""
+    `caller` is set when the route has admitted them; it stays None for anonymous readers, and where nobody verifies
+    names. `status` and `code` are set when the response has started; `code` is that of a problem."""
 
     method: str
     headers: dict[bytes, bytes]
@@ -115,6 +117,7 @@ class RequestContext:
     correlation_id: str
     in_flight: InFlight
     peer: Peer = ("", "")
+    caller: Caller | None = None
     status: int | None = None
     code: str | None = None
 

@@ -21,7 +21,9 @@ from litestar.types import ASGIApp, Receive, Send
 
 from application.errors import MalformedRequest
 from domain.ids import CommentId, PostId
+from entrypoints.serving.access import AccessControl
 from entrypoints.serving.errors import MethodNotAllowed, RouteNotFound
+from entrypoints.serving.request_context import context_of
 
 HttpRequest = Request[Any, Any, Any]
 
@@ -36,10 +38,11 @@ def get_and_head(path: str) -> HTTPRouteHandler:
 
 
 class CalledHandlers:
-    """The routes of `app` as an ASGI application. `scope["path"]` must be routable. Errors are raised: `RouteNotFound`,
-    `MethodNotAllowed`, and what the handler raises."""
+    """The routes of `app` as an ASGI application, for callers whom `access` admits. `scope["path"]` must be routable.
+    Errors are raised: `RouteNotFound`, `MethodNotAllowed`, those of `AccessControl`, and what the handler raises."""
 
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, access: AccessControl | None = None) -> None:
+        self._access = access
         self._find = app.asgi_router.handle_routing
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -51,6 +54,8 @@ class CalledHandlers:
             raise _route_not_found(scope) from None
         except MethodNotAllowedException as error:
             raise _method_not_allowed(scope, error) from None
+        if self._access is not None:
+            await self._access.admit(context_of(scope), handler)
         takes_request = handler.parsed_fn_signature.parameters
         response: ASGIApp = await (handler.fn(HttpRequest(scope, receive)) if takes_request else handler.fn())
         await response(scope, receive, send)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from entrypoints.settings.auth import auth_problems, is_loopback
 from entrypoints.settings.leaves import (
     Leaf,
     Problem,
@@ -146,7 +147,7 @@ def _unchanged(_: type, value: Secret) -> Secret:
 
 
 def _contradictions(settings: Settings, sources: Mapping[str, str]) -> list[Problem]:
-    found = (_one_file_for_both(settings), _memory_log(settings), _login(settings))
+    found = (_one_file_for_both(settings), _memory_log(settings), _login(settings), *auth_problems(settings))
     return [Problem(path, sentence, sources.get(path)) for path, sentence in filter(None, found)]
 
 
@@ -196,6 +197,18 @@ def refuse_memory(loaded: LoadedSettings, verb: str) -> None:
         for path, others in _DURABLE.items()
         if value_at(loaded.settings, path) == "memory"
     )
+
+
+def require_authentication(loaded: LoadedSettings) -> None:
+    """Raises `SettingsError` when other machines can reach a service that believes every name."""
+    settings, path = loaded.settings, "http.host"
+    if settings.auth.mode != "none" or settings.auth.trust_usernames or is_loopback(settings.http.host):
+        return
+    sentence = (
+        f"is {settings.http.host}, where other machines can act in any name (auth.mode: none); listen on 127.0.0.1, "
+        "set auth.mode to gateway or jwt, or set auth.trust_usernames: true if only trusted clients reach it"
+    )
+    raise SettingsError([Problem(path, sentence, loaded.sources.get(path))])
 
 
 def require_bus(loaded: LoadedSettings) -> None:

@@ -14,6 +14,7 @@ BusAdapter = Literal["log", "kafka", "memory"]
 ReadDbAdapter = Literal["sqlite", "postgres", "sqlserver", "memory"]
 KafkaSecurity = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+AuthMode = Literal["none", "gateway", "jwt"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 
@@ -119,7 +120,7 @@ class ReadDb(Struct, frozen=True, kw_only=True):
 
 class Http(Struct, frozen=True, kw_only=True):
     host: Annotated[
-        Text, Meta(description="Address to listen on. User names are not verified: put a gateway in front.")
+        Text, Meta(description="Address to listen on; others than loopback need an auth.mode, or auth.trust_usernames.")
     ] = "127.0.0.1"
     port: Annotated[
         Port, Meta(description="Port to listen on; 0 selects a free one. The default of `serve query` is 8001.")
@@ -147,6 +148,13 @@ class Http(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     operations: Annotated[bool, Meta(description="Serve /api/v1/read-db and its rebuilds.")] = True
+    metrics: Annotated[
+        bool,
+        Meta(
+            description="Serve /metrics here; false: `run` and `serve` serve it, with their health, on worker.host and "
+            "worker.port."
+        ),
+    ] = True
     max_body_bytes: Annotated[
         int, Meta(ge=1_024, le=16_000_000, description="Larger request bodies are refused with 413.")
     ] = 1_048_576
@@ -189,6 +197,99 @@ class Queries(Struct, frozen=True, kw_only=True):
     search_seconds: Annotated[
         Seconds, Meta(description="How long one request of the page /log searches; the visitor may continue.")
     ] = 0.5
+
+
+class Roles(Struct, frozen=True, kw_only=True):
+    operator: Annotated[
+        Text, Meta(description="Role or group, at the gateway or in tokens, that may watch and operate the service.")
+    ] = "operator"
+    moderator: Annotated[Text, Meta(description="Role or group that may remove every post and comment.")] = "moderator"
+    importer: Annotated[
+        Text, Meta(description="Role or group that may act in the name of others, and like without a name.")
+    ] = "importer"
+
+
+class Gateway(Struct, frozen=True, kw_only=True):
+    user_header: Annotated[Text, Meta(description="Header with the user's name, which the gateway sets.")] = (
+        "X-Forwarded-User"
+    )
+    roles_header: Annotated[
+        Text, Meta(description="Header with the user's roles or groups, separated by commas, which the gateway sets.")
+    ] = "X-Forwarded-Groups"
+    secret_header: Annotated[Text, Meta(description="Header with the gateway's secret.")] = "X-Gateway-Secret"  # noqa: S105
+    secret: Annotated[
+        Secret | None,
+        Meta(description="Secret that the gateway sends with each request; 16 characters or more."),
+    ] = None
+    secret_file: Annotated[Text | None, Meta(description="File that contains the secret instead.")] = None
+    addresses: Annotated[
+        Text | None,
+        Meta(
+            description="Addresses or networks of gateways that need no secret, separated by commas: 10.0.0.5, "
+            "10.1.0.0/16. Every program at such an address is believed."
+        ),
+    ] = None
+
+
+class Jwt(Struct, frozen=True, kw_only=True):
+    issuer: Annotated[Text | None, Meta(description="The `iss` that tokens must have.")] = None
+    audience: Annotated[Text | None, Meta(description="The `aud` that tokens must have: the name of this service.")] = (
+        None
+    )
+    jwks_url: Annotated[
+        Text | None,
+        Meta(
+            description="Address of the issuer's public keys (RS256, ES256, EdDSA); http only on this machine. Read at "
+            "most once a minute.",
+            extra={"schemes": ("https://", "http://")},
+        ),
+    ] = None
+    jwks_file: Annotated[Text | None, Meta(description="File with the issuer's public keys instead.")] = None
+    secret: Annotated[
+        Secret | None, Meta(description="Secret shared with the issuer instead (HS256); 32 characters or more.")
+    ] = None
+    secret_file: Annotated[Text | None, Meta(description="File that contains the secret.")] = None
+    leeway_seconds: Annotated[
+        float, Meta(ge=0, le=300, description="Clock difference to the issuer that is tolerated.")
+    ] = 10
+    user_claim: Annotated[Text, Meta(description="Claim with the user's name.")] = "sub"
+    roles_claim: Annotated[
+        Text,
+        Meta(
+            description="Claim with the user's roles or groups: a list, or a text with blanks or commas between them. "
+            "A dot leads into an object: realm_access.roles."
+        ),
+    ] = "roles"
+    cookie: Annotated[
+        Text | None,
+        Meta(description="Cookie with the token, for pages; null: pages need the header Authorization, too."),
+    ] = None
+
+
+class Auth(Struct, frozen=True, kw_only=True):
+    mode: Annotated[
+        AuthMode,
+        Meta(
+            description="Who says who is calling: the request itself (none), a gateway in front, or a signed token "
+            "(jwt)."
+        ),
+    ] = "none"
+    trust_usernames: Annotated[
+        bool,
+        Meta(
+            description="With mode none, listen on other addresses than loopback all the same: every client that "
+            "reaches them may act in any name."
+        ),
+    ] = False
+    anonymous_reads: Annotated[
+        bool, Meta(description="Answer queries and show pages to callers who are not signed in.")
+    ] = True
+    sign_in_url: Annotated[
+        Text | None, Meta(description="Where pages send people to sign in, such as /oauth2/start at the gateway.")
+    ] = None
+    roles: Roles = field(default_factory=Roles)
+    gateway: Gateway = field(default_factory=Gateway)
+    jwt: Jwt = field(default_factory=Jwt)
 
 
 class Web(Struct, frozen=True, kw_only=True):
@@ -288,6 +389,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     bus: Bus = field(default_factory=Bus)
     read_db: ReadDb = field(default_factory=ReadDb)
     http: Http = field(default_factory=Http)
+    auth: Auth = field(default_factory=Auth)
     web: Web = field(default_factory=Web)
     worker: Worker = field(default_factory=Worker)
     log: Log = field(default_factory=Log)

@@ -12,6 +12,8 @@ _QUERY_VALUE = re.compile(rf"{_NAME}[^&;\s]+", re.IGNORECASE)
 _ITS_USER_INFO = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 _ITS_QUERY_VALUE = re.compile(rf"{_NAME}.+?(?=[&;]\w+=|$)", re.IGNORECASE | re.DOTALL)
 
+_ADDRESS = re.compile(r"(mongodb|postgresql|mssql)(\+[a-z]+)?://")
+
 
 def mask(text: str) -> str:
     """Replace the passwords of all URLs in the text by `***`, in the user part and in the query."""
@@ -24,7 +26,7 @@ def _mask_address(url: str) -> str:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """`str()` and `repr()` are masked: a URL without its passwords, anything else as `***`."""
+    """`str()` and `repr()` are masked: an address of a server without its passwords, anything else as `***`."""
 
     text: str
 
@@ -32,7 +34,7 @@ class Secret:
         return self.text
 
     def __str__(self) -> str:
-        return _mask_address(self.text) if "://" in self.text else MASK
+        return _mask_address(self.text) if _ADDRESS.match(self.text) else MASK
 
     def __repr__(self) -> str:
         return f"Secret({str(self)!r})"

@@ -10,7 +10,6 @@ from entrypoints.serving.routing import comment_id_segment, post_id_segment
 from entrypoints.web.form_commands import Edit, author_of, redirect_to_post, send, submit_edit
 from entrypoints.web.page_request import PageRequest, Route
 from entrypoints.web.services import WebServices
-from entrypoints.web.username_cookie import username_cookie
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Comments:
             comment_date=self.services.clock.now(),
         )
         result = await send(request, command, form, {"comment": text, "username": username})
-        return await redirect_to_post(request, result, [username_cookie(username)])
+        return await redirect_to_post(request, result, request.remembering(username))
 
     async def edit(self, request: PageRequest) -> ASGIApp:
         form = await request.form()

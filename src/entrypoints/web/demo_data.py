@@ -1,7 +1,7 @@
 """`/story`: fills an empty log with demo posts about a neighbourhood repair day, with every kind of event. Repeating it
 has no effect, because ids and idempotency keys are always the same."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from application.mediator import CommandContext, CommandDispatcher, IdempotencyKey
 from application.ports.system import Clock
+from domain.callers import Caller
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -22,6 +23,7 @@ from domain.commands import (
     UnlikePost,
 )
 from domain.ids import CommentId, PostId
+from entrypoints.serving.access import Access
 from entrypoints.serving.request_context import request_digest
 from entrypoints.web.form_commands import commands_of
 from entrypoints.web.page_request import PageRequest, Route, see_other
@@ -35,15 +37,20 @@ class DemoData:
     services: WebServices
 
     def routes(self) -> list[Route]:
-        return [Route("/story", submit=self.write)]
+        return [Route("/story", submit=self.write, access=Access.IMPORT)]
 
     async def write(self, request: PageRequest) -> ASGIApp:
         await request.form()
-        position = await write_demo_data(commands_of(request), self.services.clock, request.context.correlation_id)
+        context = request.context
+        position = await write_demo_data(
+            commands_of(request), self.services.clock, context.correlation_id, context.caller
+        )
         return see_other(f"/?position={position}")
 
 
-async def write_demo_data(commands: CommandDispatcher, clock: Clock, correlation_id: str) -> int:
+async def write_demo_data(
+    commands: CommandDispatcher, clock: Clock, correlation_id: str, caller: Caller | None = None
+) -> int:
     """Returns the position of the last commit. Raises the errors of the commands' handler; calling it again resumes
     where it stopped. Each step is a millisecond after the one before, because lists are sorted by time."""
     position, now = 0, clock.now()
@@ -54,7 +61,8 @@ async def write_demo_data(commands: CommandDispatcher, clock: Clock, correlation
             for command in step.commands(_Post(name, author, now)):
                 key = IdempotencyKey(f"story:{name}:{number}", request_digest("POST", "/story", f"{name}:{number}"))
                 context = CommandContext(correlation_id=correlation_id, idempotency_key=key)
-                position = max(position, (await commands.dispatch(command, context)).position)
+                result = await commands.dispatch(replace(command, caller=caller), context)
+                position = max(position, result.position)
                 number += 1
             now += timedelta(milliseconds=1)
     return position

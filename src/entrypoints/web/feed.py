@@ -16,7 +16,6 @@ from entrypoints.serving.formats import decode_cursor, encode_cursor
 from entrypoints.web.form_commands import author_of, send
 from entrypoints.web.page_request import PageRequest, Route, see_other
 from entrypoints.web.services import WebServices
-from entrypoints.web.username_cookie import username_cookie
 
 _ROWS = 20
 _COMMENTS = {"with": True, "without": False}
@@ -118,7 +117,7 @@ class Feed:
             date_posted=self.services.clock.now(),
         )
         result = await send(request, command, form, {"author": author, "message": message})
-        return see_other(f"/?position={result.position}", [username_cookie(author)])
+        return see_other(f"/?position={result.position}", request.remembering(author))
 
 
 def _filter_of(request: PageRequest) -> FeedFilter:

@@ -6,7 +6,7 @@ text was changed since. If not (somebody liked the post), the edit applies to th
 are shown, and the author decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -44,14 +44,14 @@ def commands_of(request: PageRequest) -> CommandDispatcher:
 async def send(
     request: PageRequest, command: PostCommand, form: Form, content: Any, *, expected_version: int | None = None
 ) -> CommandResult:
-    """`content` is what the form says: with the same key, the same content has one effect. Raises the errors of the
-    command's handler."""
+    """As the request's caller. `content` is what the form says: with the same key, the same content has one effect.
+    Raises the errors of the command's handler."""
     key = IdempotencyKey(f"page:{form.key()}", request_digest("POST", request.path, content))
     context = CommandContext(
         correlation_id=request.context.correlation_id, idempotency_key=key, expected_version=expected_version
     )
     try:
-        return await commands_of(request).dispatch(command, context)
+        return await commands_of(request).dispatch(replace(command, caller=request.context.caller), context)
     except IdempotencyKeyReused as error:
         raise IdempotencyKeyReused(
             "This form was sent before with different content. Reload the page and send it from there."

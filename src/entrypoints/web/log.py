@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 from application.query_side.log import CommitFilter, ListCommits, ListNewCommits
 from domain.event_types import CURRENT
 from domain.ids import PostId
+from entrypoints.serving.access import Access
 from entrypoints.serving.routing import is_uuid
 from entrypoints.web.live import live
 from entrypoints.web.page_request import PageRequest, Route
@@ -55,7 +56,10 @@ class LogPage:
     services: WebServices
 
     def routes(self) -> list[Route]:
-        return [Route("/log", show=self.show), Route("/log/stream", show=self.stream)]
+        return [
+            Route("/log", show=self.show, access=Access.OPERATE),
+            Route("/log/stream", show=self.stream, access=Access.OPERATE),
+        ]
 
     async def show(self, request: PageRequest) -> ASGIApp:
         wanted, before = _filter_of(request), request.number("before", low=1)

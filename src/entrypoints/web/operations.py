@@ -11,6 +11,7 @@ from application.maintenance.rebuilds import RebuildStatus
 from application.ports.read_db import ParkedStream
 from application.query_side.status import PartitionStatus, PipelineStatus
 from domain.errors import PostlogError
+from entrypoints.serving.access import Access
 from entrypoints.serving.routing import post_id_of
 from entrypoints.web.health_summary import Partition, summarize_health
 from entrypoints.web.live import live
@@ -44,13 +45,13 @@ class OperationsPage:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/operations", show=self.show),
-            Route("/operations/stream", show=self.stream),
-            Route("/operations/rebuild", submit=self.rebuild),
-            Route("/operations/rebuild/cancel", submit=self.cancel_rebuild),
-            Route("/operations/audit", submit=self.audit),
-            Route("/operations/audit/cancel", submit=self.cancel_audit),
-            Route("/operations/parked/retry", submit=self.retry),
+            Route("/operations", show=self.show, access=Access.OPERATE),
+            Route("/operations/stream", show=self.stream, access=Access.OPERATE),
+            Route("/operations/rebuild", submit=self.rebuild, access=Access.OPERATE),
+            Route("/operations/rebuild/cancel", submit=self.cancel_rebuild, access=Access.OPERATE),
+            Route("/operations/audit", submit=self.audit, access=Access.OPERATE),
+            Route("/operations/audit/cancel", submit=self.cancel_audit, access=Access.OPERATE),
+            Route("/operations/parked/retry", submit=self.retry, access=Access.OPERATE),
         ]
 
     async def show(self, request: PageRequest) -> ASGIApp:

@@ -12,13 +12,15 @@ from urllib.parse import parse_qsl
 from litestar.types import ASGIApp
 
 from application.errors import MalformedRequest
+from domain.callers import Role
+from entrypoints.serving.access import Access
 from entrypoints.serving.request_context import RequestContext, context_of
 from entrypoints.serving.responses import Headers, RawResponse
 from entrypoints.serving.routing import HttpRequest
 from entrypoints.web.forms import Form, read_form
 from entrypoints.web.services import WebServices
 from entrypoints.web.templates import render
-from entrypoints.web.username_cookie import username_of
+from entrypoints.web.username_cookie import username_cookie, username_of
 
 IN_EFFECT = "in-effect"
 """In the address that a form leads to: its command wrote nothing."""
@@ -46,10 +48,11 @@ _PAGE_HEADERS: Headers = [
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """A page in the navigation at the top of every page."""
+    """A page in the navigation at the top of every page that a caller with this access sees."""
 
     path: str
     label: str
+    access: Access = Access.READ
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,22 @@ class PageRequest:
 
     @cached_property
     def username(self) -> str | None:
-        """The name that the visitor chose."""
+        """The name that the visitor chose; the caller's where callers are known."""
+        if self.services.access is not None:
+            return self.context.caller.name if self.context.caller else None
         return username_of(self.context, self.services.limits)
+
+    def may(self, access: Access) -> bool:
+        return self.services.access is None or self.services.access.admits(self.context.caller, access)
+
+    @property
+    def moderates(self) -> bool:
+        """Whether the visitor may remove what others wrote."""
+        return self.context.caller is not None and self.context.caller.has(Role.MODERATOR)
+
+    def remembering(self, name: str) -> Headers:
+        """The cookie that keeps the name that the visitor chose, where callers are not known."""
+        return [username_cookie(name)] if self.services.access is None else []
 
     @property
     def path(self) -> str:
@@ -151,7 +168,9 @@ class PageRequest:
             "name": self.username,
             "now": self.services.clock.now(),
             "new_key": self.services.ids.new,
-            "can_write": self.services.commands is not None,
+            "can_write": self.services.commands is not None and self.may(Access.WRITE),
+            "can_import": self.services.commands is not None and self.may(Access.IMPORT),
+            "access": self.services.access,
             "limits": self.services.limits,
         }
         return render(template, shared | context)
@@ -163,11 +182,12 @@ Handler = Callable[[PageRequest], Awaitable[ASGIApp]]
 @dataclass(frozen=True, slots=True)
 class Route:
     """`show` serves GET and HEAD, `submit` takes the form that is posted there. Segments of `path` are written as in
-    `/posts/{id:str}`."""
+    `/posts/{id:str}`. `access` is that of queries and commands if it is None."""
 
     path: str
     show: Handler | None = None
     submit: Handler | None = None
+    access: Access | None = None
 
 
 def see_other(address: str, headers: Headers | None = None) -> RawResponse:

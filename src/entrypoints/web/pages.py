@@ -7,9 +7,10 @@ from typing import Any, Protocol
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
-from application.errors import NotYetVisible, PositionBeyondLog, Unavailable
-from domain.errors import PostlogError
+from application.errors import NotAuthenticated, NotYetVisible, PositionBeyondLog, Unavailable
+from domain.errors import PostlogError, RoleRequired
 from domain.rules import check_name
+from entrypoints.serving.access import Access, challenge, declare
 from entrypoints.serving.cross_origin import not_from_here
 from entrypoints.serving.errors import MethodNotAllowed, TooManyRequests
 from entrypoints.serving.problem_kinds import kind_of
@@ -48,21 +49,24 @@ class Pages:
             LogPage(services),
             CommandPage(services),
         ]
-        self._navigation = [NavigationEntry("/", "Feed"), NavigationEntry("/log", "Log")]
+        self._navigation = [NavigationEntry("/", "Feed"), NavigationEntry("/log", "Log", Access.OPERATE)]
         if services.operations:
             pages.append(OperationsPage(services, services.operations))
-            self._navigation.append(NavigationEntry("/operations", "Operations"))
+            self._navigation.append(NavigationEntry("/operations", "Operations", Access.OPERATE))
         self._routes = [route for page in pages for route in page.routes()]
-        self._routes.append(Route("/you", submit=choose_username))
+        if services.access is None:
+            self._routes.append(Route("/you", submit=choose_username))
         self._templates = {"/static/{name}", *(route.path.replace(":str}", "}") for route in self._routes)}
 
     def handlers(self) -> list[HTTPRouteHandler]:
-        found = [get_and_head("/static/{name:str}")(static_file)]
+        found = declare(Access.OPEN, [get_and_head("/static/{name:str}")(static_file)])
         for route in self._routes:
             if route.show:
-                found.append(get_and_head(route.path)(self._shown(route.show)))
+                shown = get_and_head(route.path)(self._shown(route.show))
+                found += declare(route.access or Access.READ, [shown], is_page=True)
             if route.submit:
-                found.append(HTTPRouteHandler(route.path, http_method="POST")(self._submitted(route.submit)))
+                submitted = HTTPRouteHandler(route.path, http_method="POST")(self._submitted(route.submit))
+                found += declare(route.access or Access.WRITE, [submitted], is_page=True)
         return found
 
     def error_page(self, error: PostlogError, scope: Any) -> RawResponse | None:
@@ -75,6 +79,8 @@ class Pages:
         context = {
             "title": kind.title,
             "message": error.message,
+            "sign_in": isinstance(error, NotAuthenticated),
+            "role_required": isinstance(error, RoleRequired),
             "correlation_id": request.context.correlation_id if kind.status >= 500 else None,
             "without_waiting": request.path if isinstance(error, NotYetVisible | PositionBeyondLog) else None,
             "draft": request.draft,
@@ -121,6 +127,8 @@ def require_page_of_this_site(context: RequestContext) -> None:
 
 def _headers(error: PostlogError) -> Headers:
     match error:
+        case NotAuthenticated():
+            return [challenge(error)]
         case Unavailable() | TooManyRequests():
             return [(b"retry-after", b"%d" % error.retry_after)]
         case MethodNotAllowed():

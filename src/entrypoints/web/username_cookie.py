@@ -5,6 +5,7 @@ from urllib.parse import quote, unquote
 from domain.errors import PostlogError
 from domain.limits import Limits
 from domain.rules import check_name
+from entrypoints.serving.authenticators import cookie_of
 from entrypoints.serving.request_context import RequestContext
 
 _COOKIE = "postlog_name"
@@ -14,11 +15,8 @@ _YEAR = 365 * 24 * 60 * 60
 
 def username_of(context: RequestContext, limits: Limits) -> str | None:
     """None when no name was chosen, or the cookie's value is not a valid name."""
-    for pair in (context.header(b"cookie") or "").split(";"):
-        key, _, value = pair.strip().partition("=")
-        if key == _COOKIE:
-            return _valid_name(value, limits)
-    return None
+    value = cookie_of(context, _COOKIE)
+    return None if value is None else _valid_name(value, limits)
 
 
 def username_cookie(name: str | None) -> tuple[bytes, bytes]:

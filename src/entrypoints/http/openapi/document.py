@@ -31,6 +31,7 @@ from entrypoints.http.parameters import Parameter
 from entrypoints.http.problems import PROBLEM_JSON, Problem
 from entrypoints.http.schemas import Event
 from entrypoints.http.services import HttpServices
+from entrypoints.serving.access import Access, AccessControl
 from entrypoints.serving.event_stream import EVENT_STREAM
 from entrypoints.serving.problem_kinds import PROBLEM_KINDS, ProblemKind
 
@@ -40,20 +41,31 @@ _DESCRIPTION = """\
 A social-media post service. Every change is an event in an append-only log; queries read rows that are computed from
 that log.
 
-**Postlog does not verify usernames.** It has no passwords: put a gateway in front of it that authenticates its users.
+{callers}
 
 The response to a command comes when its change is durable, with the post's `version` (also as `ETag`) and the
 `position` in the log. Send that position as `Postlog-Min-Position` with a query to read your own writes. Every error is
 a problem of RFC 9457; its `type` is a page that this service serves.
 """
+_UNKNOWN_CALLERS = """\
+**Postlog does not verify usernames.** Put a gateway in front of it that authenticates its users, and choose an \
+`auth.mode`.\
+"""
+_KNOWN_CALLERS = """\
+Callers are authenticated. `author` and `username` may be left out, and are then the caller; another user is refused. \
+The role `moderator` may remove every post and comment, `importer` may act in the name of others, and `operator` may \
+use `/api/v1/read-db`.\
+"""
 _EVERYWHERE = ("method-not-allowed", "host-not-allowed", "too-many-requests", "internal-error")
 _CHANGES = frozenset(("delete", "post", "put"))
+
+_SCHEME = "caller"
 
 _PATH_PARAMETERS: dict[str, tuple[str, Schema]] = {
     "id": ("The post.", {"type": "string", "format": "uuid"}),
     "commentId": ("The comment.", {"type": "string", "format": "uuid"}),
     "rebuildId": ("The id of the rebuild, as in its Location.", {"type": "string", "examples": ["postgres-2"]}),
-    "username": ("The user whose like it is; not verified.", {"type": "string", "x-limit": "name"}),
+    "username": ("The user whose like it is.", {"type": "string", "x-limit": "name"}),
 }
 
 
@@ -62,19 +74,22 @@ def openapi_document(services: HttpServices) -> Schema:
     shapes = {shape for operation in operations for shape in (operation.body, operation.response) if shape}
     paths: dict[str, Schema] = defaultdict(dict)
     for operation in operations:
-        paths[operation.path][operation.method] = _operation(operation, services.limits)
+        paths[operation.path][operation.method] = _operation(operation, services)
+    components = {"schemas": schemas_of([*sorted(shapes, key=lambda s: s.__name__), Problem], services.limits)}
+    if services.access is not None:
+        components["securitySchemes"] = {_SCHEME: dict(services.access.authenticator.scheme)}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Postlog",
             "version": version("postlog"),
-            "description": _DESCRIPTION,
+            "description": _DESCRIPTION.format(callers=_KNOWN_CALLERS if services.access else _UNKNOWN_CALLERS),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": dict(paths),
-        "components": {"schemas": schemas_of([*sorted(shapes, key=lambda s: s.__name__), Problem], services.limits)},
+        "components": components,
     }
 
 
@@ -82,17 +97,21 @@ def served_operations(services: HttpServices) -> tuple[Operation, ...]:
     queries = QUERIES if services.queries else ()
     operations = OPERATIONS if services.queries and services.operations else ()
     rebuilds = REBUILD_OPERATIONS if operations and services.rebuilds else ()
-    return (*(COMMANDS if services.commands else ()), *queries, *operations, *rebuilds, *HEALTH)
+    health = [each for each in HEALTH if services.has_metrics or each.name != "metrics"]
+    served = (*(COMMANDS if services.commands else ()), *queries, *operations, *rebuilds, *health)
+    return served if services.access is None else tuple(each.for_known_callers() for each in served)
 
 
-def _operation(operation: Operation, limits: Limits) -> Schema:
+def _operation(operation: Operation, services: HttpServices) -> Schema:
     described: Schema = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "parameters": list(_parameters(operation, limits)),
+        "parameters": list(_parameters(operation, services.limits)),
         "responses": _successes(operation) | _problems(_problem_codes(operation)),
     }
+    if services.access is not None:
+        described["security"] = _security(operation.access, services.access)
     if operation.description:
         described["description"] = operation.description
     if operation.body is not None:
@@ -106,6 +125,13 @@ def _operation(operation: Operation, limits: Limits) -> Schema:
 def _problem_codes(operation: Operation) -> Sequence[str]:
     of_pages = ("origin-not-allowed",) if operation.method in _CHANGES else ()
     return (*operation.problems, *of_pages, *_EVERYWHERE)
+
+
+def _security(access: Access, control: AccessControl) -> list[dict[str, list[str]]]:
+    """`{}` says that it also works without."""
+    if access is Access.OPEN:
+        return []
+    return [*([{}] if control.admits(None, access) else []), {_SCHEME: []}]
 
 
 def _parameters(operation: Operation, limits: Limits) -> Iterable[Schema]:
@@ -174,7 +200,14 @@ def _problem_response(status: int, kinds: list[ProblemKind]) -> Schema:
     }
 
 
-_PROBLEM_HEADERS = {405: ("Allow",), 412: ("ETag",), 415: ("Accept",), 429: ("Retry-After",), 503: ("Retry-After",)}
+_PROBLEM_HEADERS = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    412: ("ETag",),
+    415: ("Accept",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 
 
 def _example(kind: ProblemKind) -> dict[str, Any]:

@@ -3,7 +3,7 @@ each described once. A test compares this table with the routes of the applicati
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,9 +19,11 @@ from entrypoints.http.parameters import (
     READ_DB,
     REBUILDS,
     REBUILDS_PARAMETERS,
+    REMOVER,
     USERNAME,
     Parameter,
 )
+from entrypoints.serving.access import Access
 
 _POST = POSTS + "/{id}"
 _COMMENT = _POST + "/comments/{commentId}"
@@ -51,6 +53,7 @@ _READ_PROBLEMS = (
     "position-beyond-log",
 )
 _POST_READ_PROBLEMS = (*_READ_PROBLEMS, "route-not-found", "post-not-found", "post-parked")
+_CALLER_PROBLEMS = ("not-authenticated", "invalid-token", "identity-unavailable")
 _REBUILD_PROBLEMS = ("malformed-request", "read-db-unavailable", "schema-outdated")
 _LOG_PROBLEMS = ("store-unavailable", "event-not-readable", "stream-damaged")
 
@@ -64,6 +67,7 @@ class Operation:
     method: str
     path: str
     tag: str
+    access: Access
     summary: str
     response: type[Struct] | None
     statuses: Sequence[int] = (200,)
@@ -76,13 +80,34 @@ class Operation:
     optional_headers: Sequence[str] = ()
     problems: Sequence[str] = ()
 
+    def for_known_callers(self) -> "Operation":
+        """As it is where callers are known: they need not name themselves, and may be refused."""
+        refusals = {
+            Access.OPEN: (),
+            Access.READ: _CALLER_PROBLEMS,
+            Access.WRITE: (*_CALLER_PROBLEMS, "not-the-caller"),
+            Access.OPERATE: (*_CALLER_PROBLEMS, "role-required"),
+        }
+        like = ("role-required",) if self.name == "likePost" else ()
+        return replace(
+            self,
+            body=None if self.body is None else schemas.signed(self.body),
+            query=[REMOVER if parameter is USERNAME else parameter for parameter in self.query],
+            problems=(*self.problems, *refusals[self.access], *like),
+        )
+
 
 _command = partial(
-    Operation, tag="Commands", response=schemas.Done, request_headers=_COMMAND_HEADERS, response_headers=("ETag",)
+    Operation,
+    tag="Commands",
+    access=Access.WRITE,
+    response=schemas.Done,
+    request_headers=_COMMAND_HEADERS,
+    response_headers=("ETag",),
 )
-_query = partial(Operation, tag="Queries", method="get")
-_operation = partial(Operation, tag="Operations", method="get")
-_health = partial(Operation, tag="Health", method="get")
+_query = partial(Operation, tag="Queries", access=Access.READ, method="get")
+_operation = partial(Operation, tag="Operations", access=Access.OPERATE, method="get")
+_health = partial(Operation, tag="Health", access=Access.OPEN, method="get")
 
 COMMANDS = (
     _command(
@@ -357,6 +382,7 @@ _RESPONSE = {
         {"type": "integer", "minimum": 1},
     ),
     "Retry-After": _Header("Seconds to wait before sending the request again.", {"type": "integer", "minimum": 1}),
+    "WWW-Authenticate": _Header("How to authenticate (RFC 6750).", {"type": "string"}),
     "X-Correlation-ID": _Header("Identifies the request in the service's log.", {"type": "string", "minLength": 1}),
 }
 

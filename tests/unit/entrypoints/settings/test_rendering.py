@@ -24,7 +24,7 @@ def test_the_embedded_file_has_every_default() -> None:
     loaded = load_settings(environ={}, config_file=str(file))
     assert loaded.settings == Settings()
     unset = {path for path, source in loaded.sources.items() if source == "default"}
-    assert unset == {"bus.kafka.password"}, "a secret's null says: not given"
+    assert unset == {"bus.kafka.password", "auth.gateway.secret", "auth.jwt.secret"}, "a secret's null says: not given"
 
 
 def test_any_yaml_reader_understands_the_embedded_file_alike() -> None:
@@ -74,6 +74,8 @@ def test_every_secret_can_come_from_a_file() -> None:
         "bus.kafka.password",
         "read_db.postgres.url",
         "read_db.sqlserver.url",
+        "auth.gateway.secret",
+        "auth.jwt.secret",
     ]
     assert all(f"{path}_file" in leaves() for path in secrets)
 

@@ -8,12 +8,14 @@ from typing import Protocol
 import httpx
 import pytest
 
+from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.query_side.pipeline_sampler import PipelineSampler
 from command_process import ANYBODY
 from domain.commands import PostCommand
 from domain.limits import Limits
 from entrypoints.http.app import create_app
+from entrypoints.serving.access import AccessControl
 from entrypoints.web.pages import Pages
 from entrypoints.web.services import Operations, WebServices
 from small_system import SmallSystem
@@ -39,11 +41,19 @@ async def browser_of(
     reading_only: bool = False,
     operations: Operations | None = None,
     stopping: asyncio.Event | None = None,
+    access: AccessControl | None = None,
+    rebuilds: Rebuilds | None = None,
 ) -> AsyncIterator[Client]:
     """Does not follow redirects. With `reading_only`, the process serves queries only. The response of a live part ends
     when `stopping` is set, and has all its messages."""
     commands = None if reading_only else world.commands()
-    given = services(commands=commands, queries=world.queries(), stopping=stopping or asyncio.Event())
+    given = services(
+        commands=commands,
+        queries=world.queries(),
+        stopping=stopping or asyncio.Event(),
+        access=access,
+        rebuilds=rebuilds,
+    )
     web = WebServices(
         commands=commands,
         queries=given.queries,  # type: ignore[arg-type]
@@ -52,6 +62,7 @@ async def browser_of(
         limits=given.limits,
         stopping=given.stopping,
         sampler=PipelineSampler(given.queries.ask),  # type: ignore[arg-type]
+        access=access,
         operations=operations,
         max_body_bytes=given.max_body_bytes,
     )
