@@ -10,8 +10,11 @@ class LocalRowsMoved:
 
     def __init__(self) -> None:
         self._moved = asyncio.Event()
+        self.position: int | None = None
 
-    def notify(self) -> None:
+    def notify(self, position: int | None = None) -> None:
+        if position is not None:
+            self.position = position
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 

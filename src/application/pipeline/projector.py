@@ -120,7 +120,7 @@ class Projector:
         for move in moves:
             after = move.before.position if move.before else 0
             self._journal.record_projected(move.after.partition, after, move.after.position)
-        self._report(decoded, started)
+        self._report(decoded, max((move.after.position for move in moves), default=None), started)
         self._report_parked(parked)
 
     async def mark_ready(self, generation: int) -> None:
@@ -155,8 +155,8 @@ class Projector:
             return decode_all(commits, self._codec)
         return await asyncio.to_thread(decode_all, commits, self._codec)
 
-    def _report(self, decoded: Sequence[DecodedCommit], started: float) -> None:
-        self._rows_moved.notify()
+    def _report(self, decoded: Sequence[DecodedCommit], position: int | None, started: float) -> None:
+        self._rows_moved.notify(position)
         self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
         self._metrics.count("projector_commits", len(decoded))
         self._metrics.count("projector_events", sum(len(each.commit.events) for each in decoded))

@@ -78,8 +78,15 @@ class Journal(Protocol):
 class RowsMoved(Protocol):
     """A projector in this process signals queries that wait for a position."""
 
-    def notify(self) -> None:
-        """Wake all waiting queries."""
+    @property
+    def position(self) -> int | None:
+        """The highest position that a projector of this process has written; None: none has written yet. Rows may be
+        older, since other partitions may be behind, and newer, since other processes project, too.
+        """
+        ...
+
+    def notify(self, position: int | None = None) -> None:
+        """Wake all waiting queries. `position` is what was written, if the rows moved on."""
         ...
 
     async def wait(self, timeout: float) -> None:

@@ -19,7 +19,10 @@ _SHORTEST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.02
 _POLLS_A_WAIT = 8
 """Projectors in other processes can't wake this one; this is how late it learns of their rows. Most rows are about to
 arrive when they are asked for. So the pause between two polls is a part of the time waited so far: no query waits much
-longer than its rows need, and one whose rows are far away polls less often."""
+longer than its rows need, and one whose rows are far away polls less often. A projector in this process wakes it."""
+
+_AHEAD_OF_READ_SECONDS = 0.005
+"""What a projector of this process needs for the commit just acknowledged. A read before that would be in its way."""
 
 _SECONDS_BEFORE_LOG_IS_READ = 0.05
 """By then most rows have arrived, and whether the log has such a position at all need not be read."""
@@ -84,6 +87,9 @@ class Freshness:
         asked_at = self._clock.monotonic()
         until = asked_at + self._wait_seconds
         proof: asyncio.Task[int | None] | None = None
+        projected = self._rows_moved.position
+        if min_position is not None and projected is not None and projected < min_position:
+            await self._rows_moved.wait(min(_AHEAD_OF_READ_SECONDS, self._wait_seconds))
         try:
             while True:
                 found = await read()
@@ -95,10 +101,15 @@ class Freshness:
                 if min_position is not None and now >= asked_at + _SECONDS_BEFORE_LOG_IS_READ:
                     proof = proof or asyncio.create_task(self._log_end.proven_below(min_position))
                     _require_in_log(min_position, proof)
-                await self._rows_moved.wait(min(until - now, _pause(now - asked_at)))
+                await self._rows_moved.wait(min(until - now, self._pause(now - asked_at)))
         finally:
             if proof is not None:
                 proof.cancel()
+
+    def _pause(self, waited: float) -> float:
+        if self._rows_moved.position is not None:
+            return _LONGEST_POLL_SECONDS
+        return min(max(_SHORTEST_POLL_SECONDS, waited / _POLLS_A_WAIT), _LONGEST_POLL_SECONDS)
 
     def _too_old(self, stamp: Stamp, min_position: int | None) -> Unavailable:
         if not stamp.ready:
@@ -111,10 +122,6 @@ class Freshness:
             f"{self._wait_seconds:g} s. Send the request again a little later.",
             path="Postlog-Min-Position",
         )
-
-
-def _pause(waited: float) -> float:
-    return min(max(_SHORTEST_POLL_SECONDS, waited / _POLLS_A_WAIT), _LONGEST_POLL_SECONDS)
 
 
 def _require_in_log(min_position: int, proof: "asyncio.Task[int | None]") -> None:

@@ -29,3 +29,12 @@ async def test_an_old_notification_wakes_nobody() -> None:
     assert not waiting.done()
     moved.notify()
     await asyncio.wait_for(waiting, 2)
+
+
+async def test_it_remembers_the_last_position_that_was_written() -> None:
+    moved = LocalRowsMoved()
+    moved.notify()
+    assert moved.position is None
+    moved.notify(7)
+    moved.notify()
+    assert moved.position == 7

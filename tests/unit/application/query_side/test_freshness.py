@@ -6,9 +6,10 @@ import pytest
 
 from adapters.memory.log import MemoryCommitLog
 from adapters.system.clock_and_ids import SystemClock
+from adapters.system.rows_moved import LocalRowsMoved
 from application.errors import NotYetVisible, PositionBeyondLog, StoreUnavailable
-from application.ports.post_views import PostFilter
-from application.query_side.freshness import LogEnd
+from application.ports.post_views import PostFilter, Stamp, Stamped
+from application.query_side.freshness import Freshness, LogEnd
 from application.query_side.posts import GetPost, ListComments, ListPosts
 from command_process import ANYBODY
 from domain.commands import CreatePost, LikePost
@@ -160,3 +161,49 @@ async def test_cancelled_callers_do_not_end_the_read_of_others():
 async def test_a_real_log_in_memory_returns_its_end():
     system = await projected_once(patience=1)
     assert await LogEnd(MemoryCommitLog(system.log), SystemClock()).proven_below(2) == 1
+
+
+class ProjectedRows:
+    """Their position is `moved.position`, or 0; `reads` has the position that each read found."""
+
+    def __init__(self, moved: LocalRowsMoved) -> None:
+        self.moved = moved
+        self.reads: list[int] = []
+
+    async def read(self) -> Stamped[None]:
+        self.reads.append(self.moved.position or 0)
+        return Stamped(Stamp(generation=1, ready=True, position=self.reads[-1], parked=0), None)
+
+
+def freshness(moved: LocalRowsMoved, patience: float) -> Freshness:
+    return Freshness(SystemClock(), moved, log_end(ScriptedLog(tip=2)), patience)
+
+
+async def test_a_query_for_what_the_projector_here_is_about_to_write_reads_once():
+    moved = LocalRowsMoved()
+    moved.notify(1)
+    rows = ProjectedRows(moved)
+    asking = asyncio.create_task(freshness(moved, 60).read(rows.read, 2))
+    await asyncio.sleep(0)
+    moved.notify(2)
+    async with asyncio.timeout(20):
+        await asking
+    assert rows.reads == [2]
+
+
+async def test_without_news_of_the_projector_here_the_rows_are_read_all_the_same():
+    """Another process's projector may have written them."""
+    moved = LocalRowsMoved()
+    moved.notify(1)
+    rows = ProjectedRows(moved)
+    with pytest.raises(NotYetVisible):
+        await freshness(moved, 0.05).read(rows.read, 2)
+    assert set(rows.reads) == {1}
+
+
+async def test_a_query_that_names_no_position_reads_at_once():
+    moved = LocalRowsMoved()
+    moved.notify(1)
+    rows = ProjectedRows(moved)
+    assert (await freshness(moved, 60).read(rows.read, None)).stamp.position == 1
+    assert rows.reads == [1]
