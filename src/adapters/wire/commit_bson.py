@@ -70,7 +70,7 @@ def commit_from_document(document: Mapping[str, Any]) -> Commit:
         )
     except (KeyError, TypeError, AttributeError, MalformedCommit) as error:
         raise foreign_document(document.get("_id")) from error
-    if _is_whole(commit):
+    if _is_whole(commit.position, commit.stream_id, commit.version, commit.commit_id):
         return commit
     raise foreign_document(commit.position)
 
@@ -80,15 +80,13 @@ def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvent
     commits: list[CommitEvents] = []
     for document in documents:
         try:
-            position, events = document["_id"], events_of(document)
-            commit = CommitEvents(
-                int(position), document["streamId"], document["version"], document["commitId"], events
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            position, stream_id, version = document["_id"], document["streamId"], document["version"]
+            commit_id, events = document["commitId"], events_of(document)
+        except (KeyError, TypeError, MalformedCommit) as error:
             raise foreign_document(document.get("_id")) from error
-        if not isinstance(position, int) or not _is_whole(commit):
+        if not _is_whole(position, stream_id, version, commit_id):
             raise foreign_document(position)
-        commits.append(commit)
+        commits.append(CommitEvents(int(position), stream_id, version, commit_id, events))
     return commits
 
 
@@ -100,12 +98,12 @@ def foreign_document(key: object) -> LogDamaged:
     )
 
 
-def _is_whole(commit: Any) -> bool:
+def _is_whole(position: object, stream_id: object, version: object, commit_id: object) -> bool:
     return (
-        isinstance(commit.position, int)
-        and isinstance(commit.version, int)
-        and isinstance(commit.stream_id, str)
-        and isinstance(commit.commit_id, str)
+        isinstance(position, int)
+        and isinstance(version, int)
+        and isinstance(stream_id, str)
+        and isinstance(commit_id, str)
     )
 
 

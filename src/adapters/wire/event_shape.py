@@ -21,13 +21,14 @@ class WrongShape(ValueError):
 
 class _Kind(NamedTuple):
     """How a field's value is read from plain data and written to it, and the JSON Schema of readable values. `read`
-    raises `ValueError` with a clause. `decoded` is a type that msgspec decodes to what `read` returns, refusing what
-    `read` refuses; None if only `read` does that."""
+    raises `ValueError` with a clause. For JSON text msgspec decodes `decoded`, and `convert` does the rest, if there is
+    any; together they accept nothing that `read` refuses."""
 
     read: Callable[[Any], Any]
     write: Callable[[Any], Any]
     schema: Data
-    decoded: Any = None
+    decoded: Any
+    convert: Callable[[Any], Any] | None
 
 
 class _Field(NamedTuple):
@@ -83,7 +84,7 @@ def _json_decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Ca
     rebuild decodes millions."""
     struct = msgspec.defstruct(
         event_class.__name__,
-        [(field.attribute, Any if field.kind.decoded is None else field.kind.decoded) for field in shape],
+        [(field.attribute, field.kind.decoded) for field in shape],
         rename={field.attribute: field.name for field in shape},
         forbid_unknown_fields=True,
         gc=False,
@@ -91,19 +92,19 @@ def _json_decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Ca
     decode_struct = msgspec.json.Decoder(struct).decode
     new = event_class.__new__
     slots = [
-        (getattr(event_class, field.attribute).__set__, getattr(struct, field.attribute).__get__, field.kind)
+        (getattr(event_class, field.attribute).__set__, getattr(struct, field.attribute).__get__, field.kind.convert)
         for field in shape
     ]
-    copied = tuple((set_field, get_field) for set_field, get_field, kind in slots if kind.decoded is not None)
-    converted = tuple((set_field, get_field, kind.read) for set_field, get_field, kind in slots if kind.decoded is None)
+    copied = tuple((set_field, get_field) for set_field, get_field, convert in slots if convert is None)
+    converted = tuple((set_field, get_field, convert) for set_field, get_field, convert in slots if convert is not None)
 
     def decode(text: msgspec.Raw) -> PostEvent:
         values = decode_struct(text)
         event = new(event_class)
         for set_field, get_field in copied:
             set_field(event, get_field(values))
-        for set_field, get_field, read in converted:
-            set_field(event, read(get_field(values)))
+        for set_field, get_field, convert in converted:
+            set_field(event, convert(get_field(values)))
         return event
 
     return decode
@@ -173,30 +174,34 @@ def _unchanged(value: Any) -> Any:
 
 
 def _or_null(kind: _Kind) -> _Kind:
+    convert: Any = kind.convert
     return _Kind(
         lambda value: None if value is None else kind.read(value),
         lambda value: None if value is None else kind.write(value),
         {**kind.schema, "type": [kind.schema["type"], "null"]},
+        kind.decoded | None,
+        kind.convert and (lambda value: None if value is None else convert(value)),
     )
 
 
 _TIME = {"format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d+)?Z$"}
 
-_NUMBER = _Kind(_read_number, _unchanged, {"type": "integer"})
-_FLAG = _Kind(_read_flag, _unchanged, {"type": "boolean"})
-_INSTANT = _Kind(_read_time, time_to_text, {"type": "string", **_TIME})
+_TEXT = _Kind(_read_text, _unchanged, {"type": "string"}, str, None)
+_NUMBER = _Kind(_read_number, _unchanged, {"type": "integer"}, Any, _read_number)
+_FLAG = _Kind(_read_flag, _unchanged, {"type": "boolean"}, bool, None)
+_INSTANT = _Kind(_read_time, time_to_text, {"type": "string", **_TIME}, str, time_from_text)
 
 _KINDS: dict[Any, _Kind] = {
-    str: _Kind(_read_text, _unchanged, {"type": "string"}, str),
-    CommentId: _Kind(_read_text, _unchanged, {"type": "string", "format": "uuid"}, str),
-    str | None: _Kind(_read_text_or_null, _unchanged, {"type": ["string", "null"]}, str | None),
+    str: _TEXT,
+    CommentId: _TEXT._replace(schema={"type": "string", "format": "uuid"}),
+    str | None: _Kind(_read_text_or_null, _unchanged, {"type": ["string", "null"]}, str | None, None),
     datetime: _INSTANT,
     datetime | None: _or_null(_INSTANT),
     int: _NUMBER,
     int | None: _or_null(_NUMBER),
     bool: _FLAG,
     bool | None: _or_null(_FLAG),
-    tuple[str, ...]: _Kind(_read_texts, list, {"type": "array", "items": {"type": "string"}}),
+    tuple[str, ...]: _Kind(_read_texts, list, {"type": "array", "items": {"type": "string"}}, tuple[str, ...], None),
 }
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from application.envelopes import Commit
+from application.envelopes import AnyCommit
 from application.errors import AuditRunning
 from application.maintenance.comparison import Difference, StreamFold
 from application.ports.audit_rows import AuditedPost, AuditRows, AuditStart, GenerationGone
@@ -154,7 +154,7 @@ class Audit:
         self, folds: dict[PostId, StreamFold], start: AuditStart, portion: "_Portion", progress: AuditProgress
     ) -> None:
         tip, position = await self._log.proven_tip(), 0
-        while position < tip and (commits := await self._log.read(position, _COMMITS_A_READ)):
+        while position < tip and (commits := await self._log.read_events(position, _COMMITS_A_READ)):
             mine = [commit for commit in commits if portion.has(commit.stream_id)]
             for commit in mine:
                 if commit.stream_id not in folds:
@@ -163,9 +163,9 @@ class Audit:
             progress.advance(len(commits))
             position = commits[-1].position
 
-    def _feed(self, folds: Mapping[PostId, StreamFold], commits: Iterable[Commit]) -> None:
-        for decoded in decode_all(commits, self._codec):
-            folds[decoded.commit.stream_id].feed(decoded)
+    def _feed(self, folds: Mapping[PostId, StreamFold], commits: Iterable[AnyCommit]) -> None:
+        for commit, events in decode_all(commits, self._codec):
+            folds[commit.stream_id].feed(commit, events)
 
     async def _sample(self, start: AuditStart, posts: int) -> AuditReport:
         if posts >= start.posts:

@@ -8,10 +8,10 @@ from application.envelopes import AnyCommit
 from application.errors import EventNotApplicable, StreamDamaged
 from application.log_order import require_next
 from application.ports.audit_rows import AuditedPost
-from application.projections.batch import DecodedCommit
 from application.projections.post import WholePost
 from application.rows import CommentRow, PostRow
 from domain.errors import EventNotReadable
+from domain.events import PostEvent
 from domain.ids import PostId
 
 _POST_FIELDS = ("status", "author", "date_posted", "message", "likes", "comments_count")
@@ -51,17 +51,16 @@ class StreamFold:
     def post_id(self) -> PostId:
         return self.folded.post_id
 
-    def feed(self, decoded: DecodedCommit) -> None:
-        commit = decoded.commit
+    def feed(self, commit: AnyCommit, events: Sequence[PostEvent] | EventNotReadable) -> None:
         self._check_order(commit)
         if commit.position <= self.position:
             self.due = commit.last_version
         if self.audited is None or commit.last_version > self.audited.post.version or self.unreadable or self.damage:
             return
         try:
-            if isinstance(decoded.events, EventNotReadable):
-                raise decoded.events
-            self.folded.apply(decoded.events, commit.last_version)
+            if isinstance(events, EventNotReadable):
+                raise events
+            self.folded.apply(events, commit.last_version)
         except (EventNotReadable, EventNotApplicable) as error:
             self.unreadable = error.message
 

@@ -21,7 +21,7 @@ from application.ports.commit_log import CommitLog, Shard
 from application.ports.event_codec import EventCodec
 from application.ports.read_db import Fold, RowChanges, RowKeys, Rows
 from application.ports.system import Clock
-from application.projections.batch import DecodedCommit, all_given, decode_all, fold_batch, row_keys_of
+from application.projections.batch import DecodedCommit, all_given, count_events, decode_all, fold_batch, row_keys_of
 from application.projections.log_checks import LogGaps
 from application.projections.read_ahead import ReadAhead
 
@@ -62,8 +62,14 @@ class LogBatches:
         events = 0
         async with aclosing(self._pages(position)) as pages:
             async for page in pages:
-                for each in await asyncio.to_thread(decode_all, page, self._codec):
-                    more = len(each.commit.events)
+                decoded = await asyncio.to_thread(decode_all, page, self._codec)
+                more = count_events(decoded)
+                if events + more <= self._batch_events:
+                    batch += decoded
+                    events += more
+                    continue
+                for each in decoded:
+                    more = len(each[0].events)
                     if batch and events + more > self._batch_events:
                         yield batch_of(batch, self._clock)
                         batch, events = [], 0
@@ -93,13 +99,12 @@ class LogBatches:
 
 def batch_of(decoded: Sequence[DecodedCommit], clock: Clock, *, is_last: bool = False) -> Batch:
     """Of at least one commit."""
-    last = decoded[-1].commit
+    last, _ = decoded[-1]
 
     def fold(rows: Rows) -> RowChanges:
         return fold_batch(decoded, rows, clock.now(), lacks=all_given)
 
-    events = sum([len(commit.events) for commit, _ in decoded])
-    return Batch(last.position, last.commit_id, events, row_keys_of(decoded), fold, is_last)
+    return Batch(last.position, last.commit_id, count_events(decoded), row_keys_of(decoded), fold, is_last)
 
 
 class ShardBatch(NamedTuple):
@@ -152,9 +157,9 @@ class ShardReader:
         return position
 
     def cut(self, after: int, until: int) -> ShardBatch:
-        decoded = [each for each in self._read[after] if each.commit.position <= until]
+        decoded = [each for each in self._read[after] if each[0].position <= until]
         self._read[after] = decoded
-        return ShardBatch(len(decoded), sum([len(commit.events) for commit, _ in decoded]), row_keys_of(decoded))
+        return ShardBatch(len(decoded), count_events(decoded), row_keys_of(decoded))
 
     def fold(self, after: int, rows: Rows, now: datetime) -> RowChanges:
         return fold_batch(self._read[after], rows, now, lacks=all_given)

@@ -55,9 +55,9 @@ class LogConsumer:
             ahead.begin(self._read(rows.position))
             while True:
                 page = await ahead.result()
-                continues = is_worth_reading_ahead([each.commit for each in page], self._batch_size)
+                continues = is_worth_reading_ahead([commit for commit, _ in page], self._batch_size)
                 if continues:
-                    ahead.begin(self._read(page[-1].commit.position))
+                    ahead.begin(self._read(page[-1][0].position))
                 if page or rows.checkpoint is None:
                     await self._apply(rows, page)
                 if not rows.ready and rows.position >= rows.fill_until:
@@ -77,7 +77,7 @@ class LogConsumer:
         return _RowsState(live.generation, checkpoints.get(0), live.ready, await self._log.tip())
 
     async def _apply(self, rows: _RowsState, page: Sequence[DecodedCommit]) -> None:
-        after = _checkpoint_at(page[-1].commit) if page else Checkpoint(partition=0, position=0)
+        after = _checkpoint_at(page[-1][0]) if page else Checkpoint(partition=0, position=0)
         move = CheckpointMove(rows.checkpoint, after)
         await self._projector.apply_decoded(rows.generation, [move], page, partitions=1)
         rows.checkpoint = after

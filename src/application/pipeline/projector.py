@@ -23,7 +23,14 @@ from application.ports.read_db import (
     Rows,
 )
 from application.ports.system import Clock, Journal, Metrics, RowsMoved
-from application.projections.batch import DecodedCommit, MissingCommits, decode_all, fold_batch, row_keys_of
+from application.projections.batch import (
+    DecodedCommit,
+    MissingCommits,
+    count_events,
+    decode_all,
+    fold_batch,
+    row_keys_of,
+)
 from application.projections.log_checks import require_same_log
 from domain.ids import PostId
 
@@ -159,7 +166,7 @@ class Projector:
         self._rows_moved.notify(position)
         self._metrics.observe("projector_batch_seconds", self._clock.monotonic() - started)
         self._metrics.count("projector_commits", len(decoded))
-        self._metrics.count("projector_events", sum(len(each.commit.events) for each in decoded))
+        self._metrics.count("projector_events", count_events(decoded))
 
     def _report_parked(self, parked: Sequence[ParkedStream]) -> None:
         for stream in parked[:_PARKED_SHOWN]:

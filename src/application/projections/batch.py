@@ -7,7 +7,7 @@ stream whose commit can't be read or applied is parked, without blocking the oth
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from application.envelopes import AnyCommit, Commit, CommitEvents
 from application.errors import EventNotApplicable, StreamDamaged
@@ -62,15 +62,12 @@ class MissingCommits(Exception):
         self.after = after
 
 
-class DecodedCommit(NamedTuple):
-    """A commit and its events, or why they can't be read."""
-
-    commit: AnyCommit
-    events: Sequence[PostEvent] | EventNotReadable
+DecodedCommit = tuple[AnyCommit, Sequence[PostEvent] | EventNotReadable]
+"""A commit and its events, or why they can't be read."""
 
 
 def decode_all(commits: Iterable[AnyCommit], codec: EventCodec) -> list[DecodedCommit]:
-    return [DecodedCommit(commit, _decode(commit, codec)) for commit in commits]
+    return [(commit, _decode(commit, codec)) for commit in commits]
 
 
 def _decode(commit: AnyCommit, codec: EventCodec) -> Sequence[PostEvent] | EventNotReadable:
@@ -78,6 +75,11 @@ def _decode(commit: AnyCommit, codec: EventCodec) -> Sequence[PostEvent] | Event
         return codec.decode(commit)
     except EventNotReadable as error:
         return error
+
+
+def count_events(decoded: Iterable[DecodedCommit]) -> int:
+    """As they are stored."""
+    return sum([len(commit.events) for commit, _ in decoded])
 
 
 def row_keys_of(decoded: Sequence[DecodedCommit]) -> RowKeys:
@@ -99,9 +101,16 @@ def fold_batch(
     caught up with everything that waits. If the log `lacks` the commit before a commit, the post is parked. Raises
     `MissingCommits` for other missing commits.
     """
-    fold = _BatchFold(rows, now, unpark, lacks)
+    streams: dict[PostId, list[DecodedCommit]] = {}
     for each in decoded:
-        fold.apply(each)
+        post_id = each[0].stream_id
+        if post_id in streams:
+            streams[post_id].append(each)
+        else:
+            streams[post_id] = [each]
+    fold = _BatchFold(rows, now, unpark, lacks)
+    for post_id, commits in streams.items():
+        fold.apply(post_id, commits)
     if fold.missing:
         raise MissingCommits(fold.missing)
     return fold.changes()
@@ -115,28 +124,33 @@ class _BatchFold:
         self._lacks = lacks
         self._posts: dict[PostId, PostFold] = {}
         self._parked: dict[PostId, ParkedStream] = {}
-        self._blocked: set[PostId] = set()
         self.missing: dict[PostId, int] = {}
 
-    def apply(self, each: DecodedCommit) -> None:
-        commit, events = each
-        post_id, version, count = commit.stream_id, commit.version, len(commit.events)
-        post = self._posts.get(post_id) or self._begin(post_id)
-        last_version = version + count - 1 if count else version
-        if last_version <= post.version or post_id in self.missing:
-            return
-        if (self._parked or self._rows.parked) and self._waits(post_id, last_version):
-            return
-        if version > post.version + 1 and not self._lacks(post_id, post.version):
-            self.missing[post_id] = post.version
-            return
-        try:
-            require_next(commit, post.version)
-            if isinstance(events, EventNotReadable):
-                raise events
-            post.apply(events, last_version)
-        except (EventNotReadable, EventNotApplicable, StreamDamaged) as error:
-            self._park(commit, error)
+    def apply(self, post_id: PostId, commits: Sequence[DecodedCommit]) -> None:
+        """All commits of the batch for one post. If it is parked, only the waiting version is recorded, so that it is
+        not unparked too early."""
+        post = self._begin(post_id)
+        waiting = None if self._unpark else self._rows.parked.get(post_id)
+        for commit, events in commits:
+            version, stored = commit.version, len(commit.events)
+            last_version = version + (stored or 1) - 1
+            if last_version <= post.version:
+                continue
+            if waiting is not None:
+                if last_version > waiting.waiting_version:
+                    waiting = self._parked[post_id] = replace(waiting, waiting_version=last_version)
+                continue
+            if version > post.version + 1 and not self._lacks(post_id, post.version):
+                self.missing[post_id] = post.version
+                return
+            try:
+                if version != post.version + 1 or not stored:
+                    require_next(commit, post.version)
+                if isinstance(events, EventNotReadable):
+                    raise events
+                post.apply(events, last_version)
+            except (EventNotReadable, EventNotApplicable, StreamDamaged) as error:
+                waiting = self._parked[post_id] = self._park(commit, error)
 
     def _begin(self, post_id: PostId) -> PostFold:
         stored = self._rows.comments
@@ -149,19 +163,9 @@ class _BatchFold:
         self._posts[post_id] = post
         return post
 
-    def _waits(self, post_id: PostId, last_version: int) -> bool:
-        """Whether its stream is parked. The waiting version is recorded, so that the post is not unparked too early."""
-        parked = self._parked.get(post_id) or self._rows.parked.get(post_id)
-        if parked is None or (self._unpark and post_id not in self._blocked):
-            return False
-        if last_version > parked.waiting_version:
-            self._parked[post_id] = replace(parked, waiting_version=last_version)
-        return True
-
-    def _park(self, commit: AnyCommit, error: PostlogError) -> None:
+    def _park(self, commit: AnyCommit, error: PostlogError) -> ParkedStream:
         known = self._rows.parked.get(commit.stream_id)
-        self._blocked.add(commit.stream_id)
-        self._parked[commit.stream_id] = ParkedStream(
+        return ParkedStream(
             post_id=commit.stream_id,
             version=commit.version,
             position=commit.position,
@@ -198,4 +202,4 @@ class _BatchFold:
     def _caught_up(self, post_id: PostId, parked: ParkedStream) -> bool:
         post = self._posts.get(post_id)
         version = post.version if post is not None else self._version_before(post_id)
-        return post_id not in self._blocked and version >= parked.waiting_version
+        return post_id not in self._parked and version >= parked.waiting_version

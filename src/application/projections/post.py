@@ -146,7 +146,7 @@ class PostFold:
                 assert_never(event)
 
     def _create(self, event: PostCreated) -> None:
-        _require_storable(event, event.author, event.message)
+        _require_storable(event, event.author + event.message)
         if self.status is not PostStatus.EMPTY:
             raise EventNotApplicable(f"PostCreated for post {self.post_id}, which exists already.")
         self.status = _LIVE
@@ -158,7 +158,7 @@ class PostFold:
         self.likes -= 1
 
     def _add_comment(self, event: CommentAdded) -> None:
-        _require_storable(event, event.username, event.comment)
+        _require_storable(event, event.username + event.comment)
         if self.comment(event.comment_id) is not None:
             raise EventNotApplicable(f"CommentAdded for comment {event.comment_id}, which exists already.")
         self.comments[event.comment_id] = CommentRow(
@@ -167,7 +167,7 @@ class PostFold:
         self.comments_count += 1
 
     def _update_comment(self, event: CommentUpdated) -> None:
-        _require_storable(event, event.username, event.comment)
+        _require_storable(event, event.username + event.comment)
         before = self._known_comment(event)
         self.comments[event.comment_id] = before._replace(comment=event.comment, username=event.username, edited=True)
 
@@ -178,14 +178,13 @@ class PostFold:
         return comment
 
 
-def _require_storable(event: PostEvent, *texts: str) -> None:
+def _require_storable(event: PostEvent, texts: str) -> None:
     """A text from another system may contain what not every database can store; it must not block other posts."""
-    for text in texts:
-        if not is_storable(text):
-            raise EventNotApplicable(
-                f"{type(event).__name__} contains a character that a read database can't store: "
-                "NUL, or an unpaired surrogate."
-            )
+    if not is_storable(texts):
+        raise EventNotApplicable(
+            f"{type(event).__name__} contains a character that a read database can't store: "
+            "NUL, or an unpaired surrogate."
+        )
 
 
 class WholePost:

@@ -330,6 +330,10 @@ class LaggingLog:
     async def read(self, after, limit=1_000):
         return [each for each in await self._system.commit_log.read(after, limit) if each.position <= self._position]
 
+    async def read_events(self, after, limit=1_000):
+        page = await self._system.commit_log.read_events(after, limit)
+        return [each for each in page if each.position <= self._position]
+
     async def read_stream(self, post_id, after_version=0, limit=1_000):
         commits = await self._system.event_store.read_stream(post_id, after_version, limit)
         return [each for each in commits if each.position <= self._position]
