@@ -13,9 +13,9 @@ from application.envelopes import Commit
 from application.partitioning import partition_of
 from application.ports.read_db import Checkpoint, LiveGeneration, ParkedStream
 from application.rows import CommentRow, PostRow, PostStatus
-from domain.commands import PostCommand
+from domain.commands import AddComment, PostCommand
 from domain.ids import CommentId, PostId
-from simulation.model import EVENTS, NO_POST, NOTHING, Model, answer, fold, says
+from simulation.model import EVENTS, NO_POST, NOTHING, Model, answer_all, fold
 
 _STATUS = {"none": PostStatus.EMPTY, "live": PostStatus.LIVE, "removed": PostStatus.REMOVED}
 
@@ -31,11 +31,11 @@ def require(holds: object, sentence: str) -> None:
 
 @dataclass(slots=True)
 class Operation:
-    """A command of a client, with all its attempts: from `invoked` to `returned`. `outcome` is "ok", "fail" (with
-    `code`) or "unknown"."""
+    """What a client asks for, with all its attempts: from `invoked` to `returned`. Several commands become one commit.
+    `outcome` is "ok", "fail" (with `code`) or "unknown"."""
 
     number: int
-    command: PostCommand
+    commands: Sequence[PostCommand]
     correlation_id: str
     key: str | None
     expected_version: int | None
@@ -49,11 +49,16 @@ class Operation:
     reuses: "Operation | None" = None
     """Another operation, whose key this one has, with another digest."""
 
+    @property
+    def post_id(self) -> PostId:
+        return self.commands[0].post_id
+
     def __str__(self) -> str:
         told = f"{self.outcome} {self.code}" if self.outcome != "ok" else f"version {self.version} at {self.position}"
         key = f" key {self.key}" if self.key else ""
         expected = f" if-match {self.expected_version}" if self.expected_version is not None else ""
-        return f"{self.invoked:7.3f} to {self.returned:7.3f} s  #{self.number} {self.command}{key}{expected}: {told}"
+        times = f"{self.invoked:7.3f} to {self.returned:7.3f} s"
+        return f"{times}  #{self.number} {list(self.commands)}{key}{expected}: {told}"
 
 
 @dataclass(slots=True)
@@ -220,18 +225,16 @@ def _check_effect(history: History, operation: Operation, commit: Commit) -> Non
     """The commit is what the command asked for, and what the rules allow after what was before it."""
     require(operation.outcome != "fail", f"{operation}, but it is in the log: {commit}")
     require(operation.reuses is None, f"{operation} reused a key and is in the log: {commit}")
-    require(commit.stream_id == operation.command.post_id, f"{operation} is in another stream: {commit}")
+    require(commit.stream_id == operation.post_id, f"{operation} is in another stream: {commit}")
     require(history.visible_at[commit.position - 1] >= operation.invoked, f"{operation} is older than its request")
     before = history.stream(commit.stream_id).at_version(commit.version - 1)
     assert before is not None
-    allowed = answer(operation.command, before)
+    allowed, events = answer_all(operation.commands, before)
     require(allowed == EVENTS, f"{operation} was stored at version {commit.version}, but the rules say {allowed}")
     expected = operation.expected_version
     require(expected in (None, commit.version - 1) or commit.version == 1, f"{operation} ignored If-Match: {commit}")
-    require(
-        len(commit.events) == 1 and says(operation.command, commit.events[0].type, commit.events[0].data),
-        f"{operation} is stored as {commit.events}",
-    )
+    stored = [(event.type, dict(event.data)) for event in commit.events]
+    require(stored == events, f"{operation} is stored as {stored}")
 
 
 def _check_answer(
@@ -239,10 +242,10 @@ def _check_answer(
 ) -> None:
     if operation.outcome == "unknown":
         return
-    post_id = operation.command.post_id
+    post_id = operation.post_id
     stream = history.stream(post_id)
     before = [each for each in acknowledged if each.returned < operation.invoked]
-    low = max((each.version for each in before if each.command.post_id == post_id), default=0)
+    low = max((each.version for each in before if each.post_id == post_id), default=0)
     high = stream.at_position(history.known_at(operation.returned))
     if operation.outcome == "fail":
         _check_refusal(operation, stream, low, high)
@@ -258,14 +261,15 @@ def _check_answer(
         require(stored == commit, f"{operation}, but it is {commit}")
         newest = max((each.position for each in before), default=0)
         require(commit.position > newest, f"{operation} came after {newest} was acknowledged")
-        is_comment = commit.events[0].type == "CommentAdded"
-        wanted = commit.events[0].data["commentId"] if is_comment else None
-        require(operation.comment_id == wanted, f"{operation} was told comment {operation.comment_id}")
+        first = operation.commands[0]
+        wanted = first.comment_id if isinstance(first, AddComment) else None
+        told_right = len(operation.commands) > 1 or operation.comment_id == wanted
+        require(told_right, f"{operation} was told comment {operation.comment_id}")
         return
     state = stream.at_version(operation.version)
     assert state is not None
     require(operation.version >= low, f"{operation} rests on version {operation.version}, but {low} was acknowledged")
-    said = answer(operation.command, state)
+    said, _ = answer_all(operation.commands, state)
     require(said == NOTHING, f"{operation} was acknowledged without a commit, but the rules say {said}")
 
 
@@ -286,7 +290,7 @@ def _check_refusal(operation: Operation, stream: Stream, low: int, high: int) ->
         case "event-not-readable":
             require(any(state.stuck == code for _, state in states), f"{operation}: every event is readable")
         case _:
-            said = [answer(operation.command, state) for _, state in states]
+            said = [answer_all(operation.commands, state)[0] for _, state in states]
             require(code in said, f"{operation}: at versions {low} to {high} the rules say {said}")
 
 

@@ -47,6 +47,11 @@ class Commands:
             post_id=post, author="Ann", message=f"post {self.random.choice((1, 1, 2))}", date_posted=_NOON
         )
 
+    def draw_several(self) -> list[PostCommand]:
+        """For one commit, of one post."""
+        commands = [self.draw() for _ in range(12)]
+        return [each for each in commands if each.post_id == commands[0].post_id][:3]
+
     def draw(self) -> PostCommand:
         random = self.random
         post, user = random.choice(self.posts), random.choice(USERS)

@@ -3,8 +3,9 @@
 It shares nothing with `domain` and `application.projections` but the names of the events, and the commands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from domain.commands import (
@@ -105,25 +106,46 @@ def _answer_about_comment(
     return NOTHING if isinstance(command, EditComment) and found[0] == command.comment else EVENTS
 
 
-def says(command: PostCommand, event_type: str, data: Mapping[str, Any]) -> bool:
-    """Whether the event is what the command asked for."""
+def event_of(command: PostCommand) -> tuple[str, dict[str, Any]]:
+    """What is stored for the command, if anything is."""
     match command:
         case CreatePost():
-            return event_type == "PostCreated" and (data["author"], data["message"]) == (
-                command.author,
-                command.message,
-            )
+            date = _text_of(command.date_posted)
+            return "PostCreated", {"author": command.author, "message": command.message, "datePosted": date}
         case EditMessage():
-            return event_type == "MessageUpdated" and data["message"] == command.message
+            date = _text_of(command.edited_at)
+            return "MessageUpdated", {"message": command.message, "username": command.username, "editedAt": date}
         case LikePost():
-            return event_type == "PostLiked" and data["username"] == command.username
+            return "PostLiked", {"username": command.username}
         case UnlikePost():
-            return event_type == "PostUnliked" and data["username"] == command.username
-        case AddComment() | EditComment():
-            expected = "CommentAdded" if isinstance(command, AddComment) else "CommentUpdated"
-            stored = (data.get("commentId"), data.get("comment"), data.get("username"))
-            return event_type == expected and stored == (command.comment_id, command.comment, command.username)
+            return "PostUnliked", {"username": command.username}
+        case AddComment():
+            return "CommentAdded", _comment(command, "commentDate", command.comment_date)
+        case EditComment():
+            return "CommentUpdated", _comment(command, "editDate", command.edit_date)
         case RemoveComment():
-            return event_type == "CommentRemoved" and data["commentId"] == command.comment_id
+            return "CommentRemoved", {"commentId": command.comment_id, "username": command.username}
         case RemovePost():
-            return event_type == "PostRemoved" and data["username"] == command.username
+            return "PostRemoved", {"username": command.username}
+
+
+def _comment(command: AddComment | EditComment, date_name: str, date: datetime) -> dict[str, Any]:
+    texts = {"commentId": command.comment_id, "comment": command.comment, "username": command.username}
+    return {**texts, date_name: _text_of(date)}
+
+
+def _text_of(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def answer_all(commands: Sequence[PostCommand], post: Model) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
+    """For commands that become one commit: what the rules say, and the events."""
+    events = []
+    for command in commands:
+        said = answer(command, post)
+        if said not in (EVENTS, NOTHING):
+            return said, []
+        if said == EVENTS:
+            events.append(event_of(command))
+            post = fold(post, *events[-1])
+    return (EVENTS if events else NOTHING), events

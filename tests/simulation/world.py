@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
@@ -14,6 +15,8 @@ from uuid import UUID
 from adapters.memory.bus import MemoryBus
 from adapters.memory.log import MemoryLog
 from adapters.memory.read_db import MemoryReadDb
+from application.command_side.idempotency import commit_id_of
+from application.command_side.post_commands import PostCommands
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import (
     LogChanged,
@@ -25,11 +28,12 @@ from application.errors import (
     Unavailable,
     VersionMismatch,
 )
+from application.mediator import CommandResult
 from application.ports.bus import CommitEntry, Publication
 from application.ports.post_views import PostFilter
 from application.ports.read_db import CheckpointMoved
 from application.query_side.posts import GetPost, ListPosts
-from domain.commands import PostCommand
+from domain.commands import LikePost, PostCommand
 from domain.errors import PostlogError, PostNotFound
 from simulation.bus_server import BusServer, SimulatedSubscription
 from simulation.checker import (
@@ -59,7 +63,10 @@ _HEALING_SECONDS = 300.0
 _MAX_STEPS = 400_000
 _RETRIES = 6
 
-_ROLES = ("command", "command", "relay", "relay", "projector", "projector", "query", "query", "maintenance", "audit")
+_ROLES = (
+    *("command", "command", "relay", "relay", "projector", "projector", "query", "query"),
+    *("maintenance", "maintenance", "audit"),
+)
 
 
 class ProcessLost(Exception):
@@ -199,6 +206,7 @@ class World:
         self.operations: list[Operation] = []
         self.reads: list[Read] = []
         self.foreign: set[str] = set()
+        self._several_ids = SeededIds(Random(random.getrandbits(32)))
         self.lowest = 0
         self.violation: str | None = None
         self.failed: asyncio.Future[None] = loop.create_future()
@@ -241,6 +249,7 @@ class World:
     async def _until_healed(self, clients: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.gather(*clients)
         await asyncio.sleep(max(0.0, _FAULT_SECONDS - self.loop.time()) + 0.1)
+        await self._write_once_more()
         try:
             async with asyncio.timeout(_HEALING_SECONDS):
                 while not self._has_caught_up():
@@ -251,6 +260,17 @@ class World:
                 f"after {_HEALING_SECONDS:g} s without faults the log is at {self.log.tip}, the relay at "
                 f"{relay.position}, the rows at {memory.checkpoints[memory.live.generation]} of {memory.live}"
             ) from None
+
+    async def _write_once_more(self) -> None:
+        """Every process accepts commands again, on every post."""
+        for machine in self._machines("command"):
+            for post in self.posts:
+                operation = self._draw_operation(Random(0), (), [LikePost(post_id=post, username=None)])
+                operation.expected_version = None
+                await self._try(machine, operation)
+                operation.returned = self.loop.time()
+                told = operation.outcome != "unknown" and operation.code != "write-conflict"
+                require(told, f"{operation}, without faults and without others who write")
 
     def _has_caught_up(self) -> bool:
         memory = self.read_db.memory
@@ -263,7 +283,9 @@ class World:
         self.faults.heal()
         for machine in self.machines:
             machine.start()
-            if machine.process is not None and machine.process.paused:
+            assert machine.process is not None
+            machine.process.fuse = None
+            if machine.process.paused:
                 machine.process.resume()
 
     def ended(self, task: asyncio.Task[None]) -> None:
@@ -319,7 +341,9 @@ class World:
 
         task.add_done_callback(respond)
         process.at_death.append(lambda: None if answer.done() else answer.set_exception(ProcessLost()))
-        if self.random.random() < 0.03:  # the client hangs up, and the server cancels what it does for it
+        if (
+            self.loop.time() < _FAULT_SECONDS and self.random.random() < 0.03
+        ):  # the client hangs up, and the server cancels what it does for it
             self.faults.injected["client hung up"] += 1
             self.loop.call_later(self.random.uniform(0.0, 0.05), task.cancel)
         async with asyncio.timeout(30.0):
@@ -331,12 +355,16 @@ class World:
         ended: list[Operation] = []
         for post in self.posts if number == 0 else ():
             if random.random() < 0.8:
-                ended.append(self._draw_operation(random, (), self.commands.create(post)))
+                ended.append(self._draw_operation(random, (), [self.commands.create(post)]))
                 await self._send(random, ended[-1])
         for _ in range(random.choice((3, 10, 20))):
             await asyncio.sleep(random.choice((0.0, 0.0, 0.01, 0.3, 1.5)))
             if random.random() < 0.35:
                 await self._read(random, token if random.random() < 0.8 else None)
+                continue
+            keyed = [each for each in ended if each.key and each.outcome == "ok" and not each.reuses]
+            if keyed and random.random() < 0.1:
+                await self._send_again(random, random.choice(keyed))
                 continue
             operation = self._draw_operation(random, ended)
             await self._send(random, operation)
@@ -345,7 +373,7 @@ class World:
                 token = max(token, operation.position)
 
     def _draw_operation(
-        self, random: Random, ended: Sequence[Operation], command: PostCommand | None = None
+        self, random: Random, ended: Sequence[Operation], commands: Sequence[PostCommand] | None = None
     ) -> Operation:
         number = len(self.operations) + len(self.reads)
         keyed = [each for each in ended if each.key and each.outcome == "ok"]
@@ -354,7 +382,7 @@ class World:
         known = max((each.version for each in ended if each.outcome == "ok"), default=1)
         operation = Operation(
             number=number,
-            command=command or self.commands.draw(),
+            commands=commands or self._draw_commands(random),
             correlation_id=f"operation-{number}",
             key=key,
             expected_version=random.choice((known, known + 1)) if random.random() < 0.15 else None,
@@ -364,29 +392,65 @@ class World:
         self.operations.append(operation)
         return operation
 
+    def _draw_commands(self, random: Random) -> Sequence[PostCommand]:
+        return self.commands.draw_several() if random.random() < 0.2 else [self.commands.draw()]
+
     async def _send(self, random: Random, operation: Operation) -> None:
-        """Until the outcome is known; without a key only once."""
-        digest = "another request" if operation.reuses else f"digest of {operation.key}"
-        context = context_of(operation.correlation_id, operation.key, digest, operation.expected_version)
+        """Until the outcome is known; without a key only once. Now and then twice at the same time."""
+        machines = self._machines("command")
         for attempt in range(_RETRIES if operation.key else 1):
             if attempt:
                 await asyncio.sleep(random.choice((0.0, 0.05, 1.0, 4.0)))
-            machine = random.choice(self._machines("command"))
-            try:
-                result = await self._request(machine, lambda service: service.handle(operation.command, context))
-            except (ProcessLost, TimeoutError, Unavailable) as error:
-                require(not isinstance(error, LogChanged), f"{operation}: {error}")
-                operation.code = f"{type(error).__name__} {error}"
-                continue
-            except VersionMismatch as error:
-                operation.outcome, operation.code, operation.version = "fail", error.code, error.current_version
-            except PostlogError as error:
-                operation.outcome, operation.code = "fail", error.code
+            if operation.key and random.random() < 0.1:
+                twins = [copy(operation) for _ in range(2)]
+                await asyncio.gather(*(self._try(random.choice(machines), twin) for twin in twins))
+                self._join(operation, twins)
             else:
-                operation.outcome, operation.version, operation.position = "ok", result.version, result.position
-                operation.comment_id = result.comment_id
-            break
+                await self._try(random.choice(machines), operation)
+            if operation.outcome != "unknown":
+                break
         operation.returned = self.loop.time()
+
+    def _join(self, operation: Operation, twins: Sequence[Operation]) -> None:
+        """Both answers are the same. When one is a refusal, the other one may have been decided before or after it."""
+        told = [twin for twin in twins if twin.outcome == "ok"] or [twin for twin in twins if twin.outcome == "fail"]
+        if told and told[0].outcome == "ok":
+            require(len({(twin.version, twin.position) for twin in told}) == 1, f"answered {twins[0]} and {twins[1]}")
+        for twin in told[:1]:
+            operation.outcome, operation.code, operation.comment_id = twin.outcome, twin.code, twin.comment_id
+            operation.version, operation.position = twin.version, twin.position
+
+    async def _try(self, machine: Machine, operation: Operation) -> None:
+        digest = "another request" if operation.reuses else f"digest of {operation.key}"
+        context = context_of(operation.correlation_id, operation.key, digest, operation.expected_version)
+        commands = operation.commands
+
+        def handle(service: PostCommands) -> Coroutine[Any, Any, CommandResult]:
+            if len(commands) == 1:
+                return service.handle(commands[0], context)
+            commit_id = commit_id_of(operation.key) if operation.key else self._several_ids.new()
+            return service.commit(operation.post_id, commands, context, commit_id)
+
+        try:
+            result = await self._request(machine, handle)
+        except (ProcessLost, TimeoutError, Unavailable) as error:
+            require(not isinstance(error, LogChanged), f"{operation}: {error}")
+            operation.code = f"{type(error).__name__} {error}"
+        except VersionMismatch as error:
+            operation.outcome, operation.code, operation.version = "fail", error.code, error.current_version
+        except PostlogError as error:
+            operation.outcome, operation.code = "fail", error.code
+        else:
+            operation.outcome, operation.version, operation.position = "ok", result.version, result.position
+            operation.comment_id = result.comment_id
+
+    async def _send_again(self, random: Random, operation: Operation) -> None:
+        """Delivered once more, long after it was answered: the answer is the same."""
+        again = copy(operation)
+        again.outcome, again.code = "unknown", ""
+        await self._try(random.choice(self._machines("command")), again)
+        same = (again.version, again.position) == (operation.version, operation.position)
+        require(again.outcome == "unknown" or (again.outcome == "ok" and same), f"{operation}, and again {again}")
 
     async def _read(self, random: Random, token: int | None) -> None:
         machine = random.choice(self._machines("query"))
