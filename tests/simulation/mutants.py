@@ -13,7 +13,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
@@ -77,7 +77,9 @@ def main(names: Sequence[str]) -> int:
     chosen, began = mutants(names), time.monotonic()
     survivors = []
     with ThreadPoolExecutor(int(os.environ.get("WORKERS") or 2)) as pool:
-        for mutant, caught in zip(chosen, pool.map(catch, chosen), strict=True):
+        running = {pool.submit(catch, each): each for each in chosen}
+        for done in as_completed(running):
+            mutant, caught = running[done], done.result()
             print(f"{'caught' if caught else 'SURVIVED':9} {mutant['name']}: {caught or mutant['reason']}", flush=True)
             if caught is None:
                 survivors.append(mutant["name"])

@@ -178,6 +178,8 @@ class Rebuild:
                 while after < until:
                     page = await self._log.read_events(after, min(COMMITS_A_READ, until - after))
                     if not page:
+                        if await self._log.proven_tip() > after:  # a read right after a failover may be stale
+                            continue
                         raise WrongLog(f"The live rows have seen position {until}, but the log ends at {after}.")
                     commits += page
                     after = page[-1].position

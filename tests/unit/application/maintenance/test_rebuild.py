@@ -190,6 +190,33 @@ async def test_a_log_that_does_not_answer_during_the_swap_ends_it_and_lets_proje
     assert system.read_db.builds[2].state is BuildState.BUILDING
 
 
+async def test_a_read_that_lags_after_a_failover_during_the_swap_is_repeated():
+    """As when the primary changes after the log was compared with the live rows."""
+    system = await filled()
+    right = dump(system)
+
+    class Lagging(MemoryCommitLog):
+        proofs = 0
+
+        async def proven_tip(self) -> int:
+            self.proofs += 1
+            return await super().proven_tip()
+
+        async def read_events(self, after: int, limit: int = 1_000):
+            if self.proofs or after < 70:
+                return await super().read_events(after, limit)
+            return []
+
+        async def tip(self) -> int:
+            return await super().tip() if self.proofs else 70
+
+    log = Lagging(system.log)
+    await run(rebuild_of(system, log=log))
+
+    assert log.proofs == 1
+    assert dump(system) == right
+
+
 async def test_it_ends_though_every_read_of_the_log_finds_something_new():
     system = await filled()
 
