@@ -178,13 +178,18 @@ def _event(value: bytes | None, attributes: Attributes) -> JsonEvent:
 
 def _stream_id(key: bytes | None, attributes: Attributes) -> PostId:
     subject = _text(attributes, "ce_subject")
-    if key != subject.encode():
+    if key != attributes["ce_subject"]:
         raise ValueError("the key is not the ce_subject")
     return PostId(subject)
 
 
 def _log_id(attributes: Attributes) -> str:
-    source = _text(attributes, "ce_source")
+    return _log_of(_text(attributes, "ce_source"))
+
+
+@lru_cache(maxsize=10)
+def _log_of(source: str) -> str:
+    """One text for all messages of a log."""
     if not source.startswith(_SOURCE_PREFIX):
         raise ValueError(f"the header ce_source does not begin with {_SOURCE_PREFIX}")
     return source[len(_SOURCE_PREFIX) :]
@@ -207,6 +212,6 @@ def _text(attributes: Attributes, name: str) -> str:
 def _number(attributes: Attributes, name: str, least: int) -> int:
     """At most 18 digits, so that every store can hold it."""
     text = attributes.get(name)
-    if not isinstance(text, bytes) or not text.isdigit() or len(text) > 18 or int(text) < least:
-        raise ValueError(f"the header {name} is not a whole number from {least} on")
-    return int(text)
+    if isinstance(text, bytes) and len(text) <= 18 and text.isdigit() and (number := int(text)) >= least:
+        return number
+    raise ValueError(f"the header {name} is not a whole number from {least} on")

@@ -2,6 +2,7 @@
 
 import json
 import string
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -176,6 +177,71 @@ def test_any_stored_event_comes_back_as_it_was(data: dict[str, Any], type_name: 
     assert isinstance(back, EventMessage)
     assert back.part == commit
     assert json.loads(message.value or b"") == data
+
+
+def written_plainly(entry: CommitEntry) -> list[tuple[int, bytes, dict[str, Any], dict[str, bytes]]]:
+    """Each message alone, as docs/events.md describes it."""
+    commit, post = entry.commit, str(entry.commit.stream_id)
+    metadata = {f"ce_{name.lower()}": text for name, text in commit.metadata.items() if name != "actor"}
+    return [
+        (
+            entry.partition,
+            post.encode(),
+            dict(event.data),
+            {
+                name: str(value).encode()
+                for name, value in {
+                    "ce_specversion": "1.0",
+                    "ce_source": f"urn:uuid:{LOG_ID}",
+                    "ce_id": f"{post}:{commit.version + index}",
+                    "ce_type": event.type,
+                    "ce_subject": post,
+                    "ce_time": commit.recorded_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                    "ce_streamversion": commit.version + index,
+                    "ce_schemaversion": event.schema_version,
+                    "ce_position": commit.position,
+                    "ce_prevposition": entry.prev_position,
+                    "ce_commitid": commit.commit_id,
+                    "ce_commitindex": index,
+                    "ce_commitsize": len(commit.events),
+                    "ce_partitioncount": 3,
+                    "content-type": "application/json",
+                    **metadata,
+                }.items()
+            },
+        )
+        for index, event in enumerate(commit.events)
+    ]
+
+
+NUMBERS = st.integers(1, 10**17)
+METADATA = st.fixed_dictionaries({"actor": st.text()}, optional={"correlationId": st.text(), "traceparent": st.text()})
+EVENTS = st.lists(
+    st.builds(StoredEvent, st.text(min_size=1), st.integers(0, 99), st.dictionaries(st.text(), st.text(), max_size=2)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(NUMBERS, NUMBERS, METADATA, EVENTS, st.datetimes(timezones=st.just(UTC)))
+def test_headers_that_messages_share_are_as_if_each_message_was_written_alone(
+    position: int, version: int, metadata: dict[str, str], events: list[StoredEvent], time: datetime
+) -> None:
+    entry = CommitEntry(
+        position % 3,
+        position - 1,
+        Commit(
+            position=position,
+            stream_id=POST_A,
+            version=version,
+            commit_id="c",
+            recorded_at=time,
+            metadata=metadata,
+            events=tuple(events),
+        ),
+    )
+    messages = [(each.partition, each.key, json.loads(each.value or b""), dict(each.headers)) for each in sent(entry)]
+    assert messages == written_plainly(entry)
 
 
 @pytest.mark.parametrize(
