@@ -185,10 +185,13 @@ class GroupWrite:
         documents = [at_position(pending.encoded, position) for position, pending in enumerate(group, first)]
         inserting = asyncio.ensure_future(insert_group(self._database, documents))
         last = CommitRef(base.position + len(group), group[-1].commit.commit_id)
-        checking = asyncio.ensure_future(guard.check_beside(inserting, required, last))
         try:
+            try:
+                is_checked = await guard.check_beside(inserting, required, last)
+            except Exception:
+                await inserting  # its error counts for more
+                raise
             inserted = await inserting
-            is_checked = await checking
             if inserted.count:
                 last = CommitRef(base.position + inserted.count, group[inserted.count - 1].commit.commit_id)
                 if not is_checked:
@@ -200,9 +203,9 @@ class GroupWrite:
                 pending.in_doubt = True
             raise
         finally:
-            for task in (inserting, checking):
-                task.cancel()
-            await asyncio.gather(inserting, checking, return_exceptions=True)
+            if not inserting.done():
+                inserting.cancel()
+                await asyncio.gather(inserting, return_exceptions=True)
         return inserted
 
     def _stream_tails(self, group: Sequence[_Pending]) -> list[CommitRef]:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -194,8 +195,10 @@ class MongoDatabase:
         task = self.run_in_background(call, "call of the driver", on_client=True)
         self._under_way.add(task)
         task.add_done_callback(self._call_ended)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task.add_done_callback(partial(_wake, ended))  # as `asyncio.wait`, in a quarter of its time
         try:
-            await asyncio.wait((task,))
+            await ended
         except asyncio.CancelledError:
             task.add_done_callback(_log_abandoned)
             self._replace_silent_client()
@@ -312,6 +315,11 @@ async def _close_when_idle(client: AsyncMongoClient[Document], calls: set[asynci
         await _close(client)
         for task in calls:
             task.cancel()
+
+
+def _wake(waiting: asyncio.Future[None], _: asyncio.Task[Any]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _log_abandoned(task: asyncio.Task[Any]) -> None:
