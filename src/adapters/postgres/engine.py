@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.postgres.errors import discard_session, error_kind, remedy
-from adapters.postgres.writing import execute, load, together, upsert
+from adapters.postgres.writing import execute, load, pipelined, upsert
 from adapters.sql.backend import Key, SqlBackend
 from adapters.sql.logins import missing, needed_rights, slot_tables
 
@@ -88,6 +88,7 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
+        writing_together=lambda: _writing_together(engine),
         key_set=_key_set,
         key_values=_key_values,
         newest_per_post=_newest_per_post,
@@ -97,7 +98,6 @@ def postgres_backend(url: URL, pool_size: int) -> SqlBackend:
         try_lock=lambda: _try_lock(engine),
         lock_schema=_lock_schema,
         execute=execute,
-        together=together,
         error_kind=error_kind,
         location=_location,
         remedy=remedy,
@@ -124,6 +124,12 @@ def _require_utf8(connection: Any) -> None:
     if encoding != "UTF8":
         connection.close()
         raise UntranslatableCharacter(f"its encoding is {encoding}")
+
+
+@contextmanager
+def _writing_together(engine: Engine) -> Iterator[Connection]:
+    with _writing(engine) as connection, pipelined(connection):
+        yield connection
 
 
 @contextmanager

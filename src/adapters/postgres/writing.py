@@ -6,20 +6,22 @@ Statements go together in psycopg's pipeline: the next one is sent without waiti
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from typing import Any, cast
 
 import msgspec
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, Dialect, Select, Table, Text, Update, bindparam, column, func, select
+from sqlalchemy import Connection, Dialect, Select, Table, Text, UpdateBase, bindparam, column, func, select
 from sqlalchemy.dialects.postgresql import JSON, Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from adapters.postgres.errors import breaks_session
-from adapters.sql.backend import Row, Step
+from adapters.sql.backend import Row, Step, execute_one_by_one
+
+_PIPELINE = "postlog.pipeline"
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -41,25 +43,39 @@ def _upsert(table: Table) -> Insert:
 
 
 def execute(connection: Connection, steps: Sequence[Step]) -> list[Sequence[Row]]:
+    pipeline: psycopg.Pipeline | None = connection.info.get(_PIPELINE)
+    if pipeline is None:
+        return execute_one_by_one(connection, steps)
     driver = _driver(connection)
     compiled = [(_compiled(statement, connection.dialect), values) for statement, values in steps]
-    with together(connection):
+    with _as_sqlalchemy(connection, driver):
         cursors = [driver.execute(str(each).encode(), each.construct_params(values)) for each, values in compiled]
-    return [cursor.fetchall() if cursor.description else [(cursor.rowcount,)] for cursor in cursors]
+        pipeline.sync()
+        return [cursor.fetchall() if cursor.description else [(cursor.rowcount,)] for cursor in cursors]
 
 
 @lru_cache
-def _compiled(statement: Select[*tuple[Any, ...]] | Update, dialect: Dialect) -> SQLCompiler:
+def _compiled(statement: Select[*tuple[Any, ...]] | UpdateBase, dialect: Dialect) -> SQLCompiler:
     return statement.compile(dialect=dialect)
 
 
 @contextmanager
-def together(connection: Connection) -> Iterator[None]:
-    """SQLAlchemy takes a statement whose result has not come yet for one that returns no rows, which is right for those
-    that write."""
-    driver = _driver(connection)
-    with _as_sqlalchemy(connection, driver), driver.pipeline():
-        yield
+def pipelined(connection: Connection) -> Iterator[None]:
+    """Commits, too, since psycopg ends a pipeline with a message after which the server does not notice any more that
+    the session is idle in a transaction. SQLAlchemy takes a statement whose result has not come yet for one that
+    returns no rows, which is right for those that write."""
+    driver, info = _driver(connection), connection.info
+    with _as_sqlalchemy(connection, driver), driver.pipeline() as pipeline:
+        info[_PIPELINE] = pipeline
+        try:
+            yield
+            driver.commit()
+        except BaseException:
+            with suppress(psycopg.Error):  # later statements fail because an earlier one did
+                pipeline.sync()
+            raise
+        finally:
+            del info[_PIPELINE]
 
 
 def load(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
@@ -82,7 +98,7 @@ def _driver(connection: Connection) -> "psycopg.Connection[Row]":
 
 @contextmanager
 def _as_sqlalchemy(connection: Connection, driver: "psycopg.Connection[Row]") -> Iterator[None]:
-    """SQLAlchemy does not know COPY; its errors must look like those of other statements."""
+    """SQLAlchemy knows neither COPY nor pipelines; their errors must look like those of other statements."""
     try:
         yield
     except psycopg.Error as error:
@@ -90,7 +106,7 @@ def _as_sqlalchemy(connection: Connection, driver: "psycopg.Connection[Row]") ->
         if is_lost:
             connection.invalidate(error)
         translated = DBAPIError.instance(
-            "COPY",
+            None,
             None,
             error,
             psycopg.Error,

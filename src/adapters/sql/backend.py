@@ -1,13 +1,13 @@
 """What differs between engines, as functions. Everything else in this folder is the same for all of them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from operator import eq
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, FromClause, Select, Table, Update
+from sqlalchemy import Column, Connection, Engine, FromClause, Select, Table, UpdateBase
 from sqlalchemy.exc import DBAPIError
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ Row = tuple[Any, ...]
 Key = tuple[str, ...]
 """Values of one or two id columns."""
 
-Step = tuple[Select[*tuple[Any, ...]] | Update, Mapping[str, Any]]
+Step = tuple[Select[*tuple[Any, ...]] | UpdateBase, Mapping[str, Any]]
 """A statement and the values of its parameters."""
 
 
@@ -54,10 +54,6 @@ def execute_one_by_one(connection: Connection, steps: Sequence[Step]) -> list[Se
     return [result.all() if result.returns_rows else [(result.rowcount,)] for result in results]
 
 
-def _at_once(_: Connection) -> AbstractContextManager[object]:
-    return nullcontext()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqlBackend:
     """`engine` is in autocommit mode, in which every statement reads one snapshot of the database, unless
@@ -70,19 +66,20 @@ class SqlBackend:
     `key_values` makes. A statement has at most one. `newest_per_post` selects, for each post in the key set, all
     columns of its newest comments, at most so many. `upsert` and `load` write whole rows; `load` takes any number of
     rows, which must be new, as fast as the engine can. `execute` executes statements in their order and returns the
-    rows of each, or of one that returns none how many rows it changed, `[(1,)]`. Nobody reads the results of statements
-    in a block of `together`, and an error may be raised as late as at its end; `load` is not used there. `empty`
-    deletes all rows of a table that nobody reads or writes, in transactions of its own that block no others for long.
-    `try_lock` takes the lock of rebuilds, which dies with its process: it returns the function that releases the lock,
-    or None if somebody else holds it. `lock_schema` keeps other processes from changing the schema until the
-    transaction ends. `remedy` is what to do about an error, where that is known. `is_read_only`: the server takes no
-    writes, as a replica or after a failover. `missing_rights` are those that the login lacks of what a projector and a
-    rebuild do: "INSERT posts_a". `location` distinguishes the database from a copy of it elsewhere, and does not depend
-    on the address that leads to it.
+    rows of each, or of one that returns none how many rows it changed, `[(1,)]`. In a transaction of
+    `writing_together`, results come from `execute` only; other statements write, their errors may be raised by any
+    later one or by the commit, and `load` is not used. `empty` deletes all rows of a table that nobody reads or writes,
+    in transactions of its own that block no others for long. `try_lock` takes the lock of rebuilds, which dies with its
+    process: it returns the function that releases the lock, or None if somebody else holds it. `lock_schema` keeps
+    other processes from changing the schema until the transaction ends. `remedy` is what to do about an error, where
+    that is known. `is_read_only`: the server takes no writes, as a replica or after a failover. `missing_rights` are
+    those that the login lacks of what a projector and a rebuild do: "INSERT posts_a". `location` distinguishes the
+    database from a copy of it elsewhere, and does not depend on the address that leads to it.
     """
 
     engine: Engine
     writing: Callable[[], AbstractContextManager[Connection]]
+    writing_together: Callable[[], AbstractContextManager[Connection]]
     key_set: Callable[[Sequence[Column[Any]]], FromClause]
     key_values: Callable[[Sequence[Key]], Mapping[str, Any]]
     newest_per_post: Callable[[FromClause, Table, int], Select[*tuple[Any, ...]]]
@@ -94,7 +91,6 @@ class SqlBackend:
     error_kind: Callable[[DBAPIError], ErrorKind]
     location: Callable[[Connection], str]
     execute: Callable[[Connection, Sequence[Step]], list[Sequence[Row]]] = execute_one_by_one
-    together: Callable[[Connection], AbstractContextManager[object]] = _at_once
     remedy: Callable[[DBAPIError], str] = _no_remedy
     is_read_only: Callable[[Connection], bool] = _never
     missing_rights: Callable[[Connection], list[str]] = _nothing_missing

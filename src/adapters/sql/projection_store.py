@@ -42,6 +42,7 @@ LOCK_CHECKPOINTS = SELECT_CHECKPOINTS.with_for_update()
 _SHARE_LIVE = SELECT_LIVE.with_for_update(read=True)
 _LOCK_KNOWN = LOCK_CHECKPOINTS.where(checkpoints.c.partition == bindparam("known"))
 _MOVED = [column.name for column in checkpoints.c if not column.primary_key]
+_BEGIN = insert(checkpoints)
 _MOVE = (
     update(checkpoints)
     .where(
@@ -63,13 +64,28 @@ class SqlProjectionStore(SqlPort):
 
     @in_thread
     def project(self, batch: ProjectionBatch, fold: Fold) -> None:
-        with self._backend.writing() as connection:
+        with self._backend.writing_together() as connection:
             if not batch.moves or any(move.before is None for move in batch.moves):
-                _lock_live(connection, batch)
+                self._lock_live(connection, batch)
             slot, rows = self._lock_and_read(connection, batch)
-            changes = fold(rows)
-            with self._backend.together(connection):
-                self._rows.write(connection, slot, batch.generation, changes)
+            self._rows.write(connection, slot, batch.generation, fold(rows))
+
+    def _lock_live(self, connection: Connection, batch: ProjectionBatch) -> None:
+        """Where a partition begins, or every checkpoint is to be locked."""
+        [rows] = self._backend.execute(connection, [(_SHARE_LIVE if batch.moves else LOCK_LIVE, {})])
+        _require_live(_live_of(rows), batch.generation, batch.partitions)
+        if not batch.moves:
+            self._backend.execute(connection, [(LOCK_CHECKPOINTS, {"of": batch.generation})])
+        for move in batch.moves:
+            if move.before is None:
+                self._begin(connection, batch.generation, move.after)
+
+    def _begin(self, connection: Connection, generation: int, checkpoint: Checkpoint) -> None:
+        """The unique key lets one of several projectors win; the others wait here for its transaction."""
+        try:
+            self._backend.execute(connection, [(_BEGIN, from_checkpoint(generation, checkpoint))])
+        except IntegrityError as error:
+            raise _moved(generation, checkpoint.partition) from error
 
     def _lock_and_read(self, connection: Connection, batch: ProjectionBatch) -> tuple[Slot, Rows]:
         """All of this is executed together. So the checkpoints are moved before the locked ones are compared, which an
@@ -132,25 +148,6 @@ class SqlProjectionStore(SqlPort):
             done = connection.execute(update(read_db).where(read_db.c.generation == generation).values(ready=True))
             if done.rowcount == 0:
                 _require_live(to_live(connection.execute(SELECT_LIVE).one()), generation)
-
-
-def _lock_live(connection: Connection, batch: ProjectionBatch) -> None:
-    """Where a partition begins, or every checkpoint is to be locked."""
-    live = _live_of(connection.execute(_SHARE_LIVE if batch.moves else LOCK_LIVE).all())
-    _require_live(live, batch.generation, batch.partitions)
-    if not batch.moves:
-        connection.execute(LOCK_CHECKPOINTS, {"of": batch.generation})
-    for move in batch.moves:
-        if move.before is None:
-            _begin(connection, batch.generation, move.after)
-
-
-def _begin(connection: Connection, generation: int, checkpoint: Checkpoint) -> None:
-    """The unique key lets one of several projectors win; the others wait here for its transaction."""
-    try:
-        connection.execute(insert(checkpoints), from_checkpoint(generation, checkpoint))
-    except IntegrityError as error:
-        raise _moved(generation, checkpoint.partition) from error
 
 
 def _lock(generation: int, partition: int) -> Step:

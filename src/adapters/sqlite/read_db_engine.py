@@ -65,6 +65,7 @@ def sqlite_backend(path: Path, pool_size: int) -> SqlBackend:
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
+        writing_together=lambda: _writing(engine),
         key_set=_key_set,
         key_values=_key_values,
         newest_per_post=_newest_per_post,

@@ -54,6 +54,7 @@ def sqlserver_backend(url: URL, pool_size: int) -> SqlBackend:
     return SqlBackend(
         engine=engine,
         writing=lambda: _writing(engine),
+        writing_together=lambda: _writing(engine),
         reads_snapshot=reads_snapshot,
         key_set=key_set,
         key_values=key_values,

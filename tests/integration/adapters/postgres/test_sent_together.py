@@ -70,7 +70,7 @@ async def test_rows_in_one_parameter_are_written_as_one_by_one(database: SqlRead
     def write_both(backend: SqlBackend) -> None:
         for _ in range(10):
             posts, comments = random_posts(choice), random_comments(choice)
-            with backend.writing() as connection, backend.together(connection):
+            with backend.writing_together() as connection:
                 backend.upsert(connection, fast.posts, posts)
                 backend.upsert(connection, fast.comments, comments)
             with backend.writing() as connection:
@@ -110,8 +110,9 @@ async def test_results_are_those_of_statements_one_by_one(database: SqlReadDb) -
             (update(checkpoints).values(position=1), {}),
         ]
         results = []
-        for execute in (backend.execute, execute_one_by_one):
-            with suppress(ZeroDivisionError), backend.writing() as connection:
+        ways = ((backend.writing_together, backend.execute), (backend.writing, execute_one_by_one))
+        for writing, execute in ways:
+            with suppress(ZeroDivisionError), writing() as connection:
                 results.append([[tuple(row) for row in rows] for rows in execute(connection, steps)])
                 raise ZeroDivisionError  # undoes the update
         assert results[0] == results[1]
@@ -124,7 +125,7 @@ async def test_an_error_ends_the_block_as_itself_and_leaves_a_usable_session(dat
     insert_post = insert(SLOTS["a"].posts).values(from_post(post(1)))
 
     def insert_twice(backend: SqlBackend) -> None:
-        with backend.writing() as connection, backend.together(connection):
+        with backend.writing_together() as connection:
             connection.execute(insert_post)
             connection.execute(insert_post)
             connection.execute(text("UPDATE read_db SET partitions = 9"))
