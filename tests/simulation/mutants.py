@@ -29,9 +29,12 @@ def mutants(names: Sequence[str] = ()) -> list[Mapping[str, str]]:
 
 def applied(mutant: Mapping[str, str], code: str) -> str:
     """Raises `ValueError` unless there is exactly one place to change."""
-    if code.count(mutant["search"]) != 1:
-        raise ValueError(f"{mutant['name']}: {code.count(mutant['search'])} places match in {mutant['file']}")
-    return code.replace(mutant["search"], mutant["replace"])
+    for prefix in ("", "and_") if "and_search" in mutant else ("",):
+        search = mutant[f"{prefix}search"]
+        if code.count(search) != 1:
+            raise ValueError(f"{mutant['name']}: {code.count(search)} places match {search!r} in {mutant['file']}")
+        code = code.replace(search, mutant[f"{prefix}replace"])
+    return code
 
 
 def catch(mutant: Mapping[str, str]) -> str | None:

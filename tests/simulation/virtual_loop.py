@@ -62,6 +62,7 @@ class Process:
 
 
 CURRENT: ContextVar[Process | None] = ContextVar("process", default=None)
+SERVER_CONTEXT.run(CURRENT.set, None)
 
 
 class NothingLeft(Exception):
@@ -77,6 +78,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.steps = 0
         self.processes: list[Process] = []
+        self.running: Process | None = None
         self._max_steps = max_steps
         self._virtual = 0.0
         self.set_task_factory(_register)
@@ -84,6 +86,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self._virtual
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        self.adopt(context)
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        self.adopt(context)
+        return super().call_at(when, callback, *args, context=context)
+
+    def adopt(self, context: Context | None) -> None:
+        """What a process begins in an empty context is its own all the same."""
+        if context is not None and self.running is not None and CURRENT not in context:
+            context.run(CURRENT.set, self.running)
 
     def add_handle(self, handle: asyncio.Handle) -> None:
         self._ready.append(handle)
@@ -122,7 +139,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
             process = handle._context.get(CURRENT)
             if process is None or process.may_run(handle):
                 self.steps += 1
+                self.running = process
                 handle._run()
+                self.running = None
         if self.steps > self._max_steps:
             raise TooLong(f"{self.steps} steps, and it is only {self._virtual:.3f} s")
 
@@ -144,9 +163,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
 def _register(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
 ) -> asyncio.Task[Any]:
-    task = asyncio.Task(coroutine, loop=loop, **options)
-    context = options.get("context")
-    process = context.get(CURRENT) if context is not None else CURRENT.get()
+    assert isinstance(loop, VirtualLoop)
+    context = options.pop("context", None) or copy_context()
+    loop.adopt(context)
+    task = asyncio.Task(coroutine, loop=loop, context=context, **options)
+    process = context.get(CURRENT)
     if process is not None:
         process.tasks.append(task)
     return task

@@ -54,7 +54,7 @@ from simulation.log_server import LogServer, Seen, SimulatedEventStore
 from simulation.network import Network
 from simulation.processes import MachineClock, Parts, QuietMetrics, SeededIds, Sizes, draw_sizes
 from simulation.read_db_server import ReadDbServer
-from simulation.virtual_loop import SERVER_CONTEXT, NothingLeft, Process, TooLong, VirtualLoop
+from simulation.virtual_loop import CURRENT, SERVER_CONTEXT, NothingLeft, Process, TooLong, VirtualLoop
 
 logger = logging.getLogger(__name__)
 
@@ -231,6 +231,7 @@ class World:
     # The run
 
     async def run(self) -> None:
+        CURRENT.set(None)  # neither this nor the clients belong to a process
         for machine in self.machines:
             self.later(self.random.uniform(0.0, 0.5), machine.start)
         for fault in self.faults.events:
