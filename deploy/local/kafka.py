@@ -66,7 +66,7 @@ class Listener:
 
 class Kafka:
     """One broker; it keeps its port and data through kill and restart. Its default listener accepts every client;
-    `listeners` are additional ones, and `settings` of the broker come last."""
+    `listeners` are additional ones, and `settings` of the broker come last. `properties` are those of its Java."""
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Kafka:
         folder: Path,
         listeners: Sequence[Listener] = (),
         settings: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         self._listeners = listeners
         self._more_settings = settings or {}
@@ -81,6 +82,7 @@ class Kafka:
         self._folder = folder / f"kafka-{self._port}"
         self._settings = self._folder / "server.properties"
         self._java = ["java", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}"]
+        self._java += [f"-D{name}={value}" for name, value in (properties or {}).items()]
         self._java += ["-cp", f"{jars}/*"]
         heap = ["-Xmx384m", "-Xms128m"]
         command = [*self._java[:1], *heap, *self._java[1:], "kafka.Kafka", str(self._settings)]

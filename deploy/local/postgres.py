@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,15 +27,22 @@ _OPTIONS = {
 
 class Postgres:
     """One server; it keeps its port and data through kill and restart. With a `primary` it starts as its standby, which
-    is read-only until it is promoted."""
+    is read-only until it is promoted. `options` are further settings of the server."""
 
     admin = "postgres"
 
-    def __init__(self, programs: Path, folder: Path, primary: "Postgres | None" = None) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        folder: Path,
+        primary: "Postgres | None" = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self._port = free_port()
         self._folder = folder / f"postgres-{self._port}"
         self._data = self._folder / "data"
         self._primary = primary
+        self._options = options or {}
         self._password = urlsplit(primary.url).password if primary else secrets.token_urlsafe(12)
         self._given_programs = programs
         self._process: ServerProcess | None = None
@@ -53,7 +61,7 @@ class Postgres:
             self._initdb(programs)
         else:
             self._copy(programs, self._primary)
-        options = {**_OPTIONS, "port": str(self._port)}
+        options = {**_OPTIONS, "port": str(self._port), **self._options}
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         command = [str(programs / "postgres"), "-D", str(self._data), *settings]
         log = self._folder / "postgres.log"

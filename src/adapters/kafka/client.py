@@ -1,10 +1,13 @@
 """How brokers are reached, what an error of the client means in one sentence, and what the client logs."""
 
 import asyncio
+import json
 import logging
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException
@@ -17,7 +20,7 @@ from application.ports.system import Metrics
 logger = logging.getLogger(__name__)
 
 Security = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
-SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 _UNKNOWN_TOPIC = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -43,18 +46,68 @@ _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaTokens:
+    """For OAUTHBEARER: from `url` with client credentials, or from `file`, which something else keeps up to date."""
+
+    url: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    scope: str | None = None
+    ca_file: str | None = None
+    file: str | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Raises `BusUnavailable` if there is no valid token in the file: the client would wait for one."""
+        if self.file is not None:
+            file = Path(self.file)
+            try:
+                token_in(file)
+            except (OSError, ValueError) as error:
+                path = "bus.kafka.oauth.token_file"
+                raise BusUnavailable(f"There is no token for Kafka in {file} ({path}): {error}.", path=path) from error
+            return {"oauth_cb": lambda _: token_in(file)}
+        given = {
+            "sasl.oauthbearer.token.endpoint.url": self.url,
+            "sasl.oauthbearer.client.id": self.client_id,
+            "sasl.oauthbearer.client.secret": self.client_secret,
+            "sasl.oauthbearer.scope": self.scope,
+            "https.ca.location": self.ca_file,
+        }
+        return {"sasl.oauthbearer.method": "oidc"} | {name: value for name, value in given.items() if value is not None}
+
+
+def token_in(file: Path) -> tuple[str, float]:
+    """A JWT, and when it expires, in seconds since 1970. Raises `OSError`, and `ValueError` for something else or an
+    expired token; the client reports them and retries."""
+    token = file.read_text(encoding="utf-8").strip()
+    try:
+        payload = token.split(".")[1]
+        expires = float(json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
+    except (ValueError, LookupError, TypeError):
+        raise ValueError("it is not a JWT with a time of expiry") from None
+    if expires <= time.time():
+        raise ValueError("it has expired")
+    return token, expires
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaConnection:
-    """`bootstrap_servers` are `host:port` of brokers, separated by commas. `ca_file` None: the system's authorities."""
+    """`bootstrap_servers` are `host:port` of brokers, separated by commas. `ca_file` None: the system's authorities.
+    `certificate_file` and `key_file` are this client's."""
 
     bootstrap_servers: str
     security: Security = "plaintext"
     sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    tokens: KafkaTokens = field(default_factory=KafkaTokens)
     ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    key_password: str | None = field(default=None, repr=False)
 
     def settings(self) -> dict[str, Any]:
-        """For any client of librdkafka."""
+        """For any client of librdkafka. Raises `BusUnavailable`."""
         settings: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": "postlog",
@@ -67,14 +120,19 @@ class KafkaConnection:
             "allow.auto.create.topics": False,
         }
         if self.security.startswith("sasl"):
-            settings |= {
-                "sasl.mechanism": self.sasl_mechanism,
-                "sasl.username": self.username or "",
-                "sasl.password": self.password or "",
-            }
-        if self.ca_file is not None:
-            settings["ssl.ca.location"] = self.ca_file
-        return settings
+            settings |= {"sasl.mechanism": self.sasl_mechanism} | self._login()
+        files = {
+            "ssl.ca.location": self.ca_file,
+            "ssl.certificate.location": self.certificate_file,
+            "ssl.key.location": self.key_file,
+            "ssl.key.password": self.key_password,
+        }
+        return settings | {name: value for name, value in files.items() if value is not None}
+
+    def _login(self) -> dict[str, Any]:
+        if self.sasl_mechanism == "OAUTHBEARER":
+            return self.tokens.settings()
+        return {"sasl.username": self.username or "", "sasl.password": self.password or ""}
 
     def unavailable(
         self, error: KafkaError | KafkaException, topic: str, trouble: ConnectionTrouble | None = None
@@ -103,8 +161,9 @@ class KafkaConnection:
 
     def _sentence(self, what: str, path: str) -> BusUnavailable:
         text = what if what.endswith("?") else f"{what}."
-        if self.password:
-            text = text.replace(self.password, "***")
+        for secret in (self.password, self.key_password, self.tokens.client_secret):
+            if secret:
+                text = text.replace(secret, "***")
         return BusUnavailable(f"Kafka at {self.bootstrap_servers} (bus.kafka.bootstrap_servers) {text}", path=path)
 
     def no_topic(self, topic: str) -> BusUnavailable:

@@ -83,6 +83,16 @@ _REMEDIES = (
         "bus.kafka.sasl_mechanism",
     ),
     ("current SASL state|mechanism handshake", _SECURITY, "bus.kafka.security"),
+    (
+        "oauthbearer|token",
+        "Check bus.kafka.oauth: the brokers or the issuer refuse its token or its client",
+        "bus.kafka.oauth",
+    ),
+    (
+        "certificate required|bad certificate|certificate_required",
+        "Name a certificate of an authority that the brokers know in bus.kafka.certificate_file",
+        "bus.kafka.certificate_file",
+    ),
     ("authentication", "Check bus.kafka.username and bus.kafka.password", "bus.kafka.username"),
     (
         "certificate verify failed|unable to get local issuer",

@@ -326,6 +326,8 @@ class KafkaProbe:
             admin = TopicAdmin(self._connection)
         except KafkaException as error:
             return ProbeResult(self.name, ok=False, detail=self._connection.refused(error).message)
+        except BusUnavailable as error:
+            return ProbeResult(self.name, ok=False, detail=error.message)
         deadline = time.monotonic() + _PROBE_SECONDS
         while True:
             left = deadline - time.monotonic()

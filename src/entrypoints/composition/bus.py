@@ -9,6 +9,7 @@ from application.ports.bus import Publisher, Subscription
 from application.ports.provisioning import Probe, Provisioning
 from application.ports.system import Metrics
 from entrypoints.settings.model import Kafka
+from entrypoints.settings.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +27,30 @@ class BusParts:
 
 
 def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusParts:
-    from adapters.kafka.client import KafkaConnection
+    from adapters.kafka.client import KafkaConnection, KafkaTokens
     from adapters.kafka.consumer import KafkaSubscription
     from adapters.kafka.producer import KafkaPublisher
     from adapters.kafka.topic import KafkaProbe, KafkaProvisioning
 
+    oauth = settings.oauth
     connection = KafkaConnection(
         bootstrap_servers=settings.bootstrap_servers,
         security=settings.security,
         sasl_mechanism=settings.sasl_mechanism,
         username=settings.username,
-        password=settings.password.reveal() if settings.password else None,
+        password=_revealed(settings.password),
+        tokens=KafkaTokens(
+            url=oauth.token_url,
+            client_id=oauth.client_id,
+            client_secret=_revealed(oauth.client_secret),
+            scope=oauth.scope,
+            ca_file=oauth.ca_file,
+            file=oauth.token_file,
+        ),
         ca_file=settings.ca_file,
+        certificate_file=settings.certificate_file,
+        key_file=settings.key_file,
+        key_password=_revealed(settings.key_password),
     )
     publisher = KafkaPublisher(connection, settings.topic, metrics)
     subscription = KafkaSubscription(connection, settings.topic, _group_prefix(settings, read_db_adapter), metrics)
@@ -50,6 +63,10 @@ def kafka_bus(settings: Kafka, read_db_adapter: str, metrics: Metrics) -> BusPar
         group_probe=KafkaProbe(connection, settings.topic, group_id=lambda: subscription.group_id),
         provisioning=KafkaProvisioning(connection, settings.topic, settings.partitions, settings.replication_factor),
     )
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return secret.reveal() if secret else None
 
 
 def memory_bus(settings: Kafka, read_db_adapter: str) -> BusParts:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from litestar import Litestar
@@ -16,11 +17,12 @@ from entrypoints.composition.operations import open_operations, open_rebuilds
 from entrypoints.composition.resources import Resources
 from entrypoints.http.app import create_app
 from entrypoints.http.problems import Pages
-from entrypoints.http.server import serve
+from entrypoints.http.server import TlsFiles, serve
 from entrypoints.observability import configure_logging
 from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.settings.leaves import listed
 from entrypoints.settings.loading import LoadedSettings, named_read_dbs, refuse_memory, require_authentication
+from entrypoints.settings.model import Tls
 from entrypoints.worker import FailureProbe, Part, ProcessRoles, endless, run_parts, stop_on_signals
 
 _SECONDS_BEFORE_EXAMINATION = 3.0
@@ -157,9 +159,22 @@ def _listening(container: Container, app: Litestar, name: Literal["http", "worke
     listens = getattr(container.settings(), name)
 
     def part(stopping: asyncio.Event) -> Coroutine[Any, Any, None]:
-        return serve(app, listens.host, listens.port, stopping, announce, settings=name, metrics=container.metrics())
+        return serve(
+            app,
+            listens.host,
+            listens.port,
+            stopping,
+            announce,
+            settings=name,
+            metrics=container.metrics(),
+            tls=_tls_files(listens.tls),
+        )
 
     return part
+
+
+def _tls_files(tls: Tls) -> TlsFiles | None:
+    return None if tls.certificate is None or tls.key is None else TlsFiles(Path(tls.certificate), Path(tls.key))
 
 
 async def _pages(

@@ -3,7 +3,7 @@
 An idle connection (no request, half a request, a response that is not read) costs its client nothing, and the service a
 slot. granian closes those that send nothing for a while, and accepts no more than it has slots for. While more than
 `http.max_connections` are open, idle ones are closed here, so that there is always a slot for the next: a health check,
-a command.
+a command. granian does not limit the time of a TLS handshake, so those that take too long are closed here, too.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import logging
 import os
 import resource
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -55,20 +56,28 @@ def slots(connections: int) -> int:
 
 
 class Connections:
-    """The connections that were accepted at one port."""
+    """The connections that were accepted at one port. With `handshake_seconds`, those that have not sent a request
+    after that time are closed; `in_flight` must then record who has."""
 
-    def __init__(self, port: int, most: int, in_flight: InFlight, metrics: Metrics) -> None:
+    def __init__(
+        self, port: int, most: int, in_flight: InFlight, metrics: Metrics, handshake_seconds: float | None = None
+    ) -> None:
         self._port = port
         self._most = most
         self._in_flight = in_flight
         self._metrics = metrics
         self._idle: set[Peer] = set()
+        self._handshake_seconds = handshake_seconds
+        self._silent_since: dict[Peer, float] = {}
+        self._checked_at = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             await asyncio.to_thread(self.close_surplus)
+            if self._handshake_seconds is not None:
+                await asyncio.to_thread(self._close_silent, self._handshake_seconds)
 
     def close_surplus(self) -> None:
         """Close the connections in `to_close`, and surplus ones that were idle at the check before, too."""
@@ -94,6 +103,19 @@ class Connections:
                 surplus,
                 len(closing),
             )
+
+    def _close_silent(self, seconds: float) -> None:
+        now = time.monotonic()
+        if now - self._checked_at < seconds / 8:
+            return
+        self._checked_at = now
+        open_now = dict(self._open())
+        self._in_flight.served.intersection_update(open_now)
+        silent = open_now.keys() - self._in_flight.served - self._in_flight.peers
+        self._silent_since = {peer: self._silent_since.get(peer, now) for peer in silent}
+        for peer, since in self._silent_since.items():
+            if now - since >= seconds:
+                self._close(peer, open_now[peer])
 
     def _open(self) -> Iterator[tuple[Peer, int]]:
         for name in os.listdir(_OPEN_FILES):  # noqa: PTH208

@@ -94,6 +94,8 @@ class RequestMiddleware:
         tokens = bind_contextvars(correlation_id=context.correlation_id)
         self._in_flight.working += 1
         self._in_flight.peers.add(context.peer)
+        if self._in_flight.records_served:
+            self._in_flight.served.add(context.peer)
         try:
             await self._respond(context, scope, receive, self._sender(context, send))
         finally:

@@ -4,11 +4,14 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
 
 from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
@@ -37,6 +40,14 @@ _SECONDS_FOR_A_RESPONSE, _SECONDS_TO_NEXT_TRY = 2.0, 0.02
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM. `certificate` has the server's, and those between it and the authority; `key` has no password."""
+
+    certificate: Path
+    key: Path
+
+
 async def serve(
     app: Litestar,
     host: str,
@@ -46,22 +57,28 @@ async def serve(
     *,
     settings: str = "http",
     metrics: Metrics,
+    tls: TlsFiles | None = None,
 ) -> None:
     """Until `stopping` is set; then no new connection is accepted, and requests in flight are finished. `on_listening`
     is called with the address (`http://127.0.0.1:8000`) once a request was served there; port 0 takes a free one.
-    `metrics` counts the connections that were closed to make room. Raises `CannotOpen` when it can't listen there, with
-    the path of the setting below `settings` (`http` or `worker`)."""
+    `metrics` counts the connections that were closed to make room. With `tls` it serves HTTPS only. Raises `CannotOpen`
+    when it can't listen there, or can't use a file, with the path of the setting below `settings` (`http` or `worker`).
+    """
+    if tls is not None:
+        _check(tls, settings)
     listener = _listen(host, port, settings)
-    address, place = _address(listener), listener.getsockname()[:2]
+    address, place = _address(listener, "http" if tls is None else "https"), listener.getsockname()[:2]
     in_flight: InFlight = app.state[IN_FLIGHT]
     limits = in_flight.limits
     most = allow_open_files(limits.max_connections)
-    connections = Connections(listener.getsockname()[1], most, in_flight, metrics)
-    server = _EmbeddedServer(app, listener, slots(most), limits.client_seconds)
+    in_flight.records_served = tls is not None
+    handshake_seconds = limits.client_seconds if tls is not None else None
+    connections = Connections(listener.getsockname()[1], most, in_flight, metrics, handshake_seconds)
+    server = _EmbeddedServer(app, listener, slots(most), limits.client_seconds, tls)
     stop: Callable[[], None] = server.stop
     serving = asyncio.create_task(server.serve(), name="granian")
     stop_asked = asyncio.create_task(stopping.wait(), name="stopping")
-    responding = asyncio.create_task(_first_response(*place), name="first response")
+    responding = asyncio.create_task(_first_response(place[0], place[1], tls), name="first response")
     limiting = asyncio.create_task(connections.run(), name="connections")
     try:
         await asyncio.wait((serving, stop_asked, responding), return_when=asyncio.FIRST_COMPLETED)
@@ -82,19 +99,52 @@ async def serve(
         listener.close()  # granian does not close it when the service was stopped before it started
 
 
-async def _first_response(host: str, port: int) -> None:
+def _check(tls: TlsFiles, settings: str) -> None:
+    """Raises `CannotOpen`. The server itself reports no setting, and ends the process for some of the errors."""
+    for name, file in (("certificate", tls.certificate), ("key", tls.key)):
+        try:
+            file.read_bytes()
+        except OSError as error:
+            path = f"{settings}.tls.{name}"
+            raise CannotOpen(f"{path}: {file} can't be read: {error.strerror or error}.", path=path) from error
+    path = f"{settings}.tls"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, _no_password)
+    except (ssl.SSLError, _PasswordNeeded) as error:
+        raise CannotOpen(
+            f"{path}: {tls.certificate} and {tls.key} can't be used: they must be PEM files with the certificate "
+            f"(first) and with the key that belongs to it, without a password ({_reason(error)}).",
+            path=path,
+        ) from error
+
+
+class _PasswordNeeded(Exception):
+    def __init__(self) -> None:
+        super().__init__("the key has a password")
+
+
+def _no_password() -> NoReturn:
+    raise _PasswordNeeded
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return reason.replace("_", " ").lower() if isinstance(reason, str) else str(error)
+
+
+async def _first_response(host: str, port: int, tls: TlsFiles | None) -> None:
     """Returns when a request was served. A listening socket is no proof: the system accepts connections before the
     server reads from them."""
     while True:
-        if await _responds(host, port):
+        if await _responds(host, port, tls):
             return
         await asyncio.sleep(_SECONDS_TO_NEXT_TRY)
 
 
-async def _responds(host: str, port: int) -> bool:
+async def _responds(host: str, port: int, tls: TlsFiles | None) -> bool:
     try:
         async with asyncio.timeout(_SECONDS_FOR_A_RESPONSE):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=_own_server() if tls else None)
             try:
                 writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 return (await reader.readline()).startswith(b"HTTP/1.1 200 ")
@@ -104,11 +154,21 @@ async def _responds(host: str, port: int) -> bool:
         return False
 
 
+def _own_server() -> ssl.SSLContext:
+    """Its certificate is for the names of clients, not for the address that it listens on."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class _EmbeddedServer(Server):
     """Takes a socket that is already listening. granian's own would be opened with SO_REUSEPORT, so that a second
     service on the same port would get half of the connections instead of an error."""
 
-    def __init__(self, app: Litestar, listener: socket.socket, slots: int, client_seconds: float) -> None:
+    def __init__(
+        self, app: Litestar, listener: socket.socket, slots: int, client_seconds: float, tls: TlsFiles | None = None
+    ) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,
@@ -119,6 +179,9 @@ class _EmbeddedServer(Server):
             http1_settings=HTTP1Settings(header_read_timeout=int(client_seconds * 1_000)),
             log_level=LogLevels.error,
             log_dictconfig=_logging(),
+            ssl_cert=tls.certificate if tls else None,
+            ssl_key=tls.key if tls else None,
+            ssl_protocol_min=SSLProtocols.tls12,
         )
         self._listener = listener
 
@@ -178,9 +241,9 @@ def _no_address(host: str, path: str, error: OSError) -> CannotOpen:
     return CannotOpen(f"{path}: {host} is not an address of this machine: {error.strerror}.", path=path)
 
 
-def _address(listener: socket.socket) -> str:
+def _address(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _finished(serving: asyncio.Task[None], in_flight: InFlight) -> None:

@@ -41,13 +41,15 @@ class InFlight:
     """The requests that this process is serving. `working` counts those that a shutdown waits for; `awaiting_client`
     has the tasks that only wait for their client: for the rest of a body, or for the next event of an open stream.
     `peers` are the connections with a request being worked on, or with an open stream; `to_close` those that are to be
-    closed."""
+    closed. If `records_served`, `served` are those that have sent a request."""
 
     limits: ServingLimits = field(default_factory=ServingLimits)
     working: int = 0
     awaiting_client: set[asyncio.Task[Any]] = field(default_factory=set)
     peers: set[Peer] = field(default_factory=set)
     to_close: set[Peer] = field(default_factory=set)
+    records_served: bool = False
+    served: set[Peer] = field(default_factory=set)
     streams: int = 0
     _client_time: SharedTimeout = field(init=False)
 

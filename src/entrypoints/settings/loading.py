@@ -21,7 +21,7 @@ from entrypoints.settings.leaves import (
     unknown_setting,
     value_at,
 )
-from entrypoints.settings.model import Settings
+from entrypoints.settings.model import KafkaOAuth, Settings
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.sources import (
     CONFIG_VARIABLE,
@@ -147,7 +147,15 @@ def _unchanged(_: type, value: Secret) -> Secret:
 
 
 def _contradictions(settings: Settings, sources: Mapping[str, str]) -> list[Problem]:
-    found = (_one_file_for_both(settings), _memory_log(settings), _login(settings), *auth_problems(settings))
+    found = (
+        _one_file_for_both(settings),
+        _memory_log(settings),
+        _login(settings),
+        _pair(settings, "http.tls", "certificate", "key"),
+        _pair(settings, "worker.tls", "certificate", "key"),
+        _pair(settings, "bus.kafka", "certificate_file", "key_file"),
+        *auth_problems(settings),
+    )
     return [Problem(path, sentence, sources.get(path)) for path, sentence in filter(None, found)]
 
 
@@ -171,9 +179,29 @@ def _login(settings: Settings) -> tuple[str, str] | None:
     kafka = settings.bus.kafka
     if settings.bus.adapter != "kafka" or not kafka.security.startswith("sasl"):
         return None
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        return _oauth(kafka.oauth)
     if kafka.username is not None and kafka.password is not None:
         return None
     return "bus.kafka.security", f"is {kafka.security}, which needs bus.kafka.username and bus.kafka.password"
+
+
+def _oauth(oauth: KafkaOAuth) -> tuple[str, str] | None:
+    of_client = (oauth.token_url, oauth.client_id, oauth.client_secret)
+    if oauth.token_file is not None and any(of_client):
+        return "bus.kafka.oauth.token_file", "and bus.kafka.oauth.token_url are two sources of tokens; remove one"
+    if oauth.token_file is not None or all(of_client):
+        return None
+    names = "bus.kafka.oauth.token_file, or bus.kafka.oauth.token_url with client_id and client_secret"
+    return "bus.kafka.sasl_mechanism", f"is OAUTHBEARER, which needs {names}"
+
+
+def _pair(settings: Settings, group: str, one: str, other: str) -> tuple[str, str] | None:
+    given = [name for name in (one, other) if value_at(settings, f"{group}.{name}") is not None]
+    if len(given) != 1:
+        return None
+    missing = other if given == [one] else one
+    return f"{group}.{given[0]}", f"needs {group}.{missing}, too"
 
 
 # --- what a single verb needs of the settings ---

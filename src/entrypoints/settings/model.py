@@ -13,7 +13,7 @@ EventStoreAdapter = Literal["sqlite", "mongo", "memory"]
 BusAdapter = Literal["log", "kafka", "memory"]
 ReadDbAdapter = Literal["sqlite", "postgres", "sqlserver", "memory"]
 KafkaSecurity = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
-SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 AuthMode = Literal["none", "gateway", "jwt"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
@@ -53,6 +53,25 @@ class EventStore(Struct, frozen=True, kw_only=True):
     mongo: Mongo = field(default_factory=Mongo)
 
 
+class KafkaOAuth(Struct, frozen=True, kw_only=True):
+    token_url: Annotated[
+        Text | None,
+        Meta(
+            description="Where tokens are requested with client credentials (OIDC).",
+            extra={"schemes": ("https://", "http://")},
+        ),
+    ] = None
+    client_id: Annotated[Text | None, Meta(description="Name of this client at token_url.")] = None
+    client_secret: Annotated[Secret | None, Meta(description="Secret of this client at token_url.")] = None
+    client_secret_file: Annotated[Text | None, Meta(description="File that contains the secret instead.")] = None
+    scope: Annotated[Text | None, Meta(description="Scope to request, if the issuer wants one.")] = None
+    ca_file: Annotated[Text | None, Meta(description="Certificate authority of token_url; null: the system's.")] = None
+    token_file: Annotated[
+        Text | None,
+        Meta(description="File with the token (a JWT) instead, read again before it expires, as Kubernetes provides."),
+    ] = None
+
+
 class Kafka(Struct, frozen=True, kw_only=True):
     bootstrap_servers: Annotated[Text, Meta(description="host:port of the brokers, separated by commas.")] = (
         "127.0.0.1:9092"
@@ -75,9 +94,16 @@ class Kafka(Struct, frozen=True, kw_only=True):
     username: Annotated[Text | None, Meta(description="User name at the brokers, with a sasl_… security.")] = None
     password: Annotated[Secret | None, Meta(description="Password at the brokers, with a sasl_… security.")] = None
     password_file: Annotated[Text | None, Meta(description="File that contains the password instead.")] = None
+    oauth: KafkaOAuth = field(default_factory=KafkaOAuth)
     ca_file: Annotated[Text | None, Meta(description="Certificate authority of the brokers; null: the system's.")] = (
         None
     )
+    certificate_file: Annotated[
+        Text | None, Meta(description="PEM file with this client's certificate, for brokers that require one.")
+    ] = None
+    key_file: Annotated[Text | None, Meta(description="PEM file with the key of certificate_file.")] = None
+    key_password: Annotated[Secret | None, Meta(description="Password of key_file, if it has one.")] = None
+    key_password_file: Annotated[Text | None, Meta(description="File that contains the password instead.")] = None
 
 
 class Bus(Struct, frozen=True, kw_only=True):
@@ -116,6 +142,14 @@ class ReadDb(Struct, frozen=True, kw_only=True):
     sqlite: SqliteReadDb = field(default_factory=SqliteReadDb)
     postgres: Postgres = field(default_factory=Postgres)
     sqlserver: SqlServer = field(default_factory=SqlServer)
+
+
+class Tls(Struct, frozen=True, kw_only=True):
+    certificate: Annotated[
+        Text | None,
+        Meta(description="PEM file with the certificate and those between it and its authority; null: HTTP."),
+    ] = None
+    key: Annotated[Text | None, Meta(description="PEM file with its key, without a password.")] = None
 
 
 class Http(Struct, frozen=True, kw_only=True):
@@ -184,6 +218,7 @@ class Http(Struct, frozen=True, kw_only=True):
             description="How long a client may take to send a request or to read a stream, or be idle between requests."
         ),
     ] = 30
+    tls: Tls = field(default_factory=Tls)
 
 
 class Queries(Struct, frozen=True, kw_only=True):
@@ -307,6 +342,7 @@ class Worker(Struct, frozen=True, kw_only=True):
             "`project` is 8003, of `audit --continuous` 8004."
         ),
     ] = 8002
+    tls: Tls = field(default_factory=Tls)
 
 
 class Log(Struct, frozen=True, kw_only=True):

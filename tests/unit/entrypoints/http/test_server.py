@@ -17,7 +17,7 @@ from application.query_side.history import HistoryPage
 from domain.limits import Limits
 from entrypoints.http.app import create_app
 from entrypoints.http.problems import Pages
-from entrypoints.http.server import IDLE_SECONDS, _EmbeddedServer, serve
+from entrypoints.http.server import IDLE_SECONDS, TlsFiles, _EmbeddedServer, serve
 from entrypoints.http.services import HttpServices
 from unit.entrypoints.http.fakes import POST, FakeMetrics, PostService, Scripted, done, past_event, services
 
@@ -26,7 +26,7 @@ SECOND = 1.0
 
 @asynccontextmanager
 async def served(
-    services: HttpServices, pages: Pages | None = None
+    services: HttpServices, pages: Pages | None = None, tls: TlsFiles | None = None
 ) -> AsyncIterator[tuple[str, Callable[[], Awaitable[float]]]]:
     """The address, and a function that stops the service and returns how long that took."""
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -38,6 +38,7 @@ async def served(
             services.stopping,
             listening.set_result,
             metrics=services.metrics,
+            tls=tls,
         )
     )
 

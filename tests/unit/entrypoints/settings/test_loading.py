@@ -304,3 +304,39 @@ def test_settings_are_transferred_to_a_child_with_passwords() -> None:
 def test_transferred_settings_name_the_service_as_their_source() -> None:
     given = load_settings(environ={})
     assert for_child(given.settings).sources["log.level"] == "the service that started this process"
+
+
+SASL = "bus: {adapter: kafka, kafka: {security: sasl_ssl, sasl_mechanism: OAUTHBEARER, oauth: {%s}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("http: {tls: {certificate: a.pem}}", "http.tls.certificate needs http.tls.key, too"),
+        ("worker: {tls: {key: a.pem}}", "worker.tls.key needs worker.tls.certificate, too"),
+        ("bus: {kafka: {key_file: a.pem}}", "bus.kafka.key_file needs bus.kafka.certificate_file, too"),
+        (SASL % "", "bus.kafka.sasl_mechanism is OAUTHBEARER, which needs bus.kafka.oauth.token_file, or"),
+        (SASL % "token_url: 'https://a', client_id: b", "bus.kafka.sasl_mechanism is OAUTHBEARER, which needs"),
+        (SASL % "token_file: t, client_id: b", "bus.kafka.oauth.token_file and bus.kafka.oauth.token_url are two"),
+        ("http: {allowed_hosts: 'a.example, http://b'}", "http.allowed_hosts has the item 'http://b'; each must be a"),
+        ("http: {allowed_hosts: 'a.example:80'}", "http.allowed_hosts has the item 'a.example:80'; each must be a"),
+        ("http: {allowed_origins: 'https://a/b'}", "http.allowed_origins has the item 'https://a/b'; each must be an"),
+        ("http: {allowed_origins: 'null, *'}", "http.allowed_origins has the item 'null'; each must be an origin"),
+    ],
+)
+def test_settings_that_need_each_other_and_items_of_lists(text: str, path: str, tmp_path: Path) -> None:
+    [problem] = problems_of(text, tmp_path)
+    assert problem.startswith(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http: {tls: {certificate: a.pem, key: b.pem}}",
+        SASL % "token_file: t",
+        SASL % "token_url: 'https://a', client_id: b, client_secret: c",
+        "http: {allowed_hosts: 'posts.example.com, *.svc, *', allowed_origins: 'https://a.example,http://[::1]:3000'}",
+    ],
+)
+def test_settings_that_fit(text: str, tmp_path: Path) -> None:
+    load(text, tmp_path)

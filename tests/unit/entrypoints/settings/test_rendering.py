@@ -24,7 +24,8 @@ def test_the_embedded_file_has_every_default() -> None:
     loaded = load_settings(environ={}, config_file=str(file))
     assert loaded.settings == Settings()
     unset = {path for path, source in loaded.sources.items() if source == "default"}
-    assert unset == {"bus.kafka.password", "auth.gateway.secret", "auth.jwt.secret"}, "a secret's null says: not given"
+    kafka = {"bus.kafka.password", "bus.kafka.key_password", "bus.kafka.oauth.client_secret"}
+    assert unset == kafka | {"auth.gateway.secret", "auth.jwt.secret"}, "a secret's null says: not given"
 
 
 def test_any_yaml_reader_understands_the_embedded_file_alike() -> None:
@@ -72,6 +73,8 @@ def test_every_secret_can_come_from_a_file() -> None:
     assert secrets == [
         "event_store.mongo.url",
         "bus.kafka.password",
+        "bus.kafka.oauth.client_secret",
+        "bus.kafka.key_password",
         "read_db.postgres.url",
         "read_db.sqlserver.url",
         "auth.gateway.secret",
