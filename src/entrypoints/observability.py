@@ -7,11 +7,13 @@ import traceback
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
-import structlog
-
 from domain.errors import PostlogError
+from entrypoints.optional_imports import as_if_not_installed
 from entrypoints.settings.model import Log
 from entrypoints.settings.secret import mask
+
+with as_if_not_installed("better_exceptions", "rich"):  # tracebacks are formatted here
+    import structlog
 
 _CHATTY = ("alembic", "asyncio", "granian", "litestar", "pymongo", "sqlalchemy", "stamina", "urllib3", "_granian")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n", 13: "\\r", 9: "\\t"}

@@ -8,8 +8,6 @@ import operator
 from collections.abc import Mapping
 from typing import Protocol
 
-from dependency_injector import containers, providers
-
 from adapters.system.clock_and_ids import SystemClock, UuidIds
 from adapters.system.journal import LocalJournal
 from adapters.system.metrics import PrometheusMetrics
@@ -60,12 +58,17 @@ from entrypoints.composition.read_db import (
     sqlserver_read_db,
 )
 from entrypoints.http.services import HttpServices
+from entrypoints.optional_imports import as_if_not_installed
 from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.serving.rate_limit import RateLimiter
 from entrypoints.serving.request_context import ServingLimits
 from entrypoints.settings.leaves import listed
 from entrypoints.settings.model import Settings, TextLimits
 from entrypoints.web.services import Operations, WebServices
+
+# They are imported for wiring, which is not used: docs/adr/0020.
+with as_if_not_installed("fast_depends", "fastapi", "pydantic", "pydantic_settings", "starlette", "werkzeug"):
+    from dependency_injector import containers, providers
 
 PROBE_SECONDS = 6.0
 """A little longer than a probe's own limit, because its own message says more."""

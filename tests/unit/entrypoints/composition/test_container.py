@@ -135,6 +135,18 @@ def test_the_embedded_profile_loads_no_driver_of_a_server(tmp_path: Path) -> Non
     assert sorted(path.name for path in (tmp_path / "var").glob("*.sqlite")) == ["log.sqlite", "read.sqlite"]
 
 
+def test_a_process_imports_nothing_for_features_that_are_not_used() -> None:
+    """Here these packages are installed: the tests use them. They can be imported afterwards."""
+    script = """
+import sys
+import entrypoints.composition.container, entrypoints.observability
+print([name for name in ("pydantic", "werkzeug", "rich", "pygments") if name in sys.modules])
+import pydantic, werkzeug, rich.traceback
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
 def test_each_choice_loads_its_own_driver_only(tmp_path: Path) -> None:
     """And opening contacts no server."""
     assert loaded_with({"POSTLOG__EVENT_STORE__ADAPTER": "mongo"}, tmp_path) == ["pymongo"]
