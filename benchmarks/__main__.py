@@ -29,6 +29,7 @@ from benchmarks import (
     s19_events_check,
     s20_rebuild_workers,
     s21_command_processes,
+    s22_tokens,
 )
 from benchmarks.bench import Bench, SharedServers
 from benchmarks.figures import Figure
@@ -60,6 +61,7 @@ MEASURES: Sequence[tuple[Sequence[str], Measure]] = tuple(
         s19_events_check,
         s20_rebuild_workers,
         s21_command_processes,
+        s22_tokens,
     )
 )
 

@@ -1,7 +1,7 @@
 """The load generator, a process of its own: HTTP/1.1 over plain asyncio, since a full client would be slower than what
 it measures. `python -m benchmarks.load` reads the plan from stdin and writes what it saw to stdout, both JSON:
 
-`{ports: [port, …], connections: [[{method, path, body, status}, …], …]}`
+`{ports: [port, …], connections: [[{method, path, headers, body, status}, …], …]}`
 → `{seconds, latencies: [seconds, …], wrong: {status: n}}`
 
 The connections take the ports in turn. Each sends its requests one after the other. `status` is the one that is right.
@@ -65,8 +65,9 @@ async def _answer(reader: asyncio.StreamReader) -> int:
 
 def _prepared(request: dict[str, Any], port: int) -> _Prepared:
     body = b"" if request["body"] is None else json.dumps(request["body"]).encode()
+    further = "".join(f"{name}: {value}\r\n" for name, value in request["headers"].items())
     head = (
-        f"{request['method']} {request['path']} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"{request['method']} {request['path']} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{further}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body, request["status"]

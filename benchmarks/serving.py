@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.bench import POSTLOG, environment
@@ -26,6 +26,7 @@ class Call:
     path: str
     body: Mapping[str, str] | None = None
     status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,11 @@ class Seen:
     latencies: Sequence[float]
 
 
-def serve_postlog(stack: ExitStack, folder: Path, settings: Settings, side: str) -> int:
-    """`postlog serve command` or `query`, or `postlog run`, `relay` or `project`, until the stack closes; its port."""
+def serve_postlog(stack: ExitStack, folder: Path, settings: Settings, side: str, more: Mapping[str, str] = {}) -> int:
+    """`postlog serve command` or `query`, or `postlog run`, `relay` or `project`, until the stack closes; its port.
+    `more` are variables."""
     port = free_port()
-    env = {**environment(settings), "PORT": str(port), "POSTLOG__WORKER__PORT": str(port)}
+    env = {**environment(settings), "PORT": str(port), "POSTLOG__WORKER__PORT": str(port), **more}
     words = [POSTLOG, "serve", side] if side in ("command", "query") else [POSTLOG, side]
     _start(stack, ServerProcess(f"postlog {side}", words, log=folder / f"{side}.log", env=env), port)
     return port

@@ -61,6 +61,10 @@ TARGETS = (
     Target("S20 8", "with 8 workers", "with 1", 5.0, 3.0, processors=12),
     Target("S21 2", "HTTP commands with 2 command processes", "with 1", 1.6, 1.2, processors=6),
     Target("S21 4", "with 4 command processes", "with 1", 2.2, 1.5, processors=8),
+    Target(
+        "S22 64", "HTTP commands of callers with tokens (`auth.mode: jwt`), 64 connections", "with `none`", 0.95, 0.9
+    ),
+    Target("S22 1", "the same, 1 connection", "the same", 0.95, 0.9),
 )
 
 ROWS = tuple(dict.fromkeys(target.row for target in TARGETS))

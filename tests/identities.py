@@ -36,6 +36,7 @@ ROLES: Mapping[str, Collection[str]] = {
     "otto": ["operator"],
     "iris": ["importer"],
 }
+EVERYTHING = ["importer", "moderator", "operator"]
 """Users, by their roles: a reader, the author of another post, the author, a moderator, an operator, an importer."""
 
 
@@ -52,7 +53,7 @@ def key_set(*kinds: str) -> bytes:
 def claims(name: str, **changes: Any) -> dict[str, Any]:
     """None removes a claim."""
     now = int(time.time())
-    found = {"iss": ISSUER, "aud": AUDIENCE, "sub": name, "roles": ROLES.get(name, []), "iat": now, "exp": now + 600}
+    found = {"iss": ISSUER, "aud": AUDIENCE, "sub": name, "roles": ROLES.get(name, []), "iat": now, "exp": now + 86_400}
     return {key: value for key, value in (found | changes).items() if value is not None}
 
 

@@ -33,31 +33,31 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def mongo_url(servers: Servers) -> str:
     """A replica set that takes writes."""
-    return _got(servers.mongo_url)
+    return got(servers.mongo_url)
 
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(servers: Servers) -> str:
     """`host:port` of a broker with default settings, which makes topics by itself."""
-    return _got(servers.kafka_bootstrap)
+    return got(servers.kafka_bootstrap)
 
 
 @pytest.fixture(scope="session")
 def postgres_url(servers: Servers) -> str:
     """SQLAlchemy's URL of a superuser."""
-    return _got(servers.postgres_url)
+    return got(servers.postgres_url)
 
 
 @pytest.fixture(scope="session")
 def pgbouncer(servers: Servers, postgres_url: str) -> PgBouncer:
     """In transaction mode, in front of the shared server."""
-    return _got(lambda: servers.own_pgbouncer(postgres_url))
+    return got(lambda: servers.own_pgbouncer(postgres_url))
 
 
 @pytest.fixture(scope="session")
 def sqlserver_url(servers: Servers) -> str:
     """SQLAlchemy's URL; only ever from the environment, so its absence is no failure in CI either."""
-    return _got(servers.sqlserver_url, optional=True)
+    return got(servers.sqlserver_url, optional=True)
 
 
 @pytest.fixture
@@ -83,27 +83,27 @@ def fresh_sqlserver_url(sqlserver_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mongo_with_logins_url(servers: Servers) -> str:
     """A replica set on which nobody does anything without a login; the URL is that of the superuser."""
-    return _got(lambda: servers.own_replica_set(logins=True)).url
+    return got(lambda: servers.own_replica_set(logins=True)).url
 
 
 @pytest.fixture(scope="session")
 def _own_mongod(servers: Servers) -> ReplicaSet:
-    return _got(servers.own_replica_set)
+    return got(servers.own_replica_set)
 
 
 @pytest.fixture(scope="session")
 def _own_three_nodes(servers: Servers) -> ReplicaSet:
-    return _got(lambda: servers.own_replica_set(nodes=3))
+    return got(lambda: servers.own_replica_set(nodes=3))
 
 
 @pytest.fixture(scope="session")
 def _own_kafka(servers: Servers) -> Kafka:
-    return _got(servers.own_kafka)
+    return got(servers.own_kafka)
 
 
 @pytest.fixture(scope="session")
 def _own_postgres(servers: Servers) -> Postgres:
-    return _got(servers.own_postgres)
+    return got(servers.own_postgres)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def killable_postgres(_own_postgres: Postgres) -> Iterator[Postgres]:
     _own_postgres.heal()
 
 
-def _got(server: Callable[[], T], *, optional: bool = False) -> T:
+def got(server: Callable[[], T], *, optional: bool = False) -> T:
     try:
         return server()
     except ServerUnavailableError as reason:

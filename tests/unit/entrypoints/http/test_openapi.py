@@ -13,12 +13,22 @@ from litestar.routes import HTTPRoute
 from domain.limits import Limits
 from entrypoints.http.app import create_app
 from entrypoints.http.openapi.document import openapi_document
+from entrypoints.http.services import HttpServices
+from identities import EVERYTHING, access_control, token
 from unit.entrypoints.http.fakes import FakeRebuilds, PostService, services
 
 LIMITS = Limits(name=50, message=1_000, comment=500)
 SERVICE = PostService(LIMITS)
 REBUILDS = FakeRebuilds(waits=False).rebuilds
 SERVICES = services(commands=SERVICE.commands(), queries=SERVICE.queries(), rebuilds=REBUILDS, max_body_bytes=262_144)
+SERVICES_WITH_CALLERS = services(
+    commands=SERVICE.commands(),
+    queries=SERVICE.queries(),
+    rebuilds=REBUILDS,
+    max_body_bytes=262_144,
+    access=access_control(),
+)
+AUTHORIZED = {"Authorization": f"Bearer {token('iris', roles=EVERYTHING)}"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,24 +45,32 @@ class Described:
         await self.app(scope, receive, send)
 
 
-DESCRIBED = Described()
-schema = schemathesis.openapi.from_dict(openapi_document(SERVICES))
-schema.app = DESCRIBED
-schema.location = "/openapi.json"
-# Not decided by a request alone: a version that the post does not have, a key that another request has used.
-schema.config.checks.positive_data_acceptance.expected_statuses += ["412", "422"]
-schema.config.checks.negative_data_rejection.expected_statuses += ["412"]
+DESCRIBED, DESCRIBED_WITH_CALLERS = Described(), Described()
+
+
+def schema_of(services: HttpServices, described: Described) -> schemathesis.BaseSchema:
+    schema = schemathesis.openapi.from_dict(openapi_document(services))
+    schema.app = described
+    schema.location = "/openapi.json"
+    # Not decided by a request alone: a version that the post does not have, a key that another request has used.
+    schema.config.checks.positive_data_acceptance.expected_statuses += ["412", "422"]
+    schema.config.checks.negative_data_rejection.expected_statuses += ["412"]
+    return schema
+
+
+schema = schema_of(SERVICES, DESCRIBED)
+schema_with_callers = schema_of(SERVICES_WITH_CALLERS, DESCRIBED_WITH_CALLERS)
 
 
 @pytest.fixture(scope="module")
-def described_app() -> Litestar:
+def described_apps() -> tuple[Litestar, Litestar]:
     """On a service in dictionaries."""
-    return create_app(SERVICES)
+    return create_app(SERVICES), create_app(SERVICES_WITH_CALLERS)
 
 
 @pytest.fixture(autouse=True)
-def _described(described_app: Litestar) -> None:
-    DESCRIBED.app = described_app
+def _described(described_apps: tuple[Litestar, Litestar]) -> None:
+    DESCRIBED.app, DESCRIBED_WITH_CALLERS.app = described_apps
 
 
 @schema.parametrize()
@@ -62,6 +80,25 @@ def test_every_response_is_as_documented(case: schemathesis.Case) -> None:
     if case.meta.generation.mode.is_positive:
         _make_valid(case)
     case.call_and_validate()
+
+
+@schema_with_callers.parametrize()
+@settings(max_examples=10, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_response_to_a_caller_is_as_documented(case: schemathesis.Case) -> None:
+    """With a token. One of the checks sends each request without it, and with a wrong one, too."""
+    if case.meta.generation.mode.is_positive:
+        _make_valid(case)
+    case.call_and_validate(headers=AUTHORIZED)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+@schema_with_callers.parametrize()
+@settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
+def test_ten_thousand_responses_to_callers_are_as_documented(case: schemathesis.Case) -> None:
+    if case.meta.generation.mode.is_positive:
+        _make_valid(case)
+    case.call_and_validate(headers=AUTHORIZED)
 
 
 @pytest.mark.long
@@ -119,6 +156,26 @@ def test_the_description_says_that_users_are_not_verified_and_need_a_gateway() -
     description = openapi_document(SERVICES)["info"]["description"]
     assert "Postlog does not verify usernames." in description
     assert "gateway" in description
+
+
+def test_with_known_callers_the_document_says_who_may_do_what() -> None:
+    document = openapi_document(SERVICES_WITH_CALLERS)
+    assert document["components"]["securitySchemes"] == {
+        "caller": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    security = {
+        operation["operationId"]: operation["security"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    }
+    assert security["live"] == []
+    assert security["getPost"] == [{}, {"caller": []}]
+    assert security["createPost"] == security["readDb"] == [{"caller": []}]
+    strict = openapi_document(services(queries=SERVICE.queries(), access=access_control(anonymous_reads=False)))
+    assert strict["paths"]["/api/v1/posts"]["get"]["security"] == [{"caller": []}]
+    assert "not verified" not in json.dumps(document)
+    assert document["components"]["schemas"]["NewPost"]["required"] == ["message"]
+    assert "securitySchemes" not in openapi_document(SERVICES)["components"]
 
 
 def test_the_document_shows_the_configured_limits() -> None:
