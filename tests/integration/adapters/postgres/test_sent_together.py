@@ -68,11 +68,12 @@ async def test_rows_in_one_parameter_are_written_as_one_by_one(database: SqlRead
     fast, plain = SLOTS["a"], SLOTS["b"]
 
     def write_both(backend: SqlBackend) -> None:
-        for _ in range(10):
+        for number in range(10):
             posts, comments = random_posts(choice), random_comments(choice)
-            with backend.writing_together() as connection:
-                backend.upsert(connection, fast.posts, posts)
-                backend.upsert(connection, fast.comments, comments)
+            writing, write = (backend.writing_together, backend.upsert) if number else (backend.writing, backend.load)
+            with writing() as connection:
+                write(connection, fast.posts, posts)
+                write(connection, fast.comments, comments)
             with backend.writing() as connection:
                 upsert_one_by_one(connection, plain.posts, posts)
                 upsert_one_by_one(connection, plain.comments, comments)
