@@ -36,7 +36,7 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
         state=State({IN_FLIGHT: in_flight}, deep_copy=False),
     )
     app.asgi_handler = RequestMiddleware(
-        CalledHandlers(app, services.access), services, in_flight, ErrorResponses(pages)
+        CalledHandlers(app, services.access, services.rate_limiter), services, in_flight, ErrorResponses(pages)
     )
     return app
 

@@ -18,10 +18,9 @@ from application.errors import MalformedRequest
 from domain.errors import PostlogError
 from entrypoints.http.problems import ErrorResponses, internal_error
 from entrypoints.http.services import HttpServices
-from entrypoints.serving.rate_limit import caller_at
 from entrypoints.serving.request_context import InFlight, RequestContext, attach
 from entrypoints.serving.responses import RawResponse
-from entrypoints.serving.routing import routable_path
+from entrypoints.serving.routing import POLLED, routable_path
 
 CORRELATION_ID = b"x-correlation-id"
 
@@ -44,9 +43,6 @@ _ONCE = {
     )
 }
 """Headers that a request has once. Of two, one program on the way might use the first and another the last."""
-
-_POLLED = frozenset(("/health/live", "/health/ready", "/metrics"))
-"""Requested every few seconds by machines, so they are logged at level debug only."""
 
 _SERVER_ERRORS = 500
 _WARNING_SECONDS = 5.0
@@ -82,7 +78,6 @@ class RequestMiddleware:
         self._in_flight = in_flight
         self._stopping = services.stopping
         self._cross_origin = services.cross_origin
-        self._rate_limiter = services.rate_limiter
         self._failures = _Failures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,8 +118,6 @@ class RequestMiddleware:
             scope["path"] = routable_path(scope)
             self._cross_origin.require_own_origin(context)
             allowed = self._cross_origin.preflight(context)
-            if self._rate_limiter is not None and scope["path"] not in _POLLED:
-                self._rate_limiter.take(caller_at(context.peer[0]))
             await (self._app if allowed is None else RawResponse(204, allowed))(scope, receive, send)
         except asyncio.CancelledError:
             if not self._stopping.is_set():
@@ -142,7 +135,7 @@ class RequestMiddleware:
         self._metrics.observe("http_request_seconds", seconds, method=method, route=route, status=str(status))
         if context.code is not None:
             self._metrics.count("http_problems", code=context.code)
-        level = logging.DEBUG if route in _POLLED else logging.INFO
+        level = logging.DEBUG if route in POLLED else logging.INFO
         line: dict[str, object] = {}
         if level == logging.INFO and status >= _SERVER_ERRORS:
             level, line = self._failures.level_of(context.code or str(status), self._clock.monotonic())

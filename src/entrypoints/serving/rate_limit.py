@@ -6,6 +6,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 
 from entrypoints.serving.errors import TooManyRequests
+from entrypoints.serving.request_context import RequestContext
 
 _MOST_CALLERS = 50_000
 """Whoever was longest away is forgotten first, and has a full bucket again."""
@@ -43,9 +44,14 @@ class RateLimiter:
             )
 
 
+def key_of(context: RequestContext) -> str:
+    """Identifies the caller: an authenticated one by name, every other one by address."""
+    return f"user {context.caller.name}" if context.caller else network_of(context.peer[0])
+
+
 @lru_cache(1_024)
-def caller_at(host: str) -> str:
-    """The caller that an address stands for: all of a household's in IPv6."""
+def network_of(host: str) -> str:
+    """The address; in IPv6 the network of the household."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -23,7 +23,11 @@ from application.errors import MalformedRequest
 from domain.ids import CommentId, PostId
 from entrypoints.serving.access import AccessControl
 from entrypoints.serving.errors import MethodNotAllowed, RouteNotFound
+from entrypoints.serving.rate_limit import RateLimiter, key_of
 from entrypoints.serving.request_context import context_of
+
+POLLED = frozenset(("/health/live", "/health/ready", "/metrics"))
+"""Requested every few seconds by machines: not counted as requests of a caller, and logged at level debug only."""
 
 HttpRequest = Request[Any, Any, Any]
 
@@ -39,13 +43,34 @@ def get_and_head(path: str) -> HTTPRouteHandler:
 
 class CalledHandlers:
     """The routes of `app` as an ASGI application, for callers whom `access` admits. `scope["path"]` must be routable.
-    Errors are raised: `RouteNotFound`, `MethodNotAllowed`, those of `AccessControl`, and what the handler raises."""
+    Errors are raised: `RouteNotFound`, `MethodNotAllowed`, `TooManyRequests`, those of `access` and of handlers."""
 
-    def __init__(self, app: Litestar, access: AccessControl | None = None) -> None:
+    def __init__(
+        self, app: Litestar, access: AccessControl | None = None, rate_limiter: RateLimiter | None = None
+    ) -> None:
         self._access = access
+        self._rate_limiter = rate_limiter
         self._find = app.asgi_router.handle_routing
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        handler = await self._admitted(scope)
+        takes_request = handler.parsed_fn_signature.parameters
+        response: ASGIApp = await (handler.fn(HttpRequest(scope, receive)) if takes_request else handler.fn())
+        await response(scope, receive, send)
+
+    async def _admitted(self, scope: Any) -> Any:
+        """The handler of the route. The request counts for its caller also if there is none, or they may not use it."""
+        context = context_of(scope)
+        try:
+            handler = self._handler_of(scope)
+            if self._access is not None:
+                await self._access.admit(context, handler)
+        finally:
+            if self._rate_limiter is not None and scope["path"] not in POLLED:
+                self._rate_limiter.take(key_of(context))
+        return handler
+
+    def _handler_of(self, scope: Any) -> Any:
         try:
             _, handler, scope["path"], scope["path_params"], scope["path_template"] = self._find(
                 path=_without_surplus_slashes(scope["path"]), method=scope["method"]
@@ -54,11 +79,7 @@ class CalledHandlers:
             raise _route_not_found(scope) from None
         except MethodNotAllowedException as error:
             raise _method_not_allowed(scope, error) from None
-        if self._access is not None:
-            await self._access.admit(context_of(scope), handler)
-        takes_request = handler.parsed_fn_signature.parameters
-        response: ASGIApp = await (handler.fn(HttpRequest(scope, receive)) if takes_request else handler.fn())
-        await response(scope, receive, send)
+        return handler
 
 
 def _without_surplus_slashes(path: str) -> str:

@@ -206,7 +206,7 @@ class Http(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=1_000_000,
-            description="Requests a second of one caller, without health and metrics; above it, 429; 0: any number.",
+            description="Requests a second of one user or address, without health and metrics; above it, 429; 0: any.",
         ),
     ] = 0
     request_burst: Annotated[

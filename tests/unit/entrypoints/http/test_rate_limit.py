@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from entrypoints.serving.errors import TooManyRequests
-from entrypoints.serving.rate_limit import RateLimiter, caller_at
+from entrypoints.serving.rate_limit import RateLimiter, network_of
+from identities import BAD_TOKENS, access_control, token
 from unit.entrypoints.http.fakes import POST, FakeClock, Scripted, done, services
 from unit.entrypoints.http.test_server import served
 
@@ -83,7 +84,7 @@ def test_memory_is_bounded_and_the_last_callers_are_remembered(monkeypatch: pyte
     ],
 )
 def test_a_household_is_one_caller(host: str, caller: str) -> None:
-    assert caller_at(host) == caller
+    assert network_of(host) == caller
 
 
 async def test_who_sends_too_many_requests_gets_429_and_when_to_come_back() -> None:
@@ -101,6 +102,24 @@ async def test_who_sends_too_many_requests_gets_429_and_when_to_come_back() -> N
             assert [(await client.get(path)).status_code for _ in range(10)] == [200] * 10
         clock.seconds += 2
         assert (await client.post(LIKE)).status_code == 200
+
+
+async def test_users_are_counted_by_name_and_all_others_by_address() -> None:
+    """A request with an invalid token counts, too."""
+    scripted, clock = Scripted(done()), FakeClock()
+    given = services(
+        commands=scripted.commands(), rate_limiter=limiter(1, 2, clock), access=access_control(anonymous_reads=False)
+    )
+    ann, ben = ({"Authorization": f"Bearer {token(name)}"} for name in ("ann", "ben"))
+    invalid = {"Authorization": f"Bearer {BAD_TOKENS['key']}"}
+    async with served(given) as (address, _), httpx.AsyncClient(base_url=address) as client:
+        for headers in (ann, ben):
+            liked = [await client.post(LIKE, headers=headers, json={"username": None}) for _ in range(3)]
+            assert [answer.status_code == 429 for answer in liked] == [False, False, True]
+        assert [(await client.post(LIKE, headers=invalid)).status_code for _ in range(3)] == [401, 401, 429]
+        assert (await client.post(LIKE)).status_code == 429
+        clock.seconds += 1
+        assert (await client.post(LIKE, headers=ann, json={"username": None})).status_code != 429
 
 
 async def test_without_the_setting_any_number_is_served() -> None:
