@@ -39,9 +39,10 @@ _CONSUMER_SETTINGS: dict[str, Any] = {
 _SLICE_SECONDS = 0.1
 """A poll can't be interrupted, and does not return early when partitions are assigned or revoked."""
 
-_GATHER_SECONDS = 0.002
+_GATHER_SECONDS, _GATHER_WATERMARKS_SECONDS = 0.002, 0.01
 """What was published together for several partitions comes in several replies of the brokers. Each would be a
-transaction of its own for the projector, and a database is as new as its oldest partition."""
+transaction of its own for the projector, and a database is as new as its oldest partition. Watermarks without the event
+that they go with can wait a little longer."""
 
 _PASSING = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's own codes
 
@@ -112,10 +113,11 @@ class GroupConsumer:
         if first is None:
             return []
         received, seen = [first], {first.partition()}
-        until = time.monotonic() + _GATHER_SECONDS
+        begun = time.monotonic()
         while len(received) < limit:
             more = self._consumer.consume(limit - len(received), 0)
-            if not more and len(seen) < len(self._started) and (left := until - time.monotonic()) > 0:
+            left = begun + _patience(received) - time.monotonic()
+            if not more and len(seen) < len(self._started) and left > 0:
                 awaited = self._consumer.poll(left)
                 more = [awaited] if awaited is not None else []
             if not more:
@@ -158,6 +160,11 @@ class GroupConsumer:
 
     def _named(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in partitions]
+
+
+def _patience(received: Iterable[Message]) -> float:
+    """Only watermarks have no key."""
+    return _GATHER_WATERMARKS_SECONDS if all(each.key() is None for each in received) else _GATHER_SECONDS
 
 
 T = TypeVar("T")

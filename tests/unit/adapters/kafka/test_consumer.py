@@ -10,12 +10,15 @@ from confluent_kafka import Consumer, TopicPartition
 from adapters.kafka import consumer
 from adapters.kafka.consumer import GroupConsumer
 from adapters.wire.cloudevents import WireMessage, to_messages
-from application.ports.bus import Publication, Watermark
+from application.envelopes import Commit, StoredEvent
+from application.ports.bus import CommitEntry, Publication, Watermark
+from given import NOON, POST
 
 
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "_GATHER_SECONDS", 60.0)
+    monkeypatch.setattr(consumer, "_GATHER_WATERMARKS_SECONDS", 60.0)
 
 
 class Received:
@@ -70,6 +73,20 @@ def mark(partition: int, position: int) -> Received:
     return Received(message, position)
 
 
+def event(partition: int, position: int) -> Received:
+    commit = Commit(
+        position=position,
+        stream_id=POST,
+        version=1,
+        commit_id="c",
+        recorded_at=NOON,
+        metadata={},
+        events=(StoredEvent("PostLiked", 2, {}),),
+    )
+    [message] = to_messages(Publication("log", 3, [CommitEntry(partition, position - 1, commit)]))
+    return Received(message, position)
+
+
 def places(client: Replies, started: Sequence[int], limit: int = 100) -> list[tuple[int, int]]:
     member = GroupConsumer(cast("Consumer", client), "topic", lambda: False)
     member.join()
@@ -95,3 +112,8 @@ def test_a_delivery_without_a_message_of_some_partition_is_not_withheld() -> Non
 def test_no_delivery_has_more_messages_than_wanted(limit: int) -> None:
     client = Replies([mark(1, 5), mark(1, 6), mark(1, 7)], [mark(0, 5)])
     assert places(client, [0, 1, 2], limit) == [(1, 5), (1, 6)][:limit]
+
+
+def test_watermarks_wait_longer_for_the_event_that_they_go_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "_GATHER_SECONDS", 0.0)
+    assert places(Replies([mark(1, 5)], [event(0, 5)], [mark(2, 5)]), [0, 1, 2]) == [(1, 5), (0, 5)]
