@@ -37,13 +37,20 @@ class Seen:
     latencies: Sequence[float]
 
 
-def serve_postlog(stack: ExitStack, folder: Path, settings: Settings, side: str, more: Mapping[str, str] = {}) -> int:
+def serve_postlog(
+    stack: ExitStack,
+    folder: Path,
+    settings: Settings,
+    side: str,
+    more: Mapping[str, str] = {},
+    ready_seconds: float = 60,
+) -> int:
     """`postlog serve command` or `query`, or `postlog run`, `relay` or `project`, until the stack closes; its port.
-    `more` are variables."""
+    `more` are variables. A projector is ready when it has caught up with the log."""
     port = free_port()
     env = {**environment(settings), "PORT": str(port), "POSTLOG__WORKER__PORT": str(port), **more}
     words = [POSTLOG, "serve", side] if side in ("command", "query") else [POSTLOG, side]
-    _start(stack, ServerProcess(f"postlog {side}", words, log=folder / f"{side}.log", env=env), port)
+    _start(stack, ServerProcess(f"postlog {side}", words, log=folder / f"{side}.log", env=env), port, ready_seconds)
     return port
 
 
@@ -53,14 +60,14 @@ def serve_bare(stack: ExitStack, folder: Path, url: str, database: str) -> int:
     options = ["--interface", "asgi", "--loop", "uvloop", "--workers", "1", "--no-ws", "--backlog", "2048"]
     env = {**os.environ, "PYTHONPATH": str(_ROOT), "BARE_URL": url, "BARE_DATABASE": database}
     command = [_GRANIAN, *options, "--port", str(port), "benchmarks.bare:app"]
-    _start(stack, ServerProcess("the bare handler", command, log=folder / "bare.log", env=env), port)
+    _start(stack, ServerProcess("the bare handler", command, log=folder / "bare.log", env=env), port, 60)
     return port
 
 
-def _start(stack: ExitStack, process: ServerProcess, port: int) -> None:
+def _start(stack: ExitStack, process: ServerProcess, port: int, ready_seconds: float) -> None:
     stack.callback(process.stop)
     process.start()
-    process.wait_until(lambda: _answers(port), seconds=60)
+    process.wait_until(lambda: _answers(port), seconds=ready_seconds)
 
 
 def _answers(port: int) -> bool:

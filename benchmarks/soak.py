@@ -1,5 +1,6 @@
-"""`python -m benchmarks.soak [--minutes 10]`: mixed load on the distributed system (MongoDB, Kafka, PostgreSQL; a
-process each for commands, relay, projector and queries), with one rebuild and one audit in the middle third.
+"""`python -m benchmarks.soak [--minutes 10] [--rate 4] [--embedded]`: mixed load on the distributed system (MongoDB,
+Kafka, PostgreSQL; a process each for commands, relay, projector and queries) or on `postlog run`, with one rebuild and
+one audit in the middle third.
 
 Afterwards `postlog audit` and `postlog events check` must find nothing wrong. In the last third the memory of each
 process must be at most 1.1 times what it was in the second sixth, and each p99 at most 1.5 times and 5 ms. Otherwise,
@@ -25,7 +26,7 @@ import uvloop
 
 from benchmarks.bench import POSTLOG, Bench, SharedServers, environment, new_topic, provision
 from benchmarks.figures import percentile
-from benchmarks.logs import fill_mongo
+from benchmarks.logs import fill_mongo, fill_sqlite
 from benchmarks.machine import load_average, machine
 from benchmarks.serving import serve_postlog
 from benchmarks.soak_load import Connection, Reader, Shared, Writer, act, first_posts
@@ -36,10 +37,10 @@ from local.find import Servers
 from local.folders import server_folder
 
 CURVES = Path("docs/curves")
-_STORED, _FIRST_POSTS = 100_000, 50
-_PEOPLE, _A_SECOND = 12, 4.0
+_STORED, _FIRST_POSTS = 20_000, 50
+_PEOPLE = 12
 _WINDOW_SECONDS = 10.0
-_CATCH_UP_SECONDS = 120.0
+_CATCH_UP_SECONDS = 300.0
 
 MEMORY_GROWTH = 1.1
 P99_FACTOR, P99_MORE_MS = 1.5, 5.0
@@ -62,25 +63,34 @@ class Seen:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
-    minutes: float = parser.parse_args().minutes
+    parser.add_argument("--rate", type=float, default=4.0, help="requests a second of each writer and reader (4)")
+    parser.add_argument("--embedded", action="store_true", help="`postlog run` on SQLite, in place of four processes")
+    arguments = parser.parse_args()
+    minutes: float = arguments.minutes
     before = load_average()
     with Servers() as servers, server_folder() as folder, ExitStack() as stack:
         bench = Bench(SharedServers(servers), folder, 1, False, stack)
-        settings = _distributed(bench)
-        ports = {
-            side: serve_postlog(stack, folder, settings, side) for side in ("command", "relay", "project", "query")
-        }
-        seen = uvloop.run(_soak(settings, ports, minutes * 60))
+        settings = _embedded(bench) if arguments.embedded else _distributed(bench)
+        sides = ("run",) if arguments.embedded else ("command", "relay", "project", "query")
+        ports = {side: serve_postlog(stack, folder, settings, side, ready_seconds=_CATCH_UP_SECONDS) for side in sides}
+        seen = uvloop.run(_soak(settings, ports, minutes * 60, arguments.rate))
         for words in (["audit"], ["events", "check"]):
             done = subprocess.run([POSTLOG, *words], env=environment(settings), capture_output=True, text=True)
             print(done.stdout, end="")
             if done.returncode:
                 seen.problems.append(f"`postlog {' '.join(words)}` ended with {done.returncode}: {done.stdout[-500:]}")
     seen.problems += drifts(seen.memory, seen.p99)
-    text = _report(seen, minutes, before)
+    text = _report(seen, f"--minutes {minutes:g} --rate {arguments.rate:g}{' --embedded' * arguments.embedded}", before)
     _write(seen, text)
     print(text)
     return 1 if seen.problems else 0
+
+
+def _embedded(bench: Bench) -> Settings:
+    settings = bench.sqlite("run")
+    asyncio.run(provision(settings))
+    fill_sqlite(Path(settings.event_store.sqlite.path), commits(_STORED))
+    return settings
 
 
 def _distributed(bench: Bench) -> Settings:
@@ -92,18 +102,20 @@ def _distributed(bench: Bench) -> Settings:
     return settings
 
 
-async def _soak(settings: Settings, ports: Mapping[str, int], seconds: float) -> Seen:
+async def _soak(settings: Settings, ports: Mapping[str, int], seconds: float, rate: float) -> Seen:
     seen, shared = Seen(), Shared()
-    await first_posts(ports["command"], shared, _FIRST_POSTS)
-    await _caught_up(ports["query"], shared)
+    addresses = list(ports.values())
+    to_commands, to_queries = addresses[0], addresses[-1]
+    await first_posts(to_commands, shared, _FIRST_POSTS)
+    await _caught_up(to_queries, shared)
     started = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         people = [
-            tasks.create_task(act(port, who, latencies, shared.wrong, _A_SECOND))
+            tasks.create_task(act(port, who, latencies, shared.wrong, rate))
             for number in range(1, _PEOPLE + 1)
             for port, who, latencies in (
-                (ports["command"], Writer(number, shared), lambda: shared.commands),
-                (ports["query"], Reader(number, shared), lambda: shared.queries),
+                (to_commands, Writer(number, shared), lambda: shared.commands),
+                (to_queries, Reader(number, shared), lambda: shared.queries),
             )
         ]
         jobs = [
@@ -117,7 +129,7 @@ async def _soak(settings: Settings, ports: Mapping[str, int], seconds: float) ->
         for task in people:
             task.cancel()
         await asyncio.wait(jobs)
-    await _caught_up(ports["query"], shared)
+    await _caught_up(to_queries, shared)
     seen.problems += [f"{count} requests were answered with {what}" for what, count in shared.wrong.items()]
     return seen
 
@@ -187,11 +199,11 @@ def _thirds(points: Points) -> tuple[float, float]:
     )
 
 
-def _report(seen: Seen, minutes: float, before: str) -> str:
+def _report(seen: Seen, options: str, before: str) -> str:
     lines = [
         f"- machine: {machine()}",
         f"- date: {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-        f"- command: `python -m benchmarks.soak --minutes {minutes:g}`",
+        f"- command: `python -m benchmarks.soak {options}`",
         f"- load average before: {before}; after: {load_average()}",
         f"- {seen.commands:,} commands and {seen.queries:,} queries, on a log that had {_STORED:,} events before",
         "",
