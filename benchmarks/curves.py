@@ -4,6 +4,7 @@ Draws docs/curves/*.svg, and writes the figures as tables to bench-results/. `--
 """
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +112,7 @@ def main() -> int:
         text = [
             f"- machine: {machine()}",
             f"- date: {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-            f"- command: `python -m benchmarks.curves {' '.join(names)}`",
+            f"- command: `{shlex.join(['python', '-m', 'benchmarks.curves', *sys.argv[1:]])}`",
             f"- fsync of 4 KB, median: {fsync_seconds(folder) * 1_000:.2f} ms",
             f"- load average before: {load_average()}",
         ]

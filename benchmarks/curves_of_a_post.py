@@ -88,7 +88,9 @@ async def _cold(settings: Settings, request: Request) -> "_Taken":
                 break
             except Unavailable:
                 continue
-        return _now() - started
+        taken = _now() - started
+        await container.snapshotting().drain()  # the next one may start from it
+        return taken
 
 
 async def _warm(settings: Settings) -> "_Taken":

@@ -22,7 +22,7 @@ from benchmarks.workload import commits, expected
 from entrypoints.composition.resources import Resources
 from entrypoints.settings.model import Bus, Settings
 
-_MESSAGES, _REBUILT = 30_000, 400_000
+_MESSAGES, _REBUILT = 30_000, 200_000
 _ROUNDS = 3
 _POLL_SECONDS = 0.02
 _APPLIED = "SELECT coalesce(sum(version), 0) FROM posts_a"

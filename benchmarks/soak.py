@@ -3,9 +3,9 @@ Kafka, PostgreSQL; a process each for commands, relay, projector and queries) or
 one audit in the middle third.
 
 Afterwards `postlog audit` and `postlog events check` must find nothing wrong. In the last third the memory of each
-process must be at most 1.1 times what it was in the second sixth, and each p99 at most 1.5 times and 5 ms. Otherwise,
-or if a request was answered wrongly, the exit status is 1. Writes the curves to docs/curves/ and a report to
-bench-results/.
+process must be at most 1.1 times what it was in the second sixth, and each p99 at most 1.5 times and 5 ms; on a machine
+that does other work there is no verdict on p99. Otherwise, or if a request was answered wrongly, the exit status is 1.
+Writes the curves to docs/curves/ and a report to bench-results/.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from benchmarks.figures import percentile
 from benchmarks.logs import fill_mongo, fill_sqlite
 from benchmarks.machine import load_average, machine
 from benchmarks.serving import serve_postlog
-from benchmarks.soak_load import Connection, Reader, Shared, Writer, act, first_posts
+from benchmarks.soak_load import Connection, Reader, Shared, Writer, act, first_posts, watch_timers
 from benchmarks.svg import Chart, Points, svg
 from benchmarks.workload import commits
 from entrypoints.settings.model import Bus, Settings
@@ -44,6 +44,9 @@ _CATCH_UP_SECONDS = 300.0
 
 MEMORY_GROWTH = 1.1
 P99_FACTOR, P99_MORE_MS = 1.5, 5.0
+BUSY_MS = 5.0
+TIMERS = "timers of the load generator"
+"""Where they are later than `BUSY_MS` at p99, other programs use the machine, and no latency proves anything."""
 
 _RESIDENT = re.compile(rb"^postlog_process_resident_memory_bytes (\S+)", re.MULTILINE)
 
@@ -53,7 +56,7 @@ class Seen:
     """Points by line; x is in seconds, memory in MB, p99 in ms. `jobs` is when which job began."""
 
     memory: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    p99: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {"commands": [], "queries": []})
+    p99: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     jobs: dict[float, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     commands: int = 0
@@ -110,6 +113,7 @@ async def _soak(settings: Settings, ports: Mapping[str, int], seconds: float, ra
     await _caught_up(to_queries, shared)
     started = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(watch_timers(shared))
         people = [
             tasks.create_task(act(port, who, latencies, shared.wrong, rate))
             for number in range(1, _PEOPLE + 1)
@@ -126,7 +130,7 @@ async def _soak(settings: Settings, ports: Mapping[str, int], seconds: float, ra
             await asyncio.sleep(min(_WINDOW_SECONDS, seconds - now))
             _sample(time.perf_counter() - started, shared, seen)
             await asyncio.to_thread(_sample_memory, time.perf_counter() - started, ports, seen)
-        for task in people:
+        for task in (*people, watch):
             task.cancel()
         await asyncio.wait(jobs)
     await _caught_up(to_queries, shared)
@@ -137,11 +141,12 @@ async def _soak(settings: Settings, ports: Mapping[str, int], seconds: float, ra
 def _sample(at: float, shared: Shared, seen: Seen) -> None:
     commands, shared.commands = shared.commands, []
     queries, shared.queries = shared.queries, []
+    timers, shared.timers = shared.timers, []
     seen.commands += len(commands)
     seen.queries += len(queries)
-    for name, latencies in (("commands", commands), ("queries", queries)):
+    for name, latencies in (("commands", commands), ("queries", queries), (TIMERS, timers)):
         if latencies:
-            seen.p99[name].append((at, percentile(latencies, 99) * 1_000))
+            seen.p99.setdefault(name, []).append((at, percentile(latencies, 99) * 1_000))
 
 
 def _sample_memory(at: float, ports: Mapping[str, int], seen: Seen) -> None:
@@ -186,9 +191,13 @@ def drifts(memory: Mapping[str, Points], p99: Mapping[str, Points]) -> list[str]
             found.append(f"the memory of {name} grew from {before:.0f} to {after:.0f} MB")
     for name, points in p99.items():
         before, after = _thirds(points)
-        if after > before * P99_FACTOR + P99_MORE_MS:
+        if not is_busy(p99) and after > before * P99_FACTOR + P99_MORE_MS:
             found.append(f"the p99 of {name} grew from {before:.1f} to {after:.1f} ms")
     return found
+
+
+def is_busy(p99: Mapping[str, Points]) -> bool:
+    return TIMERS in p99 and max(_thirds(p99[TIMERS])) > BUSY_MS
 
 
 def _thirds(points: Points) -> tuple[float, float]:
@@ -214,7 +223,9 @@ def _report(seen: Seen, options: str, before: str) -> str:
         for name, points in found.items():
             first, last = _thirds(points)
             lines.append(f"| {what}, {name} | {first:.1f} {unit} | {last:.1f} {unit} |")
-    lines += ["", *(seen.problems or ["No drift; audit and events check found no difference."]), ""]
+    if is_busy(seen.p99):
+        lines += ["", "No verdict on p99: other programs used the machine, so that timers were late."]
+    lines += ["", *(seen.problems or ["No problem found; `postlog audit` and `postlog events check` are clean."]), ""]
     return "\n".join(lines)
 
 

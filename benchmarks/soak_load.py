@@ -15,7 +15,7 @@ from urllib.parse import quote
 from benchmarks.writing import MESSAGE
 
 _POSTS = "/api/v1/posts"
-_REMEMBERED = 2_000
+_REMEMBERED, _TIMER_SECONDS = 2_000, 0.01
 _HEAD_END = b"\r\n\r\n"
 
 Wanted = tuple[str, str, dict[str, str] | None]
@@ -24,8 +24,8 @@ Wanted = tuple[str, str, dict[str, str] | None]
 
 @dataclass(slots=True)
 class Shared:
-    """What the writers made, for the readers: newest last. `hot` is a post that everybody likes. `latencies` are those
-    since they were last taken, in seconds."""
+    """What the writers made, for the readers: newest last. `hot` is a post that everybody likes. `commands`, `queries`
+    and `timers` are latencies since they were last taken, in seconds."""
 
     hot: str = ""
     position: int = 0
@@ -33,6 +33,7 @@ class Shared:
     versions: dict[str, int] = field(default_factory=dict)
     commands: list[float] = field(default_factory=list)
     queries: list[float] = field(default_factory=list)
+    timers: list[float] = field(default_factory=list)
     wrong: dict[str, int] = field(default_factory=dict)
 
 
@@ -177,3 +178,11 @@ async def act(
             due += 1 / a_second
     finally:
         connection.close()
+
+
+async def watch_timers(shared: Shared) -> None:
+    """How late timers of this process are: what the machine does beside all this, and no fault of Postlog."""
+    while True:
+        due = time.perf_counter() + _TIMER_SECONDS
+        await asyncio.sleep(_TIMER_SECONDS)
+        shared.timers.append(time.perf_counter() - due)
