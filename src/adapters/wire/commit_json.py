@@ -26,6 +26,11 @@ class JsonEvent(msgspec.Struct, rename="camel", frozen=True, eq=False, gc=False)
         return event if isinstance(event, cls) else cls(event.type, event.schema_version, json_of(event))
 
     @property
+    def size(self) -> int:
+        """Of the data, in bytes."""
+        return memoryview(self.json).nbytes
+
+    @property
     def data(self) -> Any:
         """Not an object if somebody damaged the log; the text itself if it can't be decoded: bytes that are not UTF-8,
         a number out of range."""
@@ -53,9 +58,14 @@ _EVENTS = msgspec.json.Decoder(tuple[JsonEvent, ...])
 _METADATA = msgspec.json.Decoder(dict[str, str])
 
 
+def to_json(data: object) -> msgspec.Raw:
+    """UTF-8."""
+    return msgspec.Raw(_TO_JSON.encode(data))
+
+
 def json_of(event: AnyStoredEvent) -> msgspec.Raw:
     """The text of its data, UTF-8."""
-    return event.json if isinstance(event, JsonEvent) else msgspec.Raw(_TO_JSON.encode(event.data))
+    return event.json if isinstance(event, JsonEvent) else to_json(event.data)
 
 
 def events_to_json(events: Sequence[AnyStoredEvent]) -> bytes:

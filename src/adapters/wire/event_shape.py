@@ -111,8 +111,14 @@ def _json_decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Ca
 
 
 def _encoder(shape: tuple[_Field, ...]) -> Callable[[PostEvent], dict[str, Any]]:
+    names = [(field.attribute, field.name) for field in shape]
+    written = [(field.name, field.kind.write) for field in shape if field.kind.write is not _unchanged]
+
     def encode(event: PostEvent) -> dict[str, Any]:
-        return {name: kind.write(getattr(event, attribute)) for attribute, name, kind in shape}
+        data = {name: getattr(event, attribute) for attribute, name in names}
+        for name, write in written:
+            data[name] = write(data[name])
+        return data
 
     return encode
 

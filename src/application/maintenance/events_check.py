@@ -206,7 +206,7 @@ class RangeCheck:
         return self._streams.take_all()
 
     def _checked(self, commits: Sequence[Commit]) -> Tally:
-        tally = _checked(commits, self._codec)
+        tally = tally_of(commits, self._codec)
         self._streams.feed(commits)
         tally.links = self._streams.take()
         return tally
@@ -287,7 +287,7 @@ def ranges_up_to(tip: int) -> Iterator[PositionRange]:
     return (PositionRange(after, min(after + COMMITS_A_RANGE, tip)) for after in range(0, tip, COMMITS_A_RANGE))
 
 
-def _checked(commits: Sequence[Commit], codec: EventCodec) -> Tally:
+def tally_of(commits: Sequence[Commit], codec: EventCodec) -> Tally:
     events = Counter([(event.type, event.schema_version) for commit in commits for event in commit.events])
     places: list[Unreadable] = []
     for commit in commits:
