@@ -1,7 +1,5 @@
 """A broker whose listeners have habits, and that asks logins for their rights."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionTy
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from adapters.kafka.client import KafkaConnection
+from certificates import Authority
 from local.kafka import Kafka, Listener
 from local.ports import free_port
 from local.programs import find_kafka
@@ -60,14 +59,15 @@ class Broker:
 def odd_broker(folder: Path) -> Iterator[Broker]:
     """Skips where there is no such program."""
     jars = find_kafka()
-    if jars is None or shutil.which("openssl") is None:
-        pytest.skip("no Kafka, or no openssl, on this machine")
-    authority, certificate = _certificate(folder)
+    if jars is None:
+        pytest.skip("no Kafka on this machine")
+    authority = Authority(folder)
     users = f'{LOGIN} user_limited="{PASSWORD}";'
     login = Listener(
         "LOGIN", "SASL_PLAINTEXT", settings={"sasl.enabled.mechanisms": "PLAIN", "plain.sasl.jaas.config": users}
     )
-    tls = Listener("TLS", "SSL", settings={"ssl.keystore.type": "PEM", "ssl.keystore.location": str(certificate)})
+    keystore = str(authority.sign("broker").both)
+    tls = Listener("TLS", "SSL", settings={"ssl.keystore.type": "PEM", "ssl.keystore.location": keystore})
     lost = Listener("LOST", "PLAINTEXT", advertised_port=free_port())
     authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
     kafka = Kafka(
@@ -75,16 +75,6 @@ def odd_broker(folder: Path) -> Iterator[Broker]:
     )
     try:
         kafka.start()
-        yield Broker(kafka, login, tls, lost, authority)
+        yield Broker(kafka, login, tls, lost, authority.certificate)
     finally:
         kafka.stop()
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    authority, key, certificate, both = (folder / name for name in ("ca.pem", "key.pem", "crt.pem", "both.pem"))
-    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), *names]
-    subprocess.run([*new, "-out", str(certificate)], capture_output=True, check=True)
-    both.write_text(key.read_text() + certificate.read_text())
-    authority.write_text(certificate.read_text())
-    return authority, both

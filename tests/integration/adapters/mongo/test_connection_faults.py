@@ -1,8 +1,6 @@
 """An error says why MongoDB can't be reached and what to do, and following it works."""
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from pymongo.errors import PyMongoError
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from application.errors import CannotOpen, StoreUnavailable
+from certificates import Authority, openssl
 from integration.adapters.mongo.tcp_proxy import proxy
 from local.ports import free_port
 from local.processes import ServerProcess
@@ -30,69 +29,30 @@ SOON = "serverSelectionTimeoutMS=300"
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """`server` is for 127.0.0.1 and localhost, `elsewhere` for another host; both are signed by `authority`."""
+    """`server` is for 127.0.0.1 and localhost, `elsewhere` for another host; both are signed by `authority`. `locked`
+    is a client's, its key locked with "a lock"."""
 
-    folder: Path
-
-    @property
-    def authority(self) -> Path:
-        return self.folder / "authority.pem"
-
-    @property
-    def another_authority(self) -> Path:
-        return self.folder / "another.pem"
-
-    @property
-    def server(self) -> Path:
-        return self.folder / "server.pem"
-
-    @property
-    def elsewhere(self) -> Path:
-        return self.folder / "elsewhere.pem"
-
-    @property
-    def locked(self) -> Path:
-        """A client's certificate, its key locked with "a lock"."""
-        return self.folder / "locked.pem"
+    authority: Path
+    another_authority: Path
+    server: Path
+    elsewhere: Path
+    locked: Path
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl on this machine: install it (Debian: 'openssl')")
-    made = Certificates(tmp_path_factory.mktemp("certificates"))
-    for authority in (made.authority, made.another_authority):
-        key = authority.with_suffix(".key")
-        _openssl("req", "-x509", *_new_key(key), "-subj", f"/CN={authority.stem}", "-out", str(authority))
-    for certificate, names in (
-        (made.server, "IP:127.0.0.1,DNS:localhost"),
-        (made.elsewhere, "DNS:elsewhere.example"),
-        (made.locked, "DNS:client"),
-    ):
-        _sign(made.authority, certificate, names)
-    key = made.locked.with_suffix(".key")
-    locked = key.with_suffix(".locked")
-    _openssl("pkey", "-in", str(key), "-aes256", "-passout", "pass:a lock", "-out", str(locked))
-    made.locked.write_text(locked.read_text() + made.locked.with_suffix(".crt").read_text())
-    return made
-
-
-def _openssl(*words: str) -> None:
-    done = subprocess.run(["openssl", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def _new_key(file: Path) -> list[str]:
-    return ["-newkey", "rsa:2048", "-nodes", "-keyout", str(file)]
-
-
-def _sign(authority: Path, certificate: Path, names: str) -> None:
-    key, request, signed = (certificate.with_suffix(suffix) for suffix in (".key", ".csr", ".crt"))
-    subject = ["-subj", f"/CN={certificate.stem}", "-addext", f"subjectAltName={names}"]
-    _openssl("req", *_new_key(key), *subject, "-out", str(request))
-    signer = ["-CA", str(authority), "-CAkey", str(authority.with_suffix(".key")), "-CAcreateserial"]
-    _openssl("x509", "-req", "-in", str(request), *signer, "-copy_extensions", "copy", "-out", str(signed))
-    certificate.write_text(key.read_text() + signed.read_text())
+    folder = tmp_path_factory.mktemp("certificates")
+    authority, client = Authority(folder), folder / "locked.pem"
+    plain = authority.sign("client", "DNS:client")
+    openssl("pkey", "-in", str(plain.key), "-aes256", "-passout", "pass:a lock", "-out", str(client))
+    client.write_text(client.read_text() + plain.certificate.read_text())
+    return Certificates(
+        authority=authority.certificate,
+        another_authority=Authority(folder, "another").certificate,
+        server=authority.sign("server").both,
+        elsewhere=authority.sign("elsewhere", "DNS:elsewhere.example").both,
+        locked=client,
+    )
 
 
 class Mongod:
