@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def _no_password() -> NoReturn:
 
 def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", None)
-    return reason.replace("_", " ").lower() if isinstance(reason, str) else str(error)
+    return reason.replace("_", " ").lower() if isinstance(reason, str) else re.sub(r" \(_ssl\.c:\d+\)", "", str(error))
 
 
 async def _first_response(host: str, port: int, tls: TlsFiles | None) -> None:

@@ -2,13 +2,17 @@
 
 import signal
 import socket
+import ssl
 import threading
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import httpx
 import pytest
 
+from certificates import Authority
+from local.ports import free_port
 from running import Running, embedded, postlog, ticks
 
 
@@ -140,3 +144,23 @@ def test_commands_and_queries_are_served_apart_on_one_folder(tmp_path: Path):
 
     assert found.status_code == 200, found.text
     assert not_served.status_code in (404, 405)
+
+
+def test_a_worker_serves_its_health_and_metrics_by_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    made = authority.sign("worker")
+    env = {
+        "POSTLOG_DATA": str(tmp_path),
+        "POSTLOG__WORKER__PORT": str(port := free_port()),
+        "POSTLOG__WORKER__TLS__CERTIFICATE": str(made.certificate),
+        "POSTLOG__WORKER__TLS__KEY": str(made.key),
+    }
+    knowing = ssl.create_default_context(cafile=authority.certificate)
+    with Running(tmp_path, "project", env=env) as running, httpx.Client(verify=knowing, timeout=5) as client:
+        for _ in ticks(20, f"it does not answer:\n{running.printed}"):
+            with suppress(httpx.TransportError):
+                if client.get(f"https://127.0.0.1:{port}/metrics").status_code == httpx.codes.OK:
+                    break
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{port}/metrics")
+        assert f"https://127.0.0.1:{port}" in running.printed
