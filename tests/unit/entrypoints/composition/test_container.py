@@ -17,7 +17,7 @@ from entrypoints.settings.loading import load_settings
 ROOT = Path(__file__).parents[4]
 FILES = sorted((ROOT / "config").glob("*.yaml"))
 MEMORY = {f"POSTLOG__{part}__ADAPTER": "memory" for part in ("EVENT_STORE", "BUS", "READ_DB")}
-DRIVERS = ["confluent_kafka", "litestar", "psycopg", "pymongo", "pyodbc", "sqlalchemy"]
+DRIVERS = ["confluent_kafka", "cryptography", "jwt", "litestar", "psycopg", "pymongo", "pyodbc", "sqlalchemy"]
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "other_read_dbs": ("postgres",),
@@ -107,6 +107,7 @@ async def main():
         await resources.open_log()
         await resources.open_commands()
         await resources.open_read_db()
+        container.access_control()
         if (bus := container.bus()) is not None:
             await resources.open_publisher(bus)
 
@@ -152,6 +153,11 @@ def test_each_choice_loads_its_own_driver_only(tmp_path: Path) -> None:
     assert loaded_with({"POSTLOG__EVENT_STORE__ADAPTER": "mongo"}, tmp_path) == ["pymongo"]
     assert loaded_with({"POSTLOG__BUS__ADAPTER": "kafka"}, tmp_path) == ["confluent_kafka"]
     assert loaded_with({"POSTLOG__READ_DB__ADAPTER": "postgres"}, tmp_path) == ["psycopg", "sqlalchemy"]
+    issuer = {"POSTLOG__AUTH__JWT__ISSUER": "a", "POSTLOG__AUTH__JWT__AUDIENCE": "b"}
+    keys = {"POSTLOG__AUTH__MODE": "jwt", "POSTLOG__AUTH__JWT__JWKS_URL": "https://id.test/jwks"}
+    assert loaded_with(issuer | keys, tmp_path) == ["cryptography", "jwt"]
+    gateway = {"POSTLOG__AUTH__MODE": "gateway", "POSTLOG__AUTH__GATEWAY__ADDRESSES": "10.0.0.5"}
+    assert loaded_with(gateway, tmp_path) == []
 
 
 def test_each_read_database_has_a_consumer_group_of_its_own() -> None:
