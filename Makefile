@@ -74,8 +74,8 @@ fix: setup ## format, apply ruff's fixes, and write the files that are generated
 bench: setup servers ## measure the ratios of docs/benchmarks.md and write them to bench-results/ (ONLY="S1 S7": these rows)
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks $(ONLY)
 
-soak: setup servers ## ten minutes of mixed load; fails on a difference, or if memory or p99 grow (MINUTES=10)
-	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
+soak: setup servers ## ten minutes of mixed load; fails on a difference, or if memory or p99 grow (MINUTES=10; EMBEDDED=yes)
+	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10) $(if $(EMBEDDED),--embedded)
 
 curves: setup servers ## measure how cost grows, and draw docs/curves (ONLY="posts workers": these; half an hour in all)
 	PYTHONPATH=deploy:. $(BIN)/python -m benchmarks.curves $(ONLY)

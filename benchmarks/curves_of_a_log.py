@@ -88,7 +88,7 @@ async def _requests(settings: Settings, size: int) -> dict[str, float]:
     async with opened(settings) as container:
         commands, reads = [], []
         queries = container.query_dispatcher()
-        posts = size // 20
+        posts = min(size, _AT_ONCE) // 20
         begun = time.process_time()
         for number in range(_REQUESTS):
             started = time.perf_counter()

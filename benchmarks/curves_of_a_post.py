@@ -64,7 +64,7 @@ async def _of_likers(settings: Settings) -> dict[str, float]:
     without = await _cold(settings, _like("without"))
     cold = [await _cold(settings, _like(f"cold {number}")) for number in range(_TIMES)]
     async with opened(settings) as container:
-        await _like("for its state")(container)
+        await _answered(container, _like("for its state"))
         state = container.state_cache().get(_POST)
         snapshot = await container.snapshots().load(_POST)
         if state is None or snapshot is None:
@@ -79,23 +79,28 @@ async def _of_likers(settings: Settings) -> dict[str, float]:
 
 
 async def _cold(settings: Settings, request: Request) -> "_Taken":
-    """In a process that has just started; a request that can't be answered in time is sent again."""
+    """In a process that has just started."""
     async with opened(settings) as container:
         started = _now()
-        while True:
-            try:
-                await request(container)
-                break
-            except Unavailable:
-                continue
+        await _answered(container, request)
         taken = _now() - started
         await container.snapshotting().drain()  # the next one may start from it
         return taken
 
 
+async def _answered(container: Container, request: Request) -> None:
+    """A request that can't be answered in time is sent again."""
+    while True:
+        try:
+            await request(container)
+        except Unavailable:
+            continue
+        return
+
+
 async def _warm(settings: Settings) -> "_Taken":
     async with opened(settings) as container:
-        await _like("warm")(container)
+        await _answered(container, _like("warm"))
         taken: list[_Taken] = []
         for number in range(_WARM):
             started = _now()

@@ -45,13 +45,13 @@ def _relay_seconds(bench: Bench, events: int, records: list[_Record]) -> float:
     settings = Settings(event_store=log, read_db=read_db, bus=Bus(adapter="kafka", kafka=kafka))
     asyncio.run(provision(settings))
     fill_mongo(log.mongo.url.reveal(), log.mongo.database, commits(events))
-    seconds = asyncio.run(relay_seconds(settings, events))
+    seconds = asyncio.run(_relay(settings, events))
     records[:] = _sent(kafka.bootstrap_servers, kafka.topic)
     require(len({dict(headers)["ce_id"] for _, _, headers in records}), events, "events in the topic")
     return seconds
 
 
-async def relay_seconds(settings: Settings, events: int) -> float:
+async def _relay(settings: Settings, events: int) -> float:
     async with opened(settings) as container, Resources(container) as resources:
         await resources.open_publisher(container.bus())
         relay = container.relay()
