@@ -149,7 +149,7 @@ class CommandEndpoints:
         _no_body(request, _NAME_IN_QUERY)
         post_id, comment_id = post_id_segment(request.scope), comment_id_segment(request.scope)
         caller = context_of(request.scope).caller
-        username = self._remover_in(request, caller)
+        username = self._actor_in(request, caller)
         command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username, caller=caller)
         return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), username))
 
@@ -157,12 +157,12 @@ class CommandEndpoints:
         _no_body(request, _NAME_IN_QUERY)
         post_id = post_id_segment(request.scope)
         caller = context_of(request.scope).caller
-        username = self._remover_in(request, caller)
+        username = self._actor_in(request, caller)
         command = RemovePost(post_id=post_id, username=username, caller=caller)
         return _done(200, await self._dispatch(request, command, post_path(post_id), username))
 
-    def _remover_in(self, request: HttpRequest, caller: Caller | None) -> str:
-        """The user who removes something. A moderator is named by the event, whoever wrote what is removed."""
+    def _actor_in(self, request: HttpRequest, caller: Caller | None) -> str:
+        """The user of a command without a body. A moderator is named by the event, whoever wrote what is removed."""
         username: str | None = read_query(request.scope, (self._remover,)).get("username")
         if caller is not None and (username is None or caller.has(Role.MODERATOR)):
             return caller.name
