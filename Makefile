@@ -11,7 +11,7 @@ WORKERS ?= 2
 export UV_NO_PROGRESS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-long simulate servers stack check fix bench soak curves screenshots lock clean
+.PHONY: help setup run test test-unit test-long simulate mutants servers stack check fix bench soak curves screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-long: setup servers ## run the tests that take minutes
 SEEDS ?= 0-9999
 simulate: setup ## run the seeds SEEDS (one, or first-last) of the simulation with injected faults in WORKERS processes
 	PYTHONPATH=tests $(BIN)/python -m simulation $(SEEDS) --workers $(WORKERS)
+
+mutants: setup ## take each protection of tests/simulation/mutants.toml out of a copy of the code, and check that it is missed (NAMES=…: only these)
+	PYTHONPATH=tests WORKERS=$(WORKERS) $(BIN)/python -m simulation.mutants $(NAMES)
 
 servers: setup ## install the servers that the tests use: MongoDB, Kafka, PostgreSQL (POSTLOG_APT=no installs no Debian packages)
 	PYTHONPATH=deploy $(BIN)/python -m local.setup

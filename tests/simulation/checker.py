@@ -48,6 +48,8 @@ class Operation:
     comment_id: CommentId | None = None
     reuses: "Operation | None" = None
     """Another operation, whose key this one has, with another digest."""
+    refused_twins: Sequence[str] = ()
+    """Codes of refusals of the same request, sent at the same time."""
 
     @property
     def post_id(self) -> PostId:
@@ -260,6 +262,7 @@ def _check_answer(
     if commit is not None:
         require(stored == commit, f"{operation}, but it is {commit}")
         newest = max((each.position for each in before), default=0)
+        _check_twins(operation, stream, commit)
         require(commit.position > newest, f"{operation} came after {newest} was acknowledged")
         first = operation.commands[0]
         wanted = first.comment_id if isinstance(first, AddComment) else None
@@ -267,10 +270,18 @@ def _check_answer(
         require(told_right, f"{operation} was told comment {operation.comment_id}")
         return
     state = stream.at_version(operation.version)
-    assert state is not None
+    assert state is not None, operation
     require(operation.version >= low, f"{operation} rests on version {operation.version}, but {low} was acknowledged")
     said, _ = answer_all(operation.commands, state)
     require(said == NOTHING, f"{operation} was acknowledged without a commit, but the rules say {said}")
+
+
+def _check_twins(operation: Operation, stream: Stream, commit: Commit) -> None:
+    """What the request itself led to is no reason to refuse it."""
+    for code in operation.refused_twins:
+        if code not in ("write-conflict", "version-mismatch", "event-not-readable"):
+            said = [answer_all(operation.commands, state)[0] for _, state in stream.between(0, commit.version - 1)]
+            require(code in said, f"{operation} was refused, too, with {code}: before it, the rules say {said}")
 
 
 def _check_refusal(operation: Operation, stream: Stream, low: int, high: int) -> None:

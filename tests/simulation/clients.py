@@ -48,13 +48,13 @@ class Commands:
         )
 
     def draw_several(self) -> list[PostCommand]:
-        """For one commit, of one post."""
-        commands = [self.draw() for _ in range(12)]
-        return [each for each in commands if each.post_id == commands[0].post_id][:3]
+        """For one post."""
+        post = self.random.choice(self.posts)
+        return [self.draw(post) for _ in range(self.random.randint(2, 5))]
 
-    def draw(self) -> PostCommand:
+    def draw(self, post: PostId | None = None) -> PostCommand:
         random = self.random
-        post, user = random.choice(self.posts), random.choice(USERS)
+        post, user = post or random.choice(self.posts), random.choice(USERS)
         self._texts += 1
         text, date = f"text {self._texts if random.random() < 0.8 else 0}", _NOON + timedelta(seconds=self._texts)
         commands: list[tuple[int, PostCommand]] = [
@@ -64,7 +64,7 @@ class Commands:
             (4, EditMessage(post_id=post, message=text, username=random.choice(("Ann", user)), edited_at=date)),
             (3, self._comment(post, text, user, date)),
             (3, EditComment(post_id=post, comment_id=self._known(), comment=text, username=user, edit_date=date)),
-            (2, RemoveComment(post_id=post, comment_id=self._known(), username=user)),
+            (3, RemoveComment(post_id=post, comment_id=self._known(), username=user)),
             (1 if self.removes else 0, RemovePost(post_id=post, username=random.choice(("Ann", user)))),
         ]
         return random.choices([each for _, each in commands], [weight for weight, _ in commands])[0]

@@ -23,8 +23,8 @@ _SECONDS = 900
 
 
 def mutants(names: Sequence[str] = ()) -> list[Mapping[str, str]]:
-    found: list[Mapping[str, str]] = tomllib.loads(_LIST.read_text())["mutant"]
-    return [each for each in found if not names or each["name"] in names]
+    found: dict[str, Mapping[str, str]] = {each["name"]: each for each in tomllib.loads(_LIST.read_text())["mutant"]}
+    return [found[name] for name in names or found]
 
 
 def applied(mutant: Mapping[str, str], code: str) -> str:

@@ -6,6 +6,7 @@ that was killed runs nothing any more, not even its `finally` blocks, and one th
 
 import asyncio
 import heapq
+import warnings
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
@@ -147,17 +148,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def bury(self) -> None:
         """Close what is left, so that it is not closed in the middle of another run."""
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            for _ in range(20):  # a `finally` may await
-                try:
-                    task.get_coro().close()  # type: ignore[union-attr]
-                    break
-                except BaseException:
-                    continue
-        self._ready.clear()
-        self._scheduled.clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of coroutines that a killed process had not yet begun
+            for task in asyncio.all_tasks(self):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                _close(task)
+            self._ready.clear()
+            self._scheduled.clear()
+            self.processes.clear()
         self.close()
+
+
+def _close(task: asyncio.Task[Any]) -> None:
+    for _ in range(20):  # a `finally` may await
+        try:
+            task.get_coro().close()  # type: ignore[union-attr]
+        except BaseException:
+            continue
+        return
 
 
 def _register(

@@ -153,9 +153,10 @@ class Machine:
                 await parts.continuous_audit().run()
 
     async def _maintain(self, parts: Parts) -> None:
-        """What operators do, one after the other."""
+        """What operators do, one after the other; not after the faults, because a rebuild would bring up to date what
+        projectors can't."""
         random = Random(self.world.random.getrandbits(32))
-        while True:
+        while self.world.loop.time() < _FAULT_SECONDS:
             await asyncio.sleep(random.uniform(0.1, 4.0))
             what = random.choice(("rebuild", "rebuild", "restart", "cancel", "retry", "audit", "sample", "repair"))
             try:
@@ -236,7 +237,7 @@ class World:
             self.later(self.random.uniform(0.0, 0.5), machine.start)
         for fault in self.faults.events:
             self.later(fault.at, lambda fault=fault: self._inject(fault))
-        clients = [asyncio.create_task(self._client(number)) for number in range(self.random.randint(1, 4))]
+        clients = [asyncio.create_task(self._client(number)) for number in range(self.random.choice((1, 2, 4, 8)))]
         if self.random.random() < 0.15:
             clients.append(asyncio.create_task(self._newer_writer()))
         self.later(_FAULT_SECONDS, self._heal)
@@ -357,8 +358,8 @@ class World:
         for post in self.posts if number == 0 else ():
             if random.random() < 0.8:
                 ended.append(self._draw_operation(random, (), [self.commands.create(post)]))
-                await self._send(random, ended[-1])
-        for _ in range(random.choice((3, 10, 20))):
+                await self._send(random, ended[-1], self._machines("command"))
+        for _ in range(random.choice((3, 8, 14))):
             await asyncio.sleep(random.choice((0.0, 0.0, 0.01, 0.3, 1.5)))
             if random.random() < 0.35:
                 await self._read(random, token if random.random() < 0.8 else None)
@@ -367,11 +368,14 @@ class World:
             if keyed and random.random() < 0.1:
                 await self._send_again(random, random.choice(keyed))
                 continue
-            operation = self._draw_operation(random, ended)
-            await self._send(random, operation)
-            ended.append(operation)
-            if operation.outcome == "ok":
-                token = max(token, operation.position)
+            if random.random() < 0.15:  # several at once, which one process decides together
+                machines = [random.choice(self._machines("command"))]
+                together = [self._draw_operation(random, ended, [each]) for each in self.commands.draw_several()]
+            else:
+                machines, together = self._machines("command"), [self._draw_operation(random, ended)]
+            await asyncio.gather(*(self._send(random, each, machines) for each in together))
+            ended += together
+            token = max([token, *(each.position for each in together if each.outcome == "ok")])
 
     def _draw_operation(
         self, random: Random, ended: Sequence[Operation], commands: Sequence[PostCommand] | None = None
@@ -396,13 +400,12 @@ class World:
     def _draw_commands(self, random: Random) -> Sequence[PostCommand]:
         return self.commands.draw_several() if random.random() < 0.2 else [self.commands.draw()]
 
-    async def _send(self, random: Random, operation: Operation) -> None:
+    async def _send(self, random: Random, operation: Operation, machines: Sequence[Machine]) -> None:
         """Until the outcome is known; without a key only once. Now and then twice at the same time."""
-        machines = self._machines("command")
         for attempt in range(_RETRIES if operation.key else 1):
             if attempt:
                 await asyncio.sleep(random.choice((0.0, 0.05, 1.0, 4.0)))
-            if operation.key and random.random() < 0.1:
+            if operation.key and random.random() < 0.25:
                 twins = [copy(operation) for _ in range(2)]
                 await asyncio.gather(*(self._try(random.choice(machines), twin) for twin in twins))
                 self._join(operation, twins)
@@ -413,10 +416,13 @@ class World:
         operation.returned = self.loop.time()
 
     def _join(self, operation: Operation, twins: Sequence[Operation]) -> None:
-        """Both answers are the same. When one is a refusal, the other one may have been decided before or after it."""
-        told = [twin for twin in twins if twin.outcome == "ok"] or [twin for twin in twins if twin.outcome == "fail"]
-        if told and told[0].outcome == "ok":
-            require(len({(twin.version, twin.position) for twin in told}) == 1, f"answered {twins[0]} and {twins[1]}")
+        """Both answers are the same. When one is a refusal, the other one may have been decided before or after it, so
+        it says nothing of one whose outcome is unknown.
+        """
+        told = [twin for twin in twins if twin.outcome == "ok"]
+        require(len({(twin.version, twin.position) for twin in told}) < 2, f"answered {twins[0]} and {twins[1]}")
+        told = told or sorted(twins, key=lambda twin: twin.outcome != "unknown")
+        operation.refused_twins = [twin.code for twin in twins if twin.outcome == "fail"]
         for twin in told[:1]:
             operation.outcome, operation.code, operation.comment_id = twin.outcome, twin.code, twin.comment_id
             operation.version, operation.position = twin.version, twin.position
