@@ -249,8 +249,8 @@ class SimulatedRelayState(_Client):
 
 
 class SimulatedSnapshots(_Client):
-    async def load(self, stream_id: PostId) -> Snapshot | None:
-        return await self._read(lambda _: now_of(self._server.snapshots.load(stream_id)))
+    async def load(self, stream_id: PostId, name: str = "") -> Snapshot | None:
+        return await self._read(lambda _: now_of(self._server.snapshots.load(stream_id, name)))
 
     async def store(self, snapshot: Snapshot) -> None:
         await self._prove(lambda: now_of(self._server.snapshots.store(snapshot)), writes=True)

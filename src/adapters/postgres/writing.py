@@ -108,6 +108,7 @@ def _as_sqlalchemy(connection: Connection, driver: "psycopg.Connection[Row]") ->
         is_lost = bool(driver.closed) or breaks_session(error)
         if is_lost:
             connection.invalidate(error)
+            connection.engine.dispose()  # sessions that are not in use may be in the same state
         translated = DBAPIError.instance(
             None,
             None,

@@ -402,7 +402,7 @@ def test_into_a_log_on_mongodb(tmp_path: Path, collection: Collection, fresh_mon
         removed = stored.find_one({"streamId": REMOVED, "version": 8})
         assert removed is not None
         assert removed["recordedAt"] == START + timedelta(minutes=15)
-        assert removed["events"] == [{"type": "PostRemoved", "schemaVersion": 1, "data": {}}]
+        assert json.loads(removed["events"]) == [{"type": "PostRemoved", "schemaVersion": 1, "data": {}}]
     finally:
         collection.documents.database.client.drop_database(log)
 
