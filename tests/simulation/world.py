@@ -368,9 +368,11 @@ class World:
             if keyed and random.random() < 0.1:
                 await self._send_again(random, random.choice(keyed))
                 continue
-            if random.random() < 0.15:  # several at once, which one process decides together
+            if random.random() < 0.15:  # several at once, which one process decides or stores together
                 machines = [random.choice(self._machines("command"))]
-                together = [self._draw_operation(random, ended, [each]) for each in self.commands.draw_several()]
+                of_one_post = random.random() < 0.5
+                drawn = self.commands.draw_several() if of_one_post else [self.commands.draw() for _ in range(6)]
+                together = [self._draw_operation(random, ended, [each]) for each in drawn]
             else:
                 machines, together = self._machines("command"), [self._draw_operation(random, ended)]
             await asyncio.gather(*(self._send(random, each, machines) for each in together))
