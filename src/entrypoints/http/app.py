@@ -16,6 +16,7 @@ from entrypoints.http.operations import ReadDbEndpoint, RebuildEndpoints
 from entrypoints.http.problems import ErrorResponses, Pages
 from entrypoints.http.queries import QueryEndpoints
 from entrypoints.http.services import HttpServices
+from entrypoints.optional_imports import as_if_not_installed
 from entrypoints.serving.access import Access, declare
 from entrypoints.serving.request_context import InFlight
 from entrypoints.serving.responses import RawResponse
@@ -29,12 +30,13 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
     handlers = _handlers(services)
     page_handlers = pages.handlers() if pages else declare(Access.OPEN, [DocsEndpoints.root_handler()])
     in_flight = InFlight(services.serving)
-    app = Litestar(
-        [*_options([*handlers, *page_handlers]), *handlers, *page_handlers],
-        openapi_config=None,
-        logging_config=None,
-        state=State({IN_FLIGHT: in_flight}, deep_copy=False),
-    )
+    with as_if_not_installed("attr", "pydantic"):  # for plugins that no handler here needs
+        app = Litestar(
+            [*_options([*handlers, *page_handlers]), *handlers, *page_handlers],
+            openapi_config=None,
+            logging_config=None,
+            state=State({IN_FLIGHT: in_flight}, deep_copy=False),
+        )
     app.asgi_handler = RequestMiddleware(
         CalledHandlers(app, services.access, services.rate_limiter), services, in_flight, ErrorResponses(pages)
     )
