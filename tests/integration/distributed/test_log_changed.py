@@ -119,6 +119,7 @@ def restore_under(folder: Path, place: MongoDatabase, restore: Restore) -> None:
         assert positions == [len(before) + 1, len(before) + 2, len(before) + 2]
 
 
+@pytest.mark.long
 def test_a_log_that_is_restored_by_delete_and_insert_takes_no_commands(
     tmp_path: Path, fresh_mongo_database: MongoDatabase
 ):

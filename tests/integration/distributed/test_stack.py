@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from integration.distributed.system import Place
 from local.process_tree import with_descendants
@@ -65,6 +66,7 @@ def written_and_read(stack: Running) -> str:
     return str(read.json()["message"])
 
 
+@pytest.mark.long
 def test_it_prints_where_each_process_listens_and_starts_again_what_somebody_kills(tmp_path: Path, place: Place):
     with Running(tmp_path, "-m", "local.stack", env=settings_for(place), program=sys.executable) as stack:
         wait_for(stack, "stop with Ctrl-C")

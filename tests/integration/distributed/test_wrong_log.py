@@ -80,6 +80,7 @@ def restore(place: Place, backup: dict[str, list[Commit]]) -> None:
                 collection.insert_many(documents)
 
 
+@pytest.mark.long
 def test_a_log_restored_to_an_older_state_is_refused_and_a_rebuild_mends_it(tmp_path: Path, place: Place):
     with filled(tmp_path, place, "one", "two") as system:
         backup = backup_of(place)

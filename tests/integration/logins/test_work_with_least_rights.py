@@ -91,34 +91,41 @@ def open_log(log_place: MongoPlace) -> OpenLog:
     return open_log
 
 
+@pytest.mark.long
 class TestEventStore(EventStoreContract):
     pass
 
 
+@pytest.mark.long
 class TestCommitLog(CommitLogContract):
     pass
 
 
+@pytest.mark.long
 class TestRelayState(RelayStateContract):
     @pytest.fixture
     def relay(self, database: MongoDatabase) -> MongoRelayState:
         return MongoRelayState(database)
 
 
+@pytest.mark.long
 class TestSnapshots(SnapshotsContract):
     @pytest.fixture
     def snapshots(self, database: MongoDatabase) -> MongoSnapshots:
         return MongoSnapshots(database)
 
 
+@pytest.mark.long
 class TestProjectionStore(ProjectionStoreContract):
     pass
 
 
+@pytest.mark.long
 class TestRebuilding(RebuildingContract):
     pass
 
 
+@pytest.mark.long
 class TestParkedStreams(ParkedStreamsContract):
     pass
 
