@@ -66,7 +66,7 @@ async def test_a_token_signed_with_the_shared_secret_is_accepted_where_the_setti
         ("a.b.c", "The token is not a signed JSON Web Token (JWS)."),
         ("\ud800", "The token is not a signed JSON Web Token (JWS)."),
         ("a" * 20_000, "The token is longer than 16,384 characters."),
-        (token("ann")[:-20], "The token is not a signed JSON Web Token (JWS)."),
+        (token("ann")[:-21], "The token is not a signed JSON Web Token (JWS)."),
         (
             ".".join([*token("otto").split(".")[:2], token("ann").split(".")[2]]),
             "The token is not signed with a key of the issuer.",
