@@ -6,10 +6,8 @@ if an append follows, because the log's unique keys check it; a snapshot is used
 """
 
 import asyncio
-import json
 import logging
 import sys
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from application.log_order import require_next
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import EventStore, Snapshot, Snapshots
 from application.ports.system import Metrics
-from application.snapshot_format import current_format
+from application.snapshot_format import ENTRIES_PER_LINE, UNREADABLE, compressed, current_format, lines_of
 from domain.ids import CommentId, PostId
 from domain.persistent_map import PersistentMap
 from domain.post import INITIAL, Comment, LivePost, NoPost, PostState, RemovedPost, evolve
@@ -54,9 +52,6 @@ _MAX_BYTES = 256_000_000
 
 _LARGE = 16
 """The distance between two snapshots doubles while a state has more than 16 entries for each event of the distance."""
-
-_ENTRIES_PER_LINE = 5_000
-"""Bounds how long one step of encoding or decoding blocks the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +223,7 @@ class Snapshotting:
             return None
         try:
             state, commit_id = await asyncio.to_thread(decode_state, snapshot.state)
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+        except UNREADABLE as error:
             logger.warning("ignored an unreadable snapshot of post %s: %s", post_id, error)
             return None
         return StreamState(state, snapshot.version, snapshot.position, commit_id)
@@ -282,10 +277,7 @@ def encode_state(state: PostState, commit_id: str) -> bytes:
     """Compressed lines of JSON: the id of the state's last commit, the kind of state, then likers and comments in
     parts.
     """
-    compressor = zlib.compressobj(level=1)
-    lines = chain([{"commit": commit_id}], _lines(state))
-    parts = [compressor.compress(json.dumps(line, ensure_ascii=False).encode() + b"\n") for line in lines]
-    return b"".join([*parts, compressor.flush()])
+    return compressed(chain([{"commit": commit_id}], _lines(state)))
 
 
 def _lines(state: PostState) -> Iterator[dict[str, Any]]:
@@ -297,15 +289,15 @@ def _lines(state: PostState) -> Iterator[dict[str, Any]]:
         case LivePost():
             likers, comments = iter(state.likers), state.comments.items()
             yield {"is": "live", "author": state.author, "message": state.message}
-            while names := list(islice(likers, _ENTRIES_PER_LINE)):
+            while names := list(islice(likers, ENTRIES_PER_LINE)):
                 yield {"likers": names}
-            while some := list(islice(comments, _ENTRIES_PER_LINE)):
+            while some := list(islice(comments, ENTRIES_PER_LINE)):
                 yield {"comments": [[key, comment.text, comment.username] for key, comment in some]}
 
 
 def decode_state(stored: bytes) -> tuple[PostState, str]:
     """The state, and the id of its last commit."""
-    commit, first, *more = map(json.loads, zlib.decompress(stored).splitlines())
+    commit, first, *more = lines_of(stored)
     return _state_of(first, more), commit["commit"]
 
 

@@ -8,10 +8,8 @@ complete state, errors included.
 """
 
 import asyncio
-import json
 import logging
 import sys
-import zlib
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +22,7 @@ from application.errors import Unavailable
 from application.ports.event_store import Snapshot, Snapshots
 from application.projections.post import COMMENT_EVENTS, WholePost
 from application.rows import CommentRow, PostRow, PostStatus
-from application.snapshot_format import current_format
+from application.snapshot_format import ENTRIES_PER_LINE, UNREADABLE, compressed, current_format, lines_of
 from domain.events import PostEvent
 from domain.ids import CommentId, PostId
 
@@ -40,8 +38,6 @@ _COMPLETE = "complete"
 _POST_BYTES, _ENTRY_BYTES = 2_000, 250
 _SAMPLE = 16
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
-_ENTRIES_PER_LINE = 5_000
-"""Bounds how long one step of encoding or decoding blocks the interpreter."""
 
 
 class AsOf(Protocol):
@@ -246,7 +242,7 @@ class PastStates:
             return None
         try:
             return await asyncio.to_thread(decode, post_id, snapshot)
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+        except UNREADABLE as error:
             logger.warning("ignored an unreadable past state of post %s: %s", post_id, error)
             return None
 
@@ -256,9 +252,7 @@ FORMAT = current_format(_SHAPE)
 
 def encode(folded: FoldedPost) -> bytes:
     """Compressed lines of JSON: the post, then its comments in parts."""
-    compressor = zlib.compressobj(level=1)
-    parts = [compressor.compress(json.dumps(line, ensure_ascii=False).encode() + b"\n") for line in _lines(folded)]
-    return b"".join([*parts, compressor.flush()])
+    return compressed(_lines(folded))
 
 
 def _lines(folded: FoldedPost) -> Iterator[Any]:
@@ -272,13 +266,13 @@ def _lines(folded: FoldedPost) -> Iterator[Any]:
         "post": [row.status, row.author, row.date_posted.isoformat(), row.message, row.likes, row.comments_count],
     }
     comments = iter(folded.newest_comments(len(folded.order)))
-    while some := list(islice(comments, _ENTRIES_PER_LINE)):
+    while some := list(islice(comments, ENTRIES_PER_LINE)):
         yield [[c.comment_id, c.username, c.comment, c.comment_date.isoformat(), c.edited] for c in some]
 
 
 def decode(post_id: PostId, snapshot: Snapshot) -> FoldedPost:
-    """Raises `ValueError`, `KeyError`, `TypeError` or `zlib.error` for what `encode` did not write."""
-    first, *more = map(json.loads, zlib.decompress(snapshot.state).splitlines())
+    """Raises one of `UNREADABLE` for what `encode` did not write."""
+    first, *more = lines_of(snapshot.state)
     status, author, date_posted, message, likes, count = first["post"]
     row = PostRow(post_id, PostStatus(status), author, _time(date_posted), message, likes, count, snapshot.version)
     comments = [

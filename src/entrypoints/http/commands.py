@@ -4,6 +4,8 @@ A command's context comes from the headers: `Idempotency-Key`, `If-Match`, `trac
 `If-Match` names several versions, any of them matches.
 """
 
+import dataclasses
+
 from litestar import delete, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
@@ -12,7 +14,7 @@ from msgspec.structs import replace
 
 from application.errors import MalformedRequest, VersionMismatch
 from application.mediator import CommandContext, CommandDispatcher, CommandResult, IdempotencyKey
-from domain.callers import Caller, Role
+from domain.callers import Role
 from domain.commands import (
     AddComment,
     CreatePost,
@@ -81,88 +83,79 @@ class CommandEndpoints:
 
     async def create_post(self, request: HttpRequest) -> ASGIApp:
         _no_query(request)
-        caller = context_of(request.scope).caller
-        body = _signed_by(caller, await self._new_post.read(request), "author")
+        body = _signed_by(request, await self._new_post.read(request), "author")
         command = CreatePost(
             post_id=PostId(self._ids.new()),
             author=body.author,
             message=body.message,
             date_posted=self._clock.now(),
-            caller=caller,
         )
         result = await self._dispatch(request, command, POSTS, body)
         return _done(201, result, [(b"location", post_path(result.post_id).encode())])
 
     async def edit_message(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        caller = context_of(request.scope).caller
-        body = _signed_by(caller, await self._new_message.read(request))
+        body = _signed_by(request, await self._new_message.read(request))
         command = EditMessage(
-            post_id=post_id, message=body.message, username=body.username, edited_at=self._clock.now(), caller=caller
+            post_id=post_id, message=body.message, username=body.username, edited_at=self._clock.now()
         )
         return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/message", body))
 
     async def like_post(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        caller = context_of(request.scope).caller
-        body = _signed_by(caller, await self._new_like.read_optional(request) or self._new_like.shape())
-        command = LikePost(post_id=post_id, username=body.username, caller=caller)
+        body = _signed_by(request, await self._new_like.read_optional(request) or self._new_like.shape())
+        command = LikePost(post_id=post_id, username=body.username)
         return _done(200, await self._dispatch(request, command, f"{post_path(post_id)}/likes", body))
 
     async def unlike_post(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, "the name is in the path")
         post_id = _post_id(request)
         username = text_of_segment(request.scope, "username")
-        command = UnlikePost(post_id=post_id, username=username, caller=context_of(request.scope).caller)
+        command = UnlikePost(post_id=post_id, username=username)
         return _done(200, await self._dispatch(request, command, like_path(post_id, username), None))
 
     async def add_comment(self, request: HttpRequest) -> ASGIApp:
         post_id = _post_id(request)
-        caller = context_of(request.scope).caller
-        body = _signed_by(caller, await self._new_comment.read(request))
+        body = _signed_by(request, await self._new_comment.read(request))
         command = AddComment(
             post_id=post_id,
             comment_id=CommentId(self._ids.new()),
             comment=body.comment,
             username=body.username,
             comment_date=self._clock.now(),
-            caller=caller,
         )
         result = await self._dispatch(request, command, f"{post_path(post_id)}/comments", body)
         return _commented(result, result.comment_id or command.comment_id)
 
     async def edit_comment(self, request: HttpRequest) -> ASGIApp:
         post_id, comment_id = _post_id(request), comment_id_segment(request.scope)
-        caller = context_of(request.scope).caller
-        body = _signed_by(caller, await self._edited_comment.read(request))
+        body = _signed_by(request, await self._edited_comment.read(request))
         command = EditComment(
             post_id=post_id,
             comment_id=comment_id,
             comment=body.comment,
             username=body.username,
             edit_date=self._clock.now(),
-            caller=caller,
         )
         return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), body))
 
     async def remove_comment(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, _NAME_IN_QUERY)
         post_id, comment_id = post_id_segment(request.scope), comment_id_segment(request.scope)
-        caller = context_of(request.scope).caller
-        username = self._actor_in(request, caller)
-        command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username, caller=caller)
+        username = self._actor_in(request)
+        command = RemoveComment(post_id=post_id, comment_id=comment_id, username=username)
         return _done(200, await self._dispatch(request, command, comment_path(post_id, comment_id), username))
 
     async def remove_post(self, request: HttpRequest) -> ASGIApp:
         _no_body(request, _NAME_IN_QUERY)
         post_id = post_id_segment(request.scope)
-        caller = context_of(request.scope).caller
-        username = self._actor_in(request, caller)
-        command = RemovePost(post_id=post_id, username=username, caller=caller)
+        username = self._actor_in(request)
+        command = RemovePost(post_id=post_id, username=username)
         return _done(200, await self._dispatch(request, command, post_path(post_id), username))
 
-    def _actor_in(self, request: HttpRequest, caller: Caller | None) -> str:
+    def _actor_in(self, request: HttpRequest) -> str:
         """The user of a command without a body. A moderator is named by the event, whoever wrote what is removed."""
+        caller = context_of(request.scope).caller
         username: str | None = read_query(request.scope, (self._remover,)).get("username")
         if caller is not None and (username is None or caller.has(Role.MODERATOR)):
             return caller.name
@@ -171,9 +164,11 @@ class CommandEndpoints:
     async def _dispatch(
         self, request: HttpRequest, command: PostCommand, path: str, content: Struct | str | None
     ) -> CommandResult:
-        """`path` is the canonical one of the request, `content` what its body or query says. Raises what the command's
-        handler raises, and `MalformedRequest` for a header."""
+        """As the request's caller. `path` is the canonical one of the request, `content` what its body or query says.
+        Raises what the command's handler raises, and `MalformedRequest` for a header."""
         context = context_of(request.scope)
+        if context.caller is not None:
+            command = dataclasses.replace(command, caller=context.caller)
         expected = _expected(context, command)
         untried = set(expected)
         version = expected[0] if expected else None
@@ -189,9 +184,10 @@ class CommandEndpoints:
                 version = error.current_version
 
 
-def _signed_by(caller: Caller | None, body: Body, field: str = "username") -> Body:
+def _signed_by(request: HttpRequest, body: Body, field: str = "username") -> Body:
     """The body with the caller's name where it has none. It is what the digest of an idempotency key is made of, so
     another caller can't send the request again."""
+    caller = context_of(request.scope).caller
     if caller is None or getattr(body, field) is not UNSET:
         return body
     return replace(body, **{field: caller.name})
