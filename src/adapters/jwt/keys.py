@@ -56,6 +56,10 @@ class Key:
         return self.algorithm == algorithm and (None in (self.id, key_id) or self.id == key_id)
 
 
+def _fitting(keys: Sequence[Key], key_id: str | None, algorithm: str) -> Sequence[Key]:
+    return [key for key in keys if key.fits(key_id, algorithm)]
+
+
 class Keys(Protocol):
     generation: int
     """Changes when the keys do."""
@@ -71,7 +75,7 @@ class FixedKeys:
         self.generation = 0
 
     async def fitting(self, key_id: str | None, algorithm: str) -> Sequence[Key]:
-        return [key for key in self._keys if key.fits(key_id, algorithm)]
+        return _fitting(self._keys, key_id, algorithm)
 
 
 def secret_key(secret: str) -> Keys:
@@ -100,10 +104,10 @@ class KeysAtUrl:
         self.generation = 0
 
     async def fitting(self, key_id: str | None, algorithm: str) -> Sequence[Key]:
-        found = self._fitting(key_id, algorithm)
+        found = _fitting(self._keys, key_id, algorithm)
         if not found and self._may_read():
             await asyncio.shield(self._refresh())
-            found = self._fitting(key_id, algorithm)
+            found = _fitting(self._keys, key_id, algorithm)
         elif self._clock.monotonic() - self._read_at > OUTDATED_SECONDS and self._may_read():
             self._refresh()  # this request does not wait for it
         if not self._keys:
@@ -112,9 +116,6 @@ class KeysAtUrl:
                 retry_after=5,
             )
         return found
-
-    def _fitting(self, key_id: str | None, algorithm: str) -> Sequence[Key]:
-        return [key for key in self._keys if key.fits(key_id, algorithm)]
 
     def _may_read(self) -> bool:
         """Also while a read is under way, which is then waited for."""

@@ -10,8 +10,8 @@ for its periodic journal flush: 100 ms on a set of one node, measured, against 2
 then stays behind a gap for good. So nothing is acknowledged before one read, later than the insert, has shown the new
 commit and everything that it depends on: the commits between the last one that this process has checked and its base,
 the last commit of each stream that it continues, and a few earlier positions at growing distances (`LADDER`). That read
-runs beside the insert, while the server waits for
-journal and majority, on another connection; see docs/log-on-mongodb.md.
+runs beside the insert, while the server waits for journal and majority, on another connection; see
+docs/log-on-mongodb.md.
 """
 
 import asyncio

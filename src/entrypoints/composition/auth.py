@@ -8,7 +8,7 @@ from application.ports.system import Clock
 from domain.callers import Role
 from entrypoints.serving.access import AccessControl, Authenticator
 from entrypoints.serving.authenticators import BearerTokens, GatewayHeaders
-from entrypoints.settings.auth import networks
+from entrypoints.settings.addresses import networks
 from entrypoints.settings.model import Auth, Jwt, Roles
 
 

@@ -10,7 +10,7 @@ from application.errors import MalformedRequest, NotAuthenticated
 from application.ports.tokens import TokenVerifier
 from domain.callers import Caller, Role
 from entrypoints.serving.request_context import RequestContext
-from entrypoints.settings.auth import Network, is_in
+from entrypoints.settings.addresses import Network, is_in
 
 _SEPARATORS = re.compile(r"[\s,;]+")
 _BEARER: Final = b"bearer "

@@ -14,12 +14,12 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from entrypoints.serving.errors import HostNotAllowed, OriginNotAllowed
 from entrypoints.serving.request_context import RequestContext
+from entrypoints.settings.addresses import address_in
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -103,7 +103,7 @@ class CrossOriginPolicy:
         if found is None:
             return False
         host = found["name"] or found["ipv6"]
-        return self._any_host or host in self._hosts or host.endswith(self._endings) or _is_address(host)
+        return self._any_host or host in self._hosts or host.endswith(self._endings) or address_in(host) is not None
 
 
 def not_from_here(context: RequestContext) -> OriginNotAllowed:
@@ -135,11 +135,3 @@ def _is_own(origin: str | None, site: str | None, host: str | None) -> bool:
 
 def _is_same(netloc: str, host: str, default_port: str) -> bool:
     return netloc.removesuffix(default_port) == host.removesuffix(default_port)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

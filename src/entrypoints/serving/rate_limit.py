@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from math import ceil
 
 from entrypoints.serving.errors import TooManyRequests
 from entrypoints.serving.request_context import RequestContext
+from entrypoints.settings.addresses import address_in
 
 _MOST_CALLERS = 50_000
 """Whoever was longest away is forgotten first, and has a full bucket again."""
@@ -52,10 +53,7 @@ def key_of(context: RequestContext) -> str:
 @lru_cache(1_024)
 def network_of(host: str) -> str:
     """The address; in IPv6 the network of the household."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
+    address = address_in(host)
     if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or ip_network((int(address), _NETWORK_BITS), strict=False))
-    return host
+        return str(ip_network((int(address), _NETWORK_BITS), strict=False))
+    return host if address is None else str(address)

@@ -1,15 +1,12 @@
-"""What the settings of `auth` need of each other, and which addresses a service without authentication may use."""
+"""What the settings of `auth` need of each other."""
 
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from entrypoints.settings.leaves import listed
+from entrypoints.settings.addresses import is_loopback, networks
 from entrypoints.settings.model import Auth, Jwt, Settings
-
-Network = IPv4Network | IPv6Network
 
 _SHORTEST_GATEWAY_SECRET: Final = 16
 _SHORTEST_HS256_SECRET: Final = 32
@@ -23,35 +20,6 @@ def auth_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield f"auth.{path}", sentence
     if (url := settings.auth.sign_in_url) is not None and not url.startswith(("/", "https://", "http://")):
         yield "auth.sign_in_url", "must begin with / or https:// or http://"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether other machines can't reach a service that listens there."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return _plain(ip_address(host)).is_loopback
-    except ValueError:
-        return False
-
-
-def networks(text: str | None) -> tuple[Network, ...]:
-    """The addresses and networks in a text. Raises `ValueError`."""
-    return tuple(map(ip_network, listed(text)))
-
-
-def is_in(address: str, among: tuple[Network, ...]) -> bool:
-    try:
-        plain = _plain(ip_address(address))
-    except ValueError:
-        return False
-    return any(plain in network for network in among)
-
-
-def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """A socket that takes IPv6 and IPv4 reports IPv4 addresses as ::ffff:127.0.0.1."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
 
 
 def _of_none(_: Auth) -> Iterator[tuple[str, str]]:

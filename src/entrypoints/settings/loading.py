@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from entrypoints.settings.auth import auth_problems, is_loopback
+from entrypoints.settings.addresses import is_loopback
+from entrypoints.settings.auth import auth_problems
 from entrypoints.settings.leaves import (
     Leaf,
     Problem,

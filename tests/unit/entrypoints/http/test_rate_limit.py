@@ -19,7 +19,7 @@ def limiter(per_second: float, burst: int, clock: FakeClock) -> RateLimiter:
 
 
 def waits(limiter: RateLimiter, clock: FakeClock, times: Sequence[float], caller: str = "ann") -> list[int]:
-    """For a request at each time, how long it is told to wait; 0: it is served."""
+    """For a request at each time, how long it has to wait; 0: it is served."""
     found = []
     for time in times:
         clock.seconds = time

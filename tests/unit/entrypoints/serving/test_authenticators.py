@@ -6,7 +6,7 @@ from application.errors import MalformedRequest, NotAuthenticated
 from domain.callers import Caller, Role
 from entrypoints.serving.authenticators import BearerTokens, GatewayHeaders
 from entrypoints.serving.request_context import InFlight, RequestContext
-from entrypoints.settings.auth import networks
+from entrypoints.settings.addresses import networks
 from identities import COOKIE, roles_of, token, verifier
 
 SECRET = "the gateway's secret"

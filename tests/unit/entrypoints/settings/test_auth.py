@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings.auth import is_loopback
+from entrypoints.settings.addresses import is_loopback
 from entrypoints.settings.leaves import SettingsError
 from entrypoints.settings.loading import LoadedSettings, load_settings, require_authentication
 
