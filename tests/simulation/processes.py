@@ -256,7 +256,6 @@ class Parts:
             generations=self.generations,
             codec=CODEC,
             clock=self.clock,
-            metrics=self.metrics,
             batch_events=self.sizes.batch_events,
             retry_parked=retry_parked or self.parked_retry().retry_all,
         )

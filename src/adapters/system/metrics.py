@@ -1,4 +1,4 @@
-"""Metrics with Prometheus, in a registry of their own."""
+"""Metrics with Prometheus, in a registry of their own, and what each of them means."""
 
 import logging
 import re
@@ -31,6 +31,60 @@ _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 
 Family = Counter | Gauge | Histogram
 Labels = tuple[tuple[str, str], ...]
 
+COUNTERS = {
+    "audit_passes": "Times that `audit --continuous` has compared every post.",
+    "audit_posts_compared": "Posts whose rows were compared with the log.",
+    "commits_written": "Commits of this process that the log acknowledged.",
+    "group_commits": "Writes to the log; each contains one or more commits.",
+    "http_connections_closed": "Idle connections closed to make room (http.max_connections).",
+    "parked_streams_freed": "Parked posts that were resumed.",
+    "projector_commits": "Commits applied to the rows.",
+    "projector_commits_from_log": "Commits that the bus did not deliver, read from the log instead.",
+    "projector_events": "Events applied to the rows.",
+    "projector_foreign_messages": "Bus messages skipped because they belong to another log.",
+    "projector_gaps": "Times that the bus skipped a commit.",
+    "projector_healed_commits": "Commits that the rows of single posts lacked, read from the log.",
+    "projector_repeated_messages": "Bus messages skipped because the rows had them.",
+    "projector_unreadable_messages": "Bus messages that could not be read; their commits are read from the log.",
+    "relay_commits": "Commits read for publication.",
+    "relay_messages": "Messages that the bus acknowledged.",
+    "snapshots_failed": "Snapshots that could not be stored.",
+    "snapshots_stored": "Snapshots stored.",
+    "snapshots_too_large": "Snapshots not stored because they are too large.",
+    "streams_parked": "Posts parked because an event could not be read or applied.",
+    "version_conflicts": "Appends repeated because another process had written to the same post.",
+}
+"""Without labels, and exported from the start: Prometheus does not see the increase from a missing series to 1."""
+
+OTHERS = {
+    "audit_posts_that_differ": "Posts whose rows differ from the log, and that have not matched again since.",
+    "audit_seconds_since_whole": "Seconds since the beginning of the last complete audit, or since the start.",
+    "disk_free_bytes": "Free bytes on the disk of the file that this setting names.",
+    "event_loop_stall_seconds": "Longest time in the last one or two minutes for which this process was blocked.",
+    "group_commit_seconds": "Duration of a write to the log.",
+    "health_check_ok": "1 while this check of /health/ready succeeds, else 0.",
+    "http_problems": "Error responses, by problem code.",
+    "http_request_seconds": "Duration of a request, by method, route and status.",
+    "kafka_errors": "Errors that the Kafka client reported, by client and code.",
+    "parked_streams": "Parked posts of the live rows.",
+    "projector_batch_seconds": "Duration of one transaction of the projector.",
+    "projector_bus_resets": "Partitions resumed from the log because the bus no longer had the next message.",
+    "projector_interruptions": "Times that the projector had to restart its work, by code.",
+    "projector_lag": "Commits in the log that the rows lack.",
+    "projector_lag_seconds": "Seconds for which the oldest commit that the rows lack could have been projected.",
+    "projector_partitions": "Partitions that exist; 1 without Kafka.",
+    "projector_partitions_assigned": "Partitions that this process projects.",
+    "projector_position": "Position of the rows, by partition, as this process wrote them.",
+    "rebuild_position": "Position that the newest build of the rows had reached when it last wrote a batch.",
+    "rebuild_target": "Position that the newest build of the rows has to reach.",
+    "rebuild_unfinished": "1 while the newest build of the rows is unfinished, running or not; else 0.",
+    "relay_active": "1 while this relay publishes, 0 while it is on standby.",
+    "relay_interruptions": "Times that the relay had to restart its work, by code.",
+    "relay_lag": "Commits in the log that the bus has not acknowledged.",
+    "relay_position": "Position up to which this relay has published.",
+    "rows_generation": "Generation of the rows that are live; a rebuild raises it.",
+}
+
 
 class PrometheusMetrics:
     """Each name keeps the kind and the label names of its first use; another use raises `ValueError`, and so does a
@@ -46,6 +100,8 @@ class PrometheusMetrics:
         self._sizes: dict[str, int] = {}
         self._good_until: dict[tuple[str, Labels], float] = {}
         self._lock = threading.Lock()
+        for name in COUNTERS:
+            self._child(name, {}, self._counter)
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         child = self._child(name, labels, self._counter)
@@ -134,7 +190,7 @@ def _check(name: str, labels: dict[str, str]) -> None:
 
 
 def _described(name: str) -> str:
-    return name.replace("_", " ").capitalize() + "."
+    return COUNTERS.get(name) or OTHERS.get(name) or name
 
 
 def _other_kind(name: str, child: Family) -> ValueError:

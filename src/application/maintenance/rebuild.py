@@ -22,7 +22,7 @@ from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.generations import UNFINISHED, Build, BuildGone, BuildState, Generations, SwapInterrupted
 from application.ports.read_db import ProjectionStore, RowChanges, RowKeys, Rows
-from application.ports.system import Clock, Metrics
+from application.ports.system import Clock
 from application.projections.batch import decode_all
 from application.projections.log_checks import require_same_log
 from application.projections.read_ahead import ReadAhead
@@ -47,7 +47,6 @@ class Rebuild:
         generations: Generations,
         codec: EventCodec,
         clock: Clock,
-        metrics: Metrics,
         batch_events: int,
         retry_parked: Callable[[], Awaitable[object]],
         batches: Batches | None = None,
@@ -57,7 +56,6 @@ class Rebuild:
         self._generations = generations
         self._codec = codec
         self._clock = clock
-        self._metrics = metrics
         self._batches = batches or LogBatches(log, codec, clock, batch_events)
         self._retry_parked = retry_parked
 
@@ -124,7 +122,6 @@ class Rebuild:
                     ahead.begin(_next(batches))
                 after = self._after(build, batch)
                 await self._generations.load(build, after, batch.row_keys, batch.fold)
-                self._metrics.count("rebuild_events", batch.events)
                 build = after
                 yield build
                 if batch.is_last:

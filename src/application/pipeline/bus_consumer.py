@@ -15,7 +15,7 @@ from application.backoff import Backoff
 from application.envelopes import Commit
 from application.errors import BusUnavailable
 from application.pipeline.commit_assembler import CommitAssembler, Gap, GapFill, log_range, missing_commits
-from application.pipeline.consumer_loop import TopicChanged, run_sessions
+from application.pipeline.consumer_loop import TopicChanged, gauge_partitions, run_sessions
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.pipeline.topic_check import TopicVerifier
@@ -122,6 +122,7 @@ class BusSession:
         timeout = 0.0 if self._fills else min(_IDLE_SECONDS, self._readiness.due_in())
         delivery = await self._subscription.receive(self._batch_size, timeout)
         begun = await self._assign(delivery.assigned)
+        gauge_partitions(self._metrics, len(self._assigned), self._topic.partitions)
         await self._resume_from_log([p for p in delivery.out_of_range if p in self._assigned and p not in begun])
         await self._apply_messages([message for message in delivery.messages if message.partition not in begun])
         await self._read_log()

@@ -1,4 +1,5 @@
-"""The loop of every projector: session after session, each from the checkpoints until anything goes wrong.
+"""What every projector has: the gauges of its partitions, and the loop of its sessions, each from the checkpoints until
+anything goes wrong.
 
 Whatever interrupts a session (a server that is unavailable, an unexpected answer, a bug), the next one begins after a
 pause, and pauses grow. Only a database that belongs to another log ends the loop.
@@ -15,6 +16,9 @@ from application.ports.read_db import CheckpointMoved
 from application.ports.system import Metrics
 
 logger = logging.getLogger(__name__)
+
+
+_GOOD_SECONDS = 15.0
 
 
 class TopicChanged(Exception):
@@ -39,3 +43,10 @@ async def run_sessions(session: Callable[[Backoff], Awaitable[Never]], metrics: 
             code = log_interruption(logger, "projecting", error, pause)
             metrics.count("projector_interruptions", code=code)
             await asyncio.sleep(pause)
+
+
+def gauge_partitions(metrics: Metrics, assigned: int, partitions: int) -> None:
+    """Called again and again while a session works. A projector that does not work exports no assigned partitions; how
+    many there are stays known."""
+    metrics.gauge("projector_partitions_assigned", assigned, good_for=_GOOD_SECONDS)
+    metrics.gauge("projector_partitions", partitions)

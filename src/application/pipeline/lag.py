@@ -10,6 +10,7 @@ from application.envelopes import Commit
 from application.errors import Unavailable
 from application.log_growth import LogGrowth
 from application.ports.commit_log import CommitLog
+from application.ports.generations import UNFINISHED, Generations
 from application.ports.post_views import PostViews
 from application.ports.relay_state import RelayState
 from application.ports.system import Clock, Metrics
@@ -20,10 +21,14 @@ _GOOD_SECONDS = 15.0
 
 class RowsLag:
     """Gauges of one read database, the same whichever projector measures them: `projector_lag` in commits,
-    `projector_lag_seconds` for how long the rows could have had the oldest commit that they lack, `parked_streams`."""
+    `projector_lag_seconds` for how long the rows could have had the oldest commit that they lack, `parked_streams`,
+    `rows_generation`, and how far the newest build is, in whichever process it runs."""
 
-    def __init__(self, views: PostViews, log: CommitLog, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, views: PostViews, generations: Generations, log: CommitLog, clock: Clock, metrics: Metrics
+    ) -> None:
         self._views = views
+        self._generations = generations
         self._log = log
         self._clock = clock
         self._metrics = metrics
@@ -32,12 +37,13 @@ class RowsLag:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await _sample_forever(self._sample_rows, self._sample_log)
+        await _sample_forever(self._sample_rows, self._sample_log, self._sample_build)
 
     async def _sample_rows(self) -> None:
         stamp = await self._views.stamp()
         self._position = stamp.position
         self._metrics.gauge("parked_streams", stamp.parked, good_for=_GOOD_SECONDS)
+        self._metrics.gauge("rows_generation", stamp.generation, good_for=_GOOD_SECONDS)
 
     async def _sample_log(self) -> None:
         tip = await self._log.tip()
@@ -49,6 +55,12 @@ class RowsLag:
         lag, seconds = (tip - self._position, self._age(lacking[0])) if lacking else (0, 0.0)
         self._metrics.gauge("projector_lag", lag, good_for=_GOOD_SECONDS)
         self._metrics.gauge("projector_lag_seconds", seconds, good_for=_GOOD_SECONDS)
+
+    async def _sample_build(self) -> None:
+        for build in await self._generations.builds(1):
+            self._metrics.gauge("rebuild_position", build.position, good_for=_GOOD_SECONDS)
+            self._metrics.gauge("rebuild_target", build.target, good_for=_GOOD_SECONDS)
+            self._metrics.gauge("rebuild_unfinished", build.state in UNFINISHED, good_for=_GOOD_SECONDS)
 
     def _age(self, commit: Commit) -> float:
         recorded = (self._clock.now() - commit.recorded_at).total_seconds()

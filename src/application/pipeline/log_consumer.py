@@ -6,7 +6,7 @@ from typing import Never
 
 from application.backoff import Backoff
 from application.envelopes import AnyCommit
-from application.pipeline.consumer_loop import run_sessions
+from application.pipeline.consumer_loop import gauge_partitions, run_sessions
 from application.pipeline.parking import ParkedRetry
 from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
@@ -55,6 +55,7 @@ class LogConsumer:
             ahead.begin(self._read(rows.position))
             while True:
                 page = await ahead.result()
+                gauge_partitions(self._metrics, assigned=1, partitions=1)
                 continues = is_worth_reading_ahead([commit for commit, _ in page], self._batch_size)
                 if continues:
                     ahead.begin(self._read(page[-1][0].position))

@@ -133,7 +133,7 @@ class Container(containers.DeclarativeContainer):
     # Adapters that the settings choose
     log = providers.Selector(
         settings.provided.event_store.adapter,
-        sqlite=providers.Singleton(sqlite_log, settings.provided.event_store.sqlite),
+        sqlite=providers.Singleton(sqlite_log, settings.provided.event_store.sqlite, metrics),
         mongo=providers.Singleton(mongo_log, settings.provided.event_store.mongo),
         memory=providers.Singleton(memory_log),
     )
@@ -162,13 +162,13 @@ class Container(containers.DeclarativeContainer):
     on_sqlserver = providers.Singleton(sqlserver_read_db, settings.provided.read_db.sqlserver)
     read_db = providers.Selector(
         settings.provided.read_db.adapter,
-        sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, make_tables),
+        sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, metrics, make_tables),
         postgres=on_postgres,
         sqlserver=on_sqlserver,
         memory=providers.Singleton(memory_read_db),
     )
     other_read_dbs = providers.Aggregate(
-        sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, make_tables=False),
+        sqlite=providers.Singleton(sqlite_read_db, settings.provided.read_db.sqlite, metrics, make_tables=False),
         postgres=on_postgres,
         sqlserver=on_sqlserver,
     )
@@ -321,7 +321,7 @@ class Container(containers.DeclarativeContainer):
     relay = providers.Selector(
         settings.provided.bus.adapter, log=providers.Object(None), kafka=bus_relay, memory=bus_relay
     )
-    rows_lag = providers.Singleton(RowsLag, post_views, commit_log, clock, metrics)
+    rows_lag = providers.Singleton(RowsLag, post_views, generations, commit_log, clock, metrics)
     bus_lag = providers.Singleton(BusLag, relay_state, commit_log, metrics)
 
     # Maintenance
@@ -332,7 +332,6 @@ class Container(containers.DeclarativeContainer):
         generations=generations,
         codec=codec,
         clock=clock,
-        metrics=metrics,
         batch_events=settings.provided.rebuild.batch_events,
         retry_parked=parked_retry.provided.retry_all,
     )

@@ -21,6 +21,7 @@ from application.ports.commit_log import CommitLog, CommitRemoval, LogBackup
 from application.ports.event_store import EventStore, PastEvents, Snapshots
 from application.ports.provisioning import Probe, Provisioning
 from application.ports.relay_state import RelayState
+from application.ports.system import Metrics
 from entrypoints.optional_imports import as_if_not_installed
 from entrypoints.settings.model import Mongo
 from entrypoints.settings.model import SqliteLog as SqliteSettings
@@ -49,7 +50,7 @@ class LogParts:
     """None: a server holds the log, and has tools of its own."""
 
 
-def sqlite_log(settings: SqliteSettings) -> LogParts:
+def sqlite_log(settings: SqliteSettings, metrics: Metrics) -> LogParts:
     path, setting = Path(settings.path), "event_store.sqlite.path"
     log = SqliteLog(path, settings.append_timeout_seconds)
     store = SqliteEventStore(log)
@@ -62,7 +63,7 @@ def sqlite_log(settings: SqliteSettings) -> LogParts:
         relay_state=SqliteRelayState(log),
         removal=SqliteCommitRemoval(log),
         probe=SqliteLogProbe(log),
-        disk=FreeDiskProbe(path, setting),
+        disk=FreeDiskProbe(path, setting, metrics),
         integrity=SqliteIntegrity(path, setting, "Stop Postlog and bring a backup back with `postlog restore`."),
         examine=log.examine,
         backup=SqliteLogBackup(path),

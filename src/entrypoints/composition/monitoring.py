@@ -1,5 +1,5 @@
 """Logs when a dependency of this process stops responding, and when it responds again; and measures how long the event
-loop was blocked."""
+loop was blocked, and how much room is left on a disk."""
 
 import asyncio
 import logging
@@ -23,13 +23,16 @@ logger = logging.getLogger(__name__)
 
 
 class HealthLogger:
-    """Logs each change once. `probe_seconds` limits one probe. The process is ready also while a `helpful` probe fails,
-    so these are logged in other words."""
+    """Logs each change once, and exports each result as the gauge `health_check_ok`. `probe_seconds` limits one probe.
+    The process is ready also while a `helpful` probe fails, so these are logged in other words."""
 
-    def __init__(self, probes: Sequence[Probe], probe_seconds: float, helpful: Sequence[Probe] = ()) -> None:
+    def __init__(
+        self, probes: Sequence[Probe], probe_seconds: float, metrics: Metrics, helpful: Sequence[Probe] = ()
+    ) -> None:
         self._probes = [*probes, *helpful]
         self._helpful = {probe.name for probe in helpful}
         self._probe_seconds = probe_seconds
+        self._metrics = metrics
         self._failures: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -41,6 +44,7 @@ class HealthLogger:
 
     async def probe(self) -> None:
         for result in await run_probes(self._probes, self._probe_seconds):
+            self._metrics.gauge("health_check_ok", result.ok, check=result.name)
             if result.ok:
                 self._record_success(result)
             else:
@@ -87,3 +91,14 @@ class LoopStalls:
                 before, longest, begun = longest, 0.0, now
             longest = max(longest, stall)
             self._metrics.gauge("event_loop_stall_seconds", round(max(before, longest), 4))
+
+
+_SECONDS_BETWEEN_LOOKS_AT_DISKS = 15.0
+
+
+async def measure_disks(disks: Sequence[Probe]) -> Never:
+    """Until cancelled. The probes export what they find."""
+    while True:
+        for disk in disks:
+            await disk.probe()
+        await asyncio.sleep(_SECONDS_BETWEEN_LOOKS_AT_DISKS)

@@ -24,6 +24,7 @@ from application.ports.generations import Generations
 from application.ports.post_views import PostViews
 from application.ports.provisioning import Probe, Provisioning
 from application.ports.read_db import ParkedStreams, ProjectionStore
+from application.ports.system import Metrics
 from entrypoints.settings.model import Postgres, SqliteReadDb, SqlServer
 
 
@@ -47,14 +48,14 @@ class ReadDbParts:
     """Reads the whole file; None: a server holds the rows."""
 
 
-def sqlite_read_db(settings: SqliteReadDb, make_tables: bool) -> ReadDbParts:
+def sqlite_read_db(settings: SqliteReadDb, metrics: Metrics, make_tables: bool) -> ReadDbParts:
     """With `make_tables` the thread that first needs the tables creates or upgrades them: nobody runs `postlog init`
     for a file, and a starting process accepts commands meanwhile."""
     path = Path(settings.path)
     remedy = "Stop Postlog, remove the file, and compute it again with `postlog rebuild`."
     return replace(
         _sql(sqlite.sqlite_read_db(path, settings.pool_size, make_tables=make_tables)),
-        disk=FreeDiskProbe(path, SETTING),
+        disk=FreeDiskProbe(path, SETTING, metrics),
         integrity=SqliteIntegrity(path, SETTING, remedy),
     )
 

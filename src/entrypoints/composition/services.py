@@ -12,7 +12,7 @@ from litestar import Litestar
 from application.maintenance.rebuilds import Rebuilds
 from application.ports.provisioning import Probe
 from entrypoints.composition.container import PROBE_SECONDS, Container, container_for
-from entrypoints.composition.monitoring import HealthLogger, LoopStalls
+from entrypoints.composition.monitoring import HealthLogger, LoopStalls, measure_disks
 from entrypoints.composition.operations import open_operations, open_rebuilds
 from entrypoints.composition.resources import Resources
 from entrypoints.http.app import create_app
@@ -53,8 +53,9 @@ async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, an
             pages = await _pages(container, resources, roles, rebuilds, stopping)
             parts = {
                 "HTTP server": _http_server(container, roles, probes, rebuilds, pages, stopping, announce),
-                "health logger": endless(HealthLogger(probes, PROBE_SECONDS, helpful).run),
+                "health logger": endless(HealthLogger(probes, PROBE_SECONDS, container.metrics(), helpful).run),
                 "monitor of the event loop": endless(LoopStalls(container.metrics()).run),
+                "monitor of the disks": endless(partial(measure_disks, _disks(container, roles))),
             }
             if _is_api(roles) and not loaded.settings.http.metrics:
                 parts["metrics server"] = _metrics_server(container, probes, stopping)
@@ -109,6 +110,13 @@ async def _open(container: Container, resources: Resources, roles: ProcessRoles)
         if roles.projector:
             await resources.open_subscription(bus)
     return [probe for probe in needed if probe is not None], [probe for probe in helpful if probe is not None]
+
+
+def _disks(container: Container, roles: ProcessRoles) -> list[Probe]:
+    """Those of the files that these roles use."""
+    uses_rows = roles.queries or roles.projector or roles.auditor
+    found = [container.log().disk, container.read_db().disk if uses_rows else None]
+    return [disk for disk in found if disk is not None]
 
 
 def _http_server(

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.system.disk import FreeDiskProbe
+from command_process import RecordedMetrics
 
 
-def probe(file: Path) -> FreeDiskProbe:
-    return FreeDiskProbe(file, "event_store.sqlite.path")
+def probe(file: Path, metrics: RecordedMetrics | None = None) -> FreeDiskProbe:
+    return FreeDiskProbe(file, "event_store.sqlite.path", metrics or RecordedMetrics())
 
 
 @pytest.mark.parametrize(
@@ -25,10 +26,11 @@ async def test_little_room_is_a_problem(
 ) -> None:
     """Also for a file whose folder is not made yet."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    file = tmp_path / "not" / "yet" / "log.sqlite"
-    result = await probe(file).probe()
+    file, metrics = tmp_path / "not" / "yet" / "log.sqlite", RecordedMetrics()
+    result = await probe(file, metrics).probe()
     assert (result.name, result.ok) == ("disk of event_store.sqlite.path", ok)
     assert result.detail == detail.format(file=file)
+    assert metrics.counts == {"disk_free_bytes": free}
 
 
 async def test_a_real_disk_answers(tmp_path: Path) -> None:

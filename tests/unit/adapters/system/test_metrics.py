@@ -1,12 +1,14 @@
 """Metrics as Prometheus reads them."""
 
+import ast
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from adapters.system import metrics as module
-from adapters.system.metrics import PrometheusMetrics
+from adapters.system.metrics import COUNTERS, OTHERS, PrometheusMetrics
 
 
 @pytest.fixture
@@ -24,6 +26,34 @@ def test_counters_add_up_under_postlog_s_prefix(metrics: PrometheusMetrics) -> N
     metrics.count("commits_written")
     metrics.count("commits_written", 2)
     assert "postlog_commits_written_total 3.0" in lines(metrics)
+
+
+def test_a_counter_without_labels_is_there_before_it_counts(metrics: PrometheusMetrics) -> None:
+    assert "postlog_streams_parked_total 0.0" in lines(metrics)
+    assert {f"postlog_{name}_total 0.0" for name in COUNTERS} <= {*lines(metrics)}
+
+
+def test_each_metric_of_the_code_is_explained_and_nothing_else_is() -> None:
+    used: dict[str, set[str]] = {}
+    for file in (Path(__file__).parents[4] / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="count" | "gauge" | "observe" as kind, value=owner),
+                    args=[ast.Constant(str() as name), *_],
+                    keywords=keywords,
+                ) if ast.unparse(owner).endswith("metrics"):
+                    labels = {keyword.arg for keyword in keywords} - {"good_for"}
+                    used.setdefault(name, set()).add(f"{kind}{' by label' if labels else ''}")
+    assert COUNTERS.keys() == {name for name, kinds in used.items() if kinds == {"count"}}
+    assert OTHERS.keys() == used.keys() - COUNTERS.keys()
+
+
+def test_its_help_text_is_exported(metrics: PrometheusMetrics) -> None:
+    metrics.gauge("relay_lag", 1)
+    text = metrics.text()[0].decode()
+    assert "# HELP postlog_relay_lag Commits in the log that the bus has not acknowledged.\n" in text
+    assert "# HELP postlog_relay_messages_total Messages that the bus acknowledged.\n" in text
 
 
 def test_gauges_keep_the_last_value_for_each_label(metrics: PrometheusMetrics) -> None:

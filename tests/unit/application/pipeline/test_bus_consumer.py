@@ -114,6 +114,10 @@ async def test_an_empty_database_is_filled_from_the_log_without_any_message(worl
         await world.caught_up()
     assert world.rows() == await world.fold()
     assert world.read_db.live == replace(world.read_db.live, log_id=world.log_id, partitions=3, ready=True)
+    assert (world.metrics.gauges["projector_partitions_assigned"], world.metrics.gauges["projector_partitions"]) == (
+        3,
+        3,
+    )
 
 
 async def test_it_answers_no_query_before_it_is_filled(world: World) -> None:
@@ -131,6 +135,7 @@ async def test_it_waits_for_the_partitions_of_other_projectors(world: World) -> 
         await position_is(world, 1, 30)
         await settled()
         assert not world.read_db.live.ready, "the rest belongs to another projector, which does nothing yet"
+        assert world.metrics.gauges["projector_partitions_assigned"] < world.metrics.gauges["projector_partitions"]
         async with running(world.follower(other).run()):
             await world.caught_up()
     assert world.rows() == await world.fold()

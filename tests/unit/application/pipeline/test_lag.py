@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from adapters.memory.generations import MemoryGenerations
 from adapters.memory.log import MemoryLog, MemoryRelayState
 from adapters.memory.read_db import MemoryPostViews, MemoryReadDb
 from application.errors import ReadDbUnavailable
@@ -82,7 +83,7 @@ async def test_rows_without_a_projector_lag_by_commits_and_by_the_age_of_the_old
     clock = SetClock()
     clock.wall += {"now": timedelta(), "years ago": timedelta(days=2_000), "in years": -timedelta(days=2_000)}[recorded]
     rows_at(world.read_db, 0)
-    lag = RowsLag(Views(world.read_db), world.log, clock, world.metrics)
+    lag = RowsLag(Views(world.read_db), MemoryGenerations(world.read_db), world.log, clock, world.metrics)
     async with running(lag.run()):
         await eventually(gauge_is(world, "projector_lag", 0))
         await written(world, 3)
@@ -107,7 +108,9 @@ async def test_what_was_lacking_when_the_process_started_is_counted_from_then_on
     rows_at(world.read_db, 2)
     clock = SetClock()
     clock.wall += timedelta(days=2_000)
-    async with running(RowsLag(Views(world.read_db), world.log, clock, world.metrics).run()):
+    async with running(
+        RowsLag(Views(world.read_db), MemoryGenerations(world.read_db), world.log, clock, world.metrics).run()
+    ):
         await eventually(gauge_is(world, "projector_lag", 3))
         clock.pass_by(7)
         await eventually(gauge_is(world, "projector_lag_seconds", 7))
@@ -117,7 +120,9 @@ async def test_a_log_that_grows_while_the_read_database_is_away_shows_as_lag(wor
     await written(world, 1)
     rows_at(world.read_db, 1)
     views = Views(world.read_db)
-    async with running(RowsLag(views, world.log, SteppingClock(), world.metrics).run()):
+    async with running(
+        RowsLag(views, MemoryGenerations(world.read_db), world.log, SteppingClock(), world.metrics).run()
+    ):
         await eventually(gauge_is(world, "projector_lag", 0))
         views.away = True
         await world.write(post_id(0), liked())
@@ -125,10 +130,23 @@ async def test_a_log_that_grows_while_the_read_database_is_away_shows_as_lag(wor
 
 
 async def test_parked_posts_are_counted_until_they_are_freed(world: World) -> None:
-    async with running(RowsLag(Views(world.read_db), world.log, SteppingClock(), world.metrics).run()):
+    async with running(
+        RowsLag(Views(world.read_db), MemoryGenerations(world.read_db), world.log, SteppingClock(), world.metrics).run()
+    ):
         await eventually(gauge_is(world, "parked_streams", 0))
         world.read_db.parked[1] = {post_id(0): None}  # type: ignore[dict-item]
         await eventually(gauge_is(world, "parked_streams", 1))
+
+
+async def test_a_rebuild_in_another_process_is_seen_beside_the_generation_that_is_live(world: World) -> None:
+    await written(world, 3)
+    generations = MemoryGenerations(world.read_db)
+    async with running(RowsLag(Views(world.read_db), generations, world.log, SteppingClock(), world.metrics).run()):
+        await eventually(gauge_is(world, "rebuild_unfinished", 0))
+        await generations.begin("log", 3, RECORDED_AT)
+        await eventually(gauge_is(world, "rebuild_unfinished", 1))
+        assert (world.metrics.gauges["rebuild_position"], world.metrics.gauges["rebuild_target"]) == (0, 3)
+        assert world.metrics.gauges["rows_generation"] == 1
 
 
 async def test_what_no_relay_has_published_lags_by_its_checkpoint(world: World) -> None:
@@ -145,5 +163,7 @@ async def test_what_no_relay_has_published_lags_by_its_checkpoint(world: World) 
 async def test_an_empty_log_has_no_lag() -> None:
     world = World(memory_bus())
     assert isinstance(world.memory_log, MemoryLog)
-    async with running(RowsLag(Views(world.read_db), world.log, SteppingClock(), world.metrics).run()):
+    async with running(
+        RowsLag(Views(world.read_db), MemoryGenerations(world.read_db), world.log, SteppingClock(), world.metrics).run()
+    ):
         await eventually(gauge_is(world, "projector_lag", 0))

@@ -36,6 +36,7 @@ async def test_what_is_appended_appears_in_the_rows():
         answer = await system.queries.ask(GetPost(post_id=POST, min_position=result.position))
 
     assert (answer.post.likes, answer.post.version, answer.post.comments_count) == (20, 22, 1)
+    assert system.metrics.counts["projector_partitions_assigned"] == system.metrics.counts["projector_partitions"] == 1
     assert [comment.comment for comment in answer.comments] == ["Nice"]
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from adapters.system.metrics import PrometheusMetrics
 from application.ports.provisioning import ProbeResult
 from command_process import RecordedMetrics
 from entrypoints.composition.monitoring import HealthLogger, LoopStalls
@@ -27,7 +28,7 @@ class Scripted:
 async def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = Scripted("log", True, False, False, False, True, True, False, False)
-    health = HealthLogger([log, Scripted("bus", *[True] * 8)], 1.0)
+    health = HealthLogger([log, Scripted("bus", *[True] * 8)], 1.0, RecordedMetrics())
     for _ in range(8):
         await health.probe()
     assert [(record.levelname, record.message) for record in caplog.records] == [
@@ -39,15 +40,30 @@ async def test_each_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> N
 
 async def test_a_helpful_dependency_does_not_count_as_not_ready(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    health = HealthLogger([Scripted("rows", *[True] * 3)], 1.0, [Scripted("log", False, False, True)])
+    health = HealthLogger(
+        [Scripted("rows", *[True] * 3)], 1.0, RecordedMetrics(), [Scripted("log", False, False, True)]
+    )
     for _ in range(3):
         await health.probe()
     assert [record.message for record in caplog.records] == ["away, log: log is away.", "back, log: log answers."]
 
 
+async def test_each_result_is_exported_by_the_name_of_its_check() -> None:
+    metrics = PrometheusMetrics()
+    health = HealthLogger([Scripted("bus", True, True)], 1.0, metrics, [Scripted("event_store", False, True)])
+    exported = []
+    for _ in range(2):
+        await health.probe()
+        exported.append([line for line in metrics.text()[0].decode().splitlines() if "health_check_ok{" in line])
+    assert exported == [
+        ['postlog_health_check_ok{check="bus"} 1.0', 'postlog_health_check_ok{check="event_store"} 0.0'],
+        ['postlog_health_check_ok{check="bus"} 1.0', 'postlog_health_check_ok{check="event_store"} 1.0'],
+    ]
+
+
 async def test_a_single_failure_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    health = HealthLogger([Scripted("log", False, True, False, True)], 1.0)
+    health = HealthLogger([Scripted("log", False, True, False, True)], 1.0, RecordedMetrics())
     for _ in range(4):
         await health.probe()
     assert caplog.records == []
@@ -56,7 +72,7 @@ async def test_a_single_failure_is_not_logged(caplog: pytest.LogCaptureFixture) 
 async def test_a_probe_that_hung_and_responds_again_is_logged_by_one_name(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     rows = Hanging()
-    health = HealthLogger([rows], 0.01)
+    health = HealthLogger([rows], 0.01, RecordedMetrics())
     for _ in range(2):
         await health.probe()
     rows.hangs = False
