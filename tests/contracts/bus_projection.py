@@ -255,6 +255,25 @@ class BusProjectionContract:
         assert post is not None
         assert (post.likes, post.version) == (2, 3), "the mended event and the one behind it, in order"
 
+    async def test_a_projector_retries_what_an_older_one_parked_when_it_takes_over_its_partitions(
+        self, world: World
+    ) -> None:
+        """In a rolling upgrade the newer one starts before the older one stops, and parked posts wait for nobody's next
+        start."""
+        older = World(world.bus, memory_log=world.memory_log, read_db=world.read_db)
+        older.codec, world.codec = Mendable(), Mendable(mended=True)
+        async with world.relaying(), world.projecting():
+            async with older.projecting():
+                await until_both_project(world, older)
+                await write_mixed_likes(world, 60)
+                for post in POSTS:
+                    await world.write(post, StoredEvent("PostTeleported", 1, {}))
+                await world.caught_up()
+                assert world.read_db.live_parked, "the older one projects at least one of the three partitions"
+            await eventually(lambda: nothing_parked(world), SOON)
+            await world.caught_up()
+        assert world.rows() == await world.fold()
+
     async def test_a_damaged_message_is_read_from_the_log(self, world: World) -> None:
         async with world.projecting():
             await world.on_the_bus()
@@ -308,8 +327,8 @@ class Unfenced:
 class Mendable:
     """Knows `PostTeleported`, a like, only once it is `mended`."""
 
-    def __init__(self) -> None:
-        self.mended = False
+    def __init__(self, *, mended: bool = False) -> None:
+        self.mended = mended
         self._codec = MsgspecEventCodec()
         self.encode = self._codec.encode
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, Never
 from application.backoff import Backoff
 from application.envelopes import Commit
 from application.errors import BusUnavailable
+from application.partitioning import partition_of
 from application.pipeline.commit_assembler import CommitAssembler, Gap, GapFill, log_range, missing_commits
 from application.pipeline.consumer_loop import TopicChanged, gauge_partitions, run_sessions
 from application.pipeline.parking import ParkedRetry
@@ -61,7 +62,6 @@ class BusConsumer:
 
     async def _session(self, backoff: Backoff) -> Never:
         session = await self._open()
-        await self._parked.retry_at_start()
         while True:
             await session.step()
             backoff.reset()
@@ -75,6 +75,7 @@ class BusConsumer:
             topic=topic,
             log_id=await self._log.log_id(),
             projector=self._projector,
+            parked=self._parked,
             log=self._log,
             subscription=self._subscription,
             verifier=TopicVerifier(self._projector, self._log, topic.partitions),
@@ -95,6 +96,7 @@ class BusSession:
         topic: Topic,
         log_id: str,
         projector: Projector,
+        parked: ParkedRetry,
         log: CommitLog,
         subscription: Subscription,
         verifier: TopicVerifier,
@@ -106,6 +108,7 @@ class BusSession:
         self._topic = topic
         self._log_id = log_id
         self._projector = projector
+        self._parked = parked
         self._log = log
         self._subscription = subscription
         self._verifier = verifier
@@ -143,6 +146,7 @@ class BusSession:
             logger.info("projecting partitions %s", sorted(assigned))
             self._assigned = dict(assigned)
             await self._begin({partition: checkpoints.get(partition) for partition in sorted(new)})
+            await self._parked.retry_taken_over(lambda post_id: partition_of(post_id, self._topic.partitions) in new)
         return new
 
     async def _checkpoints(self, assigned: Collection[int]) -> dict[int, Checkpoint]:

@@ -50,7 +50,7 @@ class LogConsumer:
 
     async def _session(self, backoff: Backoff) -> Never:
         rows = await self._open()
-        await self._parked.retry_at_start()
+        await self._parked.retry_taken_over()
         async with ReadAhead[list[DecodedCommit]]() as ahead:
             ahead.begin(self._read(rows.position))
             while True:

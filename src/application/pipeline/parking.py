@@ -1,4 +1,5 @@
-"""Parked streams, the dead letters of projectors: they are retried at every start, after a rebuild, and on request.
+"""Parked streams, the dead letters of projectors. They are retried by the projector that takes over their partition, at
+its start or when another one stops; after a rebuild; and on request.
 
 A parked stream is freed when its rows have caught up with everything that projectors left out of it. The transaction
 locks every checkpoint, so no projector leaves out more meanwhile; it may run beside live projectors, in any process.
@@ -32,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 _STREAMS_A_PAGE = 100
 _COMMITS_A_PAGE = 200
+
+
+def _every_stream(_: PostId) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +73,19 @@ class ParkedRetry:
         self._rows_moved = rows_moved
         self._repair = repair
 
-    async def retry_all(self) -> list[Retried]:
-        """Every parked stream of the live generation, once."""
+    async def retry_all(self, includes: Callable[[PostId], bool] = _every_stream) -> list[Retried]:
+        """Every parked stream of the live generation, or those that it `includes`, once."""
         results: list[Retried] = []
         after: PostId | None = None
         while page := await self._parked_streams.parked(_STREAMS_A_PAGE, after):
-            results += [await self.retry(parked.post_id) for parked in page]
+            results += [await self.retry(parked.post_id) for parked in page if includes(parked.post_id)]
             after = page[-1].post_id
         return results
 
-    async def retry_at_start(self) -> None:
-        """When a projector starts; logs how many are left."""
-        still = [retried for retried in await self.retry_all() if retried.still is not None]
+    async def retry_taken_over(self, includes: Callable[[PostId], bool] = _every_stream) -> None:
+        """When a projector takes over streams: older code may have parked some that this code can read. Logs how many
+        are left."""
+        still = [retried for retried in await self.retry_all(includes) if retried.still is not None]
         if still:
             logger.warning("%d posts are still parked; `postlog parked list` has them", len(still))
 

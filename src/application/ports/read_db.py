@@ -173,7 +173,7 @@ class ProjectionStore(Protocol):
 
 
 class ParkedStreams(Protocol):
-    """Which posts are parked, and why; for operators, and for the retry at every start."""
+    """Which posts are parked, and why; for operators, and for the retry of projectors."""
 
     async def parked(self, limit: int = 100, after: PostId | None = None) -> list[ParkedStream]:
         """Parked streams of the live generation with post ids above `after`, by post id. Raises `ReadDbUnavailable`."""

@@ -127,7 +127,7 @@ class Reading:
 
 
 def parked_projecting(parked: SmallSystem):
-    async def nothing() -> list:
+    async def nothing(_) -> list:
         return []
 
     parked.follower._parked.retry_all = nothing
