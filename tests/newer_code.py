@@ -8,7 +8,10 @@ from pathlib import Path
 
 _SOURCES = Path(__file__).parents[1] / "src"
 _CHANGES = {
-    "domain/events.py": ("    username: str | None\n", "    username: str | None\n    mood: str | None = None\n"),
+    "domain/events.py": (
+        'counts every time."""\n',
+        'counts every time."""\n\n    mood: str | None = None\n',
+    ),
     "domain/event_types.py": ('"PostLiked", 2', '"PostLiked", 3'),
     "domain/upcasters.py": (
         '    add_field("PostLiked", 1, "username", None),\n',

@@ -4,7 +4,6 @@ newer code goes on with it by itself.
 
 import asyncio
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from adapters.sqlite.log_file import SqliteLog
 from application.envelopes import ProposedCommit, StoredEvent
 from application.ports.event_store import Appended
 from domain.ids import PostId
-from running import Running, embedded, postlog, ticks
+from newer_code import newer_code
+from running import embedded, postlog, ticks
 
 NEWER = StoredEvent("PostLiked", 3, {"username": "Bob", "mood": "good"})
-NEWER_CODE = Path(__file__).parents[2] / "newer_code.py"
 
 
 def append_newer(data: Path, post_id: str) -> int:
@@ -145,9 +144,8 @@ def test_newer_code_resumes_at_its_start(tmp_path: Path) -> None:
             if httpx.get(f"{address}/api/v1/read-db").json()["parked"] == 1:
                 break
 
-    env = {"POSTLOG_DATA": str(data), "PORT": "0"}
-    with Running(tmp_path, str(NEWER_CODE), "run", env=env, program=sys.executable) as newer:
-        post = f"{newer.address()}/api/v1/posts/{post_id}"
+    with embedded(data, **newer_code(tmp_path)) as (newer, address):
+        post = f"{address}/api/v1/posts/{post_id}"
         found = httpx.get(post, headers={"Postlog-Min-Position": str(position)})
         for _ in ticks(20, newer.printed):
             found = httpx.get(post, headers={"Postlog-Min-Position": str(position)})

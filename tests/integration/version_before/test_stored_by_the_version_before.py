@@ -5,7 +5,6 @@ import gzip
 import json
 import signal
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +18,10 @@ from integration.version_before import copies
 from integration.version_before.make_fixtures import wait_for_rows, wait_until
 from integration.version_before.recording import IMPORTED, SETTINGS, Recording, asked, request
 from local.databases import fresh_postgres_database
+from newer_code import newer_code
 from running import Running, embedded, postlog
 
 FIXTURES = Path(__file__).parents[2] / "fixtures/before_0_2"
-NEWER_CODE = Path(__file__).parents[2] / "newer_code.py"
 
 Run = Callable[..., CompletedProcess[str]]
 
@@ -141,9 +140,7 @@ class TestInFilesOfSqlite:
             assert_queries_answer_as_before(self.recording, address)
 
     def test_a_newer_version_frees_the_post_that_was_parked(self, data: Path, tmp_path: Path):
-        env = SETTINGS | {"POSTLOG_DATA": str(data), "PORT": "0"}
-        with Running(tmp_path, str(NEWER_CODE), "run", env=env, program=sys.executable) as newer:
-            address = newer.address()
+        with embedded(data, **SETTINGS, **newer_code(tmp_path)) as (_, address):
             wait_until(lambda: httpx.get(f"{address}/api/v1/read-db", timeout=20).json()["parked"] == 0)
             found = httpx.get(f"{address}/api/v1/posts/{self.recording.parked}", timeout=20).json()
             assert (found["version"], found["likes"]) == (2, 1)
