@@ -1,14 +1,13 @@
 """Metrics as Prometheus reads them."""
 
-import ast
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from adapters.system import metrics as module
 from adapters.system.metrics import COUNTERS, OTHERS, PrometheusMetrics
+from exported_metrics import calls
 
 
 @pytest.fixture
@@ -34,19 +33,9 @@ def test_a_counter_without_labels_is_there_before_it_counts(metrics: PrometheusM
 
 
 def test_each_metric_of_the_code_is_explained_and_nothing_else_is() -> None:
-    used: dict[str, set[str]] = {}
-    for file in (Path(__file__).parents[4] / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            match node:
-                case ast.Call(
-                    func=ast.Attribute(attr="count" | "gauge" | "observe" as kind, value=owner),
-                    args=[ast.Constant(str() as name), *_],
-                    keywords=keywords,
-                ) if ast.unparse(owner).endswith("metrics"):
-                    labels = {keyword.arg for keyword in keywords} - {"good_for"}
-                    used.setdefault(name, set()).add(f"{kind}{' by label' if labels else ''}")
-    assert COUNTERS.keys() == {name for name, kinds in used.items() if kinds == {"count"}}
-    assert OTHERS.keys() == used.keys() - COUNTERS.keys()
+    counters = {name for name, (kind, labels) in calls().items() if kind == "count" and not labels}
+    assert COUNTERS.keys() == counters
+    assert OTHERS.keys() == calls().keys() - counters
 
 
 def test_its_help_text_is_exported(metrics: PrometheusMetrics) -> None:
