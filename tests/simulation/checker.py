@@ -24,9 +24,9 @@ class Violation(AssertionError):
     """A promise was broken."""
 
 
-def require(holds: object, sentence: str) -> None:
+def require(holds: object, sentence: str, *parts: object) -> None:
     if not holds:
-        raise Violation(sentence)
+        raise Violation(sentence.format(*parts))
 
 
 @dataclass(slots=True)
@@ -118,11 +118,16 @@ class History:
 
     def add(self, commits: Sequence[Commit], at: float) -> None:
         for commit in commits:
-            require(commit.position == len(self.commits) + 1, f"position {commit.position} after {len(self.commits)}")
+            require(
+                commit.position == len(self.commits) + 1, "position {} after {}", commit.position, len(self.commits)
+            )
             stream = self.streams.setdefault(commit.stream_id, Stream())
             require(
                 commit.version == stream.versions[-1] + 1,
-                f"post {commit.stream_id}: version {commit.version} after {stream.versions[-1]}",
+                "post {}: version {} after {}",
+                commit.stream_id,
+                commit.version,
+                stream.versions[-1],
             )
             post = stream.states[-1]
             for event in commit.events:
@@ -164,12 +169,12 @@ def comments_of(post_id: PostId, post: Model) -> dict[CommentId, CommentRow]:
 def check_row(history: History, row: PostRow, comments: Mapping[CommentId, CommentRow]) -> None:
     """The row is the post at its version, and no event before that is one that rows can't have."""
     post = history.stream(row.post_id).at_version(row.version)
-    require(post is not None, f"a row of post {row.post_id} has version {row.version}, which ends no commit")
+    require(post is not None, "a row of post {} has version {}, which ends no commit", row.post_id, row.version)
     assert post is not None
-    require(post.stuck is None, f"post {row.post_id} has a row past the event that can't be applied")
+    require(post.stuck is None, "post {} has a row past the event that can't be applied", row.post_id)
     expected = row_of(row.post_id, row.version, post)
-    require(row == expected, f"the row is {row}, and should be {expected}")
-    require(dict(comments) == comments_of(row.post_id, post), f"the comments of {row} are {comments}")
+    require(row == expected, "the row is {}, and should be {}", row, expected)
+    require(dict(comments) == comments_of(row.post_id, post), "the comments of {} are {}", row, comments)
 
 
 def check_checkpoints(
@@ -181,10 +186,10 @@ def check_checkpoints(
 ) -> None:
     """Whatever a checkpoint claims is in the rows, or waits."""
     for checkpoint in checkpoints.values():
-        require(checkpoint.position <= len(history.commits), f"{checkpoint} is beyond the log")
+        require(checkpoint.position <= len(history.commits), "{} is beyond the log", checkpoint)
         at = checkpoint.commit_position
         named = history.commits[at - 1].commit_id if at else ""
-        require(named == checkpoint.commit_id, f"{checkpoint} names another commit than the log")
+        require(named == checkpoint.commit_id, "{} names another commit than the log", checkpoint)
     for post_id, stream in history.streams.items():
         at_partition = checkpoints.get(partition_of(post_id, live.partitions))
         if at_partition is None:
@@ -192,7 +197,9 @@ def check_checkpoints(
         due = stream.at_position(at_partition.position)
         found = rows[post_id].version if post_id in rows else 0
         waits = parked[post_id].waiting_version if post_id in parked else 0
-        require(max(found, waits) >= due, f"{at_partition} claims version {due} of {post_id}; the row has {found}")
+        require(
+            max(found, waits) >= due, "{} claims version {} of {}; the row has {}", at_partition, due, post_id, found
+        )
 
 
 def check_parked(history: History, parked: Mapping[PostId, ParkedStream]) -> None:
@@ -200,11 +207,11 @@ def check_parked(history: History, parked: Mapping[PostId, ParkedStream]) -> Non
     for post_id, each in parked.items():
         stream = history.stream(post_id)
         index = stream.stuck_at
-        require(index is not None, f"{each} is parked without a reason")
+        require(index is not None, "{} is parked without a reason", each)
         assert index is not None
         found = (each.position, each.version, each.code)
         expected = (stream.positions[index], stream.versions[index - 1] + 1, stream.states[index].stuck)
-        require(found == expected, f"{each} is parked at {found}, and should be at {expected}")
+        require(found == expected, "{} is parked at {}, and should be at {}", each, found, expected)
 
 
 def check_commands(history: History, operations: Sequence[Operation], foreign: set[str]) -> None:
@@ -214,8 +221,10 @@ def check_commands(history: History, operations: Sequence[Operation], foreign: s
         asked = commit.metadata.get("correlationId", "")
         if asked in foreign:
             continue
-        require(asked in by_correlation, f"nobody asked for {commit}")
-        require(asked not in commits, f"{by_correlation[asked]} had two effects: {commits.get(asked)} and {commit}")
+        require(asked in by_correlation, "nobody asked for {}", commit)
+        require(
+            asked not in commits, "{} had two effects: {} and {}", by_correlation[asked], commits.get(asked), commit
+        )
         commits[asked] = commit
         _check_effect(history, by_correlation[asked], commit)
     acknowledged = sorted((each for each in operations if each.outcome == "ok"), key=lambda each: each.returned)
@@ -225,18 +234,18 @@ def check_commands(history: History, operations: Sequence[Operation], foreign: s
 
 def _check_effect(history: History, operation: Operation, commit: Commit) -> None:
     """The commit is what the command asked for, and what the rules allow after what was before it."""
-    require(operation.outcome != "fail", f"{operation}, but it is in the log: {commit}")
-    require(operation.reuses is None, f"{operation} reused a key and is in the log: {commit}")
-    require(commit.stream_id == operation.post_id, f"{operation} is in another stream: {commit}")
-    require(history.visible_at[commit.position - 1] >= operation.invoked, f"{operation} is older than its request")
+    require(operation.outcome != "fail", "{}, but it is in the log: {}", operation, commit)
+    require(operation.reuses is None, "{} reused a key and is in the log: {}", operation, commit)
+    require(commit.stream_id == operation.post_id, "{} is in another stream: {}", operation, commit)
+    require(history.visible_at[commit.position - 1] >= operation.invoked, "{} is older than its request", operation)
     before = history.stream(commit.stream_id).at_version(commit.version - 1)
     assert before is not None
     allowed, events = answer_all(operation.commands, before)
-    require(allowed == EVENTS, f"{operation} was stored at version {commit.version}, but the rules say {allowed}")
+    require(allowed == EVENTS, "{} was stored at version {}, but the rules say {}", operation, commit.version, allowed)
     expected = operation.expected_version
-    require(expected in (None, commit.version - 1) or commit.version == 1, f"{operation} ignored If-Match: {commit}")
+    require(expected in (None, commit.version - 1) or commit.version == 1, "{} ignored If-Match: {}", operation, commit)
     stored = [(event.type, dict(event.data)) for event in commit.events]
-    require(stored == events, f"{operation} is stored as {stored}")
+    require(stored == events, "{} is stored as {}", operation, stored)
 
 
 def _check_answer(
@@ -252,28 +261,34 @@ def _check_answer(
     if operation.outcome == "fail":
         _check_refusal(operation, stream, low, high)
         return
-    require(operation.position <= history.known_at(operation.returned), f"{operation}, which the log did not have then")
+    require(
+        operation.position <= history.known_at(operation.returned), "{}, which the log did not have then", operation
+    )
     stored = history.commits[operation.position - 1] if operation.position else None
     require(
         stored is not None and (stored.stream_id, stored.last_version) == (post_id, operation.version),
-        f"{operation}, but the log has {stored} there",
+        "{}, but the log has {} there",
+        operation,
+        stored,
     )
-    require(operation.reuses is None, f"{operation} had the key of another request, and was not refused")
+    require(operation.reuses is None, "{} had the key of another request, and was not refused", operation)
     if commit is not None:
-        require(stored == commit, f"{operation}, but it is {commit}")
+        require(stored == commit, "{}, but it is {}", operation, commit)
         newest = max((each.position for each in before), default=0)
         _check_twins(operation, stream, commit)
-        require(commit.position > newest, f"{operation} came after {newest} was acknowledged")
+        require(commit.position > newest, "{} came after {} was acknowledged", operation, newest)
         first = operation.commands[0]
         wanted = first.comment_id if isinstance(first, AddComment) else None
         told_right = len(operation.commands) > 1 or operation.comment_id == wanted
-        require(told_right, f"{operation} was told comment {operation.comment_id}")
+        require(told_right, "{} was told comment {}", operation, operation.comment_id)
         return
     state = stream.at_version(operation.version)
     assert state is not None, operation
-    require(operation.version >= low, f"{operation} rests on version {operation.version}, but {low} was acknowledged")
+    require(
+        operation.version >= low, "{} rests on version {}, but {} was acknowledged", operation, operation.version, low
+    )
     said, _ = answer_all(operation.commands, state)
-    require(said == NOTHING, f"{operation} was acknowledged without a commit, but the rules say {said}")
+    require(said == NOTHING, "{} was acknowledged without a commit, but the rules say {}", operation, said)
 
 
 def _check_twins(operation: Operation, stream: Stream, commit: Commit) -> None:
@@ -281,7 +296,7 @@ def _check_twins(operation: Operation, stream: Stream, commit: Commit) -> None:
     for code in operation.refused_twins:
         if code not in ("write-conflict", "version-mismatch", "event-not-readable"):
             said = [answer_all(operation.commands, state)[0] for _, state in stream.between(0, commit.version - 1)]
-            require(code in said, f"{operation} was refused, too, with {code}: before it, the rules say {said}")
+            require(code in said, "{} was refused, too, with {}: before it, the rules say {}", operation, code, said)
 
 
 def _check_refusal(operation: Operation, stream: Stream, low: int, high: int) -> None:
@@ -292,17 +307,20 @@ def _check_refusal(operation: Operation, stream: Stream, low: int, high: int) ->
         case "write-conflict":
             return
         case "idempotency-key-reused":
-            require(operation.reuses is not None, f"{operation} did not reuse a key")
+            require(operation.reuses is not None, "{} did not reuse a key", operation)
         case "version-mismatch":
             require(
                 operation.version != expected and any(version == operation.version for version, _ in states),
-                f"{operation}: the post was at versions {low} to {high}",
+                "{}: the post was at versions {} to {}",
+                operation,
+                low,
+                high,
             )
         case "event-not-readable":
-            require(any(state.stuck == code for _, state in states), f"{operation}: every event is readable")
+            require(any(state.stuck == code for _, state in states), "{}: every event is readable", operation)
         case _:
             said = [answer_all(operation.commands, state)[0] for _, state in states]
-            require(code in said, f"{operation}: at versions {low} to {high} the rules say {said}")
+            require(code in said, "{}: at versions {} to {} the rules say {}", operation, low, high, said)
 
 
 def check_reads(history: History, reads: Sequence[Read]) -> None:
@@ -319,12 +337,12 @@ def check_reads(history: History, reads: Sequence[Read]) -> None:
         high = stream.at_position(history.known_at(read.returned))
         if read.outcome == "absent":
             hidden = [version for version, state in stream.between(low, high) if state.status != "live"]
-            require(hidden, f"{read}, but versions {low} to {high} were there")
+            require(hidden, "{}, but versions {} to {} were there", read, low, high)
             version = hidden[0]
         else:
             assert read.post is not None
             version = read.post.version
-            require(low <= version <= high, f"{read}, but it must be {low} to {high}")
+            require(low <= version <= high, "{}, but it must be {} to {}", read, low, high)
             comments = {each.comment_id: each for each in read.comments or ()}
             check_row(history, read.post, comments)
         earlier.append((read.returned, version))
@@ -332,5 +350,5 @@ def check_reads(history: History, reads: Sequence[Read]) -> None:
 
 def _check_error(history: History, read: Read) -> None:
     if read.outcome == "post-parked":
-        require(history.stream(read.post_id).stuck_at is not None, f"{read}: every event can be projected")
-    require(read.outcome != "position-beyond-log", f"{read}: the position had been acknowledged")
+        require(history.stream(read.post_id).stuck_at is not None, "{}: every event can be projected", read)
+    require(read.outcome != "position-beyond-log", "{}: the position had been acknowledged", read)

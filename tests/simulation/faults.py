@@ -81,46 +81,35 @@ def draw_faults(random: Random, seconds: float, processes: int) -> list[Fault]:
 
 
 @dataclass(slots=True)
-class _Window:
-    fault: Fault
-    random: Random
-
-
-@dataclass(slots=True)
 class Faults:
     """The faults of a run, and how often each kind was injected so far."""
 
     faults: Sequence[Fault]
     injected: Counter[str] = field(default_factory=Counter)
-    _windows: list[_Window] = field(default_factory=list)
+    _windows: dict[str, list[tuple[Fault, Random]]] = field(default_factory=dict)
+    """By server."""
 
     def __post_init__(self) -> None:
-        self._windows = [_Window(each, Random(each.seed)) for each in self.faults if each.kind in CALL_FAULTS]
+        for each in self.faults:
+            if each.kind in CALL_FAULTS:
+                self._windows.setdefault(str(each.target), []).append((each, Random(each.seed)))
 
     @property
     def events(self) -> list[Fault]:
         return [each for each in self.faults if each.kind in EVENTS]
 
     def heal(self) -> None:
-        self._windows = []
+        self._windows = {}
 
     def happens(self, kind: str, server: str, now: float) -> bool:
         """Whether this call of the server has this fault."""
-        for window in self._windows:
-            fault = window.fault
-            if (
-                fault.kind == kind
-                and fault.target == server
-                and fault.at <= now < fault.at + fault.seconds
-                and window.random.random() < fault.share
-            ):
+        for fault, random in self._windows.get(server, ()):
+            if fault.kind == kind and fault.at <= now < fault.at + fault.seconds and random.random() < fault.share:
                 self.injected[kind] += 1
                 return True
         return False
 
     def any_now(self, server: str, now: float) -> bool:
         """Whether a call of this server may have a fault."""
-        return any(
-            each.fault.target == server and each.fault.at <= now < each.fault.at + each.fault.seconds
-            for each in self._windows
-        )
+        windows = self._windows.get(server)
+        return windows is not None and any(fault.at <= now < fault.at + fault.seconds for fault, _ in windows)

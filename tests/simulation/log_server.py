@@ -105,23 +105,23 @@ class _Client:
         self._server = server
         self._seen = seen
 
-    async def _read(self, read: Callable[[int], T]) -> T:
+    def _read(self, read: Callable[[int], T]) -> asyncio.Future[T]:
         """`read` is given the position up to which it sees."""
 
         def at_server() -> T:
             self._seen.position = self._server.committed(self._seen.position)
             return read(self._seen.position)
 
-        return await self._server.network.call(LOG, at_server, StoreUnavailable)
+        return self._server.network.call(LOG, at_server, StoreUnavailable)
 
-    async def _prove(self, operation: Callable[[], T], *, writes: bool = False) -> T:
+    def _prove(self, operation: Callable[[], T], *, writes: bool = False) -> asyncio.Future[T]:
         """Behind a majority-committed write of its own."""
 
         def at_server() -> T:
             self._seen.position = self._server.prove()
             return operation()
 
-        return await self._server.network.call(LOG, at_server, StoreUnavailable, writes=writes)
+        return self._server.network.call(LOG, at_server, StoreUnavailable, writes=writes)
 
 
 @dataclass(slots=True)

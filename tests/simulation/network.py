@@ -58,11 +58,11 @@ class Network:
     faults: Faults | None = None
     servers: dict[str, Server] = field(default_factory=lambda: {name: Server(name) for name in (LOG, READ_DB, BUS)})
 
-    async def call(
+    def call(
         self, server: str, operation: Callable[[], T], error: Callable[[str], Exception], *, writes: bool = False
-    ) -> T:
+    ) -> asyncio.Future[T]:
         """What the operation returns or raises; an `error` when the server can't be reached, or does not answer."""
-        return await self.send(server, operation, error, self.plan(server, writes=writes))
+        return self.send(server, operation, error, self.plan(server, writes=writes))
 
     def send(
         self, server: str, operation: Callable[[], T], error: Callable[[str], Exception], call: Call

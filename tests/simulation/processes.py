@@ -277,5 +277,5 @@ class Parts:
             log=self.commits,
             clock=self.clock,
             metrics=self.metrics,
-            commits_per_second=20,
+            commits_per_second=5,
         )

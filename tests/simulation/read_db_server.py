@@ -71,8 +71,8 @@ class ReadDbServer:
         """Who holds the lock of builds."""
         self._waiting: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
 
-    async def read(self, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await self.network.call(READ_DB, lambda: now_of(read()), ReadDbUnavailable)
+    def read(self, read: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Future[T]:
+        return self.network.call(READ_DB, lambda: now_of(read()), ReadDbUnavailable)
 
     async def write(self, write: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """A transaction, which waits while a swap is open."""

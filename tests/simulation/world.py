@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from application.errors import (
 )
 from application.mediator import CommandResult
 from application.ports.bus import CommitEntry, Publication
+from application.ports.generations import Build
 from application.ports.post_views import PostFilter
 from application.ports.read_db import CheckpointMoved
 from application.query_side.posts import GetPost, ListPosts
@@ -69,8 +70,14 @@ _ROLES = (
 )
 
 
+_OPERATIONS = (
+    *("rebuild", "rebuild", "restart", "interrupted rebuild", "interrupted rebuild", "cancel"),
+    *("retry", "audit", "sample", "repair"),
+)
+
+
 class ProcessLost(Exception):
-    """The process was killed before it answered, or did not run."""
+    """The process was killed before it answered, or did not run, or the client hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,7 @@ class Machine:
         random = Random(self.world.random.getrandbits(32))
         while self.world.loop.time() < _FAULT_SECONDS:
             await asyncio.sleep(random.uniform(0.1, 4.0))
-            what = random.choice(("rebuild", "rebuild", "restart", "cancel", "retry", "audit", "sample", "repair"))
+            what = random.choice(_OPERATIONS)
             try:
                 await self._operate(parts, what, random)
             except (Unavailable, RebuildRunning, RebuildCancelled, CheckpointMoved):
@@ -168,6 +175,8 @@ class Machine:
         match what:
             case "rebuild" | "restart":
                 await _drained(parts.rebuild().run(restart=what == "restart"))
+            case "interrupted rebuild":
+                await _drained(parts.rebuild().run(), random.randint(1, 4))
             case "cancel":
                 for build in await parts.generations.builds(1):
                     await parts.generations.cancel(build, parts.clock.now())
@@ -272,7 +281,7 @@ class World:
                 await self._try(machine, operation)
                 operation.returned = self.loop.time()
                 told = operation.outcome != "unknown" and operation.code != "write-conflict"
-                require(told, f"{operation}, without faults and without others who write")
+                require(told, "{}, without faults and without others who write", operation)
 
     def _has_caught_up(self) -> bool:
         memory = self.read_db.memory
@@ -335,11 +344,13 @@ class World:
         task = process.run(handle(machine.service))
 
         def respond(task: asyncio.Task[Any]) -> None:
-            if not answer.done() and not task.cancelled():
-                if (error := task.exception()) is not None:
-                    answer.set_exception(error)
-                else:
-                    answer.set_result(task.result())
+            if answer.done():
+                return
+            error = ProcessLost() if task.cancelled() else task.exception()
+            if error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(task.result())
 
         task.add_done_callback(respond)
         process.at_death.append(lambda: None if answer.done() else answer.set_exception(ProcessLost()))
@@ -422,7 +433,7 @@ class World:
         it says nothing of one whose outcome is unknown.
         """
         told = [twin for twin in twins if twin.outcome == "ok"]
-        require(len({(twin.version, twin.position) for twin in told}) < 2, f"answered {twins[0]} and {twins[1]}")
+        require(len({(twin.version, twin.position) for twin in told}) < 2, "answered {} and {}", twins[0], twins[1])
         told = told or sorted(twins, key=lambda twin: twin.outcome != "unknown")
         operation.refused_twins = [twin.code for twin in twins if twin.outcome == "fail"]
         for twin in told[:1]:
@@ -443,7 +454,7 @@ class World:
         try:
             result = await self._request(machine, handle)
         except (ProcessLost, TimeoutError, Unavailable) as error:
-            require(not isinstance(error, LogChanged), f"{operation}: {error}")
+            require(not isinstance(error, LogChanged), "{}: {}", operation, error)
             operation.code = f"{type(error).__name__} {error}"
         except VersionMismatch as error:
             operation.outcome, operation.code, operation.version = "fail", error.code, error.current_version
@@ -459,7 +470,7 @@ class World:
         again.outcome, again.code = "unknown", ""
         await self._try(random.choice(self._machines("command")), again)
         same = (again.version, again.position) == (operation.version, operation.position)
-        require(again.outcome == "unknown" or (again.outcome == "ok" and same), f"{operation}, and again {again}")
+        require(again.outcome == "unknown" or (again.outcome == "ok" and same), "{}, and again {}", operation, again)
 
     async def _read(self, random: Random, token: int | None) -> None:
         machine = random.choice(self._machines("query"))
@@ -487,15 +498,15 @@ class World:
         try:
             page = await self._request(machine, lambda service: service.list_posts(query))
         except (ProcessLost, TimeoutError, PostlogError) as error:
-            require(not isinstance(error, PositionBeyondLog), f"list from {token}: {error}")
+            require(not isinstance(error, PositionBeyondLog), "list from {}: {}", token, error)
             return
         shown = {post.post_id for post in page.posts}
-        require(len(shown) == len(page.posts), f"a post is twice in {page}")
+        require(len(shown) == len(page.posts), "a post is twice in {}", page)
         for due, stream in self.history.streams.items():
             version = stream.at_position(token or 0)
             after = [state for _, state in stream.between(version, stream.versions[-1])]
             if stream.stuck_at is None and all(state.status == "live" for state in after):
-                require(due in shown, f"{due} is missing from the list at {token}")
+                require(due in shown, "{} is missing from the list at {}", due, token)
 
     async def _newer_writer(self) -> None:
         """Another program writes an event that this version can't read, or one that does not fit."""
@@ -536,7 +547,9 @@ class World:
 
     def _see_relay_checkpoint(self, position: int) -> None:
         missing = next((each for each in range(1, position + 1) if each not in self.published), None)
-        self._guarded(lambda: require(missing is None, f"the relay is at {position}, and {missing} was not published"))
+        self._guarded(
+            lambda: require(missing is None, "the relay is at {}, and {} was not published", position, missing)
+        )
 
     def _see_rows(self) -> None:
         self._guarded(self._check_rows)
@@ -546,7 +559,7 @@ class World:
         live, rows = memory.live, memory.live_rows
         checkpoints = memory.checkpoints[live.generation]
         positions = [checkpoints[p].position if p in checkpoints else 0 for p in range(live.partitions)]
-        require(min(positions) >= self.lowest, f"the rows went back from {self.lowest} to {positions} in {live}")
+        require(min(positions) >= self.lowest, "the rows went back from {} to {} in {}", self.lowest, positions, live)
         self.lowest = min(positions)
         for found, row in rows.posts.items():
             check_row(self.history, row, rows.comments.get(found, {}))
@@ -554,7 +567,7 @@ class World:
         check_parked(self.history, memory.live_parked)
 
     def check_audit(self, differences: Sequence[object]) -> None:
-        self._guarded(lambda: require(not differences, f"an audit found {differences}, but the rows are right"))
+        self._guarded(lambda: require(not differences, "an audit found {}, but the rows are right", differences))
 
     # At the end
 
@@ -565,8 +578,8 @@ class World:
             index = stream.stuck_at
             due = stream.versions[-1 if index is None else index - 1]
             row = memory.live_rows.posts.get(found)
-            require((row.version if row else 0) == due, f"{found} is at {row}, the log at {due}")
-            require((found in memory.live_parked) == (index is not None), f"{found} is parked, or is not")
+            require((row.version if row else 0) == due, "{} is at {}, the log at {}", found, row, due)
+            require((found in memory.live_parked) == (index is not None), "{} is parked, or is not", found)
         check_commands(self.history, self.operations, self.foreign)
         check_reads(self.history, self.reads)
         require(not self.metrics.differing, "the continuous audit found a difference, but the rows are right")
@@ -586,21 +599,24 @@ class World:
         before = rows.posts[target]
         rows.posts[target] = before._replace(likes=before.likes + 1)
         report = await parts.audit().run()
-        require([each.post_id for each in report.differences] == [target], f"the audit found {report.differences}")
+        require([each.post_id for each in report.differences] == [target], "the audit found {}", report.differences)
         self.read_db.on_commit = lambda: None
         await parts.repair().repair(target)
-        require(rows.posts[target] == before, f"the repair left {rows.posts[target]}")
+        require(rows.posts[target] == before, "the repair left {}", rows.posts[target])
         expected = (dict(rows.posts), dict(memory.live_parked).keys())
         await _drained(parts.rebuild().run(restart=True))
         rebuilt = (dict(memory.live_rows.posts), dict(memory.live_parked).keys())
-        require(rebuilt == expected, f"a rebuild leads to {rebuilt}, the projector to {expected}")
+        require(rebuilt == expected, "a rebuild leads to {}, the projector to {}", rebuilt, expected)
         self._check_rows()
 
 
-async def _drained(builds: Any) -> None:
+async def _drained(builds: AsyncGenerator[Build], until: int = 1_000_000) -> None:
+    """To its end, or until so many batches are stored."""
     async with aclosing(builds) as running:
         async for _ in running:
-            pass
+            until -= 1
+            if not until:
+                return
 
 
 class _Bugs(logging.Handler):
@@ -625,7 +641,7 @@ def simulate(seed: int, faults: Sequence[Fault] | None = None, *, verbose: bool 
     violation: str | None = None
     try:
         loop.run_until_complete(world.run())
-        require(not bugs.found, "\n".join(bugs.found))
+        require(not bugs.found, "{}", "\n".join(bugs.found))
     except (Violation, PostlogError, TooLong, NothingLeft) as error:
         violation = f"{type(error).__name__}: {error}"
     except Exception as error:
