@@ -9,6 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from entrypoints.cli.running import relax_gc
 from entrypoints.composition.container import Container, container_for
 from entrypoints.composition.resources import Resources
 from entrypoints.settings.model import (
@@ -82,12 +83,13 @@ class Bench:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Container]:
-    """With log, commands and read database open."""
+    """With log, commands and read database open, and a garbage collector as in a process of Postlog."""
     container = container_for(settings)
     async with Resources(container) as resources:
         await resources.open_log()
         await resources.open_commands()
         await resources.open_read_db()
+        relax_gc()
         yield container
 
 

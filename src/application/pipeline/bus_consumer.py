@@ -29,6 +29,9 @@ from application.projections.batch import at_most
 logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 1.0
+_MANY_MESSAGES = 1_000
+"""So many at once are old ones: the consumer is catching up."""
+
 _OFFSETS_BETWEEN_CHECKPOINTS = 1_000
 """A checkpoint whose position has not moved is written again only after so many messages."""
 
@@ -211,7 +214,9 @@ class BusSession:
         while waiting:
             commits, gap = self._assemble(waiting)
             await self._report_skipped()
-            await self._verifier.check_commits(commits, catching_up=len(messages) >= self._batch_size)
+            await self._verifier.check_commits(
+                commits, catching_up=len(messages) >= min(self._batch_size, _MANY_MESSAGES)
+            )
             await self._apply(commits)
             if gap is not None:
                 await self._fill(waiting, gap)

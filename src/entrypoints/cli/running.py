@@ -1,6 +1,7 @@
-"""Runs a job's coroutine to its end, in an event loop of its own."""
+"""Processes: running a job's coroutine in an event loop of its own, their priority, their garbage collector."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -11,6 +12,18 @@ import uvloop
 from entrypoints.cli import exit_codes
 
 Main = Callable[[], Coroutine[Any, Any, int]]
+
+
+_NEW_OBJECTS = 50_000
+
+
+def relax_gc() -> None:
+    """For a process that has started. What exists now stays, and is never searched for cyclic garbage; a search comes
+    after 50,000 new objects instead of 700. Hardly anything here has cycles, and a batch of commits has as many objects
+    that can't be freed before it is written: searching them again and again took a quarter of a projector's time."""
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
+    gc.enable()
 
 
 def run_job(main: Main) -> int:

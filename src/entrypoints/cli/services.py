@@ -2,7 +2,6 @@
 `project`, its parts as separate processes."""
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ import uvloop
 
 from entrypoints.cli import exit_codes
 from entrypoints.cli.options import listening_options, load, setting_option, settings_options, worker_options
+from entrypoints.cli.running import relax_gc
 from entrypoints.composition.services import run_service
 from entrypoints.settings.loading import LoadedSettings, require_bus
 from entrypoints.worker import ProcessRoles
@@ -70,8 +70,7 @@ def run_service_until_stopped(loaded: LoadedSettings, verb: str, roles: ProcessR
     """0 when a signal stopped it. Prints its address on stdout once it listens."""
 
     def announce(address: str) -> None:
-        gc.freeze()
-        gc.enable()
+        relax_gc()
         pages = f", pages at {address}/" if roles.queries and loaded.settings.web.enabled else ""
         docs = f", API documentation at {address}/docs" if roles.commands or roles.queries else ""
         _announce(f"Postlog ({verb}) listens on {address}{pages}{docs}")

@@ -385,7 +385,7 @@ class Snapshots(Struct, frozen=True, kw_only=True):
 
 
 class Projector(Struct, frozen=True, kw_only=True):
-    batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Most commits in one transaction.")] = 1_000
+    batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Most commits in one transaction.")] = 10_000
 
 
 class Rebuild(Struct, frozen=True, kw_only=True):

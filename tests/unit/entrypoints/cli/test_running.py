@@ -1,0 +1,19 @@
+"""What processes have in common."""
+
+import gc
+
+from entrypoints.cli.running import relax_gc
+
+
+def test_a_service_that_has_started_searches_rarely_and_never_what_it_had_at_its_start() -> None:
+    before = gc.get_threshold()
+    gc.disable()
+    try:
+        relax_gc()
+        assert gc.isenabled()
+        assert gc.get_threshold() == (50_000, *before[1:])
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+        gc.enable()
