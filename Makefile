@@ -11,7 +11,7 @@ WORKERS ?= 2
 export UV_NO_PROGRESS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-unit test-long simulate mutants servers stack check fix bench soak curves screenshots lock clean
+.PHONY: help setup run test test-unit test-long simulate mutants torture servers stack check fix bench soak curves screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,4 +92,4 @@ lock: setup ## update the locks from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev --output-file requirements-dev.txt
 
 clean: ## remove what the targets created, but not your data in var/
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-results torture-results dist

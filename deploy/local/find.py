@@ -6,14 +6,14 @@ Servers that a test kills and restarts are always programs on this machine, star
 import functools
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from local.folders import server_folder
-from local.kafka import Kafka
+from local.kafka import Kafka, Listener
 from local.mongod import ReplicaSet
 from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
@@ -72,13 +72,16 @@ class Servers:
             return address
         raise ServerUnavailableError(f"no SQL Server: set {SQLSERVER} to its SQLAlchemy URL")
 
-    def own_replica_set(self, nodes: int = 1, *, logins: bool = False) -> ReplicaSet:
+    def own_replica_set(
+        self, nodes: int = 1, *, logins: bool = False, proxied_by: Callable[[int], int] | None = None
+    ) -> ReplicaSet:
         mongod = _found(find_mongod(), "mongod", "put MongoDB's 'mongod' on the PATH", MONGO)
-        return self._started(ReplicaSet(mongod, self._folder, nodes, logins=logins))
+        return self._started(ReplicaSet(mongod, self._folder, nodes, logins=logins, proxied_by=proxied_by))
 
-    def own_kafka(self) -> Kafka:
+    def own_kafka(self, listeners: Sequence[Listener] = ()) -> Kafka:
+        """`listeners` are additional ones."""
         jars = _found(find_kafka(), "Kafka", "install Java and Maven (Debian: 'maven')", KAFKA)
-        return self._started(Kafka(jars, self._folder))
+        return self._started(Kafka(jars, self._folder, listeners))
 
     def own_postgres(self, primary: Postgres | None = None) -> Postgres:
         """With a `primary`, its standby."""

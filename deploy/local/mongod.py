@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,22 @@ _OPTIONS = [
 class ReplicaSet:
     """Nodes are named by their number, 0 and up. Each keeps its port and data through kill and restart.
 
-    With `logins` clients must log in, and `url` is that of a superuser.
+    With `logins` clients must log in, and `url` is that of a superuser. With `proxied_by` clients and the other nodes
+    reach the node on a port through another port, that of a proxy, which this function returns.
     """
 
-    def __init__(self, mongod: Path, folder: Path, nodes: int = 1, *, logins: bool = False) -> None:
+    def __init__(
+        self,
+        mongod: Path,
+        folder: Path,
+        nodes: int = 1,
+        *,
+        logins: bool = False,
+        proxied_by: Callable[[int], int] | None = None,
+    ) -> None:
         self._password = secrets.token_urlsafe(12) if logins else None
         self._ports = [free_port() for _ in range(nodes)]
+        self._hosts = [f"127.0.0.1:{proxied_by(port) if proxied_by else port}" for port in self._ports]
         self._nodes: list[ServerProcess] = []
         self._data: list[Path] = []
         for port in self._ports:
@@ -42,7 +53,7 @@ class ReplicaSet:
 
     @property
     def url(self) -> str:
-        hosts = ",".join(self.addresses)
+        hosts = ",".join(self._hosts)
         if self._password:
             return f"mongodb://{_ADMIN}:{self._password}@{hosts}/?replicaSet={_NAME}"
         return f"mongodb://{hosts}/?replicaSet={_NAME}"
@@ -54,7 +65,7 @@ class ReplicaSet:
     def start(self) -> None:
         for node in range(len(self._nodes)):
             self.restart(node)
-        members = [{"_id": node, "host": address} for node, address in enumerate(self.addresses)]
+        members = [{"_id": node, "host": host} for node, host in enumerate(self._hosts)]
         # Shorter than the defaults (10 s and 2 s), so that a failover takes about 2 s.
         settings = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
         config = {"_id": _NAME, "members": members, "settings": settings}
@@ -93,6 +104,14 @@ class ReplicaSet:
 
     def thaw(self, node: int) -> None:
         self._nodes[node].thaw()
+
+    def step_down(self, node: int) -> bool:
+        """Whether the node, a primary so far, gave up its role; not if it is a secondary or does not respond."""
+        try:
+            self._command(node, {"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 1, "force": True})
+        except PyMongoError:
+            return False
+        return True
 
     def hold_back(self, node: int) -> None:
         """The node stops copying the primary's log but still answers heartbeats, like a node that lags."""

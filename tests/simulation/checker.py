@@ -4,7 +4,7 @@ Every check is sound: a run in which nothing is wrong never fails one. Where the
 it is enough that there is one between question and answer at which the answer was true.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,6 +50,8 @@ class Operation:
     """Another operation, whose key this one has, with another digest."""
     refused_twins: Sequence[str] = ()
     """Codes of refusals of the same request, sent at the same time."""
+    in_doubt: bool = False
+    """It was refused, but an earlier attempt, whose outcome is unknown, may still take effect."""
 
     @property
     def post_id(self) -> PostId:
@@ -80,6 +82,23 @@ class Read:
         version = f" version {self.post.version}" if self.post else ""
         asked = f"read {self.post_id} from {self.min_position}"
         return f"{self.invoked:7.3f} to {self.returned:7.3f} s  #{self.number} {asked}: {self.outcome}{version}"
+
+
+@dataclass(slots=True)
+class Newest:
+    """The highest value by a time; values are added in the order of their times."""
+
+    _times: list[float] = field(default_factory=list)
+    _values: list[int] = field(default_factory=list)
+
+    def add(self, time: float, value: int) -> None:
+        self._times.append(time)
+        self._values.append(max(value, self._values[-1] if self._values else 0))
+
+    def before(self, time: float) -> int:
+        """0: there was none yet."""
+        index = bisect_left(self._times, time)
+        return self._values[index - 1] if index else 0
 
 
 @dataclass(slots=True)
@@ -214,6 +233,14 @@ def check_parked(history: History, parked: Mapping[PostId, ParkedStream]) -> Non
         require(found == expected, "{} is parked at {}, and should be at {}", each, found, expected)
 
 
+@dataclass(slots=True)
+class Acknowledged:
+    """What clients had been told by a time: positions, and versions of each post."""
+
+    positions: Newest = field(default_factory=Newest)
+    versions: dict[PostId, Newest] = field(default_factory=dict)
+
+
 def check_commands(history: History, operations: Sequence[Operation], foreign: set[str]) -> None:
     by_correlation = {each.correlation_id: each for each in operations}
     commits: dict[str, Commit] = {}
@@ -227,14 +254,17 @@ def check_commands(history: History, operations: Sequence[Operation], foreign: s
         )
         commits[asked] = commit
         _check_effect(history, by_correlation[asked], commit)
-    acknowledged = sorted((each for each in operations if each.outcome == "ok"), key=lambda each: each.returned)
+    acknowledged = Acknowledged()
+    for each in sorted((each for each in operations if each.outcome == "ok"), key=lambda each: each.returned):
+        acknowledged.positions.add(each.returned, each.position)
+        acknowledged.versions.setdefault(each.post_id, Newest()).add(each.returned, each.version)
     for each in operations:
         _check_answer(history, each, commits.get(each.correlation_id), acknowledged)
 
 
 def _check_effect(history: History, operation: Operation, commit: Commit) -> None:
     """The commit is what the command asked for, and what the rules allow after what was before it."""
-    require(operation.outcome != "fail", "{}, but it is in the log: {}", operation, commit)
+    require(operation.outcome != "fail" or operation.in_doubt, "{}, but it is in the log: {}", operation, commit)
     require(operation.reuses is None, "{} reused a key and is in the log: {}", operation, commit)
     require(commit.stream_id == operation.post_id, "{} is in another stream: {}", operation, commit)
     require(history.visible_at[commit.position - 1] >= operation.invoked, "{} is older than its request", operation)
@@ -248,17 +278,16 @@ def _check_effect(history: History, operation: Operation, commit: Commit) -> Non
     require(stored == events, "{} is stored as {}", operation, stored)
 
 
-def _check_answer(
-    history: History, operation: Operation, commit: Commit | None, acknowledged: Sequence[Operation]
-) -> None:
+def _check_answer(history: History, operation: Operation, commit: Commit | None, acknowledged: Acknowledged) -> None:
     if operation.outcome == "unknown":
         return
     post_id = operation.post_id
     stream = history.stream(post_id)
-    before = [each for each in acknowledged if each.returned < operation.invoked]
-    low = max((each.version for each in before if each.post_id == post_id), default=0)
+    low = acknowledged.versions.get(post_id, Newest()).before(operation.invoked)
     high = stream.at_position(history.known_at(operation.returned))
     if operation.outcome == "fail":
+        if commit is not None:  # of another attempt: what the request itself led to is no reason to refuse it
+            high = min(high, commit.version - 1)
         _check_refusal(operation, stream, low, high)
         return
     require(
@@ -274,7 +303,7 @@ def _check_answer(
     require(operation.reuses is None, "{} had the key of another request, and was not refused", operation)
     if commit is not None:
         require(stored == commit, "{}, but it is {}", operation, commit)
-        newest = max((each.position for each in before), default=0)
+        newest = acknowledged.positions.before(operation.invoked)
         _check_twins(operation, stream, commit)
         require(commit.position > newest, "{} came after {} was acknowledged", operation, newest)
         first = operation.commands[0]
@@ -323,17 +352,17 @@ def _check_refusal(operation: Operation, stream: Stream, low: int, high: int) ->
             require(code in said, "{}: at versions {} to {} the rules say {}", operation, low, high, said)
 
 
-def check_reads(history: History, reads: Sequence[Read]) -> None:
-    """No read is older than its position, and none is older than one that had ended before it began."""
-    seen: dict[PostId, list[tuple[float, int]]] = {}
+def check_reads(history: History, reads: Sequence[Read], seen: dict[PostId, Newest] | None = None) -> None:
+    """No read is older than its position, and none is older than one that had ended before it began. `seen` are the
+    versions of earlier reads, to which these are added."""
+    seen = {} if seen is None else seen
     for read in sorted(reads, key=lambda each: each.returned):
         if read.outcome not in ("ok", "absent"):
             _check_error(history, read)
             continue
         stream = history.stream(read.post_id)
-        earlier = seen.setdefault(read.post_id, [])
-        low = max((version for returned, version in earlier if returned < read.invoked), default=0)
-        low = max(low, stream.at_position(read.min_position or 0))
+        earlier = seen.setdefault(read.post_id, Newest())
+        low = max(earlier.before(read.invoked), stream.at_position(read.min_position or 0))
         high = stream.at_position(history.known_at(read.returned))
         if read.outcome == "absent":
             hidden = [version for version, state in stream.between(low, high) if state.status != "live"]
@@ -345,7 +374,7 @@ def check_reads(history: History, reads: Sequence[Read]) -> None:
             require(low <= version <= high, "{}, but it must be {} to {}", read, low, high)
             comments = {each.comment_id: each for each in read.comments or ()}
             check_row(history, read.post, comments)
-        earlier.append((read.returned, version))
+        earlier.add(read.returned, version)
 
 
 def _check_error(history: History, read: Read) -> None:
