@@ -21,8 +21,9 @@ _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
 def environment(changes: Mapping[str, str] = {}) -> dict[str, str]:
-    """This process's, without any setting of Postlog's, and with these."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTLOG") and name != "PORT"}
+    """This process's, without any setting of Postlog's or OpenTelemetry's, and with these."""
+    left_out = ("POSTLOG", "OTEL_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out) and name != "PORT"}
     return kept | {"NO_COLOR": "1"} | changes
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 SRC = Path(__file__).parents[2] / "src"
 
-DRIVERS = ("confluent_kafka", "jwt", "psycopg", "pymongo", "pyodbc", "sqlalchemy")
+DRIVERS = ("confluent_kafka", "jwt", "opentelemetry", "psycopg", "pymongo", "pyodbc", "sqlalchemy")
 OF_A_DRIVER = (
     "adapters.jwt",
     "adapters.kafka",
     "adapters.mongo",
+    "adapters.otel",
     "adapters.postgres",
     "adapters.sqlserver",
     "adapters.sql.schema",

@@ -137,7 +137,7 @@ class BatchResult:
 
 
 @dataclass(eq=False, slots=True)
-class _Batch:
+class Batch:
     """The requests on one post that are decided together, on the state `stream`."""
 
     post_id: PostId
@@ -209,7 +209,7 @@ class CommandQueue:
 
     def _begin(self, post_id: PostId) -> None:
         taken = _take_distinct(self._queues[post_id])  # 1. Take
-        batch = _Batch(post_id, [each for each in taken if not each.answer.done()])
+        batch = Batch(post_id, [each for each in taken if not each.answer.done()])
         if not batch.requests:
             self._finish(batch)
             return
@@ -219,20 +219,23 @@ class CommandQueue:
             # Not read: the log's keys refuse the commit if the post exists after all.
             stream = EMPTY_STREAM
         if stream is None or _has_key(batch.requests):
-            self._start(batch, self._load(batch, stream))
+            self._start(batch, self._load_and_decide(batch, stream))
         else:
             batch.stream = stream
             self._decide(batch)
 
-    async def _load(self, batch: _Batch, stream: StreamState | None) -> None:
+    async def _load_and_decide(self, batch: Batch, stream: StreamState | None) -> None:
+        await self._load(batch, stream)
+        self._decide(batch)
+
+    async def _load(self, batch: Batch, stream: StreamState | None) -> None:
         """2. Load, unless `stream` is the state; and look up idempotency keys before anything is decided."""
         unanswered = await self._answer_already_committed(batch.requests)
         batch.requests = [each for each in unanswered if not each.answer.done()]
         if batch.requests:
             batch.stream = stream if stream is not None else await self._loader.load(batch.post_id)
-        self._decide(batch)
 
-    def _decide(self, batch: _Batch) -> None:
+    def _decide(self, batch: Batch) -> None:
         try:
             batch.decided = self._decider.decide_batch(batch.requests, batch.stream)  # 3. Decide
         except Exception as error:
@@ -244,7 +247,7 @@ class CommandQueue:
         else:
             self._settle(batch, [])
 
-    def _settle(self, batch: _Batch, outcomes: Sequence[AppendOutcome] | BaseException) -> None:
+    def _settle(self, batch: Batch, outcomes: Sequence[AppendOutcome] | BaseException) -> None:
         """5. Settle"""
         if isinstance(outcomes, BaseException):
             self._fail(batch, outcomes)
@@ -268,7 +271,7 @@ class CommandQueue:
         self._finish(batch, again)
 
     async def _confirm(
-        self, batch: _Batch, without_events: Sequence[Decided], again: list[Request], *, is_confirmed: bool
+        self, batch: Batch, without_events: Sequence[Decided], again: list[Request], *, is_confirmed: bool
     ) -> None:
         """The part of step 5 that needs the store: does the log confirm the state that these were decided on?"""
         if is_confirmed or await self._is_current(batch.post_id, batch.stream):
@@ -278,7 +281,7 @@ class CommandQueue:
             again = [each.request for each in without_events] + again
         self._finish(batch, again)
 
-    def _finish(self, batch: _Batch, again: Sequence[Request] = ()) -> None:
+    def _finish(self, batch: Batch, again: Sequence[Request] = ()) -> None:
         """`again` must be decided again, before all that wait."""
         queue = self._queues[batch.post_id]
         queue.extendleft(reversed(again))
@@ -289,7 +292,7 @@ class CommandQueue:
         if not self._queues:
             self._idle.set()
 
-    def _start(self, batch: _Batch, step: Coroutine[Any, Any, None]) -> None:
+    def _start(self, batch: Batch, step: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
             try:
                 await step
@@ -375,7 +378,7 @@ class CommandQueue:
         except PostlogError as error:
             request.settle(error)
 
-    def _fail(self, batch: _Batch, error: BaseException) -> None:
+    def _fail(self, batch: Batch, error: BaseException) -> None:
         self._cache.drop(batch.post_id)
         if isinstance(error, Exception) and not isinstance(error, PostlogError):
             logger.error("deciding on post %s failed", batch.post_id, exc_info=error)

@@ -6,8 +6,9 @@ outcomes: no commit has a task or a future of its own, and no caller can cancel 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from application.envelopes import ProposedCommit
 from application.ports.event_store import Appended, AppendOutcome, EventStore
@@ -69,7 +70,7 @@ class GroupCommitter:
         commits = [commit for waiting in group for commit in waiting.commits]
         started = self._clock.monotonic()
         try:
-            outcomes = await self._store.append(commits)
+            outcomes = await self._append(commits)
         except BaseException as error:
             for waiting in group:
                 waiting.settle(error)
@@ -81,6 +82,9 @@ class GroupCommitter:
         self._metrics.count("commits_written", len(commits))
         self._metrics.count("group_commits")
         _hand_out(group, outcomes)
+
+    def _append(self, commits: Sequence[ProposedCommit]) -> Coroutine[Any, Any, list[AppendOutcome]]:
+        return self._store.append(commits)
 
     def _record(self, outcomes: Sequence[AppendOutcome]) -> None:
         """Outcomes are in the order of positions, so the first appended commit has the lowest."""

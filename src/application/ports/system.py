@@ -1,7 +1,10 @@
-"""What this process offers to all rooms: time, new ids, metrics, and the memory of what happened here lately."""
+"""What this process offers to all rooms: time, new ids, metrics, traces, and the memory of what happened lately."""
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -34,6 +37,76 @@ class Metrics(Protocol):
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         """Record a duration in seconds."""
+        ...
+
+
+class Step(StrEnum):
+    """What a span may be of; its name begins with it."""
+
+    REQUEST = "request"
+    COMMAND = "command"
+    LOAD = "load"
+    DECIDE = "decide"
+    APPEND = "append"
+    PUBLISH = "publish"
+    PROJECT = "project"
+    QUERY = "query"
+    READ_ROWS = "read rows"
+    REBUILD = "rebuild"
+    REBUILD_STEP = "rebuild step"
+    AUDIT = "audit"
+
+
+class Span(Protocol):
+    """A step of one trace, or of several."""
+
+    @property
+    def traceparent(self) -> str:
+        """By it another process continues the trace below this span (W3C Trace Context)."""
+        ...
+
+    def set(self, **attributes: str | float | None) -> None:
+        """None is left out."""
+        ...
+
+    def rename(self, subject: str) -> None:
+        """When the subject is known only now."""
+        ...
+
+    def fail(self, error: str) -> None:
+        """Mark it as failed; `error` is a code or a type."""
+        ...
+
+
+class Tracer(Protocol):
+    """Distributed traces. Each method opens a span for a block. An error that leaves the block is recorded by its code
+    or type, not by its message, and marks the span as failed unless it is a refusal. `subject` tells steps of one kind
+    apart.
+
+    Spans go to another system, so attributes hold ids, positions and counts: no names, no texts, no secrets. Attributes
+    are named in snake_case; the adapter gives them the names that OpenTelemetry expects. A `traceparent` may come from
+    anywhere: an invalid one counts as None.
+    """
+
+    def span(
+        self,
+        step: Step,
+        subject: str = "",
+        *,
+        parent: str | None = None,
+        inner: bool = False,
+        **attributes: str | float | None,
+    ) -> AbstractContextManager[Span]:
+        """Below the span of the block around it, else below `parent`, a traceparent, else the first of a new trace.
+        `inner`: only in the block of another span, else there is no span."""
+        ...
+
+    def shared(
+        self, step: Step, traceparents: Iterable[str | None], **attributes: str | float | None
+    ) -> AbstractContextManager[Span]:
+        """A step that was taken once for several traces, like the write of a group: a span below each of these
+        traceparents, all of them with the same times and attributes, and linked. Without any, the first of a new trace.
+        """
         ...
 
 

@@ -13,4 +13,4 @@ def prepare(loaded: LoadedSettings, verb: str, *, make_tables: bool = True) -> C
     refuse_memory(loaded, verb)
     is_asked_for = loaded.sources["log.level"] != DEFAULT
     configure_logging(loaded.settings.log if is_asked_for else replace(loaded.settings.log, level="warning"))
-    return container_for(loaded.settings, make_tables=make_tables)
+    return container_for(loaded.settings, make_tables=make_tables, process=verb)

@@ -35,7 +35,9 @@ from application.pipeline.log_consumer import LogConsumer
 from application.pipeline.parking import ParkedPosts, ParkedRetry
 from application.pipeline.projector import Projector
 from application.pipeline.relay import Relay
+from application.ports.bus import Publisher
 from application.ports.provisioning import Probe, Provisioning
+from application.ports.system import Tracer
 from application.projections.log_checks import LogGaps, PositionsProbe
 from application.query_side.freshness import Freshness, LogEnd
 from application.query_side.history import HistoryQueries
@@ -46,6 +48,7 @@ from application.query_side.posts import PostQueries
 from application.query_side.posts_as_of import FoldLimits, PostsAsOf
 from application.query_side.status import RowsReady, StatusQueries
 from application.query_side.trace import TraceQueries
+from application.tracing import TracedPublisher, TracedQueries, traceable
 from domain.limits import Limits
 from entrypoints.composition.auth import by_gateway, by_jwt
 from entrypoints.composition.bus import BusParts, kafka_bus, memory_bus
@@ -57,6 +60,7 @@ from entrypoints.composition.read_db import (
     sqlite_read_db,
     sqlserver_read_db,
 )
+from entrypoints.composition.tracing import build_tracing, tracer_of
 from entrypoints.http.services import HttpServices
 from entrypoints.optional_imports import as_if_not_installed
 from entrypoints.serving.cross_origin import CrossOriginPolicy
@@ -89,11 +93,15 @@ def build_command_dispatcher(commands: PostCommands) -> CommandDispatcher:
     return dispatcher
 
 
-def build_query_dispatcher(*handlers: QueryHandlers) -> QueryDispatcher:
-    dispatcher = QueryDispatcher()
+def build_query_dispatcher(tracer: Tracer | None, *handlers: QueryHandlers) -> QueryDispatcher:
+    dispatcher = QueryDispatcher() if tracer is None else TracedQueries(tracer)
     for each in handlers:
         each.register_with(dispatcher)
     return dispatcher
+
+
+def build_publisher(publisher: Publisher, tracer: Tracer | None) -> Publisher:
+    return publisher if tracer is None else TracedPublisher(publisher, tracer)
 
 
 def probes(log: LogParts, bus: BusParts | None, read_db: ReadDbParts) -> list[Probe]:
@@ -120,6 +128,7 @@ def provisionings(log: LogParts, bus: BusParts | None, read_db: ReadDbParts) -> 
 class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     make_tables = providers.Dependency(instance_of=bool)
+    process = providers.Dependency(instance_of=str)
 
     # What every process has
     clock = providers.Singleton(SystemClock)
@@ -128,6 +137,9 @@ class Container(containers.DeclarativeContainer):
     codec = providers.Singleton(MsgspecEventCodec)
     journal = providers.Singleton(LocalJournal)
     rows_moved = providers.Singleton(LocalRowsMoved)
+    tracing = providers.Singleton(build_tracing, settings, process)
+    tracer = providers.Callable(tracer_of, tracing)
+    """None unless the environment asks for traces."""
     limits = providers.Singleton(build_limits, settings.provided.limits)
 
     # Adapters that the settings choose
@@ -187,20 +199,29 @@ class Container(containers.DeclarativeContainer):
         settings.provided.commands.cache_entries,
     )
     command_queue = providers.Singleton(
+        traceable,
         CommandQueue,
+        tracer,
         store=event_store,
         codec=codec,
-        committer=providers.Singleton(GroupCommitter, event_store, clock, metrics, journal),
+        committer=providers.Singleton(traceable, GroupCommitter, tracer, event_store, clock, metrics, journal),
         loader=providers.Singleton(StateLoader, event_store, codec, snapshotting),
         cache=state_cache,
-        decider=providers.Singleton(Decider, codec, clock, limits),
+        decider=providers.Singleton(traceable, Decider, tracer, codec, clock, limits),
         snapshotting=snapshotting,
         metrics=metrics,
         attempts=settings.provided.commands.attempts,
     )
     require_writable = gaps.provided.require_none
     commands = providers.Singleton(
-        PostCommands, command_queue, ids, journal, settings.provided.commands.timeout_seconds, require_writable
+        traceable,
+        PostCommands,
+        tracer,
+        command_queue,
+        ids,
+        journal,
+        settings.provided.commands.timeout_seconds,
+        require_writable,
     )
     command_dispatcher = providers.Singleton(build_command_dispatcher, commands)
     post_import = providers.Singleton(
@@ -224,7 +245,9 @@ class Container(containers.DeclarativeContainer):
         ),
     )
     freshness = providers.Singleton(
+        traceable,
         Freshness,
+        tracer,
         clock,
         rows_moved,
         providers.Singleton(LogEnd, commit_log, clock),
@@ -243,6 +266,7 @@ class Container(containers.DeclarativeContainer):
     pipeline_sampler = providers.Singleton(PipelineSampler, status_queries.provided.pipeline)
     query_dispatcher = providers.Singleton(
         build_query_dispatcher,
+        tracer,
         *history_queries,
         providers.Singleton(
             LogQueries,
@@ -260,7 +284,7 @@ class Container(containers.DeclarativeContainer):
         status_queries,
         providers.Singleton(TraceQueries, past_events, post_views, codec, journal, pipeline_sampler),
     )
-    history_dispatcher = providers.Singleton(build_query_dispatcher, *history_queries)
+    history_dispatcher = providers.Singleton(build_query_dispatcher, tracer, *history_queries)
     """The queries that need the log only."""
 
     # From the log to the rows
@@ -278,7 +302,9 @@ class Container(containers.DeclarativeContainer):
         repair=repair.provided.repair,
     )
     projector = providers.Singleton(
+        traceable,
         Projector,
+        tracer,
         store=projection_store,
         log=commit_log,
         past_events=past_events,
@@ -300,7 +326,14 @@ class Container(containers.DeclarativeContainer):
     follower = providers.Selector(
         settings.provided.bus.adapter,
         log=providers.Singleton(
-            LogConsumer, projector, parked_retry, commit_log, metrics, settings.provided.projector.batch_size
+            traceable,
+            LogConsumer,
+            tracer,
+            projector,
+            parked_retry,
+            commit_log,
+            metrics,
+            settings.provided.projector.batch_size,
         ),
         kafka=bus_follower,
         memory=bus_follower,
@@ -309,7 +342,7 @@ class Container(containers.DeclarativeContainer):
         Relay,
         log=commit_log,
         relay_state=relay_state,
-        publisher=bus.provided.publisher,
+        publisher=providers.Callable(build_publisher, bus.provided.publisher, tracer),
         clock=clock,
         ids=ids,
         metrics=metrics,
@@ -326,7 +359,9 @@ class Container(containers.DeclarativeContainer):
 
     # Maintenance
     rebuild = providers.Factory(
+        traceable,
         Rebuild,
+        tracer,
         log=commit_log,
         store=projection_store,
         generations=generations,
@@ -339,7 +374,9 @@ class Container(containers.DeclarativeContainer):
         ShardedBatches, commit_log, clock, batch_events=settings.provided.rebuild.batch_events
     )
     """Called with the workers that share them."""
-    audit = providers.Singleton(Audit, rows=audit_rows, log=commit_log, past_events=past_events, codec=codec)
+    audit = providers.Singleton(
+        traceable, Audit, tracer, rows=audit_rows, log=commit_log, past_events=past_events, codec=codec
+    )
     continuous_audit = providers.Singleton(
         ContinuousAudit,
         audit=audit,
@@ -410,6 +447,7 @@ class Container(containers.DeclarativeContainer):
         limits=limits,
         metrics=metrics,
         metrics_text=metrics.provided.text,
+        tracer=tracer,
         access=access_control,
         operations=settings.provided.http.operations,
         has_metrics=settings.provided.http.metrics,
@@ -444,6 +482,11 @@ class Container(containers.DeclarativeContainer):
     )
 
 
-def container_for(settings: Settings, *, make_tables: bool = True) -> Container:
-    """`make_tables`: a read database in a file gets its tables when it is first used."""
-    return Container(settings=providers.Object(settings), make_tables=providers.Object(make_tables))
+def container_for(settings: Settings, *, make_tables: bool = True, process: str = "run") -> Container:
+    """`make_tables`: a read database in a file gets its tables when it is first used. `process` is the verb that traces
+    name this process by."""
+    return Container(
+        settings=providers.Object(settings),
+        make_tables=providers.Object(make_tables),
+        process=providers.Object(process),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from application.errors import ReadDbNotReady
 from application.imports.history_import import HistoryImport
-from application.maintenance.audit import AuditReport
+from application.maintenance.audit import Audit, AuditReport
 from application.ports.post_views import PostViews
 from entrypoints.composition.bootstrap import prepare
 from entrypoints.composition.container import Container
@@ -46,7 +46,8 @@ class HistoryImportTools:
             await _project_up_to(position, self._container, views, note)
         else:
             await _caught_up(position, views, note)
-        return await self._container.audit().run()
+        audit: Audit = self._container.audit()
+        return await audit.run()
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from entrypoints.composition.bus import BusParts
 from entrypoints.composition.container import Container
 from entrypoints.composition.log import LogParts
 from entrypoints.composition.read_db import ReadDbParts
+from entrypoints.composition.tracing import TracingParts
 
 DRAIN_SECONDS = 1.0
 """How long commands in flight may take when the process ends. Later ones may be stored or not: their callers get no
@@ -31,6 +32,9 @@ class Resources:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        tracing: TracingParts | None = self._container.tracing()
+        if tracing is not None:  # opened first, so closed last: it exports the spans of all the rest
+            await self.enter(tracing.exporting)
         return self
 
     async def __aexit__(

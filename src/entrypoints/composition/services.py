@@ -40,7 +40,7 @@ async def run_service(loaded: LoadedSettings, verb: str, roles: ProcessRoles, an
     if _is_api(roles):
         require_authentication(loaded)
     configure_logging(loaded.settings.log)
-    container = container_for(loaded.settings)
+    container = container_for(loaded.settings, process=verb)
     with stop_on_signals() as stopping:
         async with Resources(container) as resources:
             probes, helpful = await _open(container, resources, roles)

@@ -16,6 +16,7 @@ from entrypoints.http.operations import ReadDbEndpoint, RebuildEndpoints
 from entrypoints.http.problems import ErrorResponses, Pages
 from entrypoints.http.queries import QueryEndpoints
 from entrypoints.http.services import HttpServices
+from entrypoints.http.tracing import TracedRequests
 from entrypoints.optional_imports import as_if_not_installed
 from entrypoints.serving.access import Access, declare
 from entrypoints.serving.request_context import InFlight
@@ -37,9 +38,10 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
             logging_config=None,
             state=State({IN_FLIGHT: in_flight}, deep_copy=False),
         )
-    app.asgi_handler = RequestMiddleware(
+    requests = RequestMiddleware(
         CalledHandlers(app, services.access, services.rate_limiter), services, in_flight, ErrorResponses(pages)
     )
+    app.asgi_handler = requests if services.tracer is None else TracedRequests(requests, services.tracer)
     return app
 
 

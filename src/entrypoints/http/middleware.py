@@ -26,7 +26,7 @@ CORRELATION_ID = b"x-correlation-id"
 
 _VALID_ID = re.compile(rb"[!-~]{1,128}")
 _VALID_HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=\-._~:\[\]@%]*")
-_METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
+METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _ONCE = {
     name.lower().encode("ascii"): name
@@ -44,7 +44,7 @@ _ONCE = {
 }
 """Headers that a request has once. Of two, one program on the way might use the first and another the last."""
 
-_SERVER_ERRORS = 500
+SERVER_ERRORS = 500
 _WARNING_SECONDS = 5.0
 """Between two warnings of the same problem: while a store is away, every request has it."""
 
@@ -129,7 +129,7 @@ class RequestMiddleware:
             await self._errors.response(known, scope)(scope, receive, send)
 
     def _record(self, scope: Any, context: RequestContext, seconds: float) -> None:
-        method = context.method if context.method in _METHODS else "other"
+        method = context.method if context.method in METHODS else "other"
         route = scope.get("path_template") or "unknown"
         status = context.status or 0
         self._metrics.observe("http_request_seconds", seconds, method=method, route=route, status=str(status))
@@ -137,7 +137,7 @@ class RequestMiddleware:
             self._metrics.count("http_problems", code=context.code)
         level = logging.DEBUG if route in POLLED else logging.INFO
         line: dict[str, object] = {}
-        if level == logging.INFO and status >= _SERVER_ERRORS:
+        if level == logging.INFO and status >= SERVER_ERRORS:
             level, line = self._failures.level_of(context.code or str(status), self._clock.monotonic())
         if logger.isEnabledFor(level):
             line |= {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 2)}

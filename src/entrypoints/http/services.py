@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from application.maintenance.rebuilds import Rebuilds
 from application.mediator import CommandDispatcher, QueryDispatcher
 from application.ports.provisioning import Probe
-from application.ports.system import Clock, Ids, Metrics
+from application.ports.system import Clock, Ids, Metrics, Tracer
 from domain.limits import Limits
 from entrypoints.serving.access import AccessControl
 from entrypoints.serving.cross_origin import CrossOriginPolicy
@@ -24,7 +24,8 @@ class HttpServices:
     domain applies them. `stopping` is set when the process shuts down: open event streams end at once, and readiness
     fails. `operations` enables `/api/v1/read-db`, which needs `queries`, and its `rebuilds`.
 
-    `rate_limiter` counts requests, except those of health and metrics; None: any number is served.
+    `rate_limiter` counts requests, except those of health and metrics; None: any number is served. A
+    `tracer` traces the same ones.
 
     Open event streams poll for new events every `poll_seconds`, and send a comment after `heartbeat_seconds` of
     silence. A probe that takes longer than `probe_seconds` counts as failed.
@@ -50,3 +51,4 @@ class HttpServices:
     serving: ServingLimits = field(default_factory=ServingLimits)
     cross_origin: CrossOriginPolicy = field(default_factory=CrossOriginPolicy)
     rate_limiter: RateLimiter | None = None
+    tracer: Tracer | None = None

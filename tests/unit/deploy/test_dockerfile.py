@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
+LOCKS = ("requirements.txt", "requirements-otel.txt")
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 
 
@@ -38,10 +39,21 @@ def test_every_image_and_tool_is_pinned_to_a_version() -> None:
 
 
 def test_what_postlog_needs_is_installed_by_hash() -> None:
-    assert "--require-hashes --requirements requirements.txt" in stages()["build"]
+    assert "--require-hashes --requirements requirements-otel.txt" in stages()["build"]
     assert "--require-hashes --requirement requirements-build.txt" in stages()["build"]
-    for lock in ("requirements.txt", "requirements-build.txt"):
+    for lock in ("requirements-otel.txt", "requirements-build.txt"):
         assert "--hash=sha256:" in (ROOT / lock).read_text()
+
+
+def test_the_image_has_what_make_run_installs_in_the_same_versions_and_the_extra_otel() -> None:
+    service, image = ({*re.findall(r"^(\S+==\S+)", (ROOT / lock).read_text(), re.MULTILINE)} for lock in LOCKS)
+    assert len(service) > 20
+    assert service <= image
+    assert {pin.partition("==")[0] for pin in image - service} >= {
+        "opentelemetry-sdk",
+        "opentelemetry-exporter-otlp-proto-http",
+    }
+    assert not [pin for pin in service if pin.startswith("opentelemetry")]
 
 
 def test_without_a_target_it_is_the_image_without_microsoft_s_driver() -> None:

@@ -17,7 +17,17 @@ from entrypoints.settings.loading import load_settings
 ROOT = Path(__file__).parents[4]
 FILES = sorted((ROOT / "config").glob("*.yaml"))
 MEMORY = {f"POSTLOG__{part}__ADAPTER": "memory" for part in ("EVENT_STORE", "BUS", "READ_DB")}
-DRIVERS = ["confluent_kafka", "cryptography", "jwt", "litestar", "psycopg", "pymongo", "pyodbc", "sqlalchemy"]
+DRIVERS = [
+    "confluent_kafka",
+    "cryptography",
+    "jwt",
+    "litestar",
+    "opentelemetry",
+    "psycopg",
+    "pymongo",
+    "pyodbc",
+    "sqlalchemy",
+]
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "other_read_dbs": ("postgres",),
@@ -53,7 +63,7 @@ def test_every_provider_can_be_resolved_for_every_file(
         for name, provider in container.providers.items()
         if name not in skipped and provider(*ARGUMENTS.get(name, ()), **KEYWORDS.get(name, {})) is None
     }
-    without_modes = {"access_control"}  # of auth.mode: none
+    without_modes = {"access_control", "tracing", "tracer"}  # auth.mode is none, and nobody asks for traces
     assert absent == without_modes | ({"bus", "bus_state", "relay"} if without_bus else set())
     assert list(tmp_path.iterdir()) == []
 

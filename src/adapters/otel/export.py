@@ -1,0 +1,106 @@
+"""Sends spans to a collector by OTLP over HTTP, from a thread of its own: the event loop only puts them into a queue. A
+collector that is away costs spans, and a warning a minute, nothing else.
+
+The SDK reads the standard variables `OTEL_…` by itself: address, headers, certificates, sampler, limits, queue.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+FLUSH_SECONDS = 2.0
+"""How long the last spans may take when the process ends."""
+
+_WARNING_SECONDS = 60.0
+_EXPORTER_LOG = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_QUEUE_LOG = "opentelemetry.sdk._shared_internal"
+
+logger = logging.getLogger(__name__)
+
+
+def provider_for(service: str, version: str) -> TracerProvider:
+    """`service` is the name of this process, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives another."""
+    own = {"service.name": service, "service.version": version, "service.instance.id": str(uuid4())}
+    given = OTELResourceDetector().detect().attributes
+    return TracerProvider(resource=Resource.create({**own, **given}), shutdown_on_exit=False)
+
+
+@asynccontextmanager
+async def exporting(provider: TracerProvider, exporter: SpanExporter | None = None) -> AsyncIterator[None]:
+    """While the block runs, the provider's spans are exported; after it, none."""
+    provider.add_span_processor(BatchSpanProcessor(ReportedExporter(exporter or OTLPSpanExporter())))
+    try:
+        yield
+    finally:
+        # The SDK may wait for half a minute. A thread that is no daemon would keep the process alive as long.
+        flushing = threading.Thread(target=provider.shutdown, name="postlog-last-spans", daemon=True)
+        flushing.start()
+        await asyncio.to_thread(flushing.join, FLUSH_SECONDS)
+        if flushing.is_alive():
+            logger.warning("the last spans could not be exported within %g s and are lost", FLUSH_SECONDS)
+
+
+class ReportedExporter(SpanExporter):
+    """Logs failures once a minute, in place of the SDK, which logs every attempt."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._sdk_log = _SdkLog()
+        self._warned_at = -_WARNING_SECONDS
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self._warned_at = -_WARNING_SECONDS
+            return result
+        self._sdk_log.lost += len(spans)
+        if time.monotonic() - self._warned_at >= _WARNING_SECONDS:
+            self._warned_at = time.monotonic()
+            logger.warning(
+                "spans could not be exported (OTEL_EXPORTER_OTLP_ENDPOINT), %d are lost so far; nothing else is "
+                "affected: %s",
+                self._sdk_log.lost,
+                self._sdk_log.reason,
+            )
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+        self._sdk_log.remove()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class _SdkLog(logging.Filter):
+    """What the SDK would log of spans that are lost: the last reason, and how many found the queue full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = ""
+        self.lost = 0
+        for name in (_EXPORTER_LOG, _QUEUE_LOG):
+            logging.getLogger(name).addFilter(self)
+
+    def remove(self) -> None:
+        for name in (_EXPORTER_LOG, _QUEUE_LOG):
+            logging.getLogger(name).removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == _EXPORTER_LOG and record.levelno >= logging.WARNING:
+            if len(record.args or ()) > 1 or not self.reason:  # else it says only that it gives up
+                self.reason = record.getMessage()
+            return False
+        if record.name == _QUEUE_LOG and "Queue full" in record.msg:
+            self.lost += 1
+            return False
+        return True
