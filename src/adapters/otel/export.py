@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -21,8 +21,12 @@ FLUSH_SECONDS = 2.0
 """How long the last spans may take when the process ends."""
 
 _WARNING_SECONDS = 60.0
-_EXPORTER_LOG = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
-_QUEUE_LOG = "opentelemetry.sdk._shared_internal"
+_SDK_LOGS = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk._shared_internal",
+    "opentelemetry.util.re",
+)
+_INVALID_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS is not valid: give name=value, separated by commas, values URL-encoded"
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +39,14 @@ def provider_for(service: str, version: str) -> TracerProvider:
 
 
 @asynccontextmanager
-async def exporting(provider: TracerProvider, exporter: SpanExporter | None = None) -> AsyncIterator[None]:
+async def exporting(
+    provider: TracerProvider, make_exporter: Callable[[], SpanExporter] = OTLPSpanExporter
+) -> AsyncIterator[None]:
     """While the block runs, the provider's spans are exported; after it, none."""
-    provider.add_span_processor(BatchSpanProcessor(ReportedExporter(exporter or OTLPSpanExporter())))
+    try:
+        provider.add_span_processor(BatchSpanProcessor(ReportedExporter(make_exporter)))
+    except ValueError as error:
+        logger.warning("no span is exported: OpenTelemetry does not accept its variables OTEL_BSP_…: %s", error)
     try:
         yield
     finally:
@@ -52,9 +61,9 @@ async def exporting(provider: TracerProvider, exporter: SpanExporter | None = No
 class ReportedExporter(SpanExporter):
     """Logs failures once a minute, in place of the SDK, which logs every attempt."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
+    def __init__(self, make_exporter: Callable[[], SpanExporter]) -> None:
         self._sdk_log = _SdkLog()
+        self._exporter = make_exporter()
         self._warned_at = -_WARNING_SECONDS
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -82,25 +91,36 @@ class ReportedExporter(SpanExporter):
 
 
 class _SdkLog(logging.Filter):
-    """What the SDK would log of spans that are lost: the last reason, and how many found the queue full."""
+    """What the SDK would log of spans that are lost: the last reason, and how many found the queue full. And what it
+    must not log: headers, which hold secrets."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reason = ""
         self.lost = 0
-        for name in (_EXPORTER_LOG, _QUEUE_LOG):
+        for name in _SDK_LOGS:
             logging.getLogger(name).addFilter(self)
 
     def remove(self) -> None:
-        for name in (_EXPORTER_LOG, _QUEUE_LOG):
+        for name in _SDK_LOGS:
             logging.getLogger(name).removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name == _EXPORTER_LOG and record.levelno >= logging.WARNING:
-            if len(record.args or ()) > 1 or not self.reason:  # else it says only that it gives up
-                self.reason = record.getMessage()
-            return False
-        if record.name == _QUEUE_LOG and "Queue full" in record.msg:
-            self.lost += 1
-            return False
-        return True
+        match record.name:
+            case "opentelemetry.util.re":
+                record.msg, record.args = _INVALID_HEADERS, ()
+                return True
+            case "opentelemetry.sdk._shared_internal":
+                is_full = "Queue full" in record.msg
+                self.lost += is_full
+                return not is_full
+            case _:
+                self._note(record)
+                return False
+
+    def _note(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "header" in message:
+            self.reason = _INVALID_HEADERS
+        elif len(record.args or ()) > 1 or not self.reason:  # else it says only that it gives up
+            self.reason = message

@@ -58,8 +58,12 @@ def build_tracing(settings: Settings, process: str) -> TracingParts | None:
         bus="kafka" if has_kafka else None,
         topic=settings.bus.kafka.topic if has_kafka else None,
     )
-    provider = provider_for(f"postlog-{process.replace(' ', '-')}", version("postlog"))
-    return TracingParts(tracer=OtelTracer(provider, conventions), exporting=exporting(provider))
+    try:
+        provider = provider_for(f"postlog-{process.replace(' ', '-')}", version("postlog"))
+        return TracingParts(tracer=OtelTracer(provider, conventions), exporting=exporting(provider))
+    except ValueError as error:
+        logger.warning("nothing is traced: OpenTelemetry does not accept its variables OTEL_…: %s", error)
+        return None
 
 
 def tracer_of(parts: TracingParts | None) -> Tracer | None:

@@ -31,7 +31,7 @@ def create_app(services: HttpServices, pages: Pages | None = None) -> Litestar:
     handlers = _handlers(services)
     page_handlers = pages.handlers() if pages else declare(Access.OPEN, [DocsEndpoints.root_handler()])
     in_flight = InFlight(services.serving)
-    with as_if_not_installed("attr", "pydantic"):  # for plugins that no handler here needs
+    with as_if_not_installed("attr", "opentelemetry", "pydantic"):  # for plugins that no handler here needs
         app = Litestar(
             [*_options([*handlers, *page_handlers]), *handlers, *page_handlers],
             openapi_config=None,

@@ -1,7 +1,10 @@
 """A trace of OpenTelemetry: one command, followed by its trace id from the request to the row."""
 
 import json
+import signal
+import socket
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -90,6 +93,29 @@ def test_a_command_is_followed_from_its_request_to_its_row(tmp_path: Path) -> No
         assert stored_traceparents(tmp_path) == [f"00-{trace_id}-{command.span_id}-01"]
         assert collector.authorization == "Bearer s3cret-token"
         assert_no_secret(collector, running)
+
+
+def test_a_collector_that_never_answers_delays_neither_commands_nor_the_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "10"}
+        with embedded(tmp_path, **env) as (running, address):
+            for _ in range(3):
+                create_post(address, {})
+            stopped_at = time.monotonic()
+            assert running.signal(signal.SIGTERM, deadline=20) == 0
+            assert time.monotonic() - stopped_at < 15
+        assert "the last spans could not be exported within 2 s and are lost" in running.printed
+        assert len(stored_traceparents(tmp_path)) == 3
+
+
+def test_a_process_that_nobody_asks_for_traces_imports_nothing_of_opentelemetry(tmp_path: Path) -> None:
+    with embedded(tmp_path, PYTHONPROFILEIMPORTTIME="1") as (running, address):
+        create_post(address, caller()[2])
+        imported = {line.rpartition("|")[2].strip() for line in running.printed.splitlines() if "import time:" in line}
+    assert {"application.tracing", "granian"} <= imported
+    # Litestar's attempt to import the package itself is listed, too, although it is refused.
+    assert not [name for name in imported if name.startswith(("opentelemetry.", "google.", "adapters.otel"))]
 
 
 def stored_traceparents(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -64,7 +65,7 @@ async def test_a_collector_that_is_away_costs_one_warning_a_minute(
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
     monkeypatch.setattr(export, "FLUSH_SECONDS", 0.2)
     provider = provider_for("postlog-test", "1.2.3")
-    away = OTLPSpanExporter(f"http://127.0.0.1:{free_port()}/v1/traces", timeout=1.5)
+    away = partial(OTLPSpanExporter, f"http://127.0.0.1:{free_port()}/v1/traces", timeout=1.5)
     async with exporting(provider, away):
         for _ in range(5):
             with tracer_of(provider).span(Step.AUDIT):
@@ -92,7 +93,7 @@ async def test_a_full_queue_loses_spans_and_delays_nothing(
     provider = provider_for("postlog-test", "1.2.3")
     tracer = tracer_of(provider)
     began = time.monotonic()
-    async with exporting(provider, hanging):
+    async with exporting(provider, lambda: hanging):
         for _ in range(200):
             with tracer.span(Step.AUDIT):
                 pass
@@ -104,3 +105,34 @@ async def test_a_full_queue_loses_spans_and_delays_nothing(
     assert [record.getMessage() for record in caplog.records] == [
         "the last spans could not be exported within 0.1 s and are lost"
     ]
+
+
+@pytest.mark.parametrize("headers", ["Bearer s3cret", "authorization=Bearer%20s3cret%0Ax"])
+async def test_headers_that_are_not_valid_are_not_logged(
+    headers: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr(export, "FLUSH_SECONDS", 0.2)
+    provider = provider_for("postlog-test", "1.2.3")
+    async with exporting(provider):
+        with tracer_of(provider).span(Step.AUDIT):
+            pass
+        provider.force_flush()
+    assert "OTEL_EXPORTER_OTLP_HEADERS is not valid: give name=value" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+async def test_variables_that_opentelemetry_does_not_accept_stop_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "5")
+    provider = provider_for("postlog-test", "1.2.3")
+    async with exporting(provider):
+        with tracer_of(provider).span(Step.AUDIT):
+            pass
+    [message] = caplog.messages
+    assert message == (
+        "no span is exported: OpenTelemetry does not accept its variables OTEL_BSP_…: max_export_batch_size must be "
+        "less than or equal to max_queue_size."
+    )

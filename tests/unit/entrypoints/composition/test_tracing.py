@@ -76,6 +76,17 @@ def test_without_the_packages_there_is_a_warning_and_no_trace(
     )
 
 
+def test_limits_that_opentelemetry_does_not_accept_are_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "many")
+    assert build_tracing(Settings(), "run") is None
+    [message] = caplog.messages
+    assert message.startswith("nothing is traced: OpenTelemetry does not accept its variables OTEL_…: ")
+    assert "OTEL_SPAN_LINK_COUNT_LIMIT" in message
+
+
 def test_every_object_can_be_built_with_a_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     container = container_for(Settings(), process="serve command")
