@@ -3,6 +3,8 @@ busy machine is no fault. And who runs what where several processes share the te
 
 import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -29,12 +31,22 @@ _TOGETHER = {
 """By the server that their tests need and that takes long to start: one process starts it, and runs them all."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if sys.dont_write_bytecode:
+        _keep_bytecode(config.rootpath / ".pytest_cache" / "bytecode")
     # A shell that starts tests in the background has them ignore Ctrl-C, and their processes, which wait for it, too.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         keep_to_share(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def _keep_bytecode(folder: Path) -> None:
+    """Beside the sources the shell wants none. But without it each of the hundreds of processes that the tests start
+    would spend more than half of its time compiling its imports again."""
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class FilesTogether(LoadScopeScheduling):
