@@ -1,9 +1,11 @@
 """For every test: readable failures in the contract suites, and no deadline for a single Hypothesis example, since a
 busy machine is no fault. And who runs what where several processes share the tests."""
 
+import gc
 import os
 import signal
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,17 @@ def _keep_bytecode(folder: Path) -> None:
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays: looking for garbage in it, now and during the tests, costs seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class FilesTogether(LoadScopeScheduling):

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from local.databases import fresh_mongo_database, fresh_postgres_database
 from local.ports import free_port
-from running import POSTLOG, Running, postlog, ticks
+from running import Running, postlog, ticks
 
 PARTITIONS = 3
 
@@ -85,7 +85,7 @@ class _Process:
 class System:
     """Processes by name; each keeps its port when it is started again. All are killed when the block ends."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], program: Path = POSTLOG) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], program: Path | None = None) -> None:
         self.settings = dict(settings)
         self._program = program
         self._folder = folder
@@ -117,7 +117,7 @@ class System:
 
     def run(self, *words: str, timeout: float = 60, **env: str) -> Any:
         """A job, to its end: `returncode`, `stdout`, `stderr`."""
-        return postlog(*words, env=self.settings | env, timeout=timeout)
+        return postlog(*words, env=self.settings | env, timeout=timeout, program=self._program)
 
     def start(self, name: str, *words: str, **env: str) -> Running:
         """Does not wait until it answers."""

@@ -14,7 +14,7 @@ import pytest
 from identities import AUDIENCE, ISSUER, token
 from integration.logins.watched import command_lines
 from local.ports import free_port
-from running import Running, embedded, is_live, postlog, ticks
+from running import POSTLOG, Running, embedded, is_live, postlog, ticks
 
 
 @dataclass
@@ -60,7 +60,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """After users, a moderator, an importer and an operator have worked with it; it has stopped."""
     service = Service(tmp_path_factory.mktemp("identities"))
     settings = {"POSTLOG_DATA": str(service.folder), "PORT": "0"} | service.environment
-    with Running(service.folder, "run", env=settings) as running:
+    with Running(service.folder, "run", env=settings, program=POSTLOG) as running:
         service.address = running.address(90)  # it loads `cryptography`, which takes a while on a busy machine
         ids = []
         for number in range(3):

@@ -13,7 +13,7 @@ import pytest
 
 from certificates import Authority
 from local.ports import free_port
-from running import Running, embedded, postlog, ticks
+from running import POSTLOG, Running, embedded, postlog, ticks
 
 
 def test_a_first_command_succeeds_and_is_read_back(tmp_path: Path):
@@ -130,9 +130,9 @@ def test_a_broken_settings_file_is_reported_with_every_error_and_its_path(tmp_pa
 def test_commands_and_queries_are_served_apart_on_one_folder(tmp_path: Path):
     env = {"POSTLOG_DATA": str(tmp_path), "PORT": "0", "POSTLOG__WORKER__PORT": "0"}
     with (
-        Running(tmp_path, "serve", "command", env=env) as command,
-        Running(tmp_path, "project", env=env) as projector,
-        Running(tmp_path, "serve", "query", env=env) as query,
+        Running(tmp_path, "serve", "command", env=env, program=POSTLOG) as command,
+        Running(tmp_path, "project", env=env, program=POSTLOG) as projector,
+        Running(tmp_path, "serve", "query", env=env, program=POSTLOG) as query,
     ):
         projector.address()
         created = httpx.post(f"{command.address()}/api/v1/posts", json={"author": "Ann", "message": "Hello"}).json()

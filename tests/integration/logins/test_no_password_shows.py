@@ -21,7 +21,7 @@ from integration.logins.places import ask, connect
 from integration.logins.watched import Password, Watch, command_lines, watching
 from local.ports import free_port
 from local.waiting import wait_until
-from running import Running, ticks
+from running import POSTLOG, Running, ticks
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -64,7 +64,7 @@ class Secretive:
     passwords: tuple[Password, Password, Password, Password]
 
     def system(self, **changes: str) -> System:
-        return System(self.folder, self.settings | changes)
+        return System(self.folder, self.settings | changes, POSTLOG)  # a fork has no command line of its own
 
     @property
     def from_files(self) -> dict[str, str]:

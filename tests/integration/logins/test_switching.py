@@ -13,7 +13,7 @@ import pytest
 from contracts.read_db_handle import TEXTS
 from domain.names import hidden_character
 from integration.logins.places import postgres_place, sqlserver_place
-from running import Running, postlog, ticks
+from running import POSTLOG, Running, postlog, ticks
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -50,7 +50,8 @@ def _place(adapter: str, admin_url: str) -> Iterator[str]:
 @contextmanager
 def running(folder: Path, settings: Mapping[str, str]) -> Iterator[tuple[Running, str]]:
     """The whole service in one process, its log in a file; and its address."""
-    with Running(folder, "run", env={"POSTLOG_DATA": str(folder), "PORT": "0", **settings}) as process:
+    env = {"POSTLOG_DATA": str(folder), "PORT": "0", **settings}
+    with Running(folder, "run", env=env, program=POSTLOG) as process:  # a fork would have loaded every driver
         yield process, process.address(60)
         assert process.signal(signal.SIGTERM, deadline=30) == 0
 

@@ -110,7 +110,14 @@ def test_files_that_postlog_creates_are_readable_by_their_owner_only(tmp_path: P
     posts.write_text(
         '{"externalId": "1", "author": "ann", "message": "x", "datePosted": "2020-01-01T00:00:00Z", "likes": 0}'
     )
-    verbs = (f'import "{posts}"', "rebuild", f'backup "{tmp_path}/made/backup.sqlite"', f"run --port {port}")
+    verbs = (
+        f'import "{posts}"',
+        "rebuild",
+        "audit",
+        "doctor",
+        f'backup "{tmp_path}/made/backup.sqlite"',
+        f"run --port {port}",
+    )
     command = "umask 000; " + " && ".join(f'"{POSTLOG}" {verb}' for verb in verbs)
     env = {"COMMAND": command, "POSTLOG_DATA": str(data)}
     with Running(tmp_path, "-c", 'eval "$COMMAND"', env=env, program="/bin/sh") as running:
