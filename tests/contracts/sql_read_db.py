@@ -27,6 +27,7 @@ from application.ports.post_views import PostFilter
 from application.ports.read_db import ProjectionBatch, RowChanges, Rows
 from application.rows import PostRow, PostStatus
 from contracts.read_db_handle import (
+    LOG,
     NOON,
     TEXTS,
     OpenReadDb,
@@ -55,6 +56,28 @@ _POSTS_OF_REVISION_0001 = (
     "version",
     "author_folded",
 )
+
+
+async def all_methods(database: SqlReadDb) -> list[BaseException | None]:
+    """The outcome of each, with arguments that any database takes."""
+    store, views, parked = database.projection_store, database.post_views, database.parked_streams
+    batch = ProjectionBatch(1, moves((None, checkpoint(1))))
+    return await asyncio.gather(
+        store.live(),
+        store.checkpoints(1),
+        store.project(batch, lambda _: RowChanges()),
+        store.claim(1, LOG, 1),
+        store.mark_ready(1),
+        views.post(post_id(1)),
+        views.posts(PostFilter(), 10, None),
+        views.comments(post_id(1), 10, None),
+        views.stamp(),
+        parked.parked(),
+        parked.parked_stream(post_id(1)),
+        database.provisioning.check(),
+        database.provisioning.provision(),
+        return_exceptions=True,
+    )
 
 
 async def with_backend(read_db: SqlReadDb, work: Callable[[SqlBackend], T]) -> T:

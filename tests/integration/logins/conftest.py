@@ -1,7 +1,6 @@
 """Logins of the service on real servers. In PostgreSQL they belong to the whole server, so each has a name of its own
 and goes when its test ends."""
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -28,11 +27,3 @@ def place_of_its_own(killable_postgres: Postgres) -> Iterator[PostgresPlace]:
 def mongo(mongo_with_logins_url: str) -> Iterator[MongoPlace]:
     with mongo_place(mongo_with_logins_url) as place:
         yield place
-
-
-@pytest.fixture
-def forgotten_sockets() -> Iterator[None]:
-    """pymongo 4.20 forgets a socket when it is cancelled while it connects: for tests whose server is away, together
-    with a filter on the warning, so that it does not hit whichever test comes next."""
-    yield
-    gc.collect()

@@ -1,7 +1,6 @@
 """Adapters on a database of their own, with everything that `postlog init` makes."""
 
-import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -32,11 +31,3 @@ async def database(fresh_mongo_database: Place) -> AsyncIterator[MongoDatabase]:
     async with MongoDatabase(fresh_mongo_database.url, fresh_mongo_database.name) as database:
         await MongoProvisioning(database).provision()
         yield database
-
-
-@pytest.fixture
-def forgotten_sockets() -> Iterator[None]:
-    """pymongo 4.20 does not close a socket, or its transport, when a connection ends while it is being made: for tests
-    whose server is down, together with a filter on the warning, so that it does not fail the next test."""
-    yield
-    gc.collect()

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from adapters.postgres import engine
 from adapters.postgres.read_db import postgres_read_db
-from adapters.sql.read_db import SqlReadDb, TimeLimits
+from adapters.sql.read_db import TimeLimits
 from application.errors import ReadDbUnavailable
 from application.ports.generations import SwapInterrupted
 from application.ports.post_views import PostFilter
@@ -26,7 +26,7 @@ from application.ports.read_db import (
     Rows,
 )
 from contracts.read_db_handle import LOG, NOON, ReadDbHandle, checkpoint, comment, moves, post, post_id
-from contracts.sql_read_db import handle_of
+from contracts.sql_read_db import all_methods, handle_of
 from contracts.waiting import eventually
 from local.databases import fresh_postgres_database
 from local.postgres import Postgres
@@ -235,31 +235,10 @@ async def test_readers_do_not_wait_for_a_swap(read_db: ReadDbHandle, connect: Co
 # Unreachable servers
 
 
-async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
-    store, views, parked = database.projection_store, database.post_views, database.parked_streams
-    batch = ProjectionBatch(1, moves((None, checkpoint(1))))
-    return await asyncio.gather(
-        store.live(),
-        store.checkpoints(1),
-        store.project(batch, lambda _: RowChanges()),
-        store.claim(1, LOG, 1),
-        store.mark_ready(1),
-        views.post(post_id(1)),
-        views.posts(PostFilter(), 10, None),
-        views.comments(post_id(1), 10, None),
-        views.stamp(),
-        parked.parked(),
-        parked.parked_stream(post_id(1)),
-        database.provisioning.check(),
-        database.provisioning.provision(),
-        return_exceptions=True,
-    )
-
-
 async def test_an_unreachable_server_is_named_with_its_setting_and_without_its_password() -> None:
     url = "postgresql+psycopg://ann:s3cr%25t@127.0.0.1:1/posts"
     async with postgres_read_db(url, pool_size=2) as database:
-        for error in await _all_methods(database):
+        for error in await all_methods(database):
             assert isinstance(error, ReadDbUnavailable)
             assert error.path == "read_db.postgres.url"
             assert error.message.startswith(

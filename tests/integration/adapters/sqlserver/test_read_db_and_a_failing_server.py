@@ -16,8 +16,8 @@ from adapters.sqlserver.read_db import sqlserver_read_db
 from application.errors import CannotOpen, ReadDbUnavailable
 from application.ports.post_views import PostFilter
 from application.ports.read_db import CheckpointMoved, ProjectionBatch, RowChanges, RowKeys, Rows
-from contracts.read_db_handle import LOG, ReadDbHandle, checkpoint, comment, moves, parked, post, post_id
-from contracts.sql_read_db import handle_of, with_backend
+from contracts.read_db_handle import ReadDbHandle, checkpoint, comment, moves, parked, post, post_id
+from contracts.sql_read_db import all_methods, handle_of, with_backend
 from contracts.waiting import eventually
 
 Connect = Callable[[], AbstractContextManager[Any]]
@@ -276,34 +276,13 @@ async def test_readers_do_not_wait_for_a_swap_where_statements_read_snapshots(
 # Unreachable servers
 
 
-async def _all_methods(database: SqlReadDb) -> list[BaseException | None]:
-    store, views, parked = database.projection_store, database.post_views, database.parked_streams
-    batch = ProjectionBatch(1, moves((None, checkpoint(1))))
-    return await asyncio.gather(
-        store.live(),
-        store.checkpoints(1),
-        store.project(batch, lambda _: RowChanges()),
-        store.claim(1, LOG, 1),
-        store.mark_ready(1),
-        views.post(post_id(1)),
-        views.posts(PostFilter(), 10, None),
-        views.comments(post_id(1), 10, None),
-        views.stamp(),
-        parked.parked(),
-        parked.parked_stream(post_id(1)),
-        database.provisioning.check(),
-        database.provisioning.provision(),
-        return_exceptions=True,
-    )
-
-
 async def test_an_unreachable_server_is_named_with_its_setting_and_without_its_password(
     sqlserver_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_LOGIN_SECONDS", 1)
     url = make_url(sqlserver_url).set(port=1, username="ann", password="s3cr%t;}{", database="posts")
     async with sqlserver_read_db(url.render_as_string(hide_password=False), pool_size=13) as database:
-        for error in await _all_methods(database):
+        for error in await all_methods(database):
             assert isinstance(error, ReadDbUnavailable)
             assert error.path == "read_db.sqlserver.url"
             assert error.message.startswith(

@@ -27,14 +27,18 @@ print(json.dumps([name in sys.modules for name in ("entrypoints.web.pages", "jin
 RUN = {"commands": True, "queries": True, "projector": True, "relay": True}
 
 
-@pytest.mark.parametrize("enabled", ["true", "false"])
 @pytest.mark.parametrize(
-    ("roles", "serves_queries"),
-    [(RUN, True), ({"queries": True}, True), ({"commands": True}, False), ({"projector": True}, False)],
-    ids=["run", "query", "command", "project"],
+    ("roles", "enabled", "loads_them"),
+    [
+        pytest.param(RUN, "true", True, id="run"),
+        pytest.param(RUN, "false", False, id="run without pages"),
+        pytest.param({"queries": True}, "true", True, id="query"),
+        pytest.param({"commands": True}, "true", False, id="command"),
+        pytest.param({"projector": True}, "true", False, id="project"),
+    ],
 )
 def test_only_processes_that_serve_pages_load_them(
-    tmp_path: Path, enabled: str, roles: dict[str, bool], serves_queries: bool
+    tmp_path: Path, enabled: str, roles: dict[str, bool], loads_them: bool
 ) -> None:
     environ = json.dumps({"POSTLOG__WEB__ENABLED": enabled, "POSTLOG_DATA": str(tmp_path)})
     result = subprocess.run(
@@ -45,4 +49,4 @@ def test_only_processes_that_serve_pages_load_them(
         timeout=60,
         cwd=tmp_path,
     )
-    assert json.loads(result.stdout) == [enabled == "true" and serves_queries] * 2
+    assert json.loads(result.stdout) == [loads_them] * 2
