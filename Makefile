@@ -40,7 +40,7 @@ run: $(if $(wildcard $(VENV)/.installed),$(VENV)/.installed,$(VENV)/.runtime) ##
 	@exec $(BIN)/postlog run
 
 test: setup servers ## run all tests except the long ones, on real servers
-	$(BIN)/pytest $(TESTS) -m "not long" -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest $(TESTS) -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## run the tests that need no server: two minutes
 	$(BIN)/pytest tests/unit -m "not long"
