@@ -2,11 +2,13 @@
 log stays empty."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from entrypoints.cli import main
+from running import postlog
 
 POST = "0198c0de-0000-7000-8000-000000000001"
 BOTH = ("log.sqlite", "read.sqlite")
@@ -29,15 +31,24 @@ SAID_IN_JSON = ["rebuild", "audit", "doctor", "events check", "events cut", "imp
 LOOKING = [verb for verb in NAMING if verb.partition(" ")[0] not in ("init", "import", "backup")]
 
 
-@pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """`./var`, which has a log too, and the folder that `POSTLOG_DATA` names."""
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`var` and `data`, each with a log of its own and its rows."""
+    folder = tmp_path_factory.mktemp("filled")
     line = {"externalId": "x", "author": "ann", "message": "Hello", "datePosted": "2020-01-02T03:04:05Z", "likes": 1}
-    (tmp_path / "posts.ndjson").write_text(json.dumps(line), encoding="utf-8")
-    for folder in (tmp_path / "var", tmp_path / "data"):
-        monkeypatch.setenv("POSTLOG_DATA", str(folder))
-        assert main.run(["import", "posts.ndjson"]) == 0
-        assert main.run(["rebuild"]) == 0
+    (folder / "posts.ndjson").write_text(json.dumps(line), encoding="utf-8")
+    for name in ("var", "data"):
+        env = {"POSTLOG_DATA": str(folder / name)}
+        assert postlog("import", str(folder / "posts.ndjson"), env=env).returncode == 0
+        assert postlog("rebuild", env=env).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def folders(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """`./var`, which has a log too, and the folder that `POSTLOG_DATA` names."""
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("POSTLOG_DATA", str(tmp_path / "data"))
     return tmp_path / "var", tmp_path / "data"
 
 
