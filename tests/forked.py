@@ -9,8 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +30,8 @@ def _modules() -> Iterator[str]:
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(list(_modules()))
+_one_at_a_time = threading.Lock()
+"""Each start asks for the ends of all, and Python answers 255 to one of two threads that ask for the same."""
 
 
 class Forked:
@@ -42,19 +45,21 @@ class Forked:
         call = (theirs, arguments, dict(env), stdout, stderr, cwd)
         # A daemon, so that Python does not wait for one that a failed test has left.
         self._process = _forks.Process(target=_run, args=call, daemon=True)
-        self._process.start()
+        with _one_at_a_time:
+            self._process.start()
         theirs.close()
         with ready:
             ready.poll(None)
         self.pid: int = self._process.pid or 0
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        with _one_at_a_time:
+            return self._process.exitcode
 
     returncode = property(poll)
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
+        wait([self._process.sentinel], timeout)
         status = self.poll()
         if status is None:
             raise subprocess.TimeoutExpired(self.args, timeout or 0)

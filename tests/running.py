@@ -29,11 +29,16 @@ def environment(changes: Mapping[str, str] = {}) -> dict[str, str]:
     return kept | {"NO_COLOR": "1"} | changes
 
 
+def _program_for(changes: Mapping[str, str]) -> Path | None:
+    """Variables of the interpreter have no effect on a fork."""
+    return POSTLOG if any(name.startswith("PYTHON") for name in changes) else None
+
+
 def postlog(
     *arguments: str, env: Mapping[str, str] = {}, timeout: float = 60, program: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end: by this program, or in a fork, which is much cheaper."""
-    if program is not None:
+    """Run a verb to its end. `program` as for `Running`."""
+    if program := program or _program_for(env):
         words = [program, *arguments]
         return subprocess.run(words, env=environment(env), capture_output=True, text=True, timeout=timeout, check=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -64,6 +69,7 @@ class Running:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / f"{'-'.join(arguments[:2]).replace('/', '_')}-{time.monotonic_ns()}.log"
         self.process: subprocess.Popen[bytes] | Forked
+        program = program or _program_for(env)
         if program is None:
             self.process = Forked(arguments, environment(env), self.output, self.output, cwd)
             return
