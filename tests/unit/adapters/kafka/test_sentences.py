@@ -27,21 +27,22 @@ def test_the_client_s_list_of_errors_is_known() -> None:
     assert len(CODES) > 150
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_every_error_is_one_sentence_and_a_reason_to_try_again(code: int) -> None:
-    for error in (KafkaError(code), KafkaException(KafkaError(code, "it quotes p4ss word\nand goes on"))):
-        for trouble in (
-            None,
-            ConnectionTrouble(),
-            heard(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")),
-        ):
-            refused = CONNECTION.unavailable(error, "posts", trouble)
-            assert isinstance(refused, BusUnavailable)
-            assert refused.message.startswith("Kafka at db:9092 ")
-            assert refused.message.endswith((".", "?"))
-            assert "\n" not in refused.message
-            assert "p4ss" not in refused.message
-            assert (refused.path or "").startswith("bus.kafka")
+@pytest.mark.parametrize(
+    "trouble",
+    [None, ConnectionTrouble(), heard(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))],
+    ids=["nothing heard", "no trouble", "all brokers down"],
+)
+def test_every_error_is_one_sentence_and_a_reason_to_try_again(trouble: ConnectionTrouble | None) -> None:
+    errors = [KafkaError(code) for code in CODES]
+    quoting = [KafkaException(KafkaError(code, "it quotes p4ss word\nand goes on")) for code in CODES]
+    for error in (*errors, *quoting):
+        refused = CONNECTION.unavailable(error, "posts", trouble)
+        assert isinstance(refused, BusUnavailable), error
+        assert refused.message.startswith("Kafka at db:9092 ")
+        assert refused.message.endswith((".", "?"))
+        assert "\n" not in refused.message
+        assert "p4ss" not in refused.message
+        assert (refused.path or "").startswith("bus.kafka"), error
 
 
 def test_the_brokers_own_words_are_kept() -> None:
