@@ -21,7 +21,7 @@ from integration.logins.places import ask, connect
 from integration.logins.watched import Password, Watch, command_lines, watching
 from local.ports import free_port
 from local.waiting import wait_until
-from running import POSTLOG, Running, ticks
+from running import POSTLOG, Running, postlog, ticks
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -64,7 +64,7 @@ class Secretive:
     passwords: tuple[Password, Password, Password, Password]
 
     def system(self, **changes: str) -> System:
-        return System(self.folder, self.settings | changes, POSTLOG)  # a fork has no command line of its own
+        return System(self.folder, self.settings | changes, POSTLOG)  # its services are in the list of processes
 
     @property
     def from_files(self) -> dict[str, str]:
@@ -215,7 +215,7 @@ def _run(system: System, watch: Watch, given: dict[str, str], status: int | None
     """What they print; all end with `status`, or, for None, in a sentence that is no surprise to Postlog."""
     said = ""
     for words in jobs:
-        done = system.run(*words, timeout=120, **given)
+        done = postlog(*words, env=system.settings | given, timeout=120)
         said += done.stdout + done.stderr
         assert status is None or done.returncode == status, f"{words}: {done.stdout}{done.stderr}"
     assert "Traceback" not in said

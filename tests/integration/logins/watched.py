@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 _SIGNS = ("@", ":", "/", "%", " ", "{", "}", ";", "'", '"', "\\", "#", "?", "&", "=", "+", "%41", "ß")
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
