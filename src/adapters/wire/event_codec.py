@@ -48,15 +48,14 @@ class MsgspecEventCodec:
         return stored
 
     def decode(self, commit: AnyCommit) -> list[PostEvent]:
-        decoders = self._current
-        decoded: list[PostEvent] = []
+        decoders, events = self._current, commit.events
         try:
-            for event in commit.events:
-                if not isinstance(event, JsonEvent):
-                    break
-                decoded.append(decoders[event.type, event.schema_version](event.json))
-            else:
-                return decoded
+            if len(events) == 1:
+                event = events[0]
+                if type(event) is JsonEvent:  # as nearly every one of a log
+                    return [decoders[event.type, event.schema_version](event.json)]
+            elif all([isinstance(event, JsonEvent) for event in events]):
+                return [decoders[event.type, event.schema_version](event.json) for event in events]
         except (KeyError, ValueError, msgspec.DecodeError):
             pass  # decoded once more below, which raises what is wrong with it
         return [event for _, event in self._decode_through_the_chain(commit)]

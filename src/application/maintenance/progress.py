@@ -58,14 +58,14 @@ async def _with_progress(error: RebuildRunning, generations: Generations) -> Reb
     )
 
 
-_NEW_OBJECTS = 1_000_000
+_NEW_OBJECTS = 10_000_000
 
 
 @contextmanager
 def relaxed_gc() -> Iterator[None]:
-    """Search for cyclic garbage after 1,000,000 new objects instead of 700. A batch has about as many, none of which
-    can be freed before it is written, and searching them again and again takes a quarter of the time. This applies to
-    the whole process, so it is for one that does nothing else."""
+    """Search for cyclic garbage after 10,000,000 new objects instead of 700. Two batches have a tenth of that, none of
+    which can be freed before they are written, and searching them again and again takes a quarter of the time. This
+    applies to the whole process, so it is for one that does nothing else."""
     before = gc.get_threshold()
     gc.set_threshold(max(_NEW_OBJECTS, before[0]), *before[1:])
     try:
