@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from application.partitioning import partition_of
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp
 from application.ports.read_db import ProjectionBatch, RowChanges, Rows
 from application.rows import PostRow, PostStatus
@@ -274,6 +275,23 @@ class PostViewsContract(ReadDbFixtures):
         assert (await read_db.views.stamp()).position == 0
         await read_db.write(RowChanges(), partition=1)
         assert (await read_db.views.stamp()).position == 1
+
+    async def test_a_post_is_as_new_as_its_own_partition(self, read_db: ReadDbHandle) -> None:
+        """Whether it has a row or not, and whether it is asked for alone or with others."""
+        numbers = range(12)
+        own = {number: partition_of(post_id(number), 3) for number in numbers}
+        assert set(own.values()) == {0, 1, 2}
+        await read_db.store.claim(1, LOG, 3)
+        at = {0: 9, 1: 7}
+        begun = [(None, checkpoint(position, partition)) for partition, position in at.items()]
+        await read_db.store.project(ProjectionBatch(1, moves(*begun)), lambda _: RowChanges(posts=[post(1), post(2)]))
+        together = await asyncio.gather(*(read_db.views.post(post_id(number)) for number in numbers))
+        for number, found in zip(numbers, together, strict=True):
+            position = at.get(own[number], 0)
+            assert found.stamp.position == position
+            assert (await read_db.views.post(post_id(number))).stamp.position == position
+            assert (await read_db.views.comments(post_id(number), 10, None)).stamp.position == position
+        assert (await read_db.views.posts(ANY, 10, None)).stamp.position == 0
 
     async def test_every_answer_is_stamped_alike(self, read_db: ReadDbHandle) -> None:
         await read_db.write(RowChanges(posts=[post(1)], parked=[parked(2), parked(3)]))

@@ -39,10 +39,10 @@ _CONSUMER_SETTINGS: dict[str, Any] = {
 _SLICE_SECONDS = 0.1
 """A poll can't be interrupted, and does not return early when partitions are assigned or revoked."""
 
-_GATHER_SECONDS, _GATHER_WATERMARKS_SECONDS = 0.002, 0.01
-"""What was published together for several partitions comes in several replies of the brokers. Each would be a
-transaction of its own for the projector, and a database is as new as its oldest partition. Watermarks without the event
-that they go with can wait a little longer."""
+_GATHER_WATERMARKS_SECONDS = 0.005
+"""What was published together for several partitions comes in several replies of the brokers, and each would be a
+transaction of its own for the projector. An event is delivered at once, since queries for its post wait for it; the
+watermarks of the other partitions, for which only lists wait, come together."""
 
 _PASSING = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's own codes
 
@@ -107,8 +107,8 @@ class GroupConsumer:
             self._consumer.store_offsets(offsets=mine)
 
     def _poll(self, limit: int, timeout: float) -> list[Message]:
-        """`consume` waits until it has as many as wanted; so wait for one, and take what else has arrived; and for a
-        moment, until there is something of every partition."""
+        """`consume` waits until it has as many as wanted; so wait for one, and take what else has arrived. While there
+        are only watermarks, wait a moment longer for those of every partition."""
         first = self._consumer.poll(timeout)
         if first is None:
             return []
@@ -116,8 +116,8 @@ class GroupConsumer:
         begun = time.monotonic()
         while len(received) < limit:
             more = self._consumer.consume(limit - len(received), 0)
-            left = begun + _patience(received) - time.monotonic()
-            if not more and len(seen) < len(self._started) and left > 0:
+            left = begun + _GATHER_WATERMARKS_SECONDS - time.monotonic()
+            if not more and len(seen) < len(self._started) and left > 0 and not any(each.key() for each in received):
                 awaited = self._consumer.poll(left)
                 more = [awaited] if awaited is not None else []
             if not more:
@@ -160,11 +160,6 @@ class GroupConsumer:
 
     def _named(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in partitions]
-
-
-def _patience(received: Iterable[Message]) -> float:
-    """Only watermarks have no key."""
-    return _GATHER_WATERMARKS_SECONDS if all(each.key() is None for each in received) else _GATHER_SECONDS
 
 
 T = TypeVar("T")

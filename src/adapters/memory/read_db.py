@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from heapq import nlargest, nsmallest
 from uuid import uuid4
 
+from application.partitioning import partition_of
 from application.ports.audit_rows import AuditedPost, AuditStart, GenerationGone
 from application.ports.generations import Build, BuildState
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
@@ -229,10 +230,17 @@ class MemoryPostViews:
         return Stamp(
             generation=live.generation,
             ready=live.ready,
-            position=lowest_checkpoint(checkpoints, live.partitions).position,
+            position=_position(checkpoints, live.partitions, post_id),
             parked=len(parked),
             post_parked_at=None if waiting is None else waiting.position,
         )
+
+
+def _position(checkpoints: Mapping[int, Checkpoint], partitions: int, post_id: PostId | None) -> int:
+    if post_id is None:
+        return lowest_checkpoint(checkpoints, partitions).position
+    own = checkpoints.get(partition_of(post_id, partitions))
+    return own.position if own is not None else 0
 
 
 def _newest_comments(comments: Iterable[CommentRow], limit: int) -> list[CommentRow]:

@@ -3,11 +3,12 @@
 One statement reads all that one answer needs: in every engine a statement reads one snapshot of the database, whatever
 happens to the tables meanwhile. The statement is a UNION ALL whose rows have one shape; `tag` says what a row is:
 
-    tag      post_id  comment_id  name      text     at            n1          n2              n3       n4
-    STAMP                         slot                             generation  position        parked   ready
-    PARKED   post_id                                               position
-    POST     post_id              author    message  date_posted   likes       comments_count  version
-    COMMENT  post_id  comment_id  username  comment  comment_date  edited
+    tag         post_id  comment_id  name      text     at            n1          n2              n3          n4
+    STAMP                            slot                             generation  position        parked      ready
+    PARKED      post_id                                               position
+    POST        post_id              author    message  date_posted   likes       comments_count  version
+    COMMENT     post_id  comment_id  username  comment  comment_date  edited
+    CHECKPOINT                                                        partition   position        partitions
 
 The statement reads the slot that was live at the last answer, and the stamp names the slot that is live now. If they
 differ, there was a swap, and the other slot is read.
@@ -48,6 +49,7 @@ from adapters.sql.database import Database, SqlPort, in_thread
 from adapters.sql.rows import author_folded
 from adapters.sql.tables import SLOTS, checkpoints, parked_streams, read_db
 from adapters.sql.types import Id, Instant, is_below
+from application.partitioning import partition_of
 from application.ports.post_views import CommentKeyset, PostFilter, PostKey, PostWithComments, Stamp, Stamped
 from application.ports.read_db import Slot
 from application.rows import CommentRow, PostRow, PostStatus
@@ -111,7 +113,7 @@ class SqlPostViews(SqlPort):
             before, result = consistent_read(
                 self._backend, connection, lambda: self._read_live_slot(connection, statement, values), _agree
             )
-            return replace(result, stamp=before.stamp)
+            return replace(result, stamp=before.stamp, positions=before.positions)
 
     def _read_live_slot(
         self, connection: Connection, statement: "Callable[[Slot], Statement]", values: Mapping[str, Any]
@@ -129,17 +131,21 @@ class Tag(IntEnum):
     PARKED = 1
     POST = 2
     COMMENT = 3
+    CHECKPOINT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """Posts and comments are newest first; `parked_at` has the position from which on a requested post is parked."""
+    """Posts and comments are newest first; `parked_at` has the position from which on a requested post is parked.
+    `positions` are those of the partitions, which are `partitions`, where the statement asks for them."""
 
     slot: Slot
     stamp: Stamp
     parked_at: dict[PostId, int]
     posts: list[PostRow]
     comments: dict[PostId, list[CommentRow]]
+    partitions: int
+    positions: dict[int, int]
 
     @classmethod
     def of(cls, rows: Iterable[tuple[Any, ...]]) -> "ReadResult":
@@ -148,6 +154,7 @@ class ReadResult:
         parked_at: dict[PostId, int] = {}
         posts: list[PostRow] = []
         comments: defaultdict[PostId, list[CommentRow]] = defaultdict(list)
+        partitions, positions = 1, dict[int, int]()
         for tag, post_id, comment_id, name, text, at, n1, n2, n3, n4 in rows:
             if tag == Tag.COMMENT:
                 comments[post_id].append(CommentRow(post_id, comment_id, name, text, at, bool(n1)))
@@ -155,6 +162,8 @@ class ReadResult:
                 posts.append(PostRow(post_id, PostStatus.LIVE, name, at, text, n1, n2, n3))
             elif tag == Tag.PARKED:
                 parked_at[post_id] = n1
+            elif tag == Tag.CHECKPOINT:
+                positions[n1], partitions = n2, n3
             else:
                 stamps.append((name, Stamp(generation=n1, position=n2, parked=n3, ready=bool(n4))))
         posts.sort(key=_post_age, reverse=True)
@@ -163,11 +172,12 @@ class ReadResult:
         if not stamps:
             raise NoResultFound
         [(slot, stamp)] = stamps
-        return cls(slot, stamp, parked_at, posts, dict(comments))
+        return cls(slot, stamp, parked_at, posts, dict(comments), partitions, positions)
 
     def stamp_of(self, post_id: PostId) -> Stamp:
-        parked_at = self.parked_at.get(post_id)
-        return self.stamp if parked_at is None else replace(self.stamp, post_parked_at=parked_at)
+        """Of a post that was asked for: as new as its own partition."""
+        position = self.positions.get(partition_of(post_id, self.partitions), 0)
+        return replace(self.stamp, position=position, post_parked_at=self.parked_at.get(post_id))
 
 
 def _post_age(post: PostRow) -> tuple[object, ...]:
@@ -181,7 +191,7 @@ def _comment_age(comment: CommentRow) -> tuple[object, ...]:
 def _agree(before: ReadResult, after: ReadResult) -> bool:
     """The positions may differ, since other posts may have changed; these rows had reached the earlier one."""
     generations = before.stamp.generation, after.stamp.generation
-    return generations[0] == generations[1] and replace(before, stamp=after.stamp) == after
+    return generations[0] == generations[1] and replace(before, stamp=after.stamp, positions=after.positions) == after
 
 
 # The statements, one an answer
@@ -201,6 +211,7 @@ def posts_by_id(backend: SqlBackend, slot: Slot) -> Statement:
         _parked_part(wanted),
         _post_part(found.where(_is_live(tables.posts)).subquery("found")),
         _comment_part(newest.subquery("newest")),
+        _checkpoints_part(),
     )
 
 
@@ -234,6 +245,7 @@ def page_of_comments(backend: SqlBackend, slot: Slot, *, continues: bool) -> Sta
         _parked_part(backend.key_set([posts.c.post_id])),
         _post_part(post.subquery("found")),
         _comment_part(page.subquery("page")),
+        _checkpoints_part(),
     )
 
 
@@ -299,6 +311,18 @@ def _parked_part(wanted: FromClause) -> Part:
     rows = wanted.join(parked_streams, parked_streams.c.post_id == wanted.c.post_id)
     part = _part(Tag.PARKED, rows, post_id=parked_streams.c.post_id, n1=parked_streams.c.position)
     return part.where(parked_streams.c.generation == select(read_db.c.generation).scalar_subquery())
+
+
+def _checkpoints_part() -> Part:
+    """Those of the live generation: a post is as new as its own partition."""
+    is_counted = (checkpoints.c.generation == read_db.c.generation) & (checkpoints.c.partition < read_db.c.partitions)
+    return _part(
+        Tag.CHECKPOINT,
+        read_db.join(checkpoints, is_counted),
+        n1=checkpoints.c.partition,
+        n2=checkpoints.c.position,
+        n3=read_db.c.partitions,
+    )
 
 
 def _post_part(rows: FromClause) -> Part:

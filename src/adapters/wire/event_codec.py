@@ -50,12 +50,15 @@ class MsgspecEventCodec:
     def decode(self, commit: AnyCommit) -> list[PostEvent]:
         decoders, events = self._current, commit.events
         try:
-            if len(events) == 1:
-                event = events[0]
-                if type(event) is JsonEvent:  # as nearly every one of a log
-                    return [decoders[event.type, event.schema_version](event.json)]
-            elif all([isinstance(event, JsonEvent) for event in events]):
-                return [decoders[event.type, event.schema_version](event.json) for event in events]
+            if len(events) == 1 and isinstance(event := events[0], JsonEvent):  # as nearly all commits of a log
+                return [decoders[event.type, event.schema_version](event.json)]
+            decoded: list[PostEvent] = []
+            for event in events:
+                if not isinstance(event, JsonEvent):
+                    break
+                decoded.append(decoders[event.type, event.schema_version](event.json))
+            else:
+                return decoded
         except (KeyError, ValueError, msgspec.DecodeError):
             pass  # decoded once more below, which raises what is wrong with it
         return [event for _, event in self._decode_through_the_chain(commit)]

@@ -13,8 +13,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """How fresh the rows are. `position` is the lowest over all partitions; `parked` counts the parked streams of the
-    live generation; `post_parked_at` is the position from which on the requested post is parked (None: it is not).
+    """How fresh the rows are. `position` is that of the partition of the requested post, or the lowest over all
+    partitions where the request names no post: every commit of those posts up to it is in the rows. `parked` counts the
+    parked streams of the live generation; `post_parked_at` is the position from which on the requested post is parked
+    (None: it is not).
     """
 
     generation: int

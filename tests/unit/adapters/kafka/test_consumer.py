@@ -17,7 +17,6 @@ from given import NOON, POST
 
 @pytest.fixture(autouse=True)
 def enough_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "_GATHER_SECONDS", 60.0)
     monkeypatch.setattr(consumer, "_GATHER_WATERMARKS_SECONDS", 60.0)
 
 
@@ -114,6 +113,6 @@ def test_no_delivery_has_more_messages_than_wanted(limit: int) -> None:
     assert places(client, [0, 1, 2], limit) == [(1, 5), (1, 6)][:limit]
 
 
-def test_watermarks_wait_longer_for_the_event_that_they_go_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "_GATHER_SECONDS", 0.0)
+def test_an_event_does_not_wait_for_watermarks() -> None:
+    assert places(Replies([event(0, 5)], [mark(1, 5)]), [0, 1, 2]) == [(0, 5)]
     assert places(Replies([mark(1, 5)], [event(0, 5)], [mark(2, 5)]), [0, 1, 2]) == [(1, 5), (0, 5)]

@@ -10,6 +10,7 @@ from adapters.wire.event_codec import MsgspecEventCodec
 from application.envelopes import ProposedCommit, StoredEvent
 from application.errors import NotYetVisible, ReadDbNotReady, ReadDbUnavailable, VersionNotFound
 from application.mediator import AlreadyRegistered, CommandDispatcher, Query, QueryDispatcher, UnknownRequest
+from application.partitioning import partition_of
 from application.ports.post_views import PostFilter, Stamp
 from application.query_side.history import CountEvents, ListEvents
 from application.query_side.posts import GetPost, ListComments, ListPosts
@@ -87,11 +88,18 @@ class TestFreshness:
             await system.queries.ask(query)
 
     async def test_a_missing_checkpoint_counts_as_0(self):
+        """For lists, and for the posts of that partition; others don't wait for it."""
         system = await projected(HISTORY[0], patience=0.05)
         system.read_db.live = replace(system.read_db.live, partitions=2)
+        numbered = [PostId(f"{POST[:-1]}{digit}") for digit in range(10)]
+        other = next(each for each in numbered if partition_of(each, 2) == 1)
+        assert partition_of(POST, 2) == 0
 
+        await system.queries.ask(GetPost(post_id=POST, min_position=1))
         with pytest.raises(NotYetVisible):
-            await system.queries.ask(GetPost(post_id=POST, min_position=1))
+            await system.queries.ask(GetPost(post_id=other, min_position=1))
+        with pytest.raises(NotYetVisible):
+            await system.queries.ask(ListPosts(wanted=PostFilter(), limit=10, min_position=1))
         status = await system.queries.ask(GetReadDbStatus())
         assert (status.position, status.lag) == (0, 1)
         assert [(each.partition, each.position) for each in status.partitions] == [(0, 1), (1, 0)]
