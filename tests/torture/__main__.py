@@ -40,7 +40,7 @@ from torture.stored import RowsSeen, Snapshot, commits_after, snapshot_of
 from torture.translation import check_imports, complete
 
 _ROUND_SECONDS = 20.0
-_CALM_SECONDS = 180.0
+_CALM_SECONDS = 600.0
 _DATABASE = "torture"
 _LINES_SHOWN, _SECONDS_SHOWN = 60, 15.0
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -283,7 +283,7 @@ class Campaign:
         check_imports(imported, self.processes.imported)
         env = self.processes.read_db.env
         for words in (["audit"], ["doctor"], ["events", "check"]):
-            done = self.processes.system.run(*words, timeout=300, **env)
+            done = self.processes.system.run(*words, timeout=1_800, **env)
             require(
                 done.returncode == 0, "`postlog {}` ended with {}:\n{}", " ".join(words), done.returncode, done.stdout
             )

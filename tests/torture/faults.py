@@ -9,12 +9,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
 from local.kafka import Kafka
 from local.mongod import ReplicaSet
 from local.postgres import Postgres
+from local.processes import ServerFailedError
 from torture.processes import Processes
 from torture.proxy import Proxy
 
@@ -36,6 +38,7 @@ WEIGHTS = {
     "job killed": 2,
 }
 """How often each kind is drawn, relatively."""
+_STARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,10 @@ class Faults:
             self.processes.busy.discard(name)
 
     async def _break_node(self, kind: str, random: Random, seconds: float) -> None:
-        primary = await asyncio.to_thread(self.nodes.wait_for_primary)
+        try:
+            primary = await asyncio.to_thread(self.nodes.wait_for_primary)
+        except ServerFailedError:  # there is none because of other faults
+            return
         others = [node for node in range(len(self.nodes.addresses)) if node != primary]
         node = random.choice(others) if kind == "secondary killed" else primary
         name = f"node {node}"
@@ -166,9 +172,17 @@ class Faults:
             await asyncio.to_thread(begin)
             self._count(kind, name, seconds)
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(end)
+            await self._repeat(end)
         finally:
             self.processes.busy.discard(name)
+
+    async def _repeat(self, end: Callable[[], None]) -> None:
+        """A server may take long to start on a busy machine."""
+        for _ in range(_STARTS):
+            with suppress(ServerFailedError):
+                await asyncio.to_thread(end)
+                return
+        await asyncio.to_thread(end)
 
     def _count(self, kind: str, target: str, seconds: float) -> None:
         self.injected.append(Injected(kind, target, time.time(), seconds))

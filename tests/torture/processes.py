@@ -27,7 +27,7 @@ _OF_READ_DB = {
     **dict.fromkeys(("query 1", "query 2"), ("serve", "query")),
 }
 _DONE, _WRONG_DATA = 0, 1
-_JOB_SECONDS, _TRIES = 180.0, 40
+_JOB_SECONDS, _TRIES = 1_200.0, 60
 NEVER_PRINTED = ("bug in Postlog", "Traceback", "never retrieved")
 
 
@@ -73,7 +73,7 @@ class Processes:
             self.system.start(name, *words)
             self.services.append(name)
         self._start_around(self.read_db)
-        self.system.wait_until_ready(*self.services, deadline=120)
+        self.system.wait_until_ready(*self.services, deadline=600)
 
     def port(self, name: str) -> int:
         return int(self.system.url(name).rpartition(":")[2])

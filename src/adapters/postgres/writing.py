@@ -99,13 +99,19 @@ def _driver(connection: Connection) -> "psycopg.Connection[Row]":
     return cast("psycopg.Connection[Row]", connection.connection.driver_connection)
 
 
+def _is_stuck(connection: Connection, driver: "psycopg.Connection[Row]") -> bool:
+    """Still in the mode of a pipeline that has ended, so that it can't roll back: the server ended the session just
+    after a commit, and the end of the connection has not arrived yet."""
+    return _PIPELINE not in connection.info and driver.info.pipeline_status != psycopg.pq.PipelineStatus.OFF
+
+
 @contextmanager
 def _as_sqlalchemy(connection: Connection, driver: "psycopg.Connection[Row]") -> Iterator[None]:
     """SQLAlchemy does not know pipelines; their errors must look like those of other statements."""
     try:
         yield
     except psycopg.Error as error:
-        is_lost = bool(driver.closed) or breaks_session(error)
+        is_lost = bool(driver.closed) or breaks_session(error) or _is_stuck(connection, driver)
         if is_lost:
             connection.invalidate(error)
             connection.engine.dispose()  # sessions that are not in use may be in the same state

@@ -1,14 +1,18 @@
 """Statements that are sent together, and rows that go as one parameter, do what plain ones do."""
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, Table, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Table, insert, make_url, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from adapters.postgres.read_db import postgres_read_db
 from adapters.sql.backend import Row, SqlBackend, execute_one_by_one
@@ -17,6 +21,8 @@ from adapters.sql.rows import from_comment, from_parked, from_post
 from adapters.sql.tables import SLOTS, checkpoints, parked_streams, read_db
 from contracts.read_db_handle import NOON, TEXTS, comment, parked, post
 from contracts.sql_read_db import with_backend
+
+_ADMIN_SHUTDOWN = b"57P01"
 
 
 @pytest.fixture
@@ -141,3 +147,63 @@ async def test_an_error_ends_the_block_as_itself_and_leaves_a_usable_session(dat
 
     await with_backend(database, fail)
     assert await rows_of(database, SLOTS["a"].posts) == []
+
+
+@contextmanager
+def late_end_of_connections(url: str) -> Iterator[str]:
+    """The address of a proxy that delivers the message that the server ends a session when the client has sent the
+    next one, and the end of the connection half a second later."""
+    server = make_url(url)
+    opened: list[socket.socket] = []
+
+    def pass_on(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                time.sleep(0.3 if _ADMIN_SHUTDOWN in data else 0.0)
+                target.sendall(data)
+            time.sleep(0.5)
+            target.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                to_server = socket.create_connection((server.host, server.port))
+                opened.extend((client, to_server))
+                for ends in ((client, to_server), (to_server, client)):
+                    threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        proxied = server.set(host="127.0.0.1", port=listener.getsockname()[1])
+        yield proxied.render_as_string(hide_password=False)
+        listener.shutdown(socket.SHUT_RDWR)
+        for each in opened:
+            each.close()
+
+
+async def test_a_session_that_ends_after_its_commit_is_discarded(
+    fresh_postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver can't leave the pipeline then, and SQLAlchemy could not roll back."""
+
+    def commit_and_end(connection: "psycopg.Connection[Any]") -> None:
+        monkeypatch.undo()
+        connection.commit()
+        with psycopg.connect(fresh_postgres_url.replace("+psycopg", "", 1), autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+
+    def end_sessions(backend: SqlBackend) -> None:
+        monkeypatch.setattr(psycopg.Connection, "commit", commit_and_end)
+        with pytest.raises(DBAPIError) as lost, backend.writing_together() as connection:
+            connection.execute(insert(SLOTS["a"].posts).values(from_post(post(1))))
+        assert lost.value.connection_invalidated
+        with backend.writing() as connection:
+            backend.upsert(connection, SLOTS["a"].posts, [from_post(post(2))])
+
+    with late_end_of_connections(fresh_postgres_url) as url:
+        async with postgres_read_db(url, pool_size=2) as database:
+            await database.provisioning.provision()
+            await with_backend(database, end_sessions)
+            assert len(await rows_of(database, SLOTS["a"].posts)) == 2
+    assert [record for record in caplog.records if record.name.startswith("sqlalchemy")] == []
