@@ -16,7 +16,8 @@ from entrypoints.cli.main import load_verb
 from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.settings.leaves import listed
 from entrypoints.settings.model import Mongo, Postgres, Settings, SqlServer
-from manifests import KUBERNETES, ROOT, Manifest, container, environment_of, kustomized, of_kind, pods_of
+from exported_metrics import FILES, unknown, used_in
+from manifests import COMPONENT, KUBERNETES, ROOT, Manifest, container, environment_of, kustomized, of_kind, pods_of
 
 README = (ROOT / "deploy" / "README.md").read_text()
 SCHEMAS = json.loads(Path(__file__).with_name("manifest_schemas.json").read_text())["$defs"]
@@ -344,13 +345,24 @@ def test_there_are_no_more_projectors_than_partitions(manifests, settings):
     assert scaler["spec"]["maxReplicaCount"] == scaler["spec"]["fallback"]["replicas"] == partitions
 
 
-def test_the_service_monitor_finds_the_metrics_of_every_process(manifests):
+def test_the_metrics_of_every_process_are_found_under_the_jobs_of_the_alerts(manifests, pods):
     [monitor] = of_kind(manifests, "ServiceMonitor")
-    [service] = [
-        service
-        for service in of_kind(manifests, "Service")
-        if monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    ]
-    assert [endpoint["port"] for endpoint in monitor["spec"]["endpoints"]] == [
-        port["name"] for port in service["spec"]["ports"]
-    ]
+    selector = monitor["spec"]["selector"]["matchLabels"].items()
+    [service] = [each for each in of_kind(manifests, "Service") if selector <= each["metadata"]["labels"].items()]
+    [endpoint] = monitor["spec"]["endpoints"]
+    assert [port["name"] for port in service["spec"]["ports"]] == [endpoint["port"]]
+    [relabeling] = endpoint["relabelings"]
+    [label] = relabeling["sourceLabels"]
+    assert label == f"__meta_kubernetes_pod_label_{re.sub('[./]', '_', COMPONENT)}"
+    jobs = {relabeling["replacement"].replace("$1", name) for name in pods if name != "init"}
+    prometheus = yaml.safe_load((FILES / "prometheus.yml").read_text())
+    assert jobs == {each["job_name"] for each in prometheus["scrape_configs"]}
+
+
+def test_keda_asks_for_a_metric_that_is_exported(manifests):
+    [scaler] = of_kind(manifests, "ScaledObject")
+    [trigger] = scaler["spec"]["triggers"]
+    query = trigger["metadata"]["query"]
+    assert [metric.name for metric in used_in(query)] == ["postlog_projector_lag"]
+    assert unknown(query) == set()
+    assert 'namespace="postlog", job="postlog-project"' in query
