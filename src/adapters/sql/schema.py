@@ -66,6 +66,8 @@ class Schema:
             raise self._taken(taken)
         if found is None:
             raise self._address.without_tables()
+        if found > REVISION:
+            raise self._unknown(found)
         if found != REVISION:
             raise self._address.outdated(
                 f"has tables of revision {found}, and this version of Postlog needs {REVISION}; run `postlog init`"
@@ -125,9 +127,7 @@ class Schema:
         from adapters.sql.migrations.upgrade import is_known, upgrade
 
         if not is_known(found):
-            raise self._address.outdated(
-                f"has tables of revision {found}, which this Postlog does not know; run a newer one"
-            )
+            raise self._unknown(found)
         upgrade(connection)
         return f"Upgraded the read database {self._address.place} from revision {found} to {REVISION}."
 
@@ -156,6 +156,11 @@ class Schema:
         if there.has_table(_OLD_VERSION_TABLE) and all(there.has_table(table.name) for table in _ONLY_OURS):
             return next(iter(_revisions(connection, _OLD_VERSION_TABLE) & _REVISIONS_IN_OLD_TABLE), None)
         return None
+
+    def _unknown(self, revision: str) -> SchemaOutdated:
+        return self._address.outdated(
+            f"has tables of revision {revision}, which this Postlog does not know; run a newer one"
+        )
 
     def _taken(self, names: list[str]) -> SchemaOutdated:
         return self._address.outdated(
