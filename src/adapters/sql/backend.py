@@ -7,7 +7,7 @@ from enum import Enum
 from operator import eq
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, FromClause, Select, Table, UpdateBase
+from sqlalchemy import Column, Connection, CursorResult, Engine, FromClause, Select, Table, UpdateBase
 from sqlalchemy.exc import DBAPIError
 
 T = TypeVar("T")
@@ -50,8 +50,12 @@ def _no_remedy(_: DBAPIError) -> str:
 
 
 def execute_one_by_one(connection: Connection, steps: Sequence[Step]) -> list[Sequence[Row]]:
-    results = [connection.execute(statement, values) for statement, values in steps]
-    return [result.all() if result.returns_rows else [(result.rowcount,)] for result in results]
+    """The rows of a statement are read before the next one is sent: SQL Server's protocol has no other order."""
+    return [_rows_of(connection.execute(statement, values)) for statement, values in steps]
+
+
+def _rows_of(result: CursorResult[Any]) -> Sequence[Row]:
+    return result.all() if result.returns_rows else [(result.rowcount,)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
