@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ class Acknowledged:
 
 @dataclass(slots=True)
 class Writer:
-    """Addresses take turns, command by command. `pause` is in seconds, after each post."""
+    """Addresses take turns, request by request; they may change at any time. `pause` is in seconds, after each post.
+    `refusals` has the codes of responses after which a request was sent again."""
 
     number: int
     addresses: Sequence[str]
@@ -33,6 +35,7 @@ class Writer:
     stopping: threading.Event
     acknowledged: list[Acknowledged] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
     _sent: int = 0
 
     def run(self) -> None:
@@ -64,7 +67,8 @@ class Writer:
         until = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < until:
             self._sent += 1
-            address = self.addresses[self._sent % len(self.addresses)]
+            addresses = tuple(self.addresses)
+            address = addresses[self._sent % len(addresses)]
             try:
                 answer = client.post(f"{address}/api/v1/posts{path}", json=body, headers=key)
             except httpx.TransportError:
@@ -77,6 +81,7 @@ class Writer:
             if answer.status_code not in _RETRIED:
                 self.unexpected.append(f"{answer.status_code} {answer.text}")
                 return None
+            self.refusals[answer.json()["code"]] += 1
             self.stopping.wait(0.05)
         self.unexpected.append(f"no acknowledgement of {effect!r} within {_PATIENCE_SECONDS:g} s")
         return None
@@ -84,13 +89,18 @@ class Writer:
 
 class Writers:
     def __init__(self, count: int, addresses: Sequence[str], pause: float) -> None:
+        self.addresses = list(addresses)
         self._stopping = threading.Event()
-        self._writers = [Writer(number, addresses, pause, self._stopping) for number in range(count)]
+        self._writers = [Writer(number, self.addresses, pause, self._stopping) for number in range(count)]
         self._threads = [threading.Thread(target=writer.run, daemon=True) for writer in self._writers]
 
     @property
     def acknowledged(self) -> list[Acknowledged]:
         return [each for writer in self._writers for each in list(writer.acknowledged)]
+
+    @property
+    def refusals(self) -> Counter[str]:
+        return sum((writer.refusals for writer in self._writers), Counter[str]())
 
     def start(self) -> None:
         for thread in self._threads:
