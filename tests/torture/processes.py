@@ -51,7 +51,11 @@ class Processes:
     """`admin_url` is PostgreSQL's, for psycopg, without the proxy; `proxied` puts the proxy's port into such a URL."""
 
     def __init__(self, folder: Path, place: Place, admin_url: str, proxied: Callable[[str], str]) -> None:
-        more = {"POSTLOG__SNAPSHOTS__EVERY": "50", "POSTLOG__LOG__LEVEL": "warning"}
+        more = {
+            "POSTLOG__SNAPSHOTS__EVERY": "50",
+            "POSTLOG__LOG__LEVEL": "warning",
+            "POSTLOG__RELAY__LEASE_SECONDS": "5",  # renewing one takes seconds on a busy machine
+        }
         self.system = System(folder / "processes", place.settings | more)
         self._folder = folder
         self._admin_url, self._proxied = admin_url, proxied
