@@ -28,6 +28,15 @@ def relax_gc() -> None:
 
 def run_job(main: Main) -> int:
     """The status that `main` returns; 130 when a signal interrupts it. `main` is cancelled then, and may clean up."""
+    before = gc.get_threshold()
+    gc.set_threshold(_NEW_OBJECTS, *before[1:])  # as for services: an audit reads as many commits
+    try:
+        return _run(main)
+    finally:
+        gc.set_threshold(*before)
+
+
+def _run(main: Main) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(_cancelled_by_sigterm(main))
