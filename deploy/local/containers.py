@@ -1,8 +1,8 @@
-"""The same servers as Docker containers, by testcontainers; its reaper removes them even if this process is killed."""
+"""The same servers as Docker containers, by testcontainers' own modules, and SQL Server; testcontainers' reaper removes
+them even if this process is killed."""
 
 import gc
 import secrets
-import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +10,19 @@ from typing import Any
 
 import pymongo
 from pymongo.errors import PyMongoError
+from sqlalchemy import make_url
+from testcontainers.community.kafka import KafkaContainer
+from testcontainers.community.mongodb import MongoDbContainer
+from testcontainers.community.mssql import SqlServerContainer
+from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
 
-from local import kafka, postgres
-from local.kafka_jars import VERSION
 from local.processes import ServerFailedError
+from local.programs import find_odbc_driver
 from local.waiting import wait_until
+
+_KEY = "/data/configdb/key"
 
 
 def docker_answers() -> bool:
@@ -35,47 +41,46 @@ def docker_answers() -> bool:
 
 @contextmanager
 def mongo_container() -> Iterator[str]:
-    """The URL of a replica set of one node. Its own address is valid only inside the container, hence direct."""
-    container = DockerContainer("mongo:8").with_command("--replSet rs0 --bind_ip_all").with_exposed_ports(27017)
+    """The URL of a replica set of one node, with the superuser's login. A replica set with logins needs a key file. Its
+    own address is valid only inside the container, hence direct."""
+    make_key = f"head -c 96 /dev/urandom | base64 --wrap 0 > {_KEY} && chmod 400 {_KEY} && chown mongodb {_KEY}"
+    container = MongoDbContainer(
+        "mongo:8",
+        password=secrets.token_hex(12),
+        entrypoint=["bash", "-c", f'{make_key} && exec docker-entrypoint.sh "$@"', "mongo"],
+    )
+    container.with_command(["mongod", "--replSet", "rs0", "--keyFile", _KEY, "--bind_ip_all"])
     with container:
-        url = f"mongodb://{_address(container, 27017)}/?directConnection=true"
+        url = f"{container.get_connection_url()}/?directConnection=true"
         _wait(container, lambda: _is_primary(url))
         yield f"{url}&replicaSet=rs0"
 
 
 @contextmanager
 def kafka_container() -> Iterator[str]:
-    """The bootstrap address. The broker starts once it knows which address to advertise."""
-    wait = 'until [ -f /tmp/address ]; do sleep 0.1; done; export KAFKA_ADVERTISED_LISTENERS="$(cat /tmp/address)"'
-    container = DockerContainer(f"apache/kafka:{VERSION}").with_exposed_ports(9092)
-    container.with_command(["bash", "-c", f"{wait}; exec /etc/kafka/docker/run"])
-    settings = {
-        **kafka.SETTINGS,
-        "listeners": "PLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093",
-        "controller.quorum.voters": "1@127.0.0.1:9093",
-    }
-    container.with_envs(**{f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()})
-    with container:
-        address = _address(container, 9092)
-        advertised = shlex.quote(f"PLAINTEXT://{address}")
-        container.exec(["bash", "-c", f"echo {advertised} > /tmp/new && mv /tmp/new /tmp/address"])
-        _wait(container, lambda: kafka.answers(address))
-        yield address
+    """The bootstrap address."""
+    with KafkaContainer().with_kraft() as container:
+        yield container.get_bootstrap_server()
 
 
 @contextmanager
 def postgres_container() -> Iterator[str]:
     """SQLAlchemy's URL of the superuser."""
-    password = secrets.token_urlsafe(12)
-    container = DockerContainer("postgres:18").with_env("POSTGRES_PASSWORD", password).with_exposed_ports(5432)
+    container = PostgresContainer("postgres:18", username="postgres", password=secrets.token_hex(12), driver="psycopg")
     with container:
-        url = f"postgresql+psycopg://postgres:{password}@{_address(container, 5432)}/postgres"
-        _wait(container, lambda: postgres.answers(url))
-        yield url
+        yield container.get_connection_url()
 
 
-def _address(container: DockerContainer, port: int) -> str:
-    return f"{container.get_container_host_ip()}:{container.get_exposed_port(port)}"
+@contextmanager
+def sqlserver_container() -> Iterator[str]:
+    """SQLAlchemy's URL of the administrator. Whoever starts it accepts Microsoft's licence."""
+    with SqlServerContainer(password=f"Pw-{secrets.token_hex(12)}") as container:
+        url = make_url(container.get_connection_url()).set(
+            drivername="mssql+pyodbc",
+            database="master",
+            query={"driver": find_odbc_driver(), "Encrypt": "yes", "TrustServerCertificate": "yes"},
+        )
+        yield url.render_as_string(hide_password=False)
 
 
 def _wait(container: DockerContainer, ready: Callable[[], bool]) -> None:

@@ -67,10 +67,11 @@ class Servers:
         return self._shared(POSTGRES, "postgres_container", lambda: self.own_postgres().url)
 
     def sqlserver_url(self) -> str:
-        """SQLAlchemy's URL of a login that may create databases."""
-        if address := os.environ.get(SQLSERVER):
-            return address
-        raise ServerUnavailableError(f"no SQL Server: set {SQLSERVER} to its SQLAlchemy URL")
+        """SQLAlchemy's URL of a login that may create databases. In Docker only if Microsoft's licence is accepted."""
+        remedy = f"no SQL Server: set {SQLSERVER} to its SQLAlchemy URL, or ACCEPT_EULA=Y to start it with Docker"
+        if os.environ.get("ACCEPT_EULA") != "Y" and not os.environ.get(SQLSERVER):
+            raise ServerUnavailableError(remedy)
+        return self._shared(SQLSERVER, "sqlserver_container", lambda: _none(remedy))
 
     def own_replica_set(
         self, nodes: int = 1, *, logins: bool = False, proxied_by: Callable[[int], int] | None = None
@@ -120,6 +121,10 @@ def _docker_answers() -> bool:
     from local.containers import docker_answers
 
     return docker_answers()
+
+
+def _none(remedy: str) -> str:
+    raise ServerUnavailableError(remedy)
 
 
 def _found(place: Path | None, name: str, remedy: str, variable: str) -> Path:

@@ -1,6 +1,7 @@
 """Finds the servers' programs on this machine."""
 
 import importlib.metadata
+import platform
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,6 +42,16 @@ def find_chromium() -> Path | None:
     names = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
     return Path(found) if found else None
+
+
+def find_odbc_driver() -> str:
+    """Microsoft's driver for SQL Server: the library in the package `mssql-python-odbc`, if that is installed, else the
+    name under which a system package registers it."""
+    folder = _in_distribution(
+        "mssql-python-odbc", f"mssql_python_odbc/libs/linux/debian_ubuntu/{platform.machine()}/lib"
+    )
+    libraries = sorted(folder.glob("libmsodbcsql-*.so.*")) if folder else []
+    return str(libraries[-1]) if libraries else "ODBC Driver 18 for SQL Server"
 
 
 def find_kustomize() -> list[str] | None:
