@@ -11,13 +11,17 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
+from uuid import uuid4
 
 from local.folders import server_folder
+from local.go_programs import PROMETHEUS
 from local.kafka import Kafka, Listener
 from local.mongod import ReplicaSet
 from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
+from local.processes import ServerFailedError
 from local.programs import find_kafka, find_mongod, find_pgbouncer, find_postgres
+from local.prometheus import Prometheus
 
 MONGO, KAFKA, POSTGRES, SQLSERVER = (
     "POSTLOG_TEST_MONGO_URL",
@@ -95,6 +99,21 @@ class Servers:
         if program is None:
             raise ServerUnavailableError("no PgBouncer on this machine: install it (Debian: 'pgbouncer')")
         return self._started(PgBouncer(program, self._folder, postgres_url))
+
+    def prometheus_programs(self) -> Path:
+        """The folder with `prometheus` and `promtool`, built if necessary: minutes."""
+        try:
+            found = PROMETHEUS.find()
+        except ServerFailedError as error:
+            raise ServerUnavailableError(str(error)) from error
+        if found is None:
+            raise ServerUnavailableError(
+                "no Prometheus on this machine: put 'prometheus' and 'promtool', or Go, on the PATH"
+            )
+        return found
+
+    def own_prometheus(self, config: str) -> Prometheus:
+        return self._started(Prometheus(self.prometheus_programs(), self._folder / f"prometheus-{uuid4().hex}", config))
 
     @functools.cached_property
     def _folder(self) -> Path:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+from local.go_programs import PROMETHEUS
 from local.kafka_jars import VERSION, fetch_jars, have_jars, jars_folder
 from local.processes import ServerFailedError
 from local.programs import find_chromium, find_mongod, find_pgbouncer, find_postgres
@@ -69,7 +70,9 @@ def places() -> list[str]:
         "PgBouncer": find_pgbouncer(),
         f"Kafka {VERSION}": jars_folder() if have_jars() else None,
     }
-    return [f"{name}: {place or 'none on this machine'}" for name, place in found.items()]
+    built = PROMETHEUS.folder if PROMETHEUS.folder.is_dir() else "the long tests build it, with Go, in minutes"
+    lines = [f"{name}: {place or 'none on this machine'}" for name, place in found.items()]
+    return [*lines, f"Prometheus {PROMETHEUS.version}: {built}"]
 
 
 def _loads(library: str) -> bool:

@@ -127,8 +127,10 @@ class System:
         self._processes[name] = _Process(words, own, running)
         return running
 
-    def again(self, name: str) -> Running:
+    def again(self, name: str, **env: str) -> Running:
+        """At the same port."""
         process = self._processes[name]
+        process.env |= env
         process.running = self._spawn(process.words, process.env)
         return process.running
 
@@ -141,6 +143,9 @@ class System:
     def url(self, name: str) -> str:
         """Where it listens, whether it does already or not."""
         return f"http://127.0.0.1:{self._processes[name].env['POSTLOG__HTTP__PORT']}"
+
+    def port(self, name: str) -> int:
+        return int(self._processes[name].env["POSTLOG__HTTP__PORT"])
 
     def get(self, name: str, path: str, **headers: str) -> httpx.Response:
         return httpx.get(f"{self.url(name)}{path}", headers=headers, timeout=20)

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
-
 from exported_metrics import used_in
+
 from integration.distributed.system import System, delete_topic
 from integration.logins.places import MongoPlace, mongo_place, postgres_place
 from local.ports import free_port

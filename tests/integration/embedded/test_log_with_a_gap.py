@@ -39,6 +39,10 @@ def filled_and_holed(folder: Path) -> Rows:
         for number in range(1, 7):
             assert create(address, f"post {number}").json()["position"] == number
         running.signal(signal.SIGTERM)
+    return holed(folder)
+
+
+def holed(folder: Path) -> Rows:
     for file in folder.glob("read*.sqlite*"):
         file.unlink()
     with closing(sqlite3.connect(folder / "log.sqlite")) as connection, connection:

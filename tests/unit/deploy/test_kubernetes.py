@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from exported_metrics import FILES, unknown, used_in
 from jsonschema import Draft202012Validator
 from sqlalchemy import make_url
 
@@ -16,7 +17,6 @@ from entrypoints.cli.main import load_verb
 from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.settings.leaves import listed
 from entrypoints.settings.model import Mongo, Postgres, Settings, SqlServer
-from exported_metrics import FILES, unknown, used_in
 from manifests import COMPONENT, KUBERNETES, ROOT, Manifest, container, environment_of, kustomized, of_kind, pods_of
 
 README = (ROOT / "deploy" / "README.md").read_text()

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.system import metrics as module
 from adapters.system.metrics import COUNTERS, OTHERS, PrometheusMetrics
-from exported_metrics import calls
+from observability_files import calls
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""The metrics that the code exports, and those that the files of deploy/observability use."""
+"""The files of deploy/observability and their runbook; the metrics that they use, and those that the code exports."""
 
 import ast
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -107,3 +108,19 @@ def queries() -> list[tuple[str, str]]:
         for panel in panels()
         for target in panel["targets"]
     ]
+
+
+def runbook() -> dict[str, str]:
+    """The sections of the chapter on alerts, by their headings."""
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    chapter = operations.partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    sections = [section.partition("\n") for section in chapter.split("\n### ")[1:]]
+    return {heading: text for heading, _, text in sections}
+
+
+def runbook_commands(alert: str) -> list[list[str]]:
+    """Those at the end of its section, without the first word, `postlog`."""
+    lines = runbook()[alert].rpartition("```sh\n")[2].rstrip().removesuffix("```").splitlines()
+    commands = [shlex.split(line, comments=True) for line in lines]
+    assert all(words[0] == "postlog" for words in commands)
+    return [words[1:] for words in commands]
