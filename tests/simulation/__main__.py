@@ -6,6 +6,7 @@ seed failed.
 """
 
 import argparse
+import gc
 import sys
 import time
 from collections import Counter
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     injected: Counter[str] = Counter()
     failed: list[int] = []
     commands = 0
-    with ProcessPoolExecutor(options.workers) as pool:
+    with ProcessPoolExecutor(options.workers, initializer=gc.freeze) as pool:
         parts = [seeds[begin : begin + _AT_ONCE] for begin in range(0, len(seeds), _AT_ONCE)]
         for more_commands, more, bad in pool.map(run_seeds, parts):
             commands, injected, failed = commands + more_commands, injected + more, failed + bad

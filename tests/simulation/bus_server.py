@@ -52,11 +52,12 @@ class BusServer:
 
 
 class SimulatedPublisher:
-    """In each partition messages are in the order of the calls: a call arrives after the one before it."""
+    """In each partition messages are in the order of the calls: a call arrives after the one before it there."""
 
     def __init__(self, server: BusServer) -> None:
         self._server = server
-        self._arrives_at = 0.0
+        self._arrive_at: dict[int, float] = {}
+        """By partition."""
 
     async def partitions(self) -> int:
         return await self._server.network.call(BUS, lambda: len(self._server.memory.topic.partitions), BusUnavailable)
@@ -68,9 +69,10 @@ class SimulatedPublisher:
         if network.happens("stored in part", BUS):
             messages = messages[: network.random.randrange(len(messages) + 1)]
             plan.unknown = True
-        now = asyncio.get_running_loop().time()
-        self._arrives_at = max(self._arrives_at, now + plan.there)
-        plan.there = self._arrives_at - now
+        now, partitions = asyncio.get_running_loop().time(), {each.partition for each in publication.entries}
+        arrives_at = max([now + plan.there, *(self._arrive_at.get(each, 0.0) for each in partitions)])
+        self._arrive_at |= dict.fromkeys(partitions, arrives_at)
+        plan.there = arrives_at - now
 
         def at_server() -> int:
             put = server.put(messages)

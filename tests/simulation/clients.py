@@ -21,7 +21,7 @@ from domain.commands import (
 from domain.ids import CommentId, PostId
 
 USERS = ("Ann", "Bob", "Eve")
-_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def post_id(number: int) -> PostId:
@@ -43,9 +43,7 @@ class Commands:
     _texts: int = 0
 
     def create(self, post: PostId) -> CreatePost:
-        return CreatePost(
-            post_id=post, author="Ann", message=f"post {self.random.choice((1, 1, 2))}", date_posted=_NOON
-        )
+        return CreatePost(post_id=post, author="Ann", message=f"post {self.random.choice((1, 1, 2))}", date_posted=NOON)
 
     def draw_several(self) -> list[PostCommand]:
         """For one post."""
@@ -56,7 +54,7 @@ class Commands:
         random = self.random
         post, user = post or random.choice(self.posts), random.choice(USERS)
         self._texts += 1
-        text, date = f"text {self._texts if random.random() < 0.8 else 0}", _NOON + timedelta(seconds=self._texts)
+        text, date = f"text {self._texts if random.random() < 0.8 else 0}", NOON + timedelta(seconds=self._texts)
         commands: list[tuple[int, PostCommand]] = [
             (4, CreatePost(post_id=post, author="Ann", message=f"post {random.choice((1, 1, 2))}", date_posted=date)),
             (6, LikePost(post_id=post, username=random.choice((user, None)))),

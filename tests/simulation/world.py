@@ -14,7 +14,7 @@ from uuid import UUID
 
 from adapters.memory.bus import MemoryBus
 from adapters.memory.log import MemoryLog
-from adapters.memory.read_db import MemoryReadDb
+from adapters.memory.read_db import MemoryReadDb, SlotRows
 from application.command_side.idempotency import commit_id_of
 from application.command_side.post_commands import PostCommands
 from application.envelopes import ProposedCommit, StoredEvent
@@ -34,8 +34,10 @@ from application.ports.generations import Build
 from application.ports.post_views import PostFilter
 from application.ports.read_db import CheckpointMoved
 from application.query_side.posts import GetPost, ListPosts
+from application.rows import CommentRow
 from domain.commands import LikePost, PostCommand
 from domain.errors import PostlogError, PostNotFound
+from domain.ids import CommentId, PostId
 from simulation.bus_server import BusServer, SimulatedSubscription
 from simulation.checker import (
     History,
@@ -49,7 +51,7 @@ from simulation.checker import (
     check_row,
     require,
 )
-from simulation.clients import Commands, context_of, post_id
+from simulation.clients import NOON, Commands, context_of, post_id
 from simulation.faults import Fault, Faults, draw_faults
 from simulation.log_server import LogServer, Seen, SimulatedEventStore
 from simulation.network import Network
@@ -596,18 +598,36 @@ class World:
             if machine.process is not None:
                 machine.process.kill()
         target = self.random.choice(sorted(sound))
-        before = rows.posts[target]
-        rows.posts[target] = before._replace(likes=before.likes + 1)
+        before, comments = rows.posts[target], dict(rows.comments.get(target, {}))
+        self._damage(rows, target)
         report = await parts.audit().run()
-        require([each.post_id for each in report.differences] == [target], "the audit found {}", report.differences)
+        require({each.post_id for each in report.differences} == {target}, "the audit found {}", report.differences)
         self.read_db.on_commit = lambda: None
         await parts.repair().repair(target)
-        require(rows.posts[target] == before, "the repair left {}", rows.posts[target])
+        left = rows.posts[target], rows.comments.get(target, {})
+        require(left == (before, comments), "the repair left {}", left)
         expected = (dict(rows.posts), dict(memory.live_parked).keys())
         await _drained(parts.rebuild().run(restart=True))
         rebuilt = (dict(memory.live_rows.posts), dict(memory.live_parked).keys())
         require(rebuilt == expected, "a rebuild leads to {}, the projector to {}", rebuilt, expected)
         self._check_rows()
+
+    def _damage(self, rows: SlotRows, target: PostId) -> None:
+        comments = rows.comments[target]
+        kinds = ("likes", "lost", "surplus comment", "lost comment", "changed comment")
+        match self.random.choice(kinds if comments else kinds[:3]):
+            case "likes":
+                rows.posts[target] = rows.posts[target]._replace(likes=rows.posts[target].likes + 1)
+            case "lost":
+                del rows.posts[target], rows.comments[target]
+            case "surplus comment":
+                found = CommentId(str(UUID(int=1)))
+                comments[found] = CommentRow(target, found, "Zoe", "text", NOON, edited=False)
+            case "lost comment":
+                comments.popitem()
+            case "changed comment":
+                found, comment = comments.popitem()
+                comments[found] = comment._replace(edited=not comment.edited)
 
 
 async def _drained(builds: AsyncGenerator[Build], until: int = 1_000_000) -> None:
