@@ -110,18 +110,13 @@ def test_files_that_postlog_creates_are_readable_by_their_owner_only(tmp_path: P
     posts.write_text(
         '{"externalId": "1", "author": "ann", "message": "x", "datePosted": "2020-01-01T00:00:00Z", "likes": 0}'
     )
-    verbs = (
-        f'import "{posts}"',
-        "rebuild",
-        "audit",
-        "doctor",
-        f'backup "{tmp_path}/made/backup.sqlite"',
-        f"run --port {port}",
-    )
+    checks = ("audit", "doctor", "parked list", "events check")
+    backup = f'backup "{tmp_path}/made/backup.sqlite"'
+    verbs = ("init", f'import "{posts}"', "rebuild", *checks, backup, f"run --port {port}")
     command = "umask 000; " + " && ".join(f'"{POSTLOG}" {verb}' for verb in verbs)
     env = {"COMMAND": command, "POSTLOG_DATA": str(data)}
     with Running(tmp_path, "-c", 'eval "$COMMAND"', env=env, program="/bin/sh") as running:
-        for _ in ticks(60, f"it does not answer:\n{running.printed}"):
+        for _ in ticks(120, f"it does not answer:\n{running.printed}"):
             assert running.process.poll() is None, running.printed
             if is_live(f"http://127.0.0.1:{port}"):
                 break
