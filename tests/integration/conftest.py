@@ -27,8 +27,6 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    # Kafka runs for minutes only: the code of Java's second compiler costs more time than it saves.
-    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     with Servers() as servers:
         yield servers
 
