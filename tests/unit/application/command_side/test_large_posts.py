@@ -14,7 +14,7 @@ from contracts.log_handle import POST_A, POST_B, liked, proposed
 from domain.commands import LikePost
 from domain.ids import PostId
 
-LIKERS = 50_000
+LIKERS = 20_000
 LAST = "the last of so many"
 CACHE_BYTES = 1_000_000
 
@@ -38,7 +38,7 @@ def names() -> Sequence[str]:
 
 @pytest.fixture(scope="module")
 def commits(names: Sequence[str]) -> Sequence[ProposedCommit]:
-    """Two posts with 50,000 named likers each; each like is a commit."""
+    """Two posts with 20,000 named likers each; each like is a commit."""
     created = StoredEvent(
         "PostCreated", 1, {"author": "Ann", "message": "Hello", "datePosted": "2026-11-23T12:00:00.000Z"}
     )
