@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from exported_metrics import used_in
 
 from integration.distributed.system import System, delete_topic
 from integration.logins.places import MongoPlace, mongo_place, postgres_place
 from local.ports import free_port
 from manifests import container, environment_of, kustomized, of_kind, pods_of
+from observability_files import used_in
 from running import POSTLOG, ticks
 from units import arguments, environment, units
 

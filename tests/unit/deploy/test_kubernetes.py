@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from exported_metrics import FILES, unknown, used_in
 from jsonschema import Draft202012Validator
 from sqlalchemy import make_url
 
@@ -18,6 +17,7 @@ from entrypoints.serving.cross_origin import CrossOriginPolicy
 from entrypoints.settings.leaves import listed
 from entrypoints.settings.model import Mongo, Postgres, Settings, SqlServer
 from manifests import COMPONENT, KUBERNETES, ROOT, Manifest, container, environment_of, kustomized, of_kind, pods_of
+from observability_files import FILES, unknown, used_in
 
 README = (ROOT / "deploy" / "README.md").read_text()
 SCHEMAS = json.loads(Path(__file__).with_name("manifest_schemas.json").read_text())["$defs"]
