@@ -148,6 +148,28 @@ def test_mongodb_is_away(distributed: Watched, killable_mongod: ReplicaSet) -> N
     distributed.is_healthy()
 
 
+def test_kafka_is_away(distributed: Watched, killable_kafka: Kafka) -> None:
+    distributed.wait_until_quiet()
+    killable_kafka.kill()
+    distributed.wait_until_firing("PostlogStoreUnavailable", check="bus", job="postlog-relay")
+    statuses, printed = distributed.run_the_runbook("PostlogStoreUnavailable")
+    assert statuses == [2]
+    assert "bus.kafka.bootstrap_servers" in printed
+    killable_kafka.restart()
+    distributed.is_healthy()
+
+
+def test_postgresql_is_away(distributed: Watched, killable_postgres: Postgres) -> None:
+    distributed.wait_until_quiet()
+    killable_postgres.kill()
+    distributed.wait_until_firing("PostlogStoreUnavailable", check="read_db", job="postlog-query")
+    statuses, printed = distributed.run_the_runbook("PostlogStoreUnavailable")
+    assert statuses == [2]
+    assert "read_db.postgres.url" in printed
+    killable_postgres.restart()
+    distributed.is_healthy()
+
+
 def run_as_a_service(distributed: Watched, alert: str, name: str) -> None:
     """The command of its runbook, which is that of the process."""
     [words] = runbook_commands(alert)
