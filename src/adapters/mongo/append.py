@@ -206,6 +206,8 @@ class GroupWrite:
             if not inserting.done():
                 inserting.cancel()
                 await asyncio.gather(inserting, return_exceptions=True)
+            elif not inserting.cancelled():
+                inserting.exception()  # else asyncio logs it as never retrieved when the check was cancelled
         return inserted
 
     def _stream_tails(self, group: Sequence[_Pending]) -> list[CommitRef]:

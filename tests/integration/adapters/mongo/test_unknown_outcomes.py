@@ -1,6 +1,7 @@
 """The reply to a write is lost, late or an error: the outcome that is returned must be what the log holds."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from adapters.mongo import append
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
+from adapters.mongo.guard import LogGuard
 from adapters.mongo.provisioning import MongoProvisioning
 from adapters.wire.commit_bson import at_position, encode_without_position
 from application.envelopes import Commit
@@ -176,3 +178,22 @@ async def test_after_the_time_limit_the_outcome_is_unsettled(failing: Failing) -
     assert [commit.position for commit in stored] == [1, 2, 3]
     for outcome, commit in zip(again, stored[1:], strict=True):
         assert outcome in (Appended(commit.position), AlreadyStored(commit))
+
+
+async def test_an_insert_that_fails_while_the_read_beside_it_hangs_leaves_no_error_behind(
+    failing: Failing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio logs an error that nobody has looked at, with its stack, as soon as its task is collected."""
+    assert await failing.store.append([proposed(POST_A, 1)]) == [Appended(1)]
+
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(LogGuard, "_find", hang)
+    failing.database.append_timeout = 3.0
+    await failing.inserts_fail(NOT_DONE, times=100)
+    [outcome] = await failing.store.append([proposed(POST_A, 2)])
+    assert isinstance(outcome, Unsettled)
+    await failing.inserts_fail(NOT_DONE, times=0)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
