@@ -230,7 +230,8 @@ class SimulatedGenerations:
         def take() -> None:
             if self._server.builder is not None:
                 raise RebuildRunning("Another rebuild of this read database is running.")
-            self._server.builder = owner
+            if not isinstance(owner, Process) or owner.alive:  # the killed have no session that could hold it
+                self._server.builder = owner
 
         try:
             await self._server.network.call(READ_DB, take, ReadDbUnavailable)
