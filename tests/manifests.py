@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from local.programs import find_kustomize
+from local.go_programs import KUSTOMIZE
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -22,18 +22,20 @@ Manifest = dict[str, Any]
 
 
 def kustomized(overlay: str) -> list[Manifest]:
-    """Skips the test on a machine without Kustomize; in CI the test fails."""
+    """Skips the test on a machine without Kustomize and without Go to build it; in CI the test fails."""
     return copy.deepcopy(_parsed(overlay))
 
 
 @functools.cache
 def _parsed(overlay: str) -> list[Manifest]:
-    command = find_kustomize()
-    if command is None:
-        missing = "neither kustomize nor kubectl is on the PATH"
+    programs = KUSTOMIZE.find()
+    if programs is None:
+        missing = "no kustomize on the PATH, and no Go to build it"
         pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)
     folder = KUBERNETES / "overlays" / overlay
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [programs / "kustomize", "build", folder], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return list(yaml.safe_load_all(done.stdout))
 

@@ -1,5 +1,6 @@
 """Programs that are built from their Go module, once, and kept in a cache folder outside the checkout."""
 
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class GoPrograms:
     def find(self) -> Path | None:
         """The folder with all of them: on the PATH, or built here, which takes minutes the first time; None without Go.
         Raises ServerFailedError if the build fails."""
-        names = [package.rpartition("/")[2] for package in self.packages]
+        names = [_program(package) for package in self.packages]
         places = {Path(place).parent for place in map(shutil.which, names) if place}
         on_path = [place for place in places if all((place / name).exists() for name in names)]
         if on_path:
@@ -51,6 +52,11 @@ class GoPrograms:
                 )
 
 
+def _program(package: str) -> str:
+    """Go names it after the last folder that is not a major version."""
+    return re.sub(r"/v\d+$", "", package).rpartition("/")[2]
+
+
 PROMETHEUS = GoPrograms(
     "prometheus",
     "v0.316.0",
@@ -58,3 +64,5 @@ PROMETHEUS = GoPrograms(
     tags="remove_all_sd",  # without the clients of all clouds
 )
 """Version 3.16 of Prometheus: the module numbers it 0.316."""
+
+KUSTOMIZE = GoPrograms("kustomize", "v5.7.1", ("sigs.k8s.io/kustomize/kustomize/v5",))

