@@ -27,6 +27,9 @@ _POSTS_A_STEP = 50
 _COMMITS_A_STEP = 500
 _SECONDS_BETWEEN_CHECKS = 10.0
 _SECONDS_WHEN_AWAY = 5.0
+_SECONDS_BETWEEN_PASSES = 5.0
+"""From the beginning of one to that of the next; a small log is compared in an instant."""
+
 _PARKED_A_PASS = 1_000
 """A parked post may have a row or none, and the log may lack the first commit of one that is damaged."""
 
@@ -77,6 +80,7 @@ class ContinuousAudit:
         self._has_rechecked, self._rechecked_at = False, 0.0
         self._whole_since = clock.monotonic()
         self._pass: _Pass | None = None
+        self._next_pass_at = 0.0
         self._start: AuditStart | None = None
         self._started_at = 0.0
 
@@ -90,10 +94,11 @@ class ContinuousAudit:
                 continue
             except Unavailable as error:
                 logger.warning("auditing stopped, retrying in %g s: %s", _SECONDS_WHEN_AWAY, error.message)
+                self._measure()
                 await asyncio.sleep(_SECONDS_WHEN_AWAY)
                 continue
             self._measure()
-            await asyncio.sleep(max(read, 1) * self._pace)
+            await asyncio.sleep(max(max(read, 1) * self._pace, self._next_pass_at - self._clock.monotonic()))
 
     async def _step(self) -> int:
         """One step; returns how many commits and rows were read for it."""
@@ -158,6 +163,7 @@ class ContinuousAudit:
         logger.info("audited everything in %.0f s: %d posts differ", took, self._amount)
         self._metrics.count("audit_passes")
         self._whole_since = progress.began
+        self._next_pass_at = progress.began + _SECONDS_BETWEEN_PASSES
         self._pass = None
 
     async def _check_orphans(self, start: AuditStart) -> None:

@@ -26,6 +26,7 @@ UNKNOWN = PostId("0198c0de-0000-7000-8000-000000009999")
 def _looks_at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(module, "_SECONDS_BETWEEN_CHECKS", 0.0)
     monkeypatch.setattr(module, "_SECONDS_WHEN_AWAY", 0.0)
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_PASSES", 0.0)
     caplog.set_level(logging.INFO, module.__name__)
 
 
@@ -214,6 +215,28 @@ async def test_a_read_database_that_is_away_is_waited_for(
         await audit.passes(1)
     away = [record.getMessage() for record in caplog.records if "It is away" in record.getMessage()]
     assert away == ["auditing stopped, retrying in 0 s: It is away."] * 3
+
+
+async def test_how_old_the_last_pass_is_is_measured_while_the_read_database_is_away(system: SmallSystem) -> None:
+    rows = MemoryAuditRows(system.read_db)
+
+    async def away(*_: object) -> object:
+        raise ReadDbUnavailable("It is away.")
+
+    rows.page = away  # type: ignore[method-assign,assignment]
+    async with watched(system, rows) as audit:
+        await audit.until(lambda: "audit_seconds_since_whole" in audit.metrics.counts)
+    assert audit.counted("audit_passes") == 0
+
+
+async def test_a_small_log_is_not_compared_without_pause(system: SmallSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_PASSES", 3_600.0)
+    async with watched(system) as audit:
+        await audit.passes(1)
+        compared = audit.counted("audit_posts_compared")
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        assert audit.counted("audit_posts_compared") == compared
 
 
 async def test_rows_of_another_log_end_it(system: SmallSystem) -> None:
