@@ -18,6 +18,11 @@ T = TypeVar("T")
 _ERROR_SECONDS = (0.0, 0.01, 0.5, 3.0)
 """After which a caller gives up a call that has no answer."""
 
+_LATE_SECONDS = 2.0
+
+LONGEST_CALL_SECONDS = _ERROR_SECONDS[-1] + _LATE_SECONDS
+"""So long after the faults are over, a call that met one may still be under way."""
+
 
 @dataclass(slots=True)
 class Server:
@@ -103,7 +108,7 @@ class Network:
         elif writes and happens("transaction refused", server, now):
             call.refused = "The transaction was refused."
         elif writes and happens("takes effect after the error", server, now):
-            call.there, call.late = random.choice(_ERROR_SECONDS), random.uniform(0.0, 2.0)
+            call.there, call.late = random.choice(_ERROR_SECONDS), random.uniform(0.0, _LATE_SECONDS)
         elif happens("answer lost", server, now):
             call.unknown, call.error_after = True, random.choice(_ERROR_SECONDS)
 

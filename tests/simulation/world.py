@@ -54,7 +54,7 @@ from simulation.checker import (
 from simulation.clients import NOON, Commands, context_of, post_id
 from simulation.faults import Fault, Faults, draw_faults
 from simulation.log_server import LogServer, Seen, SimulatedEventStore
-from simulation.network import Network
+from simulation.network import LONGEST_CALL_SECONDS, Network, now_of
 from simulation.processes import MachineClock, Parts, QuietMetrics, SeededIds, Sizes, draw_sizes
 from simulation.read_db_server import ReadDbServer
 from simulation.virtual_loop import CURRENT, SERVER_CONTEXT, NothingLeft, Process, TooLong, VirtualLoop
@@ -261,7 +261,7 @@ class World:
 
     async def _until_healed(self, clients: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.gather(*clients)
-        await asyncio.sleep(max(0.0, _FAULT_SECONDS - self.loop.time()) + 0.1)
+        await asyncio.sleep(max(0.0, _FAULT_SECONDS - self.loop.time()) + LONGEST_CALL_SECONDS)
         await self._write_once_more()
         try:
             async with asyncio.timeout(_HEALING_SECONDS):
@@ -422,20 +422,28 @@ class World:
                 await asyncio.sleep(random.choice((0.0, 0.05, 1.0, 4.0)))
             if operation.key and random.random() < 0.25:
                 twins = [copy(operation) for _ in range(2)]
-                await asyncio.gather(*(self._try(random.choice(machines), twin) for twin in twins))
-                self._join(operation, twins)
+                used = [random.choice(machines) for _ in twins]
+                await asyncio.gather(*map(self._try, used, twins))
+                self._join(operation, twins, is_one_process=used[0] is used[1])
             else:
                 await self._try(random.choice(machines), operation)
             if operation.outcome != "unknown":
                 break
         operation.returned = self.loop.time()
 
-    def _join(self, operation: Operation, twins: Sequence[Operation]) -> None:
-        """Both answers are the same. When one is a refusal, the other one may have been decided before or after it, so
-        it says nothing of one whose outcome is unknown.
+    def _join(self, operation: Operation, twins: Sequence[Operation], *, is_one_process: bool) -> None:
+        """Both answers are the same, with one exception: of two processes one may find the request in effect, while the
+        other one appends its commit (docs/adr/0015). When one is a refusal, the other one may have been decided before
+        or after it, so it says nothing of one whose outcome is unknown.
         """
-        told = [twin for twin in twins if twin.outcome == "ok"]
-        require(len({(twin.version, twin.position) for twin in told}) < 2, "answered {} and {}", twins[0], twins[1])
+        told = sorted((twin for twin in twins if twin.outcome == "ok"), key=lambda twin: -(twin.version or 0))
+        if len({(twin.version, twin.position) for twin in told}) > 1:
+            commit = now_of(self.log.store.find_commit(commit_id_of(operation.key or "")))
+            is_appended = commit is not None and (commit.last_version, commit.position) == (
+                told[0].version,
+                told[0].position,
+            )
+            require(is_appended and not is_one_process, "answered {} and {}", *twins)
         told = told or sorted(twins, key=lambda twin: twin.outcome != "unknown")
         operation.refused_twins = [twin.code for twin in twins if twin.outcome == "fail"]
         for twin in told[:1]:
