@@ -1,10 +1,10 @@
 """A Prometheus on 127.0.0.1, built from its Go module; it has no pages of its own."""
 
-import http.client
 from pathlib import Path
 
 from local.ports import free_port
 from local.processes import ServerProcess
+from local.waiting import answers_ok
 
 
 class Prometheus:
@@ -29,18 +29,7 @@ class Prometheus:
 
     def start(self) -> None:
         self._process.start()
-        self._process.wait_until(self._is_ready, seconds=60)
+        self._process.wait_until(lambda: answers_ok(self._port, "/-/ready"), seconds=60)
 
     def stop(self) -> None:
         self._process.stop()
-
-    def _is_ready(self) -> bool:
-        """It listens before it answers queries."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
-        try:
-            connection.request("GET", "/-/ready")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()

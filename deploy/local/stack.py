@@ -4,7 +4,6 @@ Kill one of the processes to watch the system recover: it is started again.
 """
 
 import argparse
-import http.client
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from local.find import Servers, ServerUnavailableError
 from local.folders import server_folder
 from local.ports import free_port, port_is_free
 from local.processes import ServerFailedError, ServerProcess, guarded
+from local.waiting import answers_ok
 
 # Each process, by the words of its command line, and the port that is tried first: its default.
 _PROCESSES = {"serve command": 8000, "serve query": 8001, "relay": 8002, "project": 8003}
@@ -112,7 +112,7 @@ def _start(words: str, port: int, postlog: Path, environment: dict[str, str], fo
 
 
 def _wait_until_ready(process: ServerProcess, port: int) -> None:
-    process.wait_until(lambda: _is_ready(port), seconds=60)
+    process.wait_until(lambda: answers_ok(port, "/health/ready"), seconds=60)
 
 
 def _start_again_if_ended(process: ServerProcess, port: int) -> None:
@@ -123,17 +123,6 @@ def _start_again_if_ended(process: ServerProcess, port: int) -> None:
     process.start()
     _wait_until_ready(process, port)
     print(f"{process.name} is ready again", flush=True)
-
-
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

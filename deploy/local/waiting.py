@@ -1,5 +1,6 @@
 """Waiting for a condition, with a deadline."""
 
+import http.client
 import time
 from collections.abc import Callable
 
@@ -11,3 +12,15 @@ def wait_until(ready: Callable[[], bool], *, seconds: float, failure: Callable[[
         if time.monotonic() > deadline:
             raise failure()
         time.sleep(0.05)
+
+
+def answers_ok(port: int, path: str) -> bool:
+    """Whether a server on this machine responds to `GET path` with 200; some listen before they can."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -233,7 +233,7 @@ class BusProjectionContract:
         assert (world.metrics.counts["projector_gaps"], world.read_db.live_parked) == (0, {})
 
     async def test_an_event_that_can_not_be_read_parks_its_post_only(self, world: World) -> None:
-        codec = Mendable()
+        codec = FixableCodec()
         world.codec = codec
         async with world.relaying():
             async with world.projecting():
@@ -247,13 +247,13 @@ class BusProjectionContract:
                 assert (parked.post_id, parked.position, parked.code) == (post_id(0), 10, "event-not-readable")
                 others = {post: rows for post, rows in world.rows().items() if post != post_id(0)}
                 assert others == await world.fold()
-            codec.mended = True
+            codec.fixed = True
             async with world.projecting():
                 await eventually(lambda: nothing_parked(world))
         assert world.rows() == await world.fold()
         post, _ = world.rows()[post_id(0)]
         assert post is not None
-        assert (post.likes, post.version) == (2, 3), "the mended event and the one behind it, in order"
+        assert (post.likes, post.version) == (2, 3), "the fixed event and the one behind it, in order"
 
     async def test_a_projector_retries_what_an_older_one_parked_when_it_takes_over_its_partitions(
         self, world: World
@@ -261,7 +261,7 @@ class BusProjectionContract:
         """In a rolling upgrade the newer one starts before the older one stops, and parked posts wait for nobody's next
         start."""
         older = World(world.bus, memory_log=world.memory_log, read_db=world.read_db)
-        older.codec, world.codec = Mendable(), Mendable(mended=True)
+        older.codec, world.codec = FixableCodec(), FixableCodec(fixed=True)
         async with world.relaying(), world.projecting():
             async with older.projecting():
                 await until_both_project(world, older)
@@ -324,17 +324,17 @@ class Unfenced:
         return None
 
 
-class Mendable:
-    """Knows `PostTeleported`, a like, only once it is `mended`."""
+class FixableCodec:
+    """Knows `PostTeleported`, a like, only once it is `fixed`."""
 
-    def __init__(self, *, mended: bool = False) -> None:
-        self.mended = mended
+    def __init__(self, *, fixed: bool = False) -> None:
+        self.fixed = fixed
         self._codec = MsgspecEventCodec()
         self.encode = self._codec.encode
 
     def decode(self, commit: Commit) -> list[PostEvent]:
         [*events] = commit.events
-        if self.mended:
+        if self.fixed:
             events = [liked() if event.type == "PostTeleported" else event for event in events]
         elif any(event.type == "PostTeleported" for event in events):
             raise EventNotReadable("PostTeleported is not known.")

@@ -153,7 +153,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         pass
 
     def _run_once(self) -> None:
-        """Until the loop is told to stop."""
+        """Until the loop is stopped."""
         ready, timers = self._ready, self._timers
         while not self._stopping:
             while timers and timers[0][2]._cancelled:

@@ -80,7 +80,6 @@ class ContinuousAudit:
         self._has_rechecked, self._rechecked_at = False, 0.0
         self._whole_since = clock.monotonic()
         self._pass: _Pass | None = None
-        self._next_pass_at = 0.0
         self._start: AuditStart | None = None
         self._started_at = 0.0
 
@@ -98,7 +97,10 @@ class ContinuousAudit:
                 await asyncio.sleep(_SECONDS_WHEN_AWAY)
                 continue
             self._measure()
-            await asyncio.sleep(max(max(read, 1) * self._pace, self._next_pass_at - self._clock.monotonic()))
+            pause = max(read, 1) * self._pace
+            if self._pass is None:  # one has ended
+                pause = max(pause, self._whole_since + _SECONDS_BETWEEN_PASSES - self._clock.monotonic())
+            await asyncio.sleep(pause)
 
     async def _step(self) -> int:
         """One step; returns how many commits and rows were read for it."""
@@ -163,7 +165,6 @@ class ContinuousAudit:
         logger.info("audited everything in %.0f s: %d posts differ", took, self._amount)
         self._metrics.count("audit_passes")
         self._whole_since = progress.began
-        self._next_pass_at = progress.began + _SECONDS_BETWEEN_PASSES
         self._pass = None
 
     async def _check_orphans(self, start: AuditStart) -> None:

@@ -19,7 +19,7 @@ from entrypoints.serving.routing import POLLED
 
 class TracedRequests:
     """Log lines of a request get its `trace_id`. Event streams are not traced: they have no end that anybody waits for,
-    and the work that they begin goes on for other streams."""
+    and the work that they begin continues for other streams."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self._app = app
