@@ -47,6 +47,7 @@ class Forked:
         self._process = _forks.Process(target=_run, args=call, daemon=True)
         with _one_at_a_time:
             self._process.start()
+            multiprocessing.process._children.discard(self._process)  # type: ignore[attr-defined]  # tests count these
         theirs.close()
         with ready:
             ready.poll(None)

@@ -114,12 +114,12 @@ class EventsEndpoint:
 
     async def events(self, request: HttpRequest) -> ASGIApp:
         asked = read_query(request.scope, EVENTS_PARAMETERS)
+        context = context_of(request.scope)
         query = ListEvents(
             post_id=post_id_segment(request.scope),
             limit=asked.get("limit", DEFAULT_EVENTS),
-            after=asked.get("after", 0),
+            after=_last_event_id(context, asked.get("after", 0)),
         )
-        context = context_of(request.scope)
         if _wants_stream(context):
             return await self._stream(request, query, context)
         page = await self._queries.ask(query)
@@ -127,10 +127,9 @@ class EventsEndpoint:
         return json_response(200, content, [REVALIDATE])
 
     async def _stream(self, request: HttpRequest, query: ListEvents, context: RequestContext) -> ASGIApp:
-        after = _last_event_id(context, query.after)
         context.in_flight.require_room_for_stream()
-        first = await self._queries.ask(ListEvents(post_id=query.post_id, limit=MAX_EVENTS, after=after))
-        return event_stream(request, follow(self._changes, self._services, query.post_id, first, after))
+        first = await self._queries.ask(ListEvents(post_id=query.post_id, limit=MAX_EVENTS, after=query.after))
+        return event_stream(request, follow(self._changes, self._services, query.post_id, first, query.after))
 
 
 def _wants_stream(context: RequestContext) -> bool:

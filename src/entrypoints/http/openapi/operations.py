@@ -224,7 +224,7 @@ QUERIES = (
         path=_POST + "/events",
         summary="Read the events of a post, oldest first",
         description=(
-            "With `Accept: text/event-stream`, a stream of server-sent events: those after `after` or `Last-Event-ID`, "
+            "Those after `after` or `Last-Event-ID`. With `Accept: text/event-stream`, a stream of server-sent events, "
             "then new ones as they are stored. `data` is one of `events`, and the id is its version; of events that "
             "share a version, only the last has an id. A removed post's events stay readable."
         ),
@@ -347,7 +347,7 @@ _REQUEST = {
         {"type": "string", "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$", "examples": ['"1"']},
     ),
     "Last-Event-ID": _Header(
-        "To resume a stream: the id of the last event received. It takes precedence over `after`.",
+        "To resume a stream: the id of the last event received, a version. It takes precedence over `after`.",
         {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
     ),
     "Postlog-Min-Position": _Header(

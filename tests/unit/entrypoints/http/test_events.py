@@ -118,8 +118,18 @@ async def test_a_client_that_reconnects_resumes(
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-async def test_a_last_event_id_that_is_not_a_version_is_400(client: Client) -> None:
-    answer = await client.get(f"/api/v1/posts/{POST}/events", headers=STREAM | {"Last-Event-ID": "x"})
+@pytest.mark.parametrize("headers", [{}, {"Last-Event-ID": "2"}])
+async def test_a_page_resumes_like_a_stream(client: Client, scripted: Scripted, headers: dict[str, str]) -> None:
+    scripted.answer = page()
+    answer = await client.get(f"/api/v1/posts/{POST}/events?after=1&limit=7", headers=headers)
+    assert answer.headers["content-type"] == "application/json"
+    assert scripted.last == ListEvents(post_id=POST, limit=7, after=int(headers.get("Last-Event-ID", "1")))
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+async def test_a_last_event_id_that_is_not_a_version_is_400(client: Client, accept: str) -> None:
+    headers = {"Accept": accept, "Last-Event-ID": "x"}
+    answer = await client.get(f"/api/v1/posts/{POST}/events?after=1", headers=headers)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "Last-Event-ID")
 
 
