@@ -51,7 +51,7 @@ class Operation:
     refused_twins: Sequence[str] = ()
     """Codes of refusals of the same request, sent at the same time."""
     in_doubt: bool = False
-    """It was refused, but an earlier attempt, whose outcome is unknown, may still take effect."""
+    """An earlier attempt, whose outcome is unknown, may still take effect after the answer (docs/adr/0015)."""
 
     @property
     def post_id(self) -> PostId:
@@ -301,7 +301,8 @@ def _check_answer(history: History, operation: Operation, commit: Commit | None,
         stored,
     )
     require(operation.reuses is None, "{} had the key of another request, and was not refused", operation)
-    if commit is not None:
+    is_of_earlier_attempt = commit is not None and operation.in_doubt and operation.version < commit.version
+    if commit is not None and not is_of_earlier_attempt:
         require(stored == commit, "{}, but it is {}", operation, commit)
         newest = acknowledged.positions.before(operation.invoked)
         _check_twins(operation, stream, commit)

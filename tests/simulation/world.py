@@ -429,6 +429,7 @@ class World:
                 await self._try(random.choice(machines), operation)
             if operation.outcome != "unknown":
                 break
+            operation.in_doubt = True
         operation.returned = self.loop.time()
 
     def _join(self, operation: Operation, twins: Sequence[Operation], *, is_one_process: bool) -> None:
@@ -444,6 +445,7 @@ class World:
                 told[0].position,
             )
             require(is_appended and not is_one_process, "answered {} and {}", *twins)
+        operation.in_doubt |= any(twin.outcome == "unknown" for twin in twins)
         told = told or sorted(twins, key=lambda twin: twin.outcome != "unknown")
         operation.refused_twins = [twin.code for twin in twins if twin.outcome == "fail"]
         for twin in told[:1]:
@@ -475,11 +477,12 @@ class World:
             operation.comment_id = result.comment_id
 
     async def _send_again(self, random: Random, operation: Operation) -> None:
-        """Delivered once more, long after it was answered: the answer is the same."""
+        """Delivered once more, long after it was answered: the answer is the same, or that of an earlier attempt."""
         again = copy(operation)
         again.outcome, again.code = "unknown", ""
         await self._try(random.choice(self._machines("command")), again)
         same = (again.version, again.position) == (operation.version, operation.position)
+        same |= operation.in_doubt and again.version > operation.version
         require(again.outcome == "unknown" or (again.outcome == "ok" and same), "{}, and again {}", operation, again)
 
     async def _read(self, random: Random, token: int | None) -> None:

@@ -138,6 +138,21 @@ def test_a_refusal_that_is_in_the_log_passes_only_when_an_earlier_attempt_was_in
     check_commands(history, [created, refused], set())
 
 
+def test_an_answer_without_a_commit_that_is_in_the_log_passes_only_when_an_earlier_attempt_was_in_doubt():
+    created, liked = operation(), operation(LikePost(post_id=POST, username="Ann"), number=2)
+    unliked = operation(UnlikePost(post_id=POST, username="Ann"), number=3)
+    record_answer(unliked, 200, DONE)
+    event = '[{"type":"%s","schemaVersion":1,"data":{"username":"Ann"}}]'
+    documents = [document(n, n, f"operation-{n}", event % kind) for n, kind in ((2, "PostLiked"), (3, "PostUnliked"))]
+    history = history_of(document(), *documents)
+    for each, commit in zip((created, liked, unliked), history.commits, strict=True):
+        complete(each, commit)
+    with pytest.raises(Violation, match="but it is"):
+        check_commands(history, [created, liked, unliked], set())
+    unliked.in_doubt = True
+    check_commands(history, [created, liked, unliked], set())
+
+
 def test_a_read_is_compared_with_the_fold_of_the_log():
     view = {"postId": POST, "author": "Ann", "datePosted": "2026-11-30T12:00:00.250Z", "message": "Hello", "likes": 0}
     read = Read(1, POST, 1, AT.timestamp(), AT.timestamp() + 1)
