@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from missing import skip_or_fail
 
 HERE = "IP:127.0.0.1,DNS:localhost"
 
@@ -27,7 +27,7 @@ class Authority:
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         if shutil.which("openssl") is None:
-            pytest.skip("no openssl on this machine: install it (Debian: 'openssl')")
+            skip_or_fail("no openssl on this machine: install it (Debian: 'openssl')")
         self._folder = folder / name
         self._folder.mkdir()
         self.certificate = self._folder / "ca.crt"

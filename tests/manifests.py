@@ -2,17 +2,16 @@
 
 import copy
 import functools
-import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from local.go_programs import KUSTOMIZE
+from missing import skip_or_fail
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -30,8 +29,7 @@ def kustomized(overlay: str) -> list[Manifest]:
 def _parsed(overlay: str) -> list[Manifest]:
     programs = KUSTOMIZE.find()
     if programs is None:
-        missing = "no kustomize on the PATH, and no Go to build it"
-        pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)
+        skip_or_fail("no kustomize on the PATH, and no Go to build it")
     folder = KUBERNETES / "overlays" / overlay
     done = subprocess.run(
         [programs / "kustomize", "build", folder], capture_output=True, text=True, timeout=60, check=False

@@ -40,11 +40,11 @@ class ReplicaSet:
         proxied_by: Callable[[int], int] | None = None,
     ) -> None:
         self._password = secrets.token_urlsafe(12) if logins else None
-        self._ports = [free_port() for _ in range(nodes)]
-        self._hosts = [f"127.0.0.1:{proxied_by(port) if proxied_by else port}" for port in self._ports]
+        self.ports = [free_port() for _ in range(nodes)]
+        self._hosts = [f"127.0.0.1:{proxied_by(port) if proxied_by else port}" for port in self.ports]
         self._nodes: list[ServerProcess] = []
         self._data: list[Path] = []
-        for port in self._ports:
+        for port in self.ports:
             data = folder / f"mongod-{port}"
             data.mkdir(parents=True)
             self._data.append(data)
@@ -60,7 +60,7 @@ class ReplicaSet:
 
     @property
     def addresses(self) -> list[str]:
-        return [f"127.0.0.1:{port}" for port in self._ports]
+        return [f"127.0.0.1:{port}" for port in self.ports]
 
     def start(self) -> None:
         for node in range(len(self._nodes)):

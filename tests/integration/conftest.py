@@ -6,7 +6,6 @@ on this machine, for tests that kill, freeze and restart; after each test they a
 """
 
 import gc
-import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from local.kafka import Kafka
 from local.mongod import ReplicaSet
 from local.pgbouncer import PgBouncer
 from local.postgres import Postgres
+from missing import skip_or_fail
 
 T = TypeVar("T")
 
@@ -145,6 +145,4 @@ def got(server: Callable[[], T], *, optional: bool = False) -> T:
     try:
         return server()
     except ServerUnavailableError as reason:
-        if os.environ.get("CI") and not optional:
-            pytest.fail(str(reason), pytrace=False)
-        pytest.skip(str(reason))
+        skip_or_fail(str(reason), optional=optional)

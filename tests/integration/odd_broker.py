@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
@@ -15,6 +14,7 @@ from certificates import Authority
 from local.kafka import Kafka, Listener
 from local.ports import free_port
 from local.programs import find_kafka
+from missing import skip_or_fail
 
 PASSWORD = "p4ss-word"
 LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -60,7 +60,7 @@ def odd_broker(folder: Path) -> Iterator[Broker]:
     """Skips where there is no such program."""
     jars = find_kafka()
     if jars is None:
-        pytest.skip("no Kafka on this machine")
+        skip_or_fail("no Kafka on this machine")
     authority = Authority(folder)
     users = f'{LOGIN} user_limited="{PASSWORD}";'
     login = Listener(

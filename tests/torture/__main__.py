@@ -31,11 +31,11 @@ from domain.ids import PostId
 from integration.distributed.system import Place
 from local.find import Servers, ServerUnavailableError
 from local.kafka import Listener
+from proxy import Proxy
 from simulation.checker import History, Newest, Operation, Read, Violation, check_commands, check_reads, require
 from torture.clients import Clients, Connection, Lost, NotSent
 from torture.faults import Faults, draw_faults
 from torture.processes import Processes
-from torture.proxy import Proxy
 from torture.stored import RowsSeen, Snapshot, commits_after, snapshot_of
 from torture.translation import check_imports, complete
 

@@ -17,8 +17,8 @@ from local.kafka import Kafka
 from local.mongod import ReplicaSet
 from local.postgres import Postgres
 from local.processes import ServerFailedError
+from proxy import Proxy
 from torture.processes import Processes
-from torture.proxy import Proxy
 
 WEIGHTS = {
     "process killed": 5,

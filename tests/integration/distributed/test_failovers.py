@@ -10,9 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import pymongo
 import pytest
-from pymongo.errors import PyMongoError
 
 from integration.distributed.evidence import (
     assert_acknowledged_once,
@@ -102,11 +100,7 @@ class Faults:
         fault()
 
     def _step_down(self) -> None:
-        with (
-            pymongo.MongoClient[dict[str, object]](self._nodes.url, timeoutMS=20_000) as client,
-            suppress(PyMongoError),  # it closes the connection, or is being elected again just then
-        ):
-            client.admin.command({"replSetStepDown": 5, "secondaryCatchUpPeriodSecs": 2, "force": True})
+        self._nodes.step_down(self._nodes.wait_for_primary())
 
     def _kill_primary(self) -> None:
         primary = self._nodes.wait_for_primary()

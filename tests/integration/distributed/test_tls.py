@@ -21,6 +21,7 @@ from local.kafka import Kafka, Listener
 from local.ports import free_port
 from local.postgres import _USER, Postgres
 from local.programs import find_kafka
+from missing import skip_or_fail
 from running import Running, postlog, ticks
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -105,8 +106,10 @@ def _postgres_with_tls() -> Path:
     for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
         linked = subprocess.run(["ldd", folder / "postgres"], capture_output=True, text=True, check=False).stdout
         if "libssl" in linked:
-            return folder
-    pytest.skip("no PostgreSQL with TLS on this machine: install it (Debian: 'postgresql')")
+            break
+    else:
+        skip_or_fail("no PostgreSQL with TLS on this machine: install it (Debian: 'postgresql')")
+    return folder
 
 
 def test_each_server_is_refused_that_has_a_certificate_of_another_authority(secured: Servers) -> None:

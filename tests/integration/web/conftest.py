@@ -1,6 +1,5 @@
 """One browser and one service for all tests of the pages; each test is a separate visitor."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -10,6 +9,7 @@ from playwright.async_api import Browser
 
 from browsing.chromium import MISSING, Visitor, chromium, visitor
 from local.programs import find_chromium
+from missing import skip_or_fail
 from running import embedded
 
 Meet = Callable[..., AbstractAsyncContextManager[Visitor]]
@@ -18,9 +18,7 @@ Meet = Callable[..., AbstractAsyncContextManager[Visitor]]
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     if find_chromium() is None:
-        if os.environ.get("CI"):
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+        skip_or_fail(MISSING)
     async with chromium() as browser:
         yield browser
 

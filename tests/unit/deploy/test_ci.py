@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from missing import skip_or_fail
+
 ROOT = Path(__file__).parents[3]
 CI = ROOT / ".ci"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
@@ -46,7 +48,7 @@ def test_shellcheck_finds_nothing(script: Path) -> None:
 def test_actionlint_finds_nothing(tmp_path: Path) -> None:
     """It is built from its Go module, and reads the scripts in the workflow with shellcheck."""
     if shutil.which("go") is None:
-        pytest.skip("actionlint is built with go, which is not on the PATH")
+        skip_or_fail("actionlint is built with go, which is not on the PATH")
     go = {**os.environ, "GOBIN": str(tmp_path), "GOFLAGS": "-mod=mod"}
     subprocess.run(["go", "install", ACTIONLINT], env=go, check=True, timeout=600)
     shellcheck = Path(sys.executable).with_name("shellcheck")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from entrypoints.cli.main import load_verb
+from missing import skip_or_fail
 from running import POSTLOG
 from units import SYSTEMD, arguments, credentials, environment, units
 
@@ -24,8 +25,7 @@ def analyze(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`systemd-analyze`, on copies of the units whose program exists."""
     program = shutil.which("systemd-analyze")
     if program is None:
-        missing = "no systemd-analyze on this machine (Debian: 'systemd')"
-        pytest.fail(missing, pytrace=False) if os.environ.get("CI") else pytest.skip(missing)
+        skip_or_fail("no systemd-analyze on this machine (Debian: 'systemd')")
     folder = shutil.copytree(SYSTEMD, tmp_path / "units")
     for unit in folder.glob("*.service"):
         unit.write_text(unit.read_text().replace("/opt/postlog/bin/postlog", str(POSTLOG)))

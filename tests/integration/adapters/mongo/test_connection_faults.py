@@ -13,10 +13,10 @@ from adapters.mongo.database import MongoDatabase
 from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from application.errors import CannotOpen, StoreUnavailable
 from certificates import Authority, openssl
-from integration.adapters.mongo.tcp_proxy import proxy
 from local.ports import free_port
 from local.processes import ServerProcess
 from local.programs import find_mongod
+from proxy import Proxy
 
 pytestmark = [
     pytest.mark.usefixtures("forgotten_sockets"),
@@ -306,7 +306,8 @@ async def test_the_probe_waits_for_a_server_that_is_slow_to_accept_the_connectio
     """It replies after 2.6 s; the driver alone gives up after 2 s."""
     async with MongoDatabase(f"mongodb://{mongod.host}/?directConnection=true") as database:
         await MongoProvisioning(database).provision()
-    async with proxy(mongod.host, delay=2.6) as way, MongoDatabase(way.url) as database:
+    async with Proxy(int(mongod.host.rpartition(":")[2]), delay=2.6) as way:
         asyncio.get_running_loop().call_later(1.0, setattr, way, "delay", 0.0)
-        found = await MongoProbe(database).probe()
+        async with MongoDatabase(f"mongodb://127.0.0.1:{way.port}/?directConnection=true") as database:
+            found = await MongoProbe(database).probe()
     assert found.ok, found.detail

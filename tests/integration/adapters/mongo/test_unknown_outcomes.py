@@ -21,8 +21,8 @@ from application.ports.event_store import AlreadyStored, Appended, NotTried, Uns
 from contracts.log_handle import POST_A, POST_B, POST_C, commit_id, liked, proposed
 from contracts.waiting import eventually
 from domain.ids import PostId
-from integration.adapters.mongo.tcp_proxy import proxy
 from local.mongod import ReplicaSet
+from proxy import Proxy
 
 pytestmark = [
     pytest.mark.usefixtures("forgotten_sockets"),
@@ -120,8 +120,8 @@ async def test_an_attempt_that_arrives_after_the_lookup_is_not_stored_twice(
 
 
 async def test_when_the_connection_breaks_after_the_write_its_position_is_returned(failing: Failing) -> None:
-    async with proxy(failing.server.addresses[0]) as way:
-        url = f"{way.url}&serverSelectionTimeoutMS=200"
+    async with Proxy(failing.server.ports[0]) as way:
+        url = f"mongodb://127.0.0.1:{way.port}/?directConnection=true&serverSelectionTimeoutMS=200"
         async with MongoDatabase(url, failing.database.name, append_timeout=15.0) as cut_off:
             store = MongoEventStore(cut_off)
             await store.append([proposed(POST_A, 1)])

@@ -14,9 +14,9 @@ from adapters.mongo.writer_backoff import Claim, Claims
 from application.ports.event_store import Appended
 from contracts.log_handle import proposed
 from domain.ids import PostId
-from integration.adapters.mongo.tcp_proxy import proxy
 from local.databases import MongoDatabase as Place
 from local.mongod import ReplicaSet
+from proxy import Proxy
 
 LONGER_WAY = 0.005
 """Seconds, in each direction."""
@@ -26,8 +26,8 @@ LONGER_WAY = 0.005
 async def far_and_near(killable_mongod: ReplicaSet) -> AsyncIterator[tuple[MongoEventStore, MongoEventStore]]:
     name = f"test_{uuid4().hex[:12]}"
     async with (
-        proxy(killable_mongod.addresses[0], LONGER_WAY) as way,
-        MongoDatabase(way.url, name) as far,
+        Proxy(killable_mongod.ports[0], LONGER_WAY) as way,
+        MongoDatabase(f"mongodb://127.0.0.1:{way.port}/?directConnection=true", name) as far,
         MongoDatabase(killable_mongod.url, name) as near,
     ):
         await MongoProvisioning(near).provision()

@@ -1,12 +1,13 @@
-"""The proxy passes everything, until it cuts, holds or refuses."""
+"""The proxy passes everything, until it cuts, delays, holds, loses or refuses."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import pytest
 
-from torture.proxy import Proxy
+from proxy import Proxy
 
 LARGE = b"0123456789" * 300_000
 
@@ -26,9 +27,8 @@ async def proxy() -> AsyncIterator[Proxy]:
             writer.close()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    proxy = await Proxy(server.sockets[0].getsockname()[1]).start()
-    yield proxy
-    await proxy.stop()
+    async with Proxy(server.sockets[0].getsockname()[1]) as proxy:
+        yield proxy
     server.close()
     await asyncio.sleep(0.05)  # for the ends of connections
 
@@ -96,6 +96,23 @@ async def test_what_is_held_arrives_later_in_order_and_nothing_is_lost(proxy: Pr
     await holding
     assert await asyncio.wait_for(first[0].readexactly(7), 5) == b"one two"
     assert await asyncio.wait_for(late[0].readexactly(4), 5) == b"late"
+
+
+async def test_a_delay_is_added_in_each_direction(proxy: Proxy, connect: Connect):
+    first = await connect(proxy)
+    proxy.delay, began = 0.2, time.monotonic()
+    assert await answer(first, LARGE) == LARGE
+    assert time.monotonic() - began >= 0.4
+
+
+async def test_a_lost_answer_ends_the_connection(proxy: Proxy, connect: Connect):
+    first = await connect(proxy)
+    proxy.answers_are_lost = True
+    first[1].write(b"hello")
+    assert await is_ended(first)
+    assert proxy.answers_lost == 1
+    proxy.answers_are_lost = False
+    assert await answer(await connect(proxy), b"hello") == b"hello"
 
 
 async def test_while_it_refuses_connections_end_at_once(proxy: Proxy, connect: Connect):

@@ -1,6 +1,8 @@
-"""A TCP proxy in front of a server on this machine: it cuts connections, holds them back, or refuses them."""
+"""A TCP proxy in front of a server on this machine: it cuts connections, delays, holds or loses what they carry, or
+refuses them."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self, cast
 
@@ -8,10 +10,14 @@ from local.ports import free_port
 
 
 class Proxy:
-    """Listens on `port`, and passes everything to the server on `target`. For one event loop."""
+    """Listens on `port`, and passes everything to the server on `target`. For one event loop. `delay`, in seconds, is
+    added in each direction; it does not reduce the bandwidth."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, delay: float = 0.0) -> None:
         self.target = target
+        self.delay = delay
+        self.answers_are_lost = False
+        self.answers_lost = 0
         self.port = free_port()
         self.ends: set[_End] = set()
         self.is_refusing = False
@@ -22,6 +28,12 @@ class Proxy:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Client(self), "127.0.0.1", self.port)
         return self
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -70,6 +82,10 @@ class _End(asyncio.Protocol):
         self.proxy.ends.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self.proxy.answers_are_lost and not isinstance(self, _Client):
+            self.proxy.answers_lost += 1
+            self.abort()
+            return
         if self.proxy.is_holding or self.other is None or self._held:
             self._held.append(data)
         else:
@@ -98,13 +114,22 @@ class _End(asyncio.Protocol):
             self._is_at_end = True
 
     def send(self, data: bytes) -> None:
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(data)
+        self._later(self._write, data)
 
     def close(self) -> None:
         """After everything is sent."""
         if self.transport is not None:
-            self.transport.close()
+            self._later(self.transport.close)
+
+    def _write(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _later(self, do: Callable[..., None], *arguments: bytes) -> None:
+        if self.proxy.delay:
+            asyncio.get_running_loop().call_later(self.proxy.delay, do, *arguments)
+        else:
+            do(*arguments)
 
     def abort(self) -> None:
         self._held = []
