@@ -142,9 +142,18 @@ class AsyncProducer:
             call.end()
 
     def _produce_all(self, call: _Call) -> None:
+        """One loop without a call of Python for each message: it holds the interpreter's lock for most of the time that
+        a relay needs."""
+        client, topic, report, is_stopping = self._client, self._topic, call.report, self._stopping.is_set
         try:
-            for message in call.messages:
-                self._produce(message, call)
+            for partition, key, value, headers in call.messages:
+                while not is_stopping():
+                    try:
+                        client.produce(topic, value, key, partition, on_delivery=report, headers=headers)
+                    except BufferError:
+                        client.flush(_FULL_SECONDS)  # makes room; a poll would wait for `linger.ms`
+                    else:
+                        break
                 call.count += 1
         except Exception as error:  # it belongs to this caller; the others' messages are sent
             call.fail(self._failure(error))
@@ -154,17 +163,6 @@ class AsyncProducer:
             return error
         self._is_dead = self._is_dead or is_fatal(error.args[0])
         return DeliveryFailed(error.args[0])
-
-    def _produce(self, message: WireMessage, call: _Call) -> None:
-        client, topic = self._client, self._topic
-        partition, key, value, headers = message
-        while not self._stopping.is_set():
-            try:
-                client.produce(topic, value, key, partition, on_delivery=call.report, headers=headers)
-            except BufferError:
-                client.poll(_FULL_SECONDS)  # makes room
-            else:
-                return
 
     def _flush(self) -> None:
         """Messages that the brokers never acknowledge fail after `message.timeout.ms`."""
@@ -193,7 +191,9 @@ class AsyncProducer:
 
 
 SENDING: dict[str, Any] = {
-    "linger.ms": 5,  # a flush does not wait for it
+    # A flush does not wait for it. Without one only full batches are sent: while a partition has a request in flight,
+    # librdkafka's thread does not sleep as long as more of its messages have waited for `linger.ms`.
+    "linger.ms": 1_000,
     "delivery.report.only.error": True,
 }
 _PRODUCER_SETTINGS: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from adapters.wire.commit_json import JsonEvent, json_of
-from adapters.wire.times import time_from_text, time_to_text
+from adapters.wire.times import time_from_text, time_to_ascii
 from application.envelopes import Commit
 from application.ports.bus import (
     BusMessage,
@@ -73,13 +73,15 @@ def _events(entry: CommitEntry, common: list[Header]) -> Iterator[WireMessage]:
         *common,
         _CONTENT_TYPE,
         ("ce_subject", key),
-        ("ce_time", time_to_text(commit.recorded_at).encode()),
+        ("ce_time", time_to_ascii(commit.recorded_at)),
         ("ce_position", b"%d" % commit.position),
         ("ce_prevposition", b"%d" % entry.prev_position),
         ("ce_commitid", commit.commit_id.encode()),
         _small_number("ce_commitsize", len(commit.events)),
-        *[(header, metadata[name].encode()) for name, header in _METADATA if name in metadata],
     ]
+    for name, header in _METADATA:
+        if name in metadata:
+            of_commit.append((header, metadata[name].encode()))
     for index, event in enumerate(commit.events):
         headers = [
             *of_commit,

@@ -13,8 +13,7 @@ from typing import NamedTuple, Protocol
 from application.envelopes import Commit
 
 
-@dataclass(frozen=True, slots=True)
-class CommitEntry:
+class CommitEntry(NamedTuple):
     """A commit to be published to the partition of its stream, one message per event."""
 
     partition: int
@@ -22,8 +21,7 @@ class CommitEntry:
     commit: Commit
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
+class Watermark(NamedTuple):
     """States that the partition has no commit after `prev_position` and up to `position`."""
 
     partition: int

@@ -17,9 +17,10 @@ REJECTED = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
 class InMemoryProducer:
     """Acknowledges at a flush what it was given before, in `flushed`; a value `b"rejected"` fails there, and
-    `b"refused"` at once. A flush waits until it `may_flush`."""
+    `b"refused"` at once. A flush waits until it `may_flush`. The queue has `room` for so many messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 100) -> None:
+        self._room = room
         self.flushed: list[list[bytes | None]] = []
         self.may_flush = threading.Event()
         self.is_flushing = threading.Event()
@@ -28,6 +29,8 @@ class InMemoryProducer:
     def produce(self, _: str, value: bytes | None, *__: object, on_delivery: Any, headers: object) -> None:
         if value == b"refused":
             raise KafkaException(REJECTED)
+        if len(self._given) == self._room:
+            raise BufferError
         self._given.append((value, on_delivery))
 
     def flush(self, _: float) -> int:
@@ -70,6 +73,14 @@ async def test_what_waits_for_a_flush_goes_together_into_the_next_one() -> None:
         client.may_flush.set()
         assert [await each for each in (first, *others)] == [1, 2, 2, 2]
     assert client.flushed == [[b"1"], [b"2", b"b", b"3", b"b", b"4", b"b"]]
+
+
+async def test_a_full_queue_is_flushed_and_the_order_is_kept() -> None:
+    client = InMemoryProducer(room=2)
+    client.may_flush.set()
+    async with producing(client) as producer:
+        assert await producer.send([message(b"%d" % n) for n in range(5)]) == 5
+    assert client.flushed == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
 
 
 @pytest.mark.parametrize("value", [b"rejected", b"refused"])

@@ -98,7 +98,8 @@ def test_every_commit_of_the_fixture_of_0_1_reads_like_the_same_one_written_now(
 
 def test_a_value_of_another_bson_type_makes_its_event_unreadable_not_the_log() -> None:
     stored = {"type": "PostUnliked", "schemaVersion": 1, "data": {"username": NOON}}
-    commit = commit_from_document(written_by_0_1(COMMIT, 9) | {"events": [stored]})
+    document = bson.encode(written_by_0_1(COMMIT, 9) | {"events": [stored]})
+    commit = commit_from_document(bson.decode(document, CODEC_OPTIONS))
     with pytest.raises(EventNotReadable, match="field username: it is datetime, not text"):
         MsgspecEventCodec().decode(commit)
 
