@@ -19,6 +19,7 @@ from adapters.mongo.database import MongoDatabase
 from adapters.mongo.event_store import MongoEventStore
 from adapters.mongo.provisioning import MongoProbe, MongoProvisioning
 from adapters.mongo.snapshots import MongoSnapshots
+from adapters.mongo.tip import CommitRef
 from application.errors import LogChanged
 from application.mediator import CommandResult
 from application.ports.event_store import Appended
@@ -431,6 +432,25 @@ async def test_a_change_between_the_check_and_the_insert_is_noticed(
     monkeypatch.setattr(append, "insert_group", late)
     assert isinstance(await sent(running.one, created(POSTS[20])), LogChanged)
     assert await running.positions() == [1, 2, 3, 4, 5, 11]
+
+
+async def test_an_insert_that_takes_long_is_looked_for_at_most_once_a_millisecond(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More reads would only take the processor from a server that is busy."""
+    reads, loop = 0, asyncio.get_running_loop()
+
+    async def finds_nothing(*_: Any) -> dict[int, str]:
+        nonlocal reads
+        reads += 1
+        return {}
+
+    monkeypatch.setattr(running.one.store.guard, "_find", finds_nothing)
+    inserting = loop.create_future()
+    loop.call_later(0.05, inserting.set_result, None)
+    began = loop.time()
+    assert not await running.one.store.guard.check_beside(inserting, {}, CommitRef(1, "its id"))
+    assert 2 < reads <= 3 + (loop.time() - began) * 1_100
 
 
 async def hammer(process: Process, series: int, restored: asyncio.Event, acknowledged: set[str]) -> None:
