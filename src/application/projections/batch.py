@@ -150,7 +150,7 @@ class _BatchFold:
                     raise events
                 post.apply(events, last_version)
             except (EventNotReadable, EventNotApplicable, StreamDamaged) as error:
-                waiting = self._parked[post_id] = self._park(commit, error)
+                waiting = self._parked[post_id] = self._park(commit, last_version, error)
 
     def _begin(self, post_id: PostId) -> PostFold:
         stored = self._rows.comments
@@ -163,13 +163,13 @@ class _BatchFold:
         self._posts[post_id] = post
         return post
 
-    def _park(self, commit: AnyCommit, error: PostlogError) -> ParkedStream:
+    def _park(self, commit: AnyCommit, last_version: int, error: PostlogError) -> ParkedStream:
         known = self._rows.parked.get(commit.stream_id)
         return ParkedStream(
             post_id=commit.stream_id,
             version=commit.version,
             position=commit.position,
-            waiting_version=max(commit.last_version, known.waiting_version if known else 0),
+            waiting_version=max(last_version, known.waiting_version if known else 0),
             code=error.code,
             reason=error.message,
             parked_at=known.parked_at if known else self._now,

@@ -10,6 +10,8 @@ from application.projections.batch import (
     Lacks,
     MissingCommits,
     all_given,
+    at_most,
+    count_events,
     decode_all,
     fold_batch,
     not_known,
@@ -63,6 +65,7 @@ def parked(version: int, waiting: int, position: int = 2) -> ParkedStream:
     )
 
 
+AT_VERSION_2 = Rows({POST: row(2)}, {}, {})
 COMMENT_ROW = CommentRow(POST, COMMENT, "Bob", "Nice", NOON, False)
 
 
@@ -103,7 +106,16 @@ def test_a_removed_comment_of_the_database_is_removed():
 
     changes = fold(commit(3, CommentRemoved(comment_id=COMMENT, username="Bob")), rows=rows)
 
-    assert changes.comments_removed == [(POST, COMMENT)]
+    assert (changes.comments, changes.comments_removed) == ([], [(POST, COMMENT)])
+
+
+def test_a_comment_that_is_as_it_was_is_not_written():
+    edited = CommentUpdated(comment_id=COMMENT, comment="Nice", username="Bob", edit_date=LATER)
+    rows = Rows({POST: row(2, comments=1)}, {(POST, COMMENT): COMMENT_ROW._replace(edited=True)}, {})
+
+    changes = fold(commit(3, edited), rows=rows)
+
+    assert (changes.posts, changes.comments) == ([row(3, comments=1)], [])
 
 
 def test_a_removed_post_stays_as_a_tombstone_without_text_and_its_comments_go():
@@ -124,6 +136,28 @@ def test_a_commit_that_was_applied_before_is_skipped():
     assert (changes.posts, changes.comments, changes.parked) == ([], [], [])
 
 
+def test_of_redelivered_and_new_commits_the_new_ones_are_applied():
+    changes = fold(commit(2, PostLiked(username="Bob")), commit(3, PostLiked(username="Cid")), rows=AT_VERSION_2)
+
+    assert changes.posts == [row(3, likes=1)]
+
+
+def test_a_redelivered_commit_without_events_parks_nothing():
+    assert fold(commit(2), rows=AT_VERSION_2).parked == []
+
+
+def test_the_log_is_asked_for_the_commit_after_the_row():
+    asked = []
+
+    def lacks(post_id: PostId, version: int) -> bool:
+        asked.append((post_id, version))
+        return True
+
+    fold(commit(5, PostLiked(username="Bob")), rows=AT_VERSION_2, lacks=lacks)
+
+    assert asked == [(POST, 2)]
+
+
 def test_a_redelivered_creation_does_not_bring_a_removed_post_back():
     tombstone = PostRow(POST, PostStatus.REMOVED, "Ann", NOON, "", 0, 0, 2)
 
@@ -137,6 +171,7 @@ def test_a_missing_commit_is_requested():
         fold(commit(5, PostLiked(username="Bob")), commit(2, PostLiked(username="Bob"), post=OTHER), rows=rows)
 
     assert missing.value.after == {POST: 3, OTHER: 0}
+    assert str(missing.value) == "commits of 2 posts are missing"
 
 
 def test_an_unreadable_event_parks_its_stream_and_does_not_block_others():
@@ -178,10 +213,14 @@ def test_a_text_that_not_every_database_can_store_parks_only_its_post(text: str)
 def test_later_events_of_a_parked_stream_wait_and_are_recorded():
     rows = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=2)})
 
-    changes = fold(commit(3, PostLiked(username="Bob"), PostLiked(username="Cid")), rows=rows)
+    commits = [commit(3, PostLiked(username="Bob"), PostLiked(username="Cid")), commit(5, PostLiked(username="Dan"))]
 
-    assert changes.posts == []
-    assert changes.parked == [parked(2, waiting=4)]
+    changes = fold_batch(decode_all(commits, CODEC), rows, LATER)
+
+    assert (changes.posts, changes.unparked) == ([], [])
+    assert changes.parked == [parked(2, waiting=5)]
+    known = Rows({POST: row(1)}, {}, {POST: parked(2, waiting=5)})
+    assert fold_batch(decode_all(commits, CODEC), known, LATER).parked == []
 
 
 def test_a_parked_stream_is_unparked_when_it_has_caught_up():
@@ -193,6 +232,23 @@ def test_a_parked_stream_is_unparked_when_it_has_caught_up():
 
     assert (halfway.posts, halfway.unparked) == ([row(2, likes=1)], [])
     assert (done.posts, done.unparked) == ([row(3, likes=2)], [POST])
+
+
+@pytest.mark.parametrize(("version", "unparked"), [(3, [POST]), (4, [POST]), (2, [])])
+def test_a_parked_stream_without_a_commit_in_the_batch_is_unparked_if_its_row_has_caught_up(
+    version: int, unparked: list[PostId]
+):
+    rows = Rows({POST: row(version)}, {}, {POST: parked(2, waiting=3)})
+
+    assert fold(commit(1, CREATED, post=OTHER), rows=rows, unpark=True).unparked == unparked
+    assert fold(commit(1, CREATED, post=OTHER), rows=rows).unparked == []
+
+
+def test_a_parked_stream_without_a_row_stays_parked_until_its_commits_come():
+    rows = Rows({}, {}, {POST: parked(1, waiting=1)})
+
+    assert fold(rows=rows, unpark=True).unparked == []
+    assert fold(commit(1, CREATED), rows=rows, unpark=True).unparked == [POST]
 
 
 def test_a_parked_stream_that_fails_again_is_parked_where_it_fails_now():
@@ -241,7 +297,24 @@ def test_a_commit_without_events_parks_its_post():
     assert "version 2 is missing: the commit at position 2 has no event" in waiting.reason
 
 
+def test_a_commit_without_events_waits_itself_if_none_follows():
+    [waiting] = fold(commit(1, CREATED), commit(2)).parked
+
+    assert (waiting.version, waiting.waiting_version) == (2, 2)
+
+
 def test_each_row_of_a_batch_is_named_once():
     row_keys = row_keys_of(decode_all([commit(1, CREATED), commit(2, COMMENTED), commit(3, COMMENTED)], CODEC))
 
     assert (row_keys.posts, row_keys.comments) == ([POST], [(POST, COMMENT)])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [([], 0), ([3, 2, 1], 2), ([2, 2, 2], 2), ([5, 1], 1), ([6, 1], 1), ([7], 1), ([1, 6], 1), ([1, 1, 1], 3)],
+)
+def test_a_transaction_takes_commits_up_to_its_events_and_at_least_one(sizes: list[int], taken: int) -> None:
+    commits = [commit(number, *[PostLiked(username=None)] * size) for number, size in enumerate(sizes, start=1)]
+    assert at_most(commits, 5) == commits[:taken]
+    assert at_most(commits) == commits
+    assert count_events(decode_all(commits, CODEC)) == sum(sizes)

@@ -9,8 +9,9 @@ import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from application.envelopes import Commit
-from application.errors import LogDamaged, WrongLog
+from application.errors import LogDamaged, StoreUnavailable, WrongLog
 from application.log_order import LogGap
+from application.ports.provisioning import ProbeResult
 from application.ports.read_db import Checkpoint, LiveGeneration
 from application.projections import log_checks as module
 from application.projections.log_checks import LogGaps, PositionsProbe, commit_at, require_same_log
@@ -23,12 +24,14 @@ class Lagging(MemoryCommitLog):
     def __init__(self, log: MemoryLog) -> None:
         super().__init__(log)
         self.proofs = 0
+        self.limits: set[int] = set()
 
     async def proven_tip(self) -> int:
         self.proofs += 1
         return await super().proven_tip()
 
     async def read(self, after: int, limit: int = 1_000) -> list[Commit]:
+        self.limits.add(limit)
         return [commit for commit in await super().read(after, limit) if self.proofs or commit.position <= 2]
 
 
@@ -77,11 +80,39 @@ async def test_another_commit_in_its_place_means_another_log(log: Lagging) -> No
     assert log.proofs == 0
 
 
+async def test_rows_of_another_log_are_refused_and_the_message_names_both(log: Lagging) -> None:
+    live = LiveGeneration(generation=1, slot="a", log_id="another", partitions=1, ready=True)
+    with pytest.raises(WrongLog) as refused:
+        await require_same_log(live, [], log)
+    assert refused.value.message == (
+        f"The read database was filled from log another, but the event store holds log {await log.log_id()}. "
+        "Point read_db at its own database, or refill this one with `postlog rebuild`."
+    )
+
+
+async def test_rows_that_belong_to_no_log_yet_fit_every_log(log: Lagging) -> None:
+    live = LiveGeneration(generation=1, slot="a", log_id=None, partitions=1, ready=False)
+    await require_same_log(live, [at(1)], log)
+
+
+async def test_a_checkpoint_without_a_commit_proves_nothing_and_the_next_one_is_checked(log: Lagging) -> None:
+    empty = Checkpoint(partition=0, position=2)
+    await match(log, empty, at(2))
+    with pytest.raises(WrongLog) as refused:
+        await match(log, empty, at(2, "another commit"))
+    assert refused.value.message == (
+        f"The read database has seen commit {commit_id('another commit')} at position 2, which the log does not have "
+        "there: the log was restored to an older state. "
+        "Point read_db at its own database, or refill this one with `postlog rebuild`."
+    )
+
+
 async def test_a_commit_is_found_by_its_position_although_reads_are_stale(log: Lagging) -> None:
     found = await commit_at(3, log)
     assert found is not None
     assert found.commit_id == commit_id("commit 3")
     assert await commit_at(4, log) is None
+    assert log.limits == {1}
 
 
 class Positions:
@@ -203,10 +234,20 @@ async def test_writing_after_a_gap_is_refused_until_a_search_finds_it_gone() -> 
         "under running processes. Restore the missing commits from a backup; if there is none, `postlog events cut` "
         "removes the commits after the gap."
     )
-    assert (await PositionsProbe(gaps).probe()).detail == refused.value.message
+    assert await PositionsProbe(gaps).probe() == ProbeResult("positions", False, refused.value.message)
     log.positions.remove(56)
-    assert (await PositionsProbe(gaps).probe()).ok
+    found = await PositionsProbe(gaps).probe()
+    assert found == ProbeResult("positions", True, "No position is missing from the log.")
     await gaps.require_none()
+
+
+async def test_the_probe_fails_with_the_reason_if_the_log_can_not_be_searched() -> None:
+    class Away(Positions):
+        async def log_id(self) -> str:
+            raise StoreUnavailable("The store does not answer.")
+
+    found = await PositionsProbe(LogGaps(Away([]))).probe()
+    assert found == ProbeResult("positions", False, "The store does not answer.")
 
 
 async def test_concurrent_callers_share_the_first_search() -> None:
@@ -214,3 +255,9 @@ async def test_concurrent_callers_share_the_first_search() -> None:
     gaps = LogGaps(log)
     await asyncio.gather(*[gaps.require_none() for _ in range(64)])
     assert log.counted == 100
+
+
+async def test_the_first_search_of_a_process_that_writes_is_not_a_thorough_one() -> None:
+    log = Positions(numbers((1, 9_000)), miscount=None)
+    await LogGaps(log).require_none()
+    assert log.counted == 1_100
