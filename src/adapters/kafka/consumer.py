@@ -58,6 +58,8 @@ class GroupConsumer:
         self._numbers = count(1)
         self._assigned: dict[int, int] = {}
         self._started: dict[int, int] = {}
+        self._seen: set[int | None] = set()
+        """The partitions of the last delivery with an event: their watermarks need not be waited for."""
         self._changes = 0
 
     def join(self) -> None:
@@ -108,22 +110,23 @@ class GroupConsumer:
 
     def _poll(self, limit: int, timeout: float) -> list[Message]:
         """`consume` waits until it has as many as wanted; so wait for one, and take what else has arrived. While there
-        are only watermarks, wait a moment longer for those of every partition."""
+        are only watermarks, wait a moment longer for those of every partition that had no event just before."""
         first = self._consumer.poll(timeout)
         if first is None:
             return []
-        received, seen = [first], {first.partition()}
+        received, seen = [first], {first.partition(), *self._seen}
         begun = time.monotonic()
         while len(received) < limit:
             more = self._consumer.consume(limit - len(received), 0)
             left = begun + _GATHER_WATERMARKS_SECONDS - time.monotonic()
-            if not more and len(seen) < len(self._started) and left > 0 and not any(each.key() for each in received):
+            if not more and not self._started.keys() <= seen and left > 0 and not _has_event(received):
                 awaited = self._consumer.poll(left)
                 more = [awaited] if awaited is not None else []
             if not more:
                 break
             received += more
             seen.update(message.partition() for message in more)
+        self._seen = {each.partition() for each in received} if _has_event(received) else set()
         return received
 
     def _out_of_range(self, message: Message) -> int | None:
@@ -160,6 +163,10 @@ class GroupConsumer:
 
     def _named(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in partitions]
+
+
+def _has_event(messages: Iterable[Message]) -> bool:
+    return any(each.key() for each in messages)
 
 
 T = TypeVar("T")

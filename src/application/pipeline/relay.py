@@ -251,14 +251,16 @@ class RelayLease:
             commits = at_most(await self._log.read(plan.position, self._batch_size))
             entries: list[CommitEntry | Watermark] = [*plan.commits(commits)]
             now = self._clock.monotonic()
-            if now >= remind_at:
-                await self._check_topic_and_log(plan)
+            is_reminding = now >= remind_at
+            if is_reminding:
                 entries += plan.reminders()
                 remind_at = now + self._watermark_seconds
             elif now >= watermarks_at:
                 entries += plan.watermarks()
                 watermarks_at = now + _WATERMARK_SECONDS * plan.partitions
             await self._publish(plan, entries)
+            if is_reminding:  # after the commits, for which queries wait: it takes some milliseconds
+                await self._check_topic_and_log(plan)
             if commits:
                 self._metrics.count("relay_commits", len(commits))
             if not is_worth_reading_ahead(commits, self._batch_size):

@@ -90,6 +90,10 @@ def places(client: Replies, started: Sequence[int], limit: int = 100) -> list[tu
     member = GroupConsumer(cast("Consumer", client), "topic", lambda: False)
     member.join()
     member.start(dict.fromkeys(started, 0))
+    return received(member, limit)
+
+
+def received(member: GroupConsumer, limit: int = 100) -> list[tuple[int, int]]:
     return [(each.partition, each.offset) for each in member.receive(limit, 1.0).messages]
 
 
@@ -116,3 +120,13 @@ def test_no_delivery_has_more_messages_than_wanted(limit: int) -> None:
 def test_an_event_does_not_wait_for_watermarks() -> None:
     assert places(Replies([event(0, 5)], [mark(1, 5)]), [0, 1, 2]) == [(0, 5)]
     assert places(Replies([mark(1, 5)], [event(0, 5)], [mark(2, 5)]), [0, 1, 2]) == [(1, 5), (0, 5)]
+
+
+def test_watermarks_that_follow_an_event_do_not_wait_for_one_of_its_partition() -> None:
+    client = Replies([event(0, 5)], [mark(2, 5), mark(1, 5)], [mark(0, 6)], [mark(1, 6), mark(2, 6)])
+    member = GroupConsumer(cast("Consumer", client), "topic", lambda: False)
+    member.join()
+    member.start(dict.fromkeys([0, 1, 2], 0))
+    assert received(member) == [(0, 5)]
+    assert received(member) == [(2, 5), (1, 5)]
+    assert received(member) == [(0, 6), (1, 6), (2, 6)], "the event is forgotten: a watermark waits for the others"

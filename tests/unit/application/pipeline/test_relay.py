@@ -308,6 +308,24 @@ async def test_a_relay_can_be_cancelled_while_it_pauses(world: World) -> None:
     await stopped(task)
 
 
+async def test_commits_do_not_wait_for_the_check_of_the_topic(world: World) -> None:
+    class Hanging(Recorder):
+        """From the second call on."""
+
+        is_known = False
+
+        async def partitions(self) -> int:
+            if self.is_known:
+                await asyncio.Event().wait()
+            self.is_known = True
+            return self.count
+
+    publisher = Hanging()
+    await world.write(post_id(0), created())
+    async with running(world.relay(publisher).run()):
+        await is_true(lambda: publisher.positions == [1])
+
+
 async def test_it_restarts_when_the_topic_gets_more_partitions(world: World) -> None:
     publisher = Recorder()
     async with running(world.relay(publisher).run()):
