@@ -19,14 +19,15 @@ from adapters.wire.commit_bson import (
     FIELDS_OF_EVENTS,
     at_position,
     commit_events_of,
-    commit_from_document,
+    documents_in,
     encode_without_position,
+    visit_documents,
 )
 from adapters.wire.commit_json import events_to_json, metadata_to_json
 from adapters.wire.event_codec import MsgspecEventCodec
 from adapters.wire.times import time_to_text
 from application.envelopes import Commit
-from application.maintenance.events_check import StreamReader, tally_of
+from application.maintenance.events_check import StreamReader, TallyingVisitor
 from application.ports.read_db import Rows
 from application.projections.batch import all_given, decode_all, fold_batch, row_keys_of
 from benchmarks.workload import commits
@@ -65,10 +66,14 @@ def main() -> None:
     measured("fold", lambda: fold_batch(decoded, nothing, now, lacks=all_given))
 
     print("Check")
-    measured("whole documents to commits", lambda: [commit_from_document(document) for document in whole])
-    checked = measured("whole rows of SQLite to commits", lambda: sqlite.commits_of(whole_rows))
-    measured("decoding and counting", lambda: tally_of(checked, codec))
-    measured("sequence of versions", lambda: StreamReader().feed(checked))
+    encoded = list(documents_in(documents))
+    measured("BSON verified and counted", lambda: visit_documents(encoded, 0, TallyingVisitor(codec, StreamReader())))
+    measured(
+        "rows of SQLite verified and counted",
+        lambda: sqlite.visit_rows(whole_rows, 0, TallyingVisitor(codec, StreamReader())),
+    )
+    texts = [row[-1] for row in rows]
+    measured("of it the events", lambda: [codec.readable_types(text) for text in texts])
 
     print("Append")
     events = [codec.decode(Commit(0, *commit)) for commit in log]

@@ -28,8 +28,13 @@ def require_dense(commits: Sequence[AnyCommit], after: int) -> None:
     if not commits or commits[-1].position == after + len(commits):
         return
     for expected, commit in enumerate(commits, after + 1):
-        if commit.position != expected:
-            raise LogDamaged(LogGap(expected, commit.position).sentence)
+        require_position(commit.position, expected)
+
+
+def require_position(position: int, expected: int) -> None:
+    """Raises `LogDamaged`."""
+    if position != expected:
+        raise LogDamaged(LogGap(expected, position).sentence)
 
 
 def require_next(commit: AnyCommit, version: int) -> None:

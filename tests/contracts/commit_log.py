@@ -10,7 +10,7 @@ import pytest
 from application.envelopes import Commit, CommitEvents, ProposedCommit
 from application.ports.commit_log import Shard
 from application.ports.event_store import Appended
-from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, liked, proposed, with_data
+from contracts.log_handle import POST_A, POST_B, POST_C, LogHandle, OpenLog, Visitor, liked, proposed, with_data
 from domain.ids import PostId
 
 LONG = 30.0
@@ -115,6 +115,26 @@ class CommitLogContract:
         second = await log.commits.read_shard(first[-1].position, 40, shard)
         assert [c.version for c in first + second] == list(range(1, 21))
         assert 14 <= len(first) <= 18
+
+    async def test_a_visitor_gets_the_commits_that_are_read(self, log: LogHandle) -> None:
+        await log.store.append([proposed(POST_A, 1, liked("ann"), liked(None)), with_data(POST_B, 1, {"big": 2**40})])
+        await log.store.append([proposed(POST_A, version) for version in range(3, 7)])
+        commits = await log.commits.read(0)
+        for after, until in [(0, 6), (1, 4), (5, 99), (6, 9), (3, 3)]:
+            expected = [each for each in commits if after < each.position <= until]
+            refusing, taking = Visitor(takes_texts=False), Visitor(takes_texts=True)
+            await log.commits.visit(after, until, refusing)
+            await log.commits.visit(after, until, taking)
+            assert refusing.commits == expected
+            assert [each.position for each in (taking.texts or taking.commits)] == [each.position for each in expected]
+            assert taking.texts in ([], [CommitEvents(*each[:3], "", each.events) for each in expected])
+
+    async def test_a_visit_has_more_than_sixteen_megabytes(self, log: LogHandle) -> None:
+        for version in range(1, 21):
+            await log.store.append([with_data(POST_A, version, {"message": "x" * 999_900})])
+        visitor = Visitor(takes_texts=False)
+        await log.commits.visit(1, 20, visitor)
+        assert [each.position for each in visitor.commits] == list(range(2, 21))
 
     # The log's own id
 

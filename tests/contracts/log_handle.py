@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from application.envelopes import ProposedCommit, StoredEvent
+from adapters.wire.commit_json import events_from_json
+from application.envelopes import AnyCommit, CommitEvents, ProposedCommit, StoredEvent
 from application.ports.commit_log import CommitLog
 from application.ports.event_store import EventStore, PastEvents, Receipt
 from domain.ids import PostId
@@ -36,6 +37,23 @@ class LogHandle:
 
 
 OpenLog = Callable[[], AbstractAsyncContextManager[LogHandle]]
+
+
+class Visitor:
+    """Keeps the commits that it is given, each with its events decoded. The ones that it gets as texts are `texts`."""
+
+    def __init__(self, *, takes_texts: bool) -> None:
+        self._takes_texts = takes_texts
+        self.texts: list[CommitEvents] = []
+        self.commits: list[AnyCommit] = []
+
+    def visit_text(self, position: int, stream_id: PostId, version: int, events: str | bytes) -> bool:
+        if self._takes_texts:
+            self.texts.append(CommitEvents(position, stream_id, version, "", events_from_json(events)))
+        return self._takes_texts
+
+    def visit(self, commit: AnyCommit) -> None:
+        self.commits.append(commit)
 
 
 def commit_id(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog, MemoryRelayState, MemorySnapshots
 from application.envelopes import Commit, CommitEvents, ProposedCommit, StreamTail
 from application.errors import StoreUnavailable
-from application.ports.commit_log import Shard
+from application.ports.commit_log import CommitVisitor, Shard
 from application.ports.event_store import AppendOutcome, Receipt, Snapshot, Unsettled
 from application.ports.relay_state import Lease, RelayStatus
 from domain.ids import PostId
@@ -213,6 +213,10 @@ class SimulatedCommitLog(_Client):
     async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
         read = self._server.commits.read_shard
         return await self._read(lambda seen: now_of(read(after, max(after, min(until, seen)), shard)))
+
+    async def visit(self, after: int, until: int, visitor: CommitVisitor) -> None:
+        visit = self._server.commits.visit
+        await self._read(lambda seen: now_of(visit(after, max(after, min(until, seen)), visitor)))
 
     async def wait(self, after: int, timeout: float) -> None:
         with suppress(TimeoutError):

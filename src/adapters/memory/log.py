@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from adapters.wire.commit_json import events_to_json
 from application.envelopes import Commit, CommitEvents, ProposedCommit, StreamTail
-from application.ports.commit_log import Shard
+from application.ports.commit_log import CommitVisitor, Shard
 from application.ports.event_store import (
     AlreadyStored,
     Appended,
@@ -200,6 +200,12 @@ class MemoryCommitLog:
     async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
         commits = self._log.page(after, until - after)
         return [_events_of(commit) for commit in commits if Shard.of(commit.stream_id, shard.shards) == shard]
+
+    async def visit(self, after: int, until: int, visitor: CommitVisitor) -> None:
+        while page := self._log.page(after, until - after):
+            for commit in page:
+                visitor.visit(commit)
+            after = page[-1].position
 
     async def wait(self, after: int, timeout: float) -> None:
         with suppress(TimeoutError):

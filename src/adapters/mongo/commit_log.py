@@ -5,8 +5,9 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import bson
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.client_session import AsyncClientSession
 
@@ -14,11 +15,18 @@ from adapters.mongo.database import Document, MongoDatabase
 from adapters.mongo.errors import is_driver_error, plain_reason
 from adapters.mongo.guard import ReadFence
 from adapters.mongo.tip import CommitRef, read_tip
-from adapters.wire.commit_bson import FIELDS_OF_EVENTS, commit_events_of, commit_from_document
+from adapters.wire.commit_bson import (
+    FIELDS_OF_EVENTS,
+    commit_events_of,
+    commit_from_document,
+    documents_in,
+    visit_documents,
+)
 from application.envelopes import Commit, CommitEvents
 from application.errors import LogDamaged, StoreUnavailable
 from application.log_order import require_dense
-from application.ports.commit_log import Shard
+from application.ports.commit_log import CommitVisitor, Shard
+from application.projections.read_ahead import ReadAhead
 
 C = TypeVar("C", Commit, CommitEvents)
 
@@ -31,6 +39,8 @@ _ONLY_POSITIONS: list[dict[str, Any]] = [
 ]
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
 """Seconds before a change stream that broke, or that this login may not open, is tried again."""
+
+_VISITED_AT_ONCE = 2_000
 
 _TOO_FAR_BEHIND = 200
 """Changes; a stream that lags more is closed, and another one is opened at the log's end."""
@@ -126,6 +136,30 @@ class MongoCommitLog:
                 session=session,
             ).to_list()
         )
+
+    async def visit(self, after: int, until: int, visitor: CommitVisitor) -> None:
+        async with ReadAhead[list[bytes]]() as ahead:
+            ahead.begin(self._encoded(after, until))
+            while documents := await ahead.result():
+                last = bson.decode(documents[-1])["_id"]
+                ahead.begin(self._encoded(last, until))
+                await asyncio.to_thread(visit_documents, documents, after, visitor)
+                after = last
+
+    async def _encoded(self, after: int, until: int) -> list[bytes]:
+        """The next documents, in one reply as for `_page`."""
+        if after >= until:
+            return []
+        wanted, limit = {"_id": {"$gt": after, "$lte": until}}, _VISITED_AT_ONCE
+        commits = self._database.commits
+
+        async def read(session: AsyncClientSession) -> list[bytes]:
+            found = commits.find_raw_batches(
+                wanted, sort=[("_id", 1)], hint=[("_id", 1)], limit=-limit, batch_size=limit, session=session
+            )
+            return [document async for batch in found for document in documents_in(cast(bytes, batch))]
+
+        return await self._database.execute(read)
 
     def _checked(self, commits: list[C], after: int) -> list[C]:
         if commits:

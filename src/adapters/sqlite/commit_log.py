@@ -13,8 +13,8 @@ from adapters.wire.commit_json import JsonEvent, MalformedCommit, events_from_js
 from adapters.wire.times import time_from_text
 from application.envelopes import Commit, CommitEvents
 from application.errors import Unavailable
-from application.log_order import require_dense
-from application.ports.commit_log import Shard
+from application.log_order import require_dense, require_position
+from application.ports.commit_log import CommitVisitor, Shard
 from application.ports.provisioning import ProbeResult
 
 SELECT_COMMITS = """SELECT position, stream_id, version, commit_id, recorded_at,
@@ -56,6 +56,20 @@ def page_of(connection: sqlite3.Connection, statement: str, parameters: Mapping[
     return rows
 
 
+def visit_rows(rows: Iterable[Row], after: int, visitor: CommitVisitor) -> None:
+    """Rows of `SELECT_COMMITS`, which follow each other from `after` on. Raises `MalformedCommit`, `LogDamaged`."""
+    for expected, row in enumerate(rows, after + 1):
+        position, stream_id, version, _, recorded_at, metadata, events = row
+        require_position(position, expected)
+        try:
+            time_from_text(recorded_at)
+            metadata_from_json(metadata)
+        except ValueError as error:
+            raise _damaged(position, error) from error
+        if not visitor.visit_text(position, stream_id, version, events):
+            visitor.visit(_commit_of(row))
+
+
 def _commit_of(row: Row) -> Commit:
     position, stream_id, version, commit_id, recorded_at, metadata, events = row
     try:
@@ -86,6 +100,7 @@ def _damaged(position: int, error: ValueError) -> MalformedCommit:
 _PAGE = "WHERE position > :after ORDER BY position LIMIT :limit"
 _READ = SELECT_COMMITS + _PAGE
 _READ_EVENTS = SELECT_EVENTS + _PAGE
+_VISIT = SELECT_COMMITS + "WHERE position > ? AND position <= ? ORDER BY position"
 _READ_SHARE = SELECT_EVENTS + (
     "WHERE position > :after AND position <= :until AND instr(:digits, substr(stream_id, -1)) ORDER BY position"
 )
@@ -135,6 +150,13 @@ class SqliteCommitLog:
     async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
         wanted = {"after": after, "until": until, "digits": shard.last_digits}
         return await self._log.read(lambda connection: commit_events_of(page_of(connection, _READ_SHARE, wanted)))
+
+    async def visit(self, after: int, until: int, visitor: CommitVisitor) -> None:
+        def visit(connection: sqlite3.Connection) -> None:
+            with closing(connection.execute(_VISIT, (after, until))) as rows:
+                visit_rows(rows, after, visitor)
+
+        await self._log.read(visit)
 
     async def wait(self, after: int, timeout: float) -> None:
         deadline = time.monotonic() + timeout

@@ -8,7 +8,7 @@ the types in it, for queries and for counting. Postlog 0.1 stored no `types`, an
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ from bson.raw_bson import RawBSONDocument
 from adapters.wire.commit_json import MalformedCommit, events_from_json, events_to_json
 from application.envelopes import AnyStoredEvent, Commit, CommitEvents, ProposedCommit, StoredEvent
 from application.errors import LogDamaged
+from application.log_order import require_position
+from application.ports.commit_log import CommitVisitor
 
 _LENGTH = struct.Struct("<i")
 _POSITION = struct.Struct("<5sq")
@@ -90,6 +92,41 @@ def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvent
             raise foreign_document(position)
         commits.append(CommitEvents(int(position), stream_id, version, commit_id, events))
     return commits
+
+
+def documents_in(batch: bytes) -> Iterator[bytes]:
+    """Of a raw batch of the driver's."""
+    begin = 0
+    while begin < len(batch):
+        end = begin + _LENGTH.unpack_from(batch, begin)[0]
+        yield batch[begin:end]
+        begin = end
+
+
+def visit_documents(documents: Iterable[bytes], after: int, visitor: CommitVisitor) -> None:
+    """Whole commits, which follow each other from `after` on. One is decoded at a time, while it is in the processor's
+    cache. Raises `LogDamaged`, also for a document that is not a commit."""
+    for expected, encoded in enumerate(documents, after + 1):
+        document = bson.decode(encoded, CODEC_OPTIONS)
+        if _has_text(document):
+            position = document["_id"]
+            require_position(position, expected)
+            if visitor.visit_text(position, document["streamId"], document["version"], document["events"]):
+                continue
+        commit = commit_from_document(document)
+        require_position(commit.position, expected)
+        visitor.visit(commit)
+
+
+def _has_text(document: Mapping[str, Any]) -> bool:
+    """It is a commit, if the text of its events is one."""
+    get = document.get
+    return (
+        isinstance(get("events"), str)
+        and _is_whole(document["_id"], get("streamId"), get("version"), get("commitId"))
+        and isinstance(get("recordedAt"), datetime)
+        and "metadata" in document
+    )
 
 
 def foreign_document(key: object) -> LogDamaged:

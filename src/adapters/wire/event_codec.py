@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from adapters.wire.commit_json import JsonEvent, events_to_json, to_json
-from adapters.wire.event_shape import EventShape, WrongShape, shape_of
+from adapters.wire.event_shape import EventShape, WrongShape, readable_decoder, shape_of
 from application.envelopes import (
     MAX_BYTES_PER_COMMIT,
     MAX_EVENTS_PER_COMMIT,
@@ -31,7 +31,10 @@ class MsgspecEventCodec:
             (event_type.name, event_type.schema_version): shape_of(event_type) for event_type in event_types
         }
         self._shape_of_class = {shape.type.event_class: shape for shape in self._shapes.values()}
-        self._current = {key: shape.decode_json for key, shape in self._shapes.items() if not chain.is_old(key)}
+        current = {key: shape for key, shape in self._shapes.items() if not chain.is_old(key)}
+        self._current = {key: shape.decode_json for key, shape in current.items()}
+        self._types = {shape.readable: [key] for key, shape in current.items()}
+        self._decode_readable = readable_decoder(list(current.values()))
 
     def encode(self, events: Sequence[PostEvent]) -> tuple[JsonEvent, ...]:
         if len(events) > MAX_EVENTS_PER_COMMIT:
@@ -62,6 +65,16 @@ class MsgspecEventCodec:
         except (KeyError, ValueError, msgspec.DecodeError):
             pass  # decoded once more below, which raises what is wrong with it
         return [event for _, event in self._decode_through_the_chain(commit)]
+
+    def readable_types(self, events: str | bytes) -> Sequence[EventKey]:
+        types = self._types
+        try:
+            readable = self._decode_readable(events)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return []
+        if len(readable) == 1:
+            return types[type(readable[0])]
+        return [key for event in readable for key in types[type(event)]]
 
     def decode_until(self, commit: AnyCommit, version: int) -> list[PostEvent]:
         if version >= commit.last_version:

@@ -1,9 +1,11 @@
 """The stored form of one class of events, as plain data and as JSON text: its fields in camelCase, times as text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, NamedTuple, get_type_hints
+from functools import reduce
+from operator import or_
+from typing import Any, Literal, NamedTuple, get_type_hints
 
 import msgspec
 
@@ -13,6 +15,7 @@ from domain.events import PostEvent
 from domain.ids import CommentId
 
 Data = Mapping[str, Any]
+StructType = type[msgspec.Struct]
 
 
 class WrongShape(ValueError):
@@ -41,12 +44,14 @@ class _Field(NamedTuple):
 class EventShape:
     """Reads and writes the events of one class. `decode` raises `WrongShape`: a field is missing, unknown or of another
     type. `decode_json` accepts the text of the same data, faster, and raises `ValueError` or `msgspec.DecodeError`
-    without a reason for people. `fields` are the JSON Schemas of the stored fields."""
+    without a reason for people. `readable` is a stored event whose data `decode` accepts; see `readable_decoder`.
+    `fields` are the JSON Schemas of the stored fields."""
 
     type: EventType
     decode: Callable[[Data], PostEvent]
     decode_json: Callable[[msgspec.Raw], PostEvent]
     encode: Callable[[PostEvent], dict[str, Any]]
+    readable: StructType
     fields: Mapping[str, Data]
 
 
@@ -62,7 +67,12 @@ def shape_of(event_type: EventType) -> EventShape:
     if "__slots__" not in vars(event_class) or hasattr(event_class, "__post_init__"):
         raise TypeError(f"{event_class.__name__} is no dataclass with slots and without __post_init__.")
     return EventShape(
-        event_type, _decoder(event_class, shape), _json_decoder(event_class, shape), _encoder(shape), schemas
+        event_type,
+        _decoder(event_class, shape),
+        _json_decoder(event_class, shape),
+        _encoder(shape),
+        _readable(event_type, shape),
+        schemas,
     )
 
 
@@ -117,6 +127,44 @@ def _json_decoder(event_class: type[PostEvent], shape: tuple[_Field, ...]) -> Ca
         return event
 
     return decode_only_field
+
+
+class _Verified:
+    """A type that msgspec does not know, so it calls `_verify`: for fields that need more than msgspec."""
+
+    read: Callable[[Any], Any]
+
+
+def _verify(kind: type[_Verified], value: Any) -> Any:
+    kind.read(value)
+    return kind()
+
+
+def _readable(event_type: EventType, shape: tuple[_Field, ...]) -> StructType:
+    types = [
+        field.kind.decoded if field.kind.convert is None else type(field.name, (_Verified,), {"read": field.kind.read})
+        for field in shape
+    ]
+    data = msgspec.defstruct(
+        event_type.event_class.__name__,
+        [(field.name, type_) for field, type_ in zip(shape, types, strict=True)],
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.defstruct(
+        event_type.name,
+        [("schemaVersion", Literal[event_type.schema_version]), ("data", data)],
+        tag_field="type",
+        tag=event_type.name,
+        gc=False,
+    )
+
+
+def readable_decoder(shapes: Sequence[EventShape]) -> Callable[[str | bytes], list[msgspec.Struct]]:
+    """Decodes the JSON text of a commit's events if each of them is a `readable` of one of the shapes, whose names must
+    differ. Raises `msgspec.DecodeError` or `UnicodeDecodeError` for anything else."""
+    any_of_them: Any = reduce(or_, [shape.readable for shape in shapes])
+    return msgspec.json.Decoder(list[any_of_them], dec_hook=_verify).decode
 
 
 def _encoder(shape: tuple[_Field, ...]) -> Callable[[PostEvent], dict[str, Any]]:

@@ -12,20 +12,18 @@ inside another commit. Marks are 64-bit numbers, so memory is bounded by the num
 import asyncio
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from itertools import compress, filterfalse
 from typing import NamedTuple, Protocol
 
-from application.envelopes import AnyCommit, Commit
+from application.envelopes import AnyCommit
 from application.errors import StoreUnavailable, StreamDamaged
 from application.log_order import require_next
-from application.maintenance.progress import relaxed_gc
 from application.ports.commit_log import CommitLog
 from application.ports.event_codec import EventCodec
 from application.ports.event_store import PastEvents
-from application.projections.read_ahead import ReadAhead
 from domain.errors import EventNotReadable
 from domain.ids import PostId
 from domain.upcasting import EventKey
@@ -81,25 +79,23 @@ class StreamReader:
         self._following: dict[PostId, int] = {}
         self._links = StreamLinks()
 
-    def feed(self, commits: Iterable[AnyCommit]) -> None:
-        following, links = self._following, self._links
-        for commit in commits:
-            stream_id, version, events = commit.stream_id, commit.version, len(commit.events)
-            expected = following.get(stream_id, 1)
-            if expected != version:
-                if version != 1:
-                    links.begins.append(_mark(stream_id, version))
-                    links.positions.append(commit.position)
-                if expected != 1:
-                    links.ends.append(_mark(stream_id, expected))
-            if not events:
-                links.empty.append(commit.position)
-            following[stream_id] = version + events
-        if len(following) > _REMEMBERED:
-            self._forget()
+    def follow(self, position: int, stream_id: PostId, version: int, events: int) -> None:
+        """A commit of so many events."""
+        following = self._following
+        if (expected := following.get(stream_id, 1)) != version:
+            if version != 1:
+                self._links.begins.append(_mark(stream_id, version))
+                self._links.positions.append(position)
+            if expected != 1:
+                self._links.ends.append(_mark(stream_id, expected))
+        if not events:
+            self._links.empty.append(position)
+        following[stream_id] = version + events
 
     def take(self) -> StreamLinks:
-        """The marks since the last call; what is remembered stays."""
+        """The marks since the last call; what is remembered stays, unless it is too much."""
+        if len(self._following) > _REMEMBERED:
+            self._forget()
         links, self._links = self._links, StreamLinks()
         return links
 
@@ -193,31 +189,18 @@ class RangeCheck:
         self._streams = StreamReader()
 
     async def check(self, positions: PositionRange, places: int) -> Tally:
-        tally = Tally()
-        with relaxed_gc():
-            async with ReadAhead[list[Commit]]() as ahead:
-                ahead.begin(self._read(positions.after, positions.until))
-                while commits := await ahead.result():
-                    ahead.begin(self._read(commits[-1].position, positions.until))
-                    tally.add(await asyncio.to_thread(self._checked, commits), places)
+        visitor = TallyingVisitor(self._codec, self._streams)
+        await self._log.visit(*positions, visitor)
+        tally = visitor.tally(places)
+        reached = positions.after + tally.commits
+        if reached != positions.until:
+            raise StoreUnavailable(
+                f"The log ends at position {reached}, though it had a commit at {positions.until} before."
+            )
         return tally
 
     async def last_links(self) -> StreamLinks:
         return self._streams.take_all()
-
-    def _checked(self, commits: Sequence[Commit]) -> Tally:
-        tally = tally_of(commits, self._codec)
-        self._streams.feed(commits)
-        tally.links = self._streams.take()
-        return tally
-
-    async def _read(self, after: int, until: int) -> list[Commit]:
-        if after == until:
-            return []
-        commits = await self._log.read(after, min(_COMMITS_A_READ, until - after))
-        if not commits:
-            raise StoreUnavailable(f"The log ends at position {after}, though it had a commit at {until} before.")
-        return commits
 
 
 class EventsCheck:
@@ -287,19 +270,41 @@ def ranges_up_to(tip: int) -> Iterator[PositionRange]:
     return (PositionRange(after, min(after + COMMITS_A_RANGE, tip)) for after in range(0, tip, COMMITS_A_RANGE))
 
 
-def tally_of(commits: Sequence[Commit], codec: EventCodec) -> Tally:
-    events = Counter([(event.type, event.schema_version) for commit in commits for event in commit.events])
-    places: list[Unreadable] = []
-    for commit in commits:
+class TallyingVisitor:
+    """Most commits are only a text, whose events are verified without creating them. The others are decoded."""
+
+    def __init__(self, codec: EventCodec, streams: StreamReader) -> None:
+        self._codec = codec
+        self._streams = streams
+        self._commits = 0
+        self._events: list[EventKey] = []
+        self._places: list[Unreadable] = []
+
+    def visit_text(self, position: int, stream_id: PostId, version: int, events: str | bytes) -> bool:
+        types = self._codec.readable_types(events)
+        if not types:
+            return False
+        self._commits += 1
+        self._events += types
+        self._streams.follow(position, stream_id, version, len(types))
+        return True
+
+    def visit(self, commit: AnyCommit) -> None:
+        self._commits += 1
+        self._events += [(event.type, event.schema_version) for event in commit.events]
+        self._streams.follow(commit.position, commit.stream_id, commit.version, len(commit.events))
         try:
-            codec.decode(commit)
+            self._codec.decode(commit)
         except EventNotReadable as error:
-            places.append(_place(commit, error))
-    unreadable = Counter([(place.type, place.schema_version) for place in places])
-    return Tally(len(commits), events, unreadable, places)
+            self._places.append(_place(commit, error))
+
+    def tally(self, places: int) -> Tally:
+        unreadable = Counter([(place.type, place.schema_version) for place in self._places])
+        first = nsmallest(places, self._places)
+        return Tally(self._commits, Counter(self._events), unreadable, first, self._streams.take())
 
 
-def _place(commit: Commit, error: EventNotReadable) -> Unreadable:
+def _place(commit: AnyCommit, error: EventNotReadable) -> Unreadable:
     """When the events of a commit can't be read together, the first is named."""
     version = commit.version if error.version is None else error.version
     event = commit.events[version - commit.version]

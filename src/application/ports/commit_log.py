@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from application.envelopes import Commit, CommitEvents
+from application.envelopes import AnyCommit, Commit, CommitEvents
 from domain.ids import PostId
 
 _DIGITS = "0123456789abcdef"
@@ -31,6 +31,16 @@ class Shard(NamedTuple):
     def last_digits(self) -> str:
         """The last digits of the ids of its posts."""
         return _DIGITS[self.number :: self.shards]
+
+
+class CommitVisitor(Protocol):
+    """Is called in the order of the log, from one thread at a time."""
+
+    def visit_text(self, position: int, stream_id: PostId, version: int, events: str | bytes) -> bool:
+        """A commit whose events are still the JSON text that its store keeps. False: call `visit` with it, too."""
+        ...
+
+    def visit(self, commit: AnyCommit) -> None: ...
 
 
 class CommitLog(Protocol):
@@ -77,6 +87,12 @@ class CommitLog(Protocol):
     async def read_shard(self, after: int, until: int, shard: Shard) -> list[CommitEvents]:
         """The commits of the shard's posts after `after` and up to `until`, in order: about 16 MB at most, at least one
         if there is any. Missing positions are not detected. Raises `StoreUnavailable`.
+        """
+        ...
+
+    async def visit(self, after: int, until: int, visitor: CommitVisitor) -> None:
+        """Visit the commits after `after` and up to `until` in order, as far as there are any. It verifies what `read`
+        verifies and raises the same, but keeps no commit: memory and time are those of one commit at a time.
         """
         ...
 

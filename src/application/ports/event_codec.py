@@ -5,6 +5,7 @@ from typing import Protocol
 
 from application.envelopes import AnyCommit, AnyStoredEvent, Commit, DescribedEvent
 from domain.events import PostEvent
+from domain.upcasting import EventKey
 
 
 class EventCodec(Protocol):
@@ -15,6 +16,13 @@ class EventCodec(Protocol):
     def decode(self, commit: AnyCommit) -> list[PostEvent]:
         """Upcast and typed. Empty if upcasters dropped every event. Raises `EventNotReadable` if any event of the
         commit has an unknown type, a newer schema version, or data of another shape.
+        """
+        ...
+
+    def readable_types(self, events: str | bytes) -> Sequence[EventKey]:
+        """Types and schema versions of the events of one commit, given as its store's JSON text, if `decode` can read
+        all of them; without creating them, so it is several times as fast. [] if that takes a closer look: an event in
+        an old shape, one that can't be read, or none at all.
         """
         ...
 

@@ -16,7 +16,7 @@ from adapters.sqlite.event_store import SqliteEventStore
 from adapters.sqlite.log_file import SqliteLog, connect
 from application.errors import LogChanged, StoreUnavailable
 from application.ports.event_store import AlreadyStored, Appended, NotTried, Unsettled, VersionTaken
-from contracts.log_handle import POST_A, POST_B, proposed, with_data
+from contracts.log_handle import POST_A, POST_B, Visitor, proposed, with_data
 from contracts.waiting import eventually
 
 
@@ -254,6 +254,8 @@ async def test_a_damaged_commit_is_named(
     log = SqliteCommitLog(sqlite_log)
     with pytest.raises(StoreUnavailable, match="the commit at position 1 is damaged"):
         await log.read(0)
+    with pytest.raises(StoreUnavailable, match="the commit at position 1 is damaged"):
+        await log.visit(0, 1, Visitor(takes_texts=False))
     if events != "[]":
         with pytest.raises(StoreUnavailable, match="the commit at position 1 is damaged"):
             await log.read_events(0)

@@ -434,9 +434,14 @@ def assert_text_and_plain_data_agree(text: bytes) -> None:
     try:
         commit = commit_of(*events_from_json(text), version=3)
     except MalformedCommit:
+        assert [codec.readable_types(text) for codec in (CODEC, OTHER_CODEC)] == [[], []]
         return
     for codec in (CODEC, OTHER_CODEC):
-        assert outcome(commit, codec) == outcome(as_plain_data(commit), codec)
+        decoded = outcome(commit, codec)
+        assert decoded == outcome(as_plain_data(commit), codec)
+        if types := codec.readable_types(text):
+            assert types == [(event.type, event.schema_version) for event in commit.events]
+            assert isinstance(decoded, list)
         assert codec.describe(commit) == codec.describe(as_plain_data(commit))
 
 
@@ -517,6 +522,20 @@ def test_so_are_those_of_a_text_with_damaged_bytes(event: PostEvent, place: int,
     text = events_to_json(CODEC.encode([event]))
     at = place % len(text)
     assert_text_and_plain_data_agree(text[:at] + new + text[at + removed :])
+
+
+def test_all_events_in_their_current_shapes_are_readable_without_decoding_them() -> None:
+    stored = CODEC.encode([event for event, *_ in EVENTS_AND_DATA])
+    text = events_to_json(stored)
+    assert CODEC.readable_types(text) == [(event.type, event.schema_version) for event in stored]
+    assert CODEC.readable_types(text.decode()) == CODEC.readable_types(text)
+    for event in stored:
+        assert CODEC.readable_types(events_to_json([event])) == [(event.type, event.schema_version)]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "[1]", b"\xff", "[" * 100_000])
+def test_a_text_without_events_is_not_readable(text: str | bytes) -> None:
+    assert CODEC.readable_types(text) == []
 
 
 def test_data_that_can_not_be_decoded_is_shown_as_its_text() -> None:

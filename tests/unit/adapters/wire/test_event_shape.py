@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 
 from adapters.wire.commit_json import events_from_json, events_to_json
-from adapters.wire.event_shape import WrongShape, shape_of
+from adapters.wire.event_shape import WrongShape, readable_decoder, shape_of
 from application.envelopes import StoredEvent
 from domain.event_types import EventType
 from domain.ids import CommentId
@@ -33,6 +34,7 @@ class Everything:
 
 TYPE = EventType("Everything", 1, Everything)  # type: ignore[arg-type]  # no event of this domain
 SHAPE = shape_of(TYPE)
+DECODE_READABLE = readable_decoder([SHAPE])
 VALIDATOR = jsonschema_rs.Draft202012Validator(schema_of(TYPE, "1.0.0"), validate_formats=True)
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123_000, UTC)
 
@@ -73,6 +75,8 @@ def test_a_read_event_is_written_unchanged_and_its_text_keeps_it(data: dict[str,
     assert written == data
     [from_json] = events_from_json(events_to_json([StoredEvent("Everything", 1, written)]))
     assert SHAPE.encode(SHAPE.decode(from_json.data)) == data
+    [readable] = DECODE_READABLE(events_to_json([StoredEvent("Everything", 1, written)]))
+    assert type(readable) is SHAPE.readable
 
 
 @pytest.mark.parametrize(
@@ -97,6 +101,8 @@ def test_a_value_of_another_type_is_named(field: str, value: object, problem: st
     with pytest.raises(WrongShape) as caught:
         SHAPE.decode(FULL | {field: value})
     assert str(caught.value) == problem
+    with pytest.raises(msgspec.ValidationError):
+        DECODE_READABLE(events_to_json([StoredEvent("Everything", 1, FULL | {field: value})]))
 
 
 def test_the_schema_names_the_types() -> None:

@@ -2,13 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 
 import pytest
 
 from adapters.memory.log import MemoryCommitLog, MemoryEventStore, MemoryLog
 from adapters.wire.event_codec import MsgspecEventCodec
-from application.envelopes import Commit
 from application.errors import StoreUnavailable
 from application.maintenance.events_check import (
     COMMITS_A_RANGE,
@@ -19,6 +17,7 @@ from application.maintenance.events_check import (
     Unreadable,
     ranges_up_to,
 )
+from application.ports.commit_log import CommitVisitor
 from command_process import CODEC
 from domain.ids import PostId
 from domain.upcasting import UpcasterChain, retype_field
@@ -174,8 +173,8 @@ class ShortLog:
     async def tip(self) -> int:
         return 10
 
-    async def read(self, after: int, limit: int = 1_000) -> Sequence[Commit]:
-        return []
+    async def visit(self, after: int, until: int, visitor: CommitVisitor) -> None:
+        pass
 
 
 async def test_a_log_that_lost_its_end_is_no_log_that_can_be_read():

@@ -40,7 +40,8 @@ def broken(log: list[CommitEvents], seed: int, workers: int = 3, page: int = 50)
     drawn.shuffle(pages)
     for each in pages:
         reader = drawn.choice(readers)
-        reader.feed(each)
+        for part in each:
+            reader.follow(part.position, part.stream_id, part.version, len(part.events))
         links.add(reader.take())
     for reader in readers:
         links.add(reader.take_all())
