@@ -22,12 +22,11 @@ docs/log-on-mongodb.md has the proof.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bson.raw_bson import RawBSONDocument
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
@@ -420,7 +419,9 @@ async def insert_group(database: MongoDatabase, documents: Sequence[RawBSONDocum
     }
     if database.commits_uuid is not None:
         command["collectionUUID"] = database.commits_uuid
-    failures = await database.call(lambda session: _insert(database, command, session))
+    reply = await database.shield(database.database.command(command))
+    failures = _failures(reply)
+    database.advance_operation_time(reply.get("operationTime"))
     if not failures:
         return Inserted(len(documents), None)
     if failures[0]["code"] == _ANOTHER_COLLECTION:
@@ -428,10 +429,9 @@ async def insert_group(database: MongoDatabase, documents: Sequence[RawBSONDocum
     return Inserted(failures[0]["index"], tuple(failures[0]["keyPattern"]))
 
 
-async def _insert(database: MongoDatabase, command: Document, session: AsyncClientSession) -> list[Document]:
+def _failures(reply: Mapping[str, Any]) -> list[Document]:
     """The failure of the first refused document, when it says what became of the others. Any other failure is raised:
     also when the server does not know whether all that it did will last."""
-    reply = await database.database.command(command, session=session)
     if failure := reply.get("writeConcernError"):
         raise OperationFailure(failure["errmsg"], failure["code"])
     failures: list[Document] = reply.get("writeErrors", [])

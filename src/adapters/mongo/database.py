@@ -221,11 +221,14 @@ class MongoDatabase:
             if self.operation_time is not None:
                 session.advance_operation_time(self.operation_time)
             result = await work(session)
-            # Not after an error: the time may be that of a write which is not majority-committed, and reads would wait.
-            seen = session.operation_time
-            if seen is not None and (self.operation_time is None or seen > self.operation_time):
-                self.operation_time = seen
+            self.advance_operation_time(session.operation_time)
             return result
+
+    def advance_operation_time(self, seen: Timestamp | None) -> None:
+        """`seen` is in a reply of the store, but not in an error: its time may be that of a write which is not
+        majority-committed, and reads would wait."""
+        if seen is not None and (self.operation_time is None or seen > self.operation_time):
+            self.operation_time = seen
 
     def _call_ended(self, task: asyncio.Task[Any]) -> None:
         """Calls of a client that was replaced are ignored."""
