@@ -124,6 +124,13 @@ def test_putting_replaces_and_does_not_change_the_older_map() -> None:
     assert len(second) == 2
 
 
+def test_a_removal_leaves_every_other_key_of_a_large_map() -> None:
+    content = dict.fromkeys(range(1_000), True)
+    full = map_of(content)
+    for key in range(0, 1_000, 37):
+        assert_equal(full.remove(key), {other: True for other in content if other != key})
+
+
 def test_removing_a_missing_key_returns_the_same_map() -> None:
     content = map_of({"a": 1})
     assert content.remove("b") is content

@@ -32,10 +32,12 @@ from domain.events import (
     CommentUpdated,
     MessageUpdated,
     PostCreated,
+    PostEvent,
     PostLiked,
     PostRemoved,
     PostUnliked,
 )
+from domain.post import INITIAL, fold
 from given import COMMENT, COMMENTED, CREATED, LATER, NOON, OTHER_COMMENT, POST, given
 
 CREATE = CreatePost(post_id=POST, author="Ann", message="Hello", date_posted=NOON)
@@ -226,3 +228,26 @@ class TestTexts:
 
     def test_texts_are_checked_before_the_state(self) -> None:
         given().when(edit("")).then_refused(BlankText, "message")
+
+
+LATER_EVENTS: list[PostEvent] = [
+    MessageUpdated(message="New", username="Ann", edited_at=LATER),
+    PostLiked(username="Bob"),
+    PostUnliked(username="Bob"),
+    COMMENTED,
+    CommentRemoved(comment_id=COMMENT, username="Bob"),
+]
+
+
+class TestHistoriesOfOtherSystems:
+    """Their events may come in an order that no decision leads to."""
+
+    def test_a_post_is_created_once(self) -> None:
+        again = PostCreated(author="Bob", message="Other", date_posted=LATER)
+        assert fold([CREATED, again]) == fold([CREATED])
+        assert fold([CREATED, REMOVED, again]) == fold([CREATED, REMOVED])
+
+    @pytest.mark.parametrize("event", LATER_EVENTS, ids=lambda event: type(event).__name__)
+    def test_nothing_else_happens_to_a_post_that_does_not_exist(self, event: PostEvent) -> None:
+        assert fold([event]) == INITIAL
+        assert fold([CREATED, REMOVED, event]) == fold([CREATED, REMOVED])

@@ -104,6 +104,7 @@ def test_a_merged_event_has_the_last_version() -> None:
     assert upcast([step], stored("First", 1, {"a": 1}, 4), stored("Second", 1, {"b": 2}, 5)) == [
         ("Whole", 1, {"a": 1, "b": 2}, 5)
     ]
+    assert (step.consumes, step.produces) == ((("First", 1), ("Second", 1)), (("Whole", 1),))
 
 
 def test_only_adjacent_events_are_merged() -> None:
@@ -173,9 +174,9 @@ def test_other_schema_versions_are_not_changed() -> None:
 
 
 def test_the_chain_knows_which_events_need_it() -> None:
-    chain = UpcasterChain(
-        [add_field("E", 1, "b", 0), merge_events(("A", 1), ("B", 1), ("C", 1), lambda first, second: {})]
-    )
+    steps = [add_field("E", 1, "b", 0), merge_events(("A", 1), ("B", 1), ("C", 1), lambda first, second: {})]
+    chain = UpcasterChain(steps)
+    assert chain.steps == tuple(steps)
     keys = [("E", 1), ("E", 2), ("A", 1), ("B", 1), ("C", 1)]
     assert [chain.is_old(key) for key in keys] == [True, False, True, True, False]
 

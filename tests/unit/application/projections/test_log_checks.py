@@ -131,7 +131,7 @@ class Positions:
 
     async def count(self, after: int, until: int) -> int:
         await asyncio.sleep(0)
-        found = sum(after < position <= until for position in self.positions)
+        found = len(self.positions.intersection(range(after + 1, until + 1)))
         self.counted += found
         return found
 
@@ -220,7 +220,9 @@ async def test_a_partly_filled_gap_is_searched_again() -> None:
     log = Positions(numbers((1, 3_000), (3_010, 9_000)))
     gaps = LogGaps(log)
     assert await gaps.find() == LogGap(3_001, 3_010)
-    log.positions |= {3_001, 3_002, 3_009}
+    log.positions |= {3_009}
+    assert await gaps.find() == LogGap(3_001, 3_009)
+    log.positions |= {3_001, 3_002}
     assert await gaps.find() == LogGap(3_003, 3_009)
 
 
@@ -261,3 +263,28 @@ async def test_the_first_search_of_a_process_that_writes_is_not_a_thorough_one()
     log = Positions(numbers((1, 9_000)), miscount=None)
     await LogGaps(log).require_none()
     assert log.counted == 1_100
+
+
+async def test_a_log_that_is_shorter_than_before_is_searched_from_its_beginning() -> None:
+    log = Positions(numbers((1, 5_000)), miscount=None)
+    gaps = LogGaps(log)
+    assert await gaps.find(thorough=True) is None
+    log.positions, log.miscount = set(numbers((2, 20))), 1
+    assert await gaps.find() == LogGap(1, 2)
+
+
+async def test_commits_that_a_wrong_count_never_had_hide_no_later_gap() -> None:
+    log = Positions(numbers((1, 5_000)), miscount=-7)
+    gaps = LogGaps(log)
+    assert await gaps.find() is None
+    log.positions |= set(numbers((5_001, 5_999), (6_001, 9_000)))
+    assert await gaps.find() == LogGap(6_000, 6_001)
+
+
+async def test_a_known_gap_before_the_first_commit_is_not_searched_again() -> None:
+    log = Positions(numbers((2, 50)))
+    gaps = LogGaps(log)
+    assert await gaps.find() == LogGap(1, 2)
+    before = log.counted
+    assert await gaps.find() == LogGap(1, 2)
+    assert log.counted - before == 1
