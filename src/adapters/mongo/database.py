@@ -53,6 +53,16 @@ COMMITS_REPLACED = "its collection 'commits' was dropped, replaced or renamed"
 _CHANGED_RETRY_SECONDS = 30
 
 
+def _without_trace(record: logging.LogRecord) -> bool:
+    """A server that goes away is no bug of the driver's background tasks, which log it as one."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, PyMongoError):
+        record.msg = f"MongoDB's driver could not close what it no longer needs: {error}"
+        record.args, record.exc_info = (), None
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
+
+
 class MongoDatabase:
     """Opened by `async with`, in the event loop that uses it; opening sends no request to a server. A malformed address
     raises `InvalidInput`, one that names an unusable file `CannotOpen`. Closing takes a few seconds at most, whatever
@@ -85,6 +95,7 @@ class MongoDatabase:
         self._changed: str | None = None
 
     async def __aenter__(self) -> Self:
+        logging.getLogger("pymongo.client").addFilter(_without_trace)
         self._database = self._connected()
         return self
 

@@ -215,6 +215,6 @@ def _receipt(document: Document) -> Receipt:
         commit_id=document["_id"],
         request_digest=document["requestDigest"],
         stream_id=PostId(document["streamId"]),
-        version=document["version"],
-        position=document["position"],
+        version=int(document["version"]),  # `Int64`, which JSON encoders refuse, when it is large
+        position=int(document["position"]),
     )

@@ -90,7 +90,7 @@ def commit_events_of(documents: Iterable[Mapping[str, Any]]) -> list[CommitEvent
             raise foreign_document(document.get("_id")) from error
         if not _is_whole(position, stream_id, version, commit_id):
             raise foreign_document(position)
-        commits.append(CommitEvents(int(position), stream_id, version, commit_id, events))
+        commits.append(CommitEvents(int(position), stream_id, int(version), commit_id, events))
     return commits
 
 
@@ -111,7 +111,7 @@ def visit_documents(documents: Iterable[bytes], after: int, visitor: CommitVisit
         if _has_text(document):
             position = document["_id"]
             require_position(position, expected)
-            if visitor.visit_text(position, document["streamId"], document["version"], document["events"]):
+            if visitor.visit_text(int(position), document["streamId"], int(document["version"]), document["events"]):
                 continue
         commit = commit_from_document(document)
         require_position(commit.position, expected)

@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import pymongo
 import pytest
+from pymongo.errors import AutoReconnect
+from pymongo.logger import _log_client_error
 
 from adapters.mongo.commit_log import MongoCommitLog
 from adapters.mongo.database import MongoDatabase
@@ -242,3 +244,21 @@ async def test_closing_does_not_wait_for_a_client_that_hangs(
         began = time.monotonic()
     assert time.monotonic() - began < 8
     assert "did not close its connections" in caplog.text
+
+
+def test_what_the_driver_logs_of_its_background_tasks_is_a_warning_without_a_stack_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def log_both() -> None:
+        async with MongoDatabase("mongodb://127.0.0.1:1"):  # opening sends nothing
+            for error in (AutoReconnect("127.0.0.1:1: connection pool paused"), KeyError("a bug")):
+                try:
+                    raise error
+                except Exception:
+                    _log_client_error()
+
+    asyncio.run(log_both())
+    expected, bug = (record for record in caplog.records if record.name == "pymongo.client")
+    assert (expected.levelname, expected.exc_info) == ("WARNING", None)
+    assert expected.getMessage().endswith("no longer needs: 127.0.0.1:1: connection pool paused")
+    assert (bug.levelname, bug.exc_info is not None) == ("ERROR", True)

@@ -133,3 +133,5 @@ def test_integers_of_64_bits_are_plain_ones_in_a_commit_of_either_shape() -> Non
     [event] = commit.events
     assert (type(commit.position), type(commit.version), event.data) == (int, int, data)
     assert bytes(json_of(event)) == b'{"number":1099511627776,"list":[{"number":2199023255552}],"small":1}'
+    [read] = commit_events_of([document])
+    assert (type(read.position), type(read.version)) == (int, int)
