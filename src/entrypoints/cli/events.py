@@ -19,13 +19,12 @@ from entrypoints.cli.options import PostIdParameter, load, settings_options
 from entrypoints.cli.output import as_json_text, emit_json, instant, json_option, one_line, print_places
 from entrypoints.cli.progress import show_progress
 from entrypoints.cli.running import run_job
-from entrypoints.composition.cli_scopes import open_events_check, open_history, open_log_cut
+from entrypoints.composition.cli_scopes import MOST_PROCESSES, open_events_check, open_history, open_log_cut
 from entrypoints.settings.administrators import OPTION, administrators
 from entrypoints.settings.loading import LoadedSettings
 from entrypoints.settings.rendering import LOG, places
 
 _PAGE = 500
-_MOST_PROCESSES = 64
 
 
 @rich_click.group("events", epilog=exit_codes.epilog("postlog events show 0198c0de-0000-7000-8000-000000000001"))
@@ -99,8 +98,8 @@ def _print_event(event: PastEvent, as_json: bool) -> None:
 )
 @click.option(
     "--processes",
-    type=click.IntRange(1, _MOST_PROCESSES),
-    help="Processes that read in parallel; without it, one for each processor.",
+    type=click.IntRange(1, MOST_PROCESSES),
+    help="Processes that read in parallel; without it, one for each processor if the log is long.",
 )
 @settings_options
 @json_option
@@ -111,8 +110,7 @@ def check(ctx: click.Context, places: int, processes: int | None, as_json: bool)
     loaded = load(ctx)
 
     async def job() -> int:
-        wanted = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
-        async with open_events_check(loaded, wanted, places) as (events_check, commits):
+        async with open_events_check(loaded, processes, places) as (events_check, commits):
             with show_progress("commits", commits) as progress:
                 tally = await events_check.run(progress.advance_to)
         (_print_tally_json if as_json else _print_tally)(tally, _log_of(loaded))

@@ -1,7 +1,8 @@
 """What each job of the command line works with, open for as long as the block lasts: settings checked, logging
 configured."""
 
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -131,25 +132,25 @@ async def open_rebuild(loaded: LoadedSettings, verb: str) -> AsyncIterator[Rebui
         )
 
 
-_COMMITS_A_PROCESS = 20_000
-"""With fewer, they would be read before the process has started."""
+MOST_PROCESSES = 64
+_COMMITS_A_PROCESS = 100_000
+"""With fewer, they would be read before another process has started, which takes about a second."""
 
 
 @asynccontextmanager
 async def open_events_check(
-    loaded: LoadedSettings, processes: int, places: int
+    loaded: LoadedSettings, processes: int | None, places: int
 ) -> AsyncIterator[tuple[EventsCheck, int]]:
-    """The check, and how many commits there are. A short log is checked in this process alone. Raises
-    `StoreUnavailable`."""
+    """The check, and how many commits there are. This process is one of `processes`; by default there is one for each
+    processor, unless the log is short. Raises `StoreUnavailable`."""
     container = prepare(loaded, "events check")
     require_files(loaded, "event_store")
     async with Resources(container) as resources:
         tip = await (await resources.open_log()).commit_log.tip()
-        wanted = min(processes, tip // _COMMITS_A_PROCESS)
-        workers: Sequence[RangeWorker] = [container.range_check()]
-        if wanted > 1:
-            started = [WorkerProcess(loaded, "events check", checking) for _ in range(wanted)]
-            workers = [RangeProcess(await resources.enter(process)) for process in started]
+        wanted = processes or min(os.cpu_count() or 1, MOST_PROCESSES, tip // _COMMITS_A_PROCESS)
+        started = [WorkerProcess(loaded, "events check", checking) for _ in range(wanted - 1)]
+        workers: list[RangeWorker] = [container.range_check()]
+        workers += [RangeProcess(await resources.enter(process)) for process in started]
         yield container.events_check(workers, places), tip
 
 

@@ -12,7 +12,6 @@ from adapters.mongo.event_store import MongoEventStore
 from adapters.mongo.provisioning import MongoProvisioning
 from domain.ids import PostId
 from entrypoints.cli import main
-from entrypoints.composition import cli_scopes
 from local.databases import MongoDatabase as Place
 from old_shapes import COMMENTED, CREATED, commits, event
 
@@ -50,7 +49,6 @@ def test_the_log_is_read_by_several_processes(
     fresh_mongo_database: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asyncio.run(fill(fresh_mongo_database))
-    monkeypatch.setattr(cli_scopes, "_COMMITS_A_PROCESS", 1_000)
     monkeypatch.setenv("POSTLOG__EVENT_STORE__ADAPTER", "mongo")
     monkeypatch.setenv("POSTLOG__EVENT_STORE__MONGO__URL", fresh_mongo_database.url)
     monkeypatch.setenv("POSTLOG__EVENT_STORE__MONGO__DATABASE", fresh_mongo_database.name)

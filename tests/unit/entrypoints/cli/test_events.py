@@ -19,7 +19,6 @@ from application.errors import StoreUnavailable
 from application.maintenance.events_check import PositionRange
 from domain.ids import PostId
 from entrypoints.cli import main
-from entrypoints.composition import cli_scopes
 from entrypoints.composition.worker_process import WorkerProcess, checking
 from entrypoints.settings.loading import load_settings
 from old_shapes import COMMENTED, CREATED, LIKED_BY_BOB, commits, event
@@ -120,8 +119,7 @@ def large_log(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The processes that were started; here also for a short log."""
-    monkeypatch.setattr(cli_scopes, "_COMMITS_A_PROCESS", 1_000)
+    """The processes that were started beside this one."""
     started: list[object] = []
     process_class = multiprocessing.get_context("spawn").Process
     start = process_class.start
@@ -138,7 +136,7 @@ def test_fifty_thousand_events_are_checked_by_two_processes(
     large_log: str, capsys: pytest.CaptureFixture[str], processes: list[object]
 ) -> None:
     assert main.run(["events", "check", "--processes", "2", large_log]) == 0
-    assert len(processes) == 2
+    assert len(processes) == 1
     assert capsys.readouterr().out == (
         "event         version         events  unreadable\n"
         "CommentAdded        1          5,000           0\n"
@@ -174,7 +172,7 @@ def test_processes_report_unreadable_events(
 ) -> None:
     fill(tmp_path, posts(400, NEWER))
     assert main.run(["events", "check", "--json", "--processes", "2"]) == 1
-    assert len(processes) == 2
+    assert len(processes) == 1
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert records[4] == {"type": "PostLiked", "schemaVersion": 3, "events": 1, "unreadable": 1}
     place = records[5]
@@ -225,19 +223,19 @@ def test_a_damaged_log_ends_the_check_with_one_sentence(
         connection.execute("DROP TRIGGER commits_are_never_changed")
         connection.execute("UPDATE commits SET events = '[' WHERE position = 3000")
     assert main.run(["events", "check", "--processes", "2"]) == 2
-    assert len(processes) == 2
+    assert len(processes) == 1
     assert "the commit at position 3000 is damaged" in capsys.readouterr().err
 
 
 def test_a_short_log_is_read_by_this_process_only(tmp_path: Path, processes: list[object]) -> None:
     fill(tmp_path, posts(100))
-    assert main.run(["events", "check", "--processes", "8"]) == 0
+    assert main.run(["events", "check"]) == 0
     assert processes == []
 
 
 def test_ctrl_c_ends_the_check_and_its_processes_at_any_time(tmp_path: Path, large_log: str) -> None:
     """A terminal sends it to all of them: here while one process is starting, and the next one is not started yet."""
-    with Running(tmp_path / "output", "events", "check", "--processes", "2", large_log) as running:
+    with Running(tmp_path / "output", "events", "check", "--processes", "3", large_log) as running:
         for _ in ticks(20, "no processes"):
             children = children_of(running.process.pid)
             if len(children) >= 2:
