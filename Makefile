@@ -59,6 +59,13 @@ mutate: setup ## change src/domain and src/application/projections in 1,400 plac
 	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) run --no-project --active --with mutmut==3.8.1 mutmut run --max-children $(WORKERS)
 	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) run --no-project --active --with mutmut==3.8.1 mutmut results
 
+MINUTES ?= 30
+SEED ?= 1
+RATE ?= 150
+FAULTS ?= 16
+torture: setup servers ## run the distributed system on real servers for MINUTES, RATE commands a second, FAULTS faults a round, and compare every answer with the log
+	PYTHONPATH=tests:deploy $(BIN)/python -m torture --minutes $(MINUTES) --seed $(SEED) --rate $(RATE) --faults $(FAULTS)
+
 servers: setup ## install the servers that the tests use: MongoDB, Kafka, PostgreSQL (POSTLOG_APT=no installs no Debian packages)
 	PYTHONPATH=deploy $(BIN)/python -m local.setup
 
