@@ -31,7 +31,7 @@ def _modules() -> Iterator[str]:
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(list(_modules()))
 _one_at_a_time = threading.Lock()
-"""Each start asks for the ends of all, and Python answers 255 to one of two threads that ask for the same."""
+"""Python answers 255 to one of two threads that ask for the end of the same process."""
 
 
 class Forked:
