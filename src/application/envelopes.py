@@ -32,6 +32,11 @@ class AnyStoredEvent(Protocol):
     @property
     def data(self) -> Mapping[str, Any]: ...
 
+    @property
+    def size(self) -> int:
+        """Of the data, about, in bytes."""
+        ...
+
 
 class StoredEvent(NamedTuple):
     """An `AnyStoredEvent` that is given as plain data."""
@@ -39,6 +44,10 @@ class StoredEvent(NamedTuple):
     type: str
     schema_version: int
     data: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        return len(repr(self.data))
 
 
 class ProposedCommit(NamedTuple):

@@ -26,7 +26,7 @@ from application.ports.generations import Build
 from application.ports.post_views import Stamped
 from application.ports.read_db import CheckpointMove
 from application.ports.system import Span, Step, Tracer
-from application.projections.batch import DecodedCommit, at_most
+from application.projections.batch import DecodedCommit
 from application.query_side.freshness import Freshness
 from domain.commands import PostCommand
 from domain.ids import PostId
@@ -139,7 +139,7 @@ class TracedProjector(_Traced, Projector):
 class TracedLogConsumer(_Traced, LogConsumer):
     async def _read(self, after: int) -> list[DecodedCommit]:
         """Whole commits: their metadata has the traces."""
-        return await self._projector.decode(at_most(await self._log.read(after, self._batch_size)))
+        return await self._projector.decode(self._taken(await self._log.read(after, self._limit)))
 
 
 def _of_commits(commits: Iterable[AnyCommit]) -> list[str | None]:

@@ -21,7 +21,15 @@ from application.ports.commit_log import CommitLog, Shard
 from application.ports.event_codec import EventCodec
 from application.ports.read_db import Fold, RowChanges, RowKeys, Rows
 from application.ports.system import Clock
-from application.projections.batch import DecodedCommit, all_given, count_events, decode_all, fold_batch, row_keys_of
+from application.projections.batch import (
+    DecodedCommit,
+    all_given,
+    count_events,
+    decode_all,
+    fold_batch,
+    row_keys_of,
+    weight_of,
+)
 from application.projections.log_checks import LogGaps
 from application.projections.read_ahead import ReadAhead
 
@@ -50,7 +58,7 @@ class Batches(Protocol):
 
 
 class LogBatches:
-    """Read and folded in this process. `batch_events` is about how many events a batch has."""
+    """Read and folded in this process. `batch_events` is about how many events a batch has, as `weight_of` counts."""
 
     def __init__(self, log: CommitLog, codec: EventCodec, clock: Clock, batch_events: int) -> None:
         self._log = log
@@ -64,13 +72,13 @@ class LogBatches:
         async with aclosing(self._pages(position)) as pages:
             async for page in pages:
                 decoded = await asyncio.to_thread(decode_all, page, self._codec)
-                more = count_events(decoded)
+                more = sum(map(weight_of, page))
                 if events + more <= self._batch_events:
                     batch += decoded
                     events += more
                     continue
                 for each in decoded:
-                    more = len(each[0].events)
+                    more = weight_of(each[0])
                     if batch and events + more > self._batch_events:
                         yield batch_of(batch, self._clock)
                         batch, events = [], 0
@@ -156,7 +164,7 @@ class ShardReader:
             while position < until and events < self._batch_events:
                 commits = await self._log.read_shard(position, until, self._shard)
                 decoded += await asyncio.to_thread(decode_all, commits, self._codec)
-                events += sum([len(commit.events) for commit in commits])
+                events += sum(map(weight_of, commits))
                 position = commits[-1].position if commits else until
         return position
 

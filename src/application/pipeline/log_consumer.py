@@ -12,10 +12,11 @@ from application.pipeline.projector import Projector
 from application.ports.commit_log import CommitLog
 from application.ports.read_db import Checkpoint, CheckpointMove
 from application.ports.system import Metrics
-from application.projections.batch import DecodedCommit, at_most
+from application.projections.batch import C, DecodedCommit, at_most
 from application.projections.read_ahead import ReadAhead, is_worth_reading_ahead
 
 _IDLE_SECONDS = 5.0
+_FIRST_LIMIT = 1_000
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class LogConsumer:
         self._log = log
         self._metrics = metrics
         self._batch_size = batch_size
+        self._limit = min(_FIRST_LIMIT, batch_size)
 
     async def run(self) -> None:
         """Until cancelled. Raises `WrongLog`."""
@@ -71,7 +73,13 @@ class LogConsumer:
                 backoff.reset()
 
     async def _read(self, after: int) -> list[DecodedCommit]:
-        return await self._projector.decode(at_most(await self._log.read_events(after, self._batch_size)))
+        return await self._projector.decode(self._taken(await self._log.read_events(after, self._limit)))
+
+    def _taken(self, page: Sequence[C]) -> list[C]:
+        """For one transaction. More are read the next time, unless these are so long that some were read in vain."""
+        taken = at_most(page)
+        self._limit = len(taken) if len(taken) < len(page) else min(2 * self._limit, self._batch_size)
+        return taken
 
     async def _open(self) -> _RowsState:
         live, checkpoints = await self._projector.open(partitions=1)

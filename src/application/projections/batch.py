@@ -25,17 +25,25 @@ C = TypeVar("C", Commit, CommitEvents)
 MAX_EVENTS = 20_000
 """Per transaction: bounds its memory and time. One imported commit may hold 1,000 events."""
 
+_BYTES_AN_EVENT = 200
+"""A longer one counts as several, so that long texts take no more memory than likes."""
+
 
 def at_most(commits: Sequence[C], max_events: int = MAX_EVENTS) -> list[C]:
-    """The first commits with at most `max_events` together; at least one if there is any."""
+    """The first commits with at most `max_events` together, as `weight_of` counts; at least one if there is any."""
     taken: list[C] = []
     events = 0
     for commit in commits:
-        events += len(commit.events)
+        events += weight_of(commit)
         if taken and events > max_events:
             break
         taken.append(commit)
     return taken
+
+
+def weight_of(commit: AnyCommit) -> int:
+    """For how many events it counts."""
+    return sum([1 + event.size // _BYTES_AN_EVENT for event in commit.events])
 
 
 Lacks = Callable[[PostId, int], bool]

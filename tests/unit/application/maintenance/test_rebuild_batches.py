@@ -145,6 +145,16 @@ async def test_rows_reach_the_worker_of_their_post(workers: int):
     assert len(changes.posts) == 40
 
 
+async def test_long_events_make_smaller_batches():
+    log = MemoryLog()
+    for number in range(10):
+        add(log, number, 1, StoredEvent("PostCreated", 1, {**CREATED.data, "message": "x" * 4_000}))
+    parts = await folded(LogBatches(MemoryCommitLog(log), CODEC, SystemClock(), 25))
+
+    assert [batch.position for batch, _ in parts] == [2, 4, 6, 8, 10]
+    assert [batch.events for batch, _ in parts] == [2] * 5
+
+
 def test_the_collector_is_relaxed_until_the_job_ends():
     before = gc.get_threshold()
 

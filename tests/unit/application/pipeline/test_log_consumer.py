@@ -107,6 +107,29 @@ async def test_the_next_page_is_read_while_one_is_written():
     assert read_while_writing == [True, True, True]
 
 
+async def test_fewer_are_read_at_once_where_commits_are_long():
+    system = SmallSystem(batch_size=10_000)
+    for number in range(2_600):
+        text = "x" * 8_000 if 1_000 < number <= 2_000 else "short"
+        created = {"author": "Ann", "message": text, "datePosted": "2026-11-23T15:46:58.123Z"}
+        event = StoredEvent("PostCreated", 1, created)
+        stream = PostId(f"0198c0de-0000-7000-8000-{number:012x}")
+        system.log.add(ProposedCommit(stream, 1, f"commit {number}", NOON, {}, (event,)))
+    read, asked = system.commit_log.read_events, dict[int, int]()
+
+    async def noting_read(after: int, limit: int = 1_000):
+        asked[after] = limit
+        return await read(after, limit)
+
+    system.commit_log.read_events = noting_read
+    async with system.projecting():
+        await system.caught_up()
+
+    assert len(system.read_db.live_rows.posts) == 2_600
+    limits = [limit for _, limit in sorted(asked.items())]
+    assert limits[:3] == [1_000, 2_000, 488]  # 20,000 at 41 each
+
+
 async def test_two_projectors_on_one_database_share_the_work_and_count_nothing_twice():
     one = SmallSystem()
     other = SmallSystem(one.log, one.read_db)

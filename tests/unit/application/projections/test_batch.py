@@ -16,6 +16,7 @@ from application.projections.batch import (
     fold_batch,
     not_known,
     row_keys_of,
+    weight_of,
 )
 from application.rows import CommentRow, PostRow, PostStatus
 from command_process import CODEC
@@ -24,6 +25,7 @@ from domain.events import (
     CommentRemoved,
     CommentUpdated,
     MessageUpdated,
+    PostCreated,
     PostEvent,
     PostLiked,
     PostRemoved,
@@ -307,6 +309,14 @@ def test_each_row_of_a_batch_is_named_once():
     row_keys = row_keys_of(decode_all([commit(1, CREATED), commit(2, COMMENTED), commit(3, COMMENTED)], CODEC))
 
     assert (row_keys.posts, row_keys.comments) == ([POST], [(POST, COMMENT)])
+
+
+@pytest.mark.parametrize(("length", "weight"), [(0, 1), (200, 1), (1_000, 3), (4_000, 11)])
+def test_a_long_event_counts_as_several(length: int, weight: int) -> None:
+    created = PostCreated(author="Ann", message="x" * length, date_posted=NOON)
+    stored, plain = commit(1, created), commit(1, StoredEvent("PostCreated", 1, CODEC.encode([created])[0].data))
+    assert (weight_of(stored), weight_of(plain)) == (weight, weight)
+    assert at_most([stored] * 3, 2 * weight) == [stored] * 2
 
 
 @pytest.mark.parametrize(
