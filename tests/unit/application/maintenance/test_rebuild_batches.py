@@ -149,7 +149,7 @@ async def test_long_events_make_smaller_batches():
     log = MemoryLog()
     for number in range(10):
         add(log, number, 1, StoredEvent("PostCreated", 1, {**CREATED.data, "message": "x" * 4_000}))
-    parts = await folded(LogBatches(MemoryCommitLog(log), CODEC, SystemClock(), 25))
+    parts = await folded(LogBatches(MemoryCommitLog(log), CODEC, SystemClock(), 50))
 
     assert [batch.position for batch, _ in parts] == [2, 4, 6, 8, 10]
     assert [batch.events for batch, _ in parts] == [2] * 5

@@ -311,7 +311,7 @@ def test_each_row_of_a_batch_is_named_once():
     assert (row_keys.posts, row_keys.comments) == ([POST], [(POST, COMMENT)])
 
 
-@pytest.mark.parametrize(("length", "weight"), [(0, 1), (200, 1), (1_000, 3), (4_000, 11)])
+@pytest.mark.parametrize(("length", "weight"), [(0, 1), (200, 2), (1_000, 6), (4_000, 21)])
 def test_a_long_event_counts_as_several(length: int, weight: int) -> None:
     created = PostCreated(author="Ann", message="x" * length, date_posted=NOON)
     stored, plain = commit(1, created), commit(1, StoredEvent("PostCreated", 1, CODEC.encode([created])[0].data))
