@@ -294,15 +294,19 @@ class Clients:
     async def _send_twice(
         self, random: Random, connections: dict[int, Connection], operation: Operation, request: Request
     ) -> None:
-        """Both answers are the same, but a refusal may be older than what the other attempt led to."""
+        """Both answers are the same. But a refusal may be older than what the other attempt led to, and of two
+        processes one may find in effect what the other one appends (docs/adr/0015)."""
         self.seen["commands sent twice at once"] += 1
         twins, others = [copy(operation), copy(operation)], dict[int, Connection]()
         ways = (connections, others)
-        await asyncio.gather(*(self._try(random, way, twin, request) for way, twin in zip(ways, twins, strict=True)))
+        ports = await asyncio.gather(
+            *(self._try(random, way, twin, request) for way, twin in zip(ways, twins, strict=True))
+        )
         for connection in others.values():
             connection.close()
-        told = [twin for twin in twins if twin.outcome == "ok"]
-        require(len({(twin.version, twin.position) for twin in told}) < 2, "answered {} and {}", *twins)
+        told = sorted((twin for twin in twins if twin.outcome == "ok"), key=lambda twin: -twin.version)
+        is_one_answer = len({(twin.version, twin.position) for twin in told}) < 2
+        require(is_one_answer or ports[0] != ports[1], "answered {} and {}", *twins)
         operation.in_doubt |= any(twin.in_doubt for twin in twins)
         operation.refused_twins = [twin.code for twin in twins if twin.outcome == "fail"]
         for twin in (told or sorted(twins, key=lambda twin: twin.outcome != "unknown"))[:1]:
@@ -311,7 +315,8 @@ class Clients:
 
     async def _try(
         self, random: Random, connections: dict[int, Connection], operation: Operation, request: Request
-    ) -> None:
+    ) -> int:
+        """Returns the port of the process that was asked."""
         preferred = self.command_ports[self.preferred]
         port = preferred if random.random() < 0.7 else random.choice(self.command_ports)
         connection = connections.setdefault(port, Connection(port))
@@ -329,6 +334,7 @@ class Clients:
             operation.code, operation.in_doubt = "lost", True
         else:
             record_answer(operation, status, body)
+        return port
 
     async def _send_again(self, random: Random, connections: dict[int, Connection], operation: Operation) -> None:
         """Delivered once more, after it was answered: the answer is the same, or that of an earlier attempt."""
