@@ -390,7 +390,12 @@ class Projector(Struct, frozen=True, kw_only=True):
 
 class Rebuild(Struct, frozen=True, kw_only=True):
     batch_events: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Approximate number of events in one transaction of a rebuild.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Approximate number of events in one transaction of a rebuild; long ones count as several.",
+        ),
     ] = 50_000
     workers: Annotated[
         int, Meta(ge=1, le=16, description="Processes that read and fold in parallel; 1: only the rebuild's own.")
